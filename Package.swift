@@ -1,0 +1,83 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+let package = Package(
+  name: "nested-learning",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "nl-coord", targets: ["nl-coord"]),
+    .executable(name: "nl-worker", targets: ["nl-worker"]),
+    .executable(name: "nl", targets: ["nl"]),
+    .library(name: "NestedLearning", targets: ["NestedLearning"]),
+  ],
+  dependencies: [
+    // Command lines: help, typed flags, exit codes.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // SHA-256 of models, tensors and snapshots.
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    // The one logging interface that Swift servers share.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    // The ledger: SQLite with migrations and transactions.
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    // Configs in YAML, with the line of every key.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"]), .brew(["zeromq"])]),
+    .systemLibrary(
+      name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
+    .target(name: "Kernels"),
+    .target(name: "JSON"),
+    .target(name: "Tensors", dependencies: ["Kernels"]),
+    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"]),
+    .target(
+      name: "NestedLearning",
+      dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
+    .target(name: "Data", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
+    .target(
+      name: "Protocol",
+      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "Coordination", dependencies: ["Protocol", "NestedLearning", "JSON"]),
+    .target(
+      name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")]),
+    .target(name: "Transport", dependencies: ["CZeroMQ", "Protocol"]),
+    .target(
+      name: "Service",
+      dependencies: [
+        "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
+        "LanguageModel", "Tensors", "JSON",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(
+      name: "nl-coord",
+      dependencies: [
+        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "nl-worker",
+      dependencies: [
+        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .executableTarget(
+      name: "nl",
+      dependencies: [
+        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(
+      name: "LanguageModelTests", dependencies: ["LanguageModel"], exclude: ["Fixtures"]),
+    .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
+    .testTarget(name: "DataTests", dependencies: ["Data"]),
+    .testTarget(name: "ProtocolTests", dependencies: ["Protocol"]),
+    .testTarget(name: "CoordinationTests", dependencies: ["Coordination"]),
+    .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
+    .testTarget(name: "TransportTests", dependencies: ["Transport"]),
+    .testTarget(name: "ServiceTests", dependencies: ["Service"]),
+    .testTarget(name: "IntegrationTests", dependencies: ["Service", "nl-coord", "nl-worker", "nl"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,128 @@
+// The arithmetic of training, in C: matrix products and vector loops.
+//
+// What holds for every function here:
+//  - Same bits on every instruction set (AVX-512, AVX2, x86-64 baseline, NEON) and with any number of threads.
+//    Threads split rows, columns or heads, never a sum.
+//  - Every product is a fused multiply-add; nothing else is contracted (FP_CONTRACT OFF).
+//  - No libm but sqrt: exp, log, sin, cos and pow are defined here.
+//  - All pointers are to caller-owned memory, aligned to the element at least; sizes are counted in elements.
+//  - `nl_pool *` may be NULL: the calling thread works alone.
+#ifndef NL_KERNELS_H
+#define NL_KERNELS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- instruction set -------------------------------------------------------------------------------------------
+typedef enum { NL_ISA_BASELINE = 0, NL_ISA_AVX2 = 1, NL_ISA_AVX512 = 2, NL_ISA_NEON = 3 } nl_isa;
+nl_isa nl_isa_best(void);             // the best this CPU has
+nl_isa nl_isa_current(void);          // the one in use; at first the best, or what the variable NL_ISA names
+bool nl_isa_select(nl_isa isa);       // false (and no change) if this CPU lacks it; for tests
+const char *nl_isa_name(nl_isa isa);  // "avx512", "avx2", "baseline", "neon"
+
+// ---- threads (pool.c) ------------------------------------------------------------------------------------------
+typedef struct nl_pool nl_pool;
+nl_pool *nl_pool_create(int threads);  // threads >= 1, the caller counts as one; NULL if threads cannot be had
+void nl_pool_destroy(nl_pool *pool);
+int nl_pool_threads(const nl_pool *pool);
+// Calls body(context, part) once for each part in [0, parts), on any thread, and returns when all are done.
+// One caller at a time.
+void nl_pool_run(nl_pool *pool, long parts, void (*body)(void *context, long part), void *context);
+
+// ---- matrix product (matmul.c) ---------------------------------------------------------------------------------
+typedef enum { NL_F32 = 0, NL_BF16 = 1 } nl_dtype;
+// C = A·B, or C += A·B with `accumulate`.  A[m,k] = a[m*a_row + k*a_col] (f32), B[k,n] = b[k*b_row + n*b_col]
+// (f32 or bf16), C[m,n] = c[m*ldc + n].  One of b_row, b_col is 1, and one of a_row, a_col is 1.
+//   forward  Y = X·Wᵀ:  a = X [M,K], b = W [N,K] -> b_row = 1, b_col = K
+//   input    dX = dY·W: a = dY [M,K], b = W [K,N] -> b_row = N, b_col = 1
+//   weights  dW = dYᵀ·X: a = dY [K,M] -> a_row = 1, a_col = M; b = X [K,N] -> b_row = N, b_col = 1
+// The bits: for each block of 256 consecutive k, ascending, a chain of fma from zero over ascending k; then
+// c = block (first block, not accumulating) or c = c + block. Narrow forms (LoRA ranks) give the same bits.
+void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+               nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
+
+// ---- vector loops (vector.c): rows are contiguous, [rows, n] ----------------------------------------------------
+// Sums along a row: 64 fixed lanes, folded by halves. Sums over rows (dw, column sums): one chain of adds per
+// block of 256 rows, blocks added in ascending order.
+void nl_add(nl_pool *pool, long n, const float *a, const float *b, float *y);     // y = a + b; y may be a or b
+void nl_scale(nl_pool *pool, long n, float s, const float *x, float *y);          // y = s·x; y may be x
+void nl_add_bias(nl_pool *pool, long rows, long n, const float *bias, float *y);  // y[r,:] += bias
+void nl_column_sum(nl_pool *pool, long rows, long n, const float *x, float *sum, bool accumulate);
+// y = x·rstd·w, rstd = 1/sqrt(mean(x²) + eps); rstd[rows] is kept for the backward pass unless NULL.
+void nl_rmsnorm_forward(nl_pool *pool, long rows, long n, float eps, const float *x, const float *w, float *y,
+                        float *rstd);
+// dx = rstd·(dy·w − x·rstd²·mean(dy·w·x)), added to dx with `accumulate`; dw += Σ_rows dy·x·rstd unless NULL.
+void nl_rmsnorm_backward(nl_pool *pool, long rows, long n, const float *x, const float *w, const float *rstd,
+                         const float *dy, float *dx, bool accumulate, float *dw);
+// y = silu(gate)·up, silu(x) = x/(1 + e^−x)
+void nl_swiglu_forward(nl_pool *pool, long n, const float *gate, const float *up, float *y);
+void nl_swiglu_backward(nl_pool *pool, long n, const float *gate, const float *up, const float *dy, float *dgate,
+                        float *dup);
+// Rotate-half RoPE on x [rows, heads, dim], y may be x: with h = dim/2, a = x[i], b = x[i+h] (i < h),
+// y[i] = a·cos − b·sin, y[i+h] = b·cos + a·sin, tables [positions, h]; `inverse` rotates back (the backward pass).
+void nl_rope(nl_pool *pool, long rows, long heads, long dim, const float *cos_table, const float *sin_table,
+             const int32_t *positions, const float *x, float *y, bool inverse);
+// y[r,:] = table[ids[r],:] as f32
+void nl_embedding_forward(nl_pool *pool, long rows, long n, const int32_t *ids, const void *table, nl_dtype type,
+                          float *y);
+// dtable[ids[r],:] += dy[r,:], r ascending
+void nl_embedding_backward(nl_pool *pool, long rows, long n, const int32_t *ids, const float *dy, float *dtable);
+// y[i,:] = x[index[i],:] and dx[index[i],:] += dy[i,:] (index ascending, without repeats)
+void nl_gather_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *x, float *y);
+void nl_scatter_add_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *dy, float *dx);
+// Softmax cross entropy in place. logits [rows, n] in; softmax − onehot(label) out (the gradient of the SUM of
+// losses) when `gradient`. loss[r] = max + log Σ e^(x−max) − x[label], in double. 0 <= label < n.
+void nl_cross_entropy(nl_pool *pool, long rows, long n, float *logits, const int32_t *labels, double *loss,
+                      bool gradient);
+// Inverted dropout: y = keep ? x/(1−p) : 0, keep from Philox4x32-10 with the given key and the counter
+// (row_ids[r], position_ids[r], channel/4, site). The backward pass is the same call on dy.
+void nl_dropout(nl_pool *pool, long rows, long n, float p, uint64_t key, uint32_t site, const int32_t *row_ids,
+                const int32_t *position_ids, const float *x, float *y);
+// Numbers that are not finite, of either stored type.
+long nl_count_nonfinite(nl_pool *pool, long n, const void *x, nl_dtype type);
+// Conversions of stored weights.
+void nl_f16_to_f32(nl_pool *pool, long n, const uint16_t *x, float *y);
+void nl_bf16_to_f32(nl_pool *pool, long n, const uint16_t *x, float *y);
+void nl_f32_to_bf16(nl_pool *pool, long n, const float *x, uint16_t *y);  // to nearest, ties to even
+
+// ---- attention (attention.c) -----------------------------------------------------------------------------------
+// Causal attention with grouped heads over packed sequences. Sequence s has the query rows
+// [q_offsets[s], q_offsets[s+1]) and the key rows [k_offsets[s], k_offsets[s+1]), aligned at the end: query i of
+// nq sees keys 0 … i + (nk − nq), and of these, with window > 0, the last `window` alone.
+typedef struct {
+  long sequences;
+  const int32_t *q_offsets, *k_offsets;  // [sequences + 1] each; training passes the same array twice
+  long heads, kv_heads, dim;             // heads is a multiple of kv_heads; dim even, at most 256
+  float scale;
+  long window;                           // 0: none
+} nl_attention_shape;
+// q, o [Tq, heads, dim]; k, v [Tk, kv_heads, dim]. row_max, row_sum [Tq, heads] are kept for the backward pass
+// (maximum of the scaled scores, and Σ e^(s − max)); both may be NULL.
+void nl_attention_forward(nl_pool *pool, const nl_attention_shape *shape, const float *q, const float *k,
+                          const float *v, float *o, float *row_max, float *row_sum);
+// Overwrites dq [Tq,heads,dim], dk and dv [Tk,kv_heads,dim]. No S×S matrix is kept: scores are computed again.
+void nl_attention_backward(nl_pool *pool, const nl_attention_shape *shape, const float *q, const float *k,
+                           const float *v, const float *o, const float *row_max, const float *row_sum,
+                           const float *d_o, float *dq, float *dk, float *dv);
+
+// ---- functions of one number (math.c), in double, the same bits everywhere ---------------------------------------
+double nl_exp(double x);
+double nl_log(double x);
+double nl_sin(double x);
+double nl_cos(double x);
+double nl_pow(double x, double y);  // x > 0
+
+// ---- random numbers and checksums (philox.c, crc32c.c) ------------------------------------------------------------
+// Philox4x32-10 (Salmon et al. 2011, Random123): four words from a 128-bit counter and a 64-bit key.
+void nl_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+// CRC-32C (Castagnoli), RFC 3720; crc = 0 to begin, the last result to go on.
+uint32_t nl_crc32c(uint32_t crc, const void *data, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
