@@ -1,0 +1,64 @@
+// Which instruction set the kernels use: the best that this CPU has, or what the variable NL_ISA names.
+#include "Kernels.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { UNDECIDED = -1 };
+static _Atomic int selected = UNDECIDED;
+
+static bool has(nl_isa isa) {
+#if defined(__x86_64__)
+  switch (isa) {
+    case NL_ISA_BASELINE: return true;
+    case NL_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case NL_ISA_AVX512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has(NL_ISA_AVX2);
+    default: return false;
+  }
+#elif defined(__aarch64__)
+  return isa == NL_ISA_NEON;
+#else
+  return isa == NL_ISA_BASELINE;
+#endif
+}
+
+nl_isa nl_isa_best(void) {
+  static const nl_isa order[] = {NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
+  for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+    if (has(order[i])) return order[i];
+  return NL_ISA_BASELINE;
+}
+
+const char *nl_isa_name(nl_isa isa) {
+  switch (isa) {
+    case NL_ISA_AVX512: return "avx512";
+    case NL_ISA_AVX2: return "avx2";
+    case NL_ISA_NEON: return "neon";
+    default: return "baseline";
+  }
+}
+
+static nl_isa initial(void) {
+  const char *wanted = getenv("NL_ISA");
+  for (int isa = NL_ISA_BASELINE; wanted && isa <= NL_ISA_NEON; isa++)
+    if (has((nl_isa)isa) && strcmp(wanted, nl_isa_name((nl_isa)isa)) == 0) return (nl_isa)isa;
+  return nl_isa_best();
+}
+
+nl_isa nl_isa_current(void) {
+  int now = atomic_load_explicit(&selected, memory_order_relaxed);
+  if (now != UNDECIDED) return (nl_isa)now;
+  // Two first callers may both get here; the exchange lets one of them decide, and an nl_isa_select in between stands.
+  int first = UNDECIDED;
+  atomic_compare_exchange_strong(&selected, &first, (int)initial());
+  return (nl_isa)atomic_load(&selected);
+}
+
+bool nl_isa_select(nl_isa isa) {
+  if (!has(isa)) return false;
+  atomic_store(&selected, (int)isa);
+  return true;
+}

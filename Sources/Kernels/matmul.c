@@ -1,0 +1,295 @@
+// The matrix product: how the work is cut for caches and threads. What is computed on a block is in matmul_isa.h.
+//
+// Two orders of work, the same bits:
+//  - by panels: the rows of A are packed for a long stretch of k, then B is packed block by block and each panel of
+//    it meets all rows. For everything large.
+//  - by tiles: B is packed once for a block of k (or used where it lies) and the rows of A pass by it, a tile at a
+//    time. For few columns (X·Aᵀ of LoRA) and for short sums (H·B of LoRA), where A, or C, is what costs.
+#include "matmul.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+  GROUP = 128,           // columns of B that are packed at a time
+  MOST_ROWS = 516,       // rows of A that are packed at a time: 43 tiles of 12
+  PACKED_DEPTH = 2048,   // … and how much of k of so many rows
+  SMALL_GROUP = NL_PANEL,  // the same for the scratch on the stack
+  SMALL_ROWS = 12,
+  IN_PLACE = 64,         // B is not packed for at most this many rows (each number is used too seldom), …
+  SHORT = 64,            // … nor for sums at most this long
+};
+static const double FEW_OPERATIONS = 1 << 17;  // multiplications that are not worth a second thread
+
+typedef struct {
+  const nl_matmul_kernels *kernels;
+  long M, N, K;
+  const float *a;
+  long a_row, a_col;
+  const char *b;
+  nl_dtype b_type;
+  long b_row, b_col;
+  float *c;
+  long ldc;
+  bool accumulate;
+  bool in_place;  // B is read where it lies
+  bool by_tiles;
+  bool split_rows;
+  long parts;
+} product;
+
+typedef struct {
+  long first, end;
+} range;
+
+static long smaller(long a, long b) { return a < b ? a : b; }
+static long pieces(long n, long size) { return (n + size - 1) / size; }
+
+// ---- scratch ------------------------------------------------------------------------------------------------------
+// One piece of memory a thread, kept until the thread ends. Huge pages, as a block of A spans more small pages than
+// the processor keeps translations for.
+typedef struct {
+  float *a, *b;
+  long a_rows, a_size;  // rows, and numbers in all
+  long group;           // columns
+} scratch;
+
+static const size_t SCRATCH_BYTES = ((size_t)MOST_ROWS * PACKED_DEPTH + (size_t)GROUP * NL_KBLOCK) * sizeof(float);
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+
+static void release_scratch(void *memory) { munmap(memory, SCRATCH_BYTES); }
+static void make_scratch_key(void) { pthread_key_create(&scratch_key, release_scratch); }
+
+static void *thread_scratch(void) {
+  pthread_once(&scratch_once, make_scratch_key);
+  void *memory = pthread_getspecific(scratch_key);
+  if (memory) return memory;
+  memory = mmap(NULL, SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+  if (memory == MAP_FAILED) return NULL;
+#if defined(MADV_HUGEPAGE)
+  madvise(memory, SCRATCH_BYTES, MADV_HUGEPAGE);
+#endif
+  pthread_setspecific(scratch_key, memory);
+  return memory;
+}
+
+// ---- packing ------------------------------------------------------------------------------------------------------
+static void pack_a(const product *p, range rows, long k, long depth, float *to) {
+  const float *from = p->a + rows.first * p->a_row + k * p->a_col;
+  const long count = rows.end - rows.first;
+  if (p->a_col != 1)
+    p->kernels->transpose_f32(from, p->a_col, depth, count, to, NL_KBLOCK);
+  else
+    for (long i = 0; i < count; i++) memcpy(to + i * NL_KBLOCK, from + i * p->a_row, (size_t)depth * sizeof *to);
+}
+
+static const void *b_at(const product *p, long k, long n) {
+  return p->b + (k * p->b_row + n * p->b_col) * (p->b_type == NL_F32 ? 4 : 2);
+}
+
+static void pack_panel(const product *p, long k, long depth, long n, long columns, float *to) {
+  const void *from = b_at(p, k, n);
+  if (columns < NL_PANEL) memset(to, 0, (size_t)(depth * NL_PANEL) * sizeof *to);
+  if (p->b_col != 1) {
+    if (p->b_type == NL_F32)
+      p->kernels->transpose_f32(from, p->b_col, columns, depth, to, NL_PANEL);
+    else
+      p->kernels->transpose_bf16(from, p->b_col, columns, depth, to, NL_PANEL);
+    return;
+  }
+  for (long i = 0; i < depth; i++, to += NL_PANEL)
+    if (p->b_type == NL_F32)
+      memcpy(to, (const float *)from + i * p->b_row, (size_t)columns * sizeof *to);
+    else
+      p->kernels->widen_bf16((const uint16_t *)from + i * p->b_row, columns, to);
+}
+
+static long block_depth(const product *p, long k) { return smaller(NL_KBLOCK, p->K - k); }
+
+// How far `columns` are used in place. A panel that is not whole is packed always: vectors would read past its end.
+static long end_in_place(const product *p, range columns) {
+  return p->in_place ? columns.first + (columns.end - columns.first) / NL_PANEL * NL_PANEL : columns.first;
+}
+
+static void pack_b(const product *p, long k, range columns, float *to) {
+  for (long n = end_in_place(p, columns); n < columns.end; n += NL_PANEL, to += NL_KBLOCK * NL_PANEL)
+    pack_panel(p, k, block_depth(p, k), n, smaller(NL_PANEL, columns.end - n), to);
+}
+
+// ---- blocks -------------------------------------------------------------------------------------------------------
+
+static nl_prefetch b_lines(const product *p, long k, range columns) {
+  const long width = p->b_type == NL_F32 ? 4 : 2, count = columns.end - columns.first, depth = block_depth(p, k);
+  const char *at = b_at(p, k, columns.first);
+  return p->b_col == 1 ? (nl_prefetch){at, depth, p->b_row * width, count * width}
+                       : (nl_prefetch){at, count, p->b_col * width, depth * width};
+}
+
+// C[rows, columns] (+)= the block of k; `packed` is what pack_b made of the columns.
+static void multiply(const product *p, range rows, range columns, long k, const float *a, const float *packed,
+                     nl_prefetch next) {
+  const long border = end_in_place(p, columns);
+  nl_matmul_block block = {
+      .rows = rows.end - rows.first,
+      .columns = border - columns.first,
+      .depth = block_depth(p, k),
+      .a = a,
+      .b = b_at(p, k, columns.first),
+      .b_row = p->b_row,
+      .b_panel = NL_PANEL,
+      .c = p->c + rows.first * p->ldc + columns.first,
+      .ldc = p->ldc,
+      .add = p->accumulate || k > 0,
+      .next = next,
+  };
+  if (block.columns > 0) p->kernels->multiply(&block);
+  if (border == columns.end) return;
+  block.c += block.columns;
+  block.columns = columns.end - border;
+  block.b = packed;
+  block.b_row = NL_PANEL;
+  block.b_panel = NL_KBLOCK * NL_PANEL;
+  p->kernels->multiply(&block);
+}
+
+// ---- orders of work -----------------------------------------------------------------------------------------------
+// The columns of one group, for all k of a stretch whose A is packed.
+static void group_by_panels(const product *p, range rows, range group, range after, range stretch,
+                            const scratch *s) {
+  const long count = rows.end - rows.first;
+  for (long k = stretch.first; k < stretch.end; k += NL_KBLOCK) {
+    const float *a = s->a + (k - stretch.first) * count;
+    nl_prefetch next = {0};
+    if (k + NL_KBLOCK < stretch.end)
+      next = b_lines(p, k + NL_KBLOCK, group);
+    else if (after.first < after.end)
+      next = b_lines(p, stretch.first, after);
+    pack_b(p, k, group, s->b);
+    multiply(p, rows, group, k, a, s->b, next);
+  }
+}
+
+static void run_by_panels(const product *p, range rows, range columns, const scratch *s) {
+  for (long m = rows.first; m < rows.end; m += s->a_rows) {
+    const range some = {m, smaller(m + s->a_rows, rows.end)};
+    const long count = some.end - some.first;
+    const long length = s->a_size / count / NL_KBLOCK * NL_KBLOCK;
+    for (long from = 0; from < p->K; from += length) {
+      const range stretch = {from, smaller(from + length, p->K)};
+      for (long k = from; k < stretch.end; k += NL_KBLOCK)
+        pack_a(p, some, k, block_depth(p, k), s->a + (k - from) * count);
+      for (long n = columns.first; n < columns.end; n += s->group) {
+        const range group = {n, smaller(n + s->group, columns.end)};
+        const range after = {group.end, smaller(group.end + s->group, columns.end)};
+        group_by_panels(p, some, group, after, stretch, s);
+      }
+    }
+  }
+}
+
+static void run_by_tiles(const product *p, range rows, range columns, const scratch *s) {
+  const long step = p->kernels->tile_rows, group = p->in_place ? p->N : s->group;
+  for (long n = columns.first; n < columns.end; n += group) {
+    const range some = {n, smaller(n + group, columns.end)};
+    for (long k = 0; k < p->K; k += NL_KBLOCK) {
+      pack_b(p, k, some, s->b);
+      for (long m = rows.first; m < rows.end; m += step) {
+        const range tile = {m, smaller(m + step, rows.end)};
+        pack_a(p, tile, k, block_depth(p, k), s->a);
+        multiply(p, tile, some, k, s->a, s->b, (nl_prefetch){0});
+      }
+    }
+  }
+}
+
+static void run(const product *p, range rows, range columns, const scratch *s) {
+  if (p->by_tiles)
+    run_by_tiles(p, rows, columns, s);
+  else
+    run_by_panels(p, rows, columns, s);
+}
+
+// Without memory for the scratch: the same in smaller pieces.
+static __attribute__((noinline)) void run_on_stack(const product *p, range rows, range columns) {
+  float a[SMALL_ROWS * NL_KBLOCK], b[SMALL_GROUP * NL_KBLOCK];
+  run(p, rows, columns, &(scratch){a, b, SMALL_ROWS, SMALL_ROWS * NL_KBLOCK, SMALL_GROUP});
+}
+
+// ---- threads ------------------------------------------------------------------------------------------------------
+// Part `part` of `parts` of n, cut at multiples of `unit`.
+static range share(long n, long unit, long part, long parts) {
+  const long units = pieces(n, unit);
+  return (range){smaller(n, units * part / parts * unit), smaller(n, units * (part + 1) / parts * unit)};
+}
+
+static void run_part(void *context, long part) {
+  const product *p = context;
+  range rows = {0, p->M}, columns = {0, p->N};
+  if (p->split_rows)
+    rows = share(p->M, p->kernels->tile_rows, part, p->parts);
+  else
+    columns = share(p->N, NL_PANEL, part, p->parts);
+  if (rows.first >= rows.end || columns.first >= columns.end) return;
+  float *memory = thread_scratch();
+  if (!memory)
+    run_on_stack(p, rows, columns);
+  else
+    run(p, rows, columns,
+        &(scratch){memory, memory + (long)MOST_ROWS * PACKED_DEPTH, MOST_ROWS, (long)MOST_ROWS * PACKED_DEPTH, GROUP});
+}
+
+// Columns or rows, whichever leaves the threads the more even shares. Rows must win clearly: each thread then packs
+// the whole of B for itself.
+static void divide(product *p, long threads) {
+  p->parts = 1;
+  if (threads == 1 || (double)p->M * (double)p->N * (double)p->K < FEW_OPERATIONS) return;
+  const long panels = pieces(p->N, NL_PANEL), tiles = pieces(p->M, p->kernels->tile_rows);
+  const double by_columns = (double)pieces(panels, threads) / (double)panels;
+  const double by_rows = (double)pieces(tiles, threads) / (double)tiles;
+  p->split_rows = by_rows < 0.9 * by_columns;
+  p->parts = smaller(threads, p->split_rows ? tiles : panels);
+  // Many columns are cut finer, so that a thread that is held up holds up less.
+  if (!p->split_rows && panels >= 64 * threads) p->parts = 4 * threads;
+}
+
+// ---- entry --------------------------------------------------------------------------------------------------------
+static const nl_matmul_kernels *kernels_in_use(void) {
+#if defined(__aarch64__)
+  return &nl_matmul_neon;
+#else
+  switch (nl_isa_current()) {
+#if defined(__x86_64__)
+    case NL_ISA_AVX512: return &nl_matmul_avx512;
+    case NL_ISA_AVX2: return &nl_matmul_avx2;
+#endif
+    default: return &nl_matmul_baseline;
+  }
+#endif
+}
+
+static void clear(long M, long N, float *c, long ldc) {
+  for (long m = 0; m < M; m++) memset(c + m * ldc, 0, (size_t)N * sizeof *c);
+}
+
+void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+               nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  if (M <= 0 || N <= 0) return;
+  if (K <= 0) {
+    if (!accumulate) clear(M, N, c, ldc);
+    return;
+  }
+  product p = {
+      .kernels = kernels_in_use(),
+      .M = M, .N = N, .K = K,
+      .a = a, .a_row = a_row, .a_col = a_col,
+      .b = b, .b_type = b_type, .b_row = b_row, .b_col = b_col,
+      .c = c, .ldc = ldc, .accumulate = accumulate,
+  };
+  p.in_place = b_type == NL_F32 && b_col == 1 && (M <= IN_PLACE || K <= SHORT);
+  p.by_tiles = N <= GROUP || K <= SHORT;
+  divide(&p, nl_pool_threads(pool));
+  nl_pool_run(pool, p.parts, run_part, &p);
+}

@@ -1,0 +1,14 @@
+// The matrix product with AVX2 and FMA: 12 accumulators of 16 registers.
+#include "matmul.h"
+
+#include <string.h>
+#if defined(__x86_64__)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define LANES 8
+#define TILE_ROWS 6
+#define TILE_VECTORS 2
+#define TABLE nl_matmul_avx2
+#include "matmul_isa.h"
+#pragma clang attribute pop
+#endif

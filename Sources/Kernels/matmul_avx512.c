@@ -1,0 +1,14 @@
+// The matrix product with AVX-512: 24 accumulators of 32 registers.
+#include "matmul.h"
+
+#include <string.h>
+#if defined(__x86_64__)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#define LANES 16
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
+#define TABLE nl_matmul_avx512
+#include "matmul_isa.h"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,227 @@
+// A pool of threads for regions that are short (tens of µs) and follow each other closely.
+//
+// The parts of a region are handed out by one 64-bit word: the number of the region above, the next part below.
+// A thread that wakes late and still holds an old word cannot claim a part of a new region with it, so nobody waits
+// for workers that never came: the region is over when its parts are, whoever did them.
+#include "Kernels.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// How long a thread looks for work (or for the end of a region) before it goes to sleep. Between two kernels of a
+// step there are a few µs; waking a sleeper costs about as much as this.
+enum { SPIN_NANOSECONDS = 20000, PART_BITS = 32 };
+static const long MOST_PARTS = 1l << 30;
+
+typedef void (*part_body)(void *context, long part);
+
+struct nl_pool {
+  int threads;
+  int started;  // workers that run
+  pthread_t *workers;
+  pthread_mutex_t mutex;
+  pthread_cond_t work, finished;
+  _Atomic int sleepers;       // workers that wait for `work`
+  _Atomic bool caller_sleeps;  // the caller waits for `finished`
+  _Atomic bool stopping;
+  // The present region. Written before `ticket` names the region, read after; stale reads are found out by the claim.
+  _Atomic(part_body) body;
+  _Atomic(void *) context;
+  _Atomic long parts;
+  // Apart from the rest, as all threads write them.
+  _Alignas(128) _Atomic uint64_t ticket;
+  _Alignas(128) _Atomic long unfinished;
+};
+
+// ---- floating-point state ---------------------------------------------------------------------------------------
+// Rounding to nearest, denormals kept, nothing trapped: the state that defines the bits, whatever the caller has set.
+#if defined(__x86_64__)
+static uint64_t enter_default_state(void) {
+  uint32_t old = _mm_getcsr();
+  _mm_setcsr(0x1f80);
+  return old;
+}
+static void leave_default_state(uint64_t old) { _mm_setcsr((uint32_t)old); }
+#elif defined(__aarch64__)
+static uint64_t enter_default_state(void) {
+  uint64_t old;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+  __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)0));
+  return old;
+}
+static void leave_default_state(uint64_t old) { __asm__ volatile("msr fpcr, %0" ::"r"(old)); }
+#else
+static uint64_t enter_default_state(void) { return 0; }
+static void leave_default_state(uint64_t old) { (void)old; }
+#endif
+
+// ---- waiting ----------------------------------------------------------------------------------------------------
+static void relax(void) {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+static int64_t nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+typedef struct {
+  int rounds;
+  int64_t until;
+} spin;
+
+// False once the time for looking is over.
+static bool spin_on(spin *s) {
+  relax();
+  if (++s->rounds % 16) return true;
+  int64_t now = nanoseconds();
+  if (!s->until) s->until = now + SPIN_NANOSECONDS;
+  return now < s->until;
+}
+
+// ---- regions ----------------------------------------------------------------------------------------------------
+static uint32_t region_of(uint64_t ticket) { return (uint32_t)(ticket >> PART_BITS); }
+static long part_of(uint64_t ticket) { return (long)(uint32_t)ticket; }
+
+static void finish_part(nl_pool *pool) {
+  if (atomic_fetch_sub(&pool->unfinished, 1) != 1 || !atomic_load(&pool->caller_sleeps)) return;
+  pthread_mutex_lock(&pool->mutex);
+  pthread_cond_signal(&pool->finished);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+// Works on region `ticket` names until its parts are handed out.
+static void work_on(nl_pool *pool, uint64_t ticket) {
+  uint32_t region = region_of(ticket);
+  part_body body = atomic_load_explicit(&pool->body, memory_order_relaxed);
+  void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
+  long parts = atomic_load_explicit(&pool->parts, memory_order_relaxed);
+  while (region_of(ticket) == region && part_of(ticket) < parts) {
+    if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1)) continue;
+    // The claim proves that the region is not over, hence that body, context and parts were this region's.
+    body(context, part_of(ticket));
+    finish_part(pool);
+    ticket = atomic_load(&pool->ticket);
+  }
+}
+
+// The ticket of a region other than `region`, or of the same one when the pool stops.
+static uint64_t next_region(nl_pool *pool, uint32_t region) {
+  spin s = {0, 0};
+  do {
+    uint64_t ticket = atomic_load(&pool->ticket);
+    if (region_of(ticket) != region || atomic_load_explicit(&pool->stopping, memory_order_relaxed)) return ticket;
+  } while (spin_on(&s));
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleepers, 1);  // before the last look: the caller counts sleepers after it has published
+  while (region_of(atomic_load(&pool->ticket)) == region && !atomic_load(&pool->stopping))
+    pthread_cond_wait(&pool->work, &pool->mutex);
+  atomic_fetch_sub(&pool->sleepers, 1);
+  pthread_mutex_unlock(&pool->mutex);
+  return atomic_load(&pool->ticket);
+}
+
+static void *worker_main(void *argument) {
+  nl_pool *pool = argument;
+  enter_default_state();
+  uint64_t ticket = 0;  // the pool begins with region 0, which has no parts
+  while (true) {
+    ticket = next_region(pool, region_of(ticket));
+    if (atomic_load(&pool->stopping)) return NULL;
+    work_on(pool, ticket);
+  }
+}
+
+static void wait_until_finished(nl_pool *pool) {
+  spin s = {0, 0};
+  while (atomic_load(&pool->unfinished) > 0) {
+    if (spin_on(&s)) continue;
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->caller_sleeps, true);
+    while (atomic_load(&pool->unfinished) > 0) pthread_cond_wait(&pool->finished, &pool->mutex);
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->mutex);
+  }
+}
+
+static void wake(nl_pool *pool, long wanted) {
+  if (atomic_load(&pool->sleepers) == 0) return;
+  pthread_mutex_lock(&pool->mutex);
+  if (wanted == 1)
+    pthread_cond_signal(&pool->work);
+  else
+    pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+static void run_region(nl_pool *pool, long parts, part_body body, void *context) {
+  atomic_store_explicit(&pool->body, body, memory_order_relaxed);
+  atomic_store_explicit(&pool->context, context, memory_order_relaxed);
+  atomic_store_explicit(&pool->parts, parts, memory_order_relaxed);
+  atomic_store(&pool->unfinished, parts);
+  uint64_t ticket = (uint64_t)(region_of(atomic_load(&pool->ticket)) + 1u) << PART_BITS;
+  atomic_store(&pool->ticket, ticket);
+  wake(pool, parts - 1);
+  work_on(pool, ticket);
+  wait_until_finished(pool);
+}
+
+void nl_pool_run(nl_pool *pool, long parts, part_body body, void *context) {
+  uint64_t state = enter_default_state();
+  if (pool == NULL || pool->threads == 1 || parts <= 1) {
+    for (long part = 0; part < parts; part++) body(context, part);
+  } else {
+    // A part's number fits the ticket's lower half; no kernel comes near this.
+    if (parts > MOST_PARTS) abort();
+    run_region(pool, parts, body, context);
+  }
+  leave_default_state(state);
+}
+
+// ---- life -------------------------------------------------------------------------------------------------------
+int nl_pool_threads(const nl_pool *pool) { return pool ? pool->threads : 1; }
+
+void nl_pool_destroy(nl_pool *pool) {
+  if (!pool) return;
+  pthread_mutex_lock(&pool->mutex);
+  atomic_store(&pool->stopping, true);
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->mutex);
+  for (int i = 0; i < pool->started; i++) pthread_join(pool->workers[i], NULL);
+  pthread_cond_destroy(&pool->finished);
+  pthread_cond_destroy(&pool->work);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->workers);
+  free(pool);
+}
+
+nl_pool *nl_pool_create(int threads) {
+  if (threads < 1) return NULL;
+  nl_pool *pool = NULL;
+  if (posix_memalign((void **)&pool, 128, sizeof *pool) != 0) return NULL;
+  *pool = (nl_pool){.threads = threads};
+  pool->workers = calloc((size_t)threads, sizeof *pool->workers);
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  pthread_cond_init(&pool->finished, NULL);
+  if (!pool->workers) {
+    nl_pool_destroy(pool);
+    return NULL;
+  }
+  for (; pool->started < threads - 1; pool->started++)
+    if (pthread_create(&pool->workers[pool->started], NULL, worker_main, pool) != 0) {
+      nl_pool_destroy(pool);
+      return NULL;
+    }
+  return pool;
+}
