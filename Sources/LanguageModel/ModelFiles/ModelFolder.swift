@@ -1,0 +1,40 @@
+import Foundation
+import JSON
+
+/// A model in the Hugging Face layout: `config.json`, weights, and a tokenizer.
+public struct ModelFolder: Sendable {
+  public let path: String
+  public let configuration: ModelConfiguration
+  public let weights: WeightStore
+
+  /// Reads `config.json` and maps the weights; every tensor that the configuration asks for is there, with its
+  /// shape, when this returns. The tokenizer is not touched.
+  public init(path: String) throws {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      throw ModelError(file: path, "there is no such folder; a model folder with config.json was expected")
+    }
+    self.path = path
+    configuration = try Self.configuration(folder: path)
+    weights = try WeightStore(folder: path)
+    try weights.check(against: configuration)
+  }
+
+  /// Reads `config.json` alone. `generation_config.json`, where there is one, has the last word on the tokens
+  /// that end a text.
+  public static func configuration(folder: String) throws(ModelError) -> ModelConfiguration {
+    let file = folder + "/config.json"
+    var configuration = try ModelConfiguration(json: try readJSON(path: file), file: file)
+    let generation = folder + "/generation_config.json"
+    if FileManager.default.fileExists(atPath: generation) {
+      let json = try readJSON(path: generation)
+      let ids = try ConfigurationReader(json: json, file: generation).tokenIDs("eos_token_id")
+      if !ids.isEmpty { configuration.eosTokenIDs = ids }
+    }
+    return configuration
+  }
+
+  /// The files that make the base model what it is, in a fixed order: `config.json`, then the safetensors files
+  /// by name. Two folders whose files have the same bytes give the same training.
+  public func weightFiles() -> [String] { [path + "/config.json"] + weights.files }
+}
