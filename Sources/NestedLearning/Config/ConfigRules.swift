@@ -1,0 +1,68 @@
+extension NestedLearningConfig {
+  /// The rules between keys, and the values that are known but not served.
+  func check(_ source: ConfigSource) throws(ConfigError) {
+    guard Self.isFolderName(experimentName) else {
+      throw source.error(
+        "experiment_name", "\"\(experimentName)\" cannot be the name of a folder", "give one without /")
+    }
+    if mixedPrecision {
+      throw source.error("mixed_precision", "is not served yet", "leave it out: products are in f32")
+    }
+    if trainable == .full, adapterPath != nil {
+      throw source.error(
+        "adapter_path", "an adapter cannot be loaded with trainable full", "leave out one of the two keys")
+    }
+    try checkTiers(source)
+    try checkStrategy(source)
+  }
+
+  private func checkTiers(_ source: ConfigSource) throws(ConfigError) {
+    let frequencies = tierUpdateFrequencies
+    guard frequencies.count == numTiers else {
+      throw source.error(
+        "tier_update_frequencies", "has \(frequencies.count) values for \(numTiers) tiers (num_tiers)",
+        "give one for each tier" + (numTiers <= 8 ? ", as in \((0..<numTiers).map { 1 << $0 })" : ""))
+    }
+    if let i = zip(frequencies, frequencies.dropFirst()).enumerated().first(where: { $1.0 > $1.1 })?.offset {
+      throw source.error(
+        "tier_update_frequencies", "\(frequencies) descends from \(frequencies[i]) to \(frequencies[i + 1])",
+        "tier 0 is the fastest: sort it as \(frequencies.sorted())")
+    }
+    if case .list(let scales) = tierLrScale, scales.count != numTiers {
+      throw source.error(
+        "tier_lr_scale", "has \(scales.count) values for \(numTiers) tiers (num_tiers)",
+        "give one for each tier")
+    }
+  }
+
+  private func checkStrategy(_ source: ConfigSource) throws(ConfigError) {
+    switch tierAssignmentStrategy {
+    case .parameterImportance:
+      throw source.error(
+        "tier_assignment_strategy", "parameter_importance is not served yet", "use layer_depth or manual")
+    case .layerDepth:
+      // A map that nothing reads would be ignored in silence.
+      for (key, isGiven) in [("manual_tier_map", manualTierMap != nil), ("default_tier", defaultTier != nil)]
+      where isGiven {
+        throw source.error(
+          key, "is only for tier_assignment_strategy manual", "set that, or leave out \(key)")
+      }
+    case .manual:
+      guard let map = manualTierMap else {
+        throw source.error(
+          "manual_tier_map", "is missing, and tier_assignment_strategy manual needs it",
+          #"give a list such as [{"pattern": "*.q_proj", "tier": 0}]"#)
+      }
+      if let entry = map.entries.first(where: { !(0..<numTiers).contains($0.tier) }) {
+        throw source.error(
+          "manual_tier_map", "\"\(entry.pattern)\" goes to tier \(entry.tier) of \(numTiers) (num_tiers)",
+          "tiers are numbered from 0 to \(numTiers - 1)")
+      }
+      if let tier = defaultTier, !(0..<numTiers).contains(tier) {
+        throw source.error(
+          "default_tier", "there is no tier \(tier) of \(numTiers) (num_tiers)",
+          "tiers are numbered from 0 to \(numTiers - 1)")
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import JSON
+
+/// `trainable`: which weights a run trains.
+public enum TrainableWeights: String, Sendable, CaseIterable { case lora, full }
+
+/// `tier_assignment_strategy`: how parameters are divided into tiers.
+public enum TierAssignmentStrategy: String, Sendable, CaseIterable {
+  case layerDepth = "layer_depth"
+  case parameterImportance = "parameter_importance"
+  case manual
+}
+
+/// `tier_order`: which end of the network `layer_depth` puts in tier 0.
+public enum TierOrder: String, Sendable, CaseIterable {
+  case shallowFast = "shallow_fast"
+  case deepFast = "deep_fast"
+}
+
+/// `inactive_gradients`: what becomes of a tier's gradients at the steps at which it is not updated.
+public enum InactiveGradients: String, Sendable, CaseIterable {
+  /// They are not computed.
+  case discard
+  /// The update applies the mean over the window of f steps.
+  case mean
+  /// The update applies the sum over the window of f steps.
+  case sum
+}
+
+/// `tier_lr_scale`: what the scheduled rate is multiplied by for each tier.
+public enum TierLearningRateScale: Sendable, Equatable {
+  case none
+  /// 1/f for a tier that is updated every f steps.
+  case inverseFrequency
+  case list([Double])
+
+  public func scale(tier: Int, frequency: Int) -> Double {
+    switch self {
+    case .none: 1
+    case .inverseFrequency: 1 / Double(frequency)
+    case .list(let scales): scales.indices.contains(tier) ? scales[tier] : 1
+    }
+  }
+}
+
+/// `optimizer`: the update rule.
+public enum OptimizerKind: String, Sendable, CaseIterable { case adam, adamw, sgd }
+
+/// `lr_schedule`: the shape of the learning rate after warm-up.
+public enum LearningRateScheduleKind: String, Sendable, CaseIterable { case constant, linear, cosine }
+
+/// `manual_tier_map`: patterns of module names and the tiers they go to.
+public struct ManualTierMap: Sendable, Equatable {
+  public struct Entry: Sendable, Equatable {
+    /// A module name in which `*` stands for any run of characters, dots among them.
+    public let pattern: String
+    public let tier: Int
+
+    public init(pattern: String, tier: Int) {
+      self.pattern = pattern
+      self.tier = tier
+    }
+  }
+
+  public let entries: [Entry]
+  /// True for a list, in which the first match wins; false for an object, whose members have no order, so that
+  /// a name that matches two patterns is an error.
+  public let isOrdered: Bool
+
+  public init(entries: [Entry], isOrdered: Bool = true) {
+    self.entries = entries
+    self.isOrdered = isOrdered
+  }
+
+  func json() -> JSONValue {
+    isOrdered
+      ? .array(entries.map { ["pattern": .string($0.pattern), "tier": .number($0.tier)] })
+      : .object(JSONObject(entries.map { .init(key: $0.pattern, value: .number($0.tier)) }))
+  }
+}

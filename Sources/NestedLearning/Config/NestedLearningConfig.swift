@@ -1,0 +1,106 @@
+import JSON
+
+/// Everything that decides a run: each key of a config file is a property here, with its default.
+///
+/// `keys` lists the keys with their ranges and help; a config is read with `init(text:file:format:overrides:)`
+/// and written, defaults included, with `json()`.
+public struct NestedLearningConfig: Sendable, Equatable {
+  // Model and adapter
+  public var baseModelPath = ""
+  public var adapterPath: String?
+  public var trainable = TrainableWeights.lora
+  public var loraRank = 8
+  public var loraAlpha = 16.0
+  public var loraDropout = 0.0
+  public var useRslora = false
+  public var loraTargetModules = NestedLearningConfig.allTargetModules
+  public var mixedPrecision = false
+
+  // Data
+  public var trainDataPath = ""
+  public var valDataPath: String?
+  public var maxSeqLength = 512
+  public var shuffle = true
+  public var skipUnusableRows = false
+  public var batchSize = 1
+  public var gradientAccumulationSteps = 2
+
+  // Tiers
+  public var numTiers = 3
+  public var tierUpdateFrequencies = [1, 2, 4]
+  public var tierAssignmentStrategy = TierAssignmentStrategy.layerDepth
+  public var tierOrder = TierOrder.shallowFast
+  public var manualTierMap: ManualTierMap?
+  public var defaultTier: Int?
+  public var inactiveGradients = InactiveGradients.discard
+  public var tierLrScale = TierLearningRateScale.none
+  public var flushEvery = 8
+
+  // Optimizer
+  public var optimizer = OptimizerKind.adam
+  public var learningRate = 1e-5
+  public var lrSchedule = LearningRateScheduleKind.constant
+  public var warmupSteps = 100
+  public var weightDecay = 0.0
+  public var beta1 = 0.9
+  public var beta2 = 0.999
+  public var eps = 1e-8
+  /// Nil: gradients are not clipped. A config says so with `null` or 0.
+  public var maxGradNorm: Double? = 1
+
+  // Run
+  public var numSteps = 1000
+  public var seed: UInt64 = 42
+  public var evalEvery = 100
+  public var earlyStop = true
+  public var patience = 5
+  public var minDelta = 1e-4
+  public var checkpointEvery = 100
+  public var saveBestOnly = false
+  public var keepLastNCheckpoints = 5
+  public var outputPath = "./runs"
+  public var experimentName = ""
+
+  /// The keys that the file or a flag gave, as opposed to defaults.
+  public internal(set) var explicitKeys: Set<String> = []
+  /// The keys among these that a flag gave: their paths are relative to the working folder.
+  public internal(set) var flagKeys: Set<String> = []
+
+  /// Every value at its default, paths and name still empty.
+  init() {}
+
+  /// A config made in code, every other value at its default. Check it with `validate()` once it is filled in.
+  public init(baseModelPath: String, trainDataPath: String, experimentName: String) {
+    self.baseModelPath = baseModelPath
+    self.trainDataPath = trainDataPath
+    self.experimentName = experimentName
+  }
+
+  /// The linear layers of a transformer block that LoRA can adapt.
+  public static let allTargetModules = [
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+  ]
+
+  /// Rows that one step takes.
+  public var rowsPerStep: Int { batchSize * gradientAccumulationSteps }
+
+  /// Every value in force, in the order of `keys`; what has no value is null. Reads back as the same config.
+  public func json() -> JSONValue {
+    .object(JSONObject(Self.keys.map { .init(key: $0.name, value: $0.write(self)) }))
+  }
+
+  /// Makes every path absolute: those of the file relative to `fileFolder`, those of flags and the default of
+  /// `output_path` relative to `workingFolder`. Both folders are absolute. Nothing on disk is looked at.
+  public mutating func resolvePaths(fileFolder: String, workingFolder: String) {
+    for key in Self.keys where key.kind == .path {
+      guard let path = key.write(self).string, !path.isEmpty, !path.hasPrefix("/") else { continue }
+      let fromFile = explicitKeys.contains(key.name) && !flagKeys.contains(key.name)
+      key.setPath?(&self, Self.joined(fromFile ? fileFolder : workingFolder, path))
+    }
+  }
+
+  /// `folder/path` without `.` parts. A `..` stays: what stands before it may be a symbolic link.
+  static func joined(_ folder: String, _ path: String) -> String {
+    "/" + "\(folder)/\(path)".split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+  }
+}

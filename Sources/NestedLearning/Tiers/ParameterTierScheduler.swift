@@ -1,0 +1,136 @@
+import JSON
+
+/// A tensor that is trained, as the scheduler sees it.
+public struct TrainableParameter: Sendable, Equatable {
+  /// e.g. `model.layers.0.self_attn.q_proj.lora_a`
+  public let name: String
+  /// The name of the module it belongs to, e.g. `model.layers.0.self_attn.q_proj`. Parameters of one module are
+  /// never divided.
+  public let module: String
+  /// The number of the transformer block; nil for what stands before the first or after the last.
+  public let layer: Int?
+  /// How many numbers it has.
+  public let count: Int
+
+  public init(name: String, module: String, layer: Int?, count: Int) {
+    self.name = name
+    self.module = module
+    self.layer = layer
+    self.count = count
+  }
+}
+
+/// A set of parameters and how often they are updated.
+public struct Tier: Sendable, Equatable {
+  public let index: Int
+  /// Steps between updates, f.
+  public let frequency: Int
+  /// The step, modulo f, at which the tier is updated; 0 makes that steps f, 2f, ….
+  public let phase: Int
+  /// Names, sorted by their UTF-8 bytes.
+  public let parameters: [String]
+  /// How many numbers these parameters have together.
+  public let parameterCount: Int
+
+  /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0.
+  public func isActive(at step: Int) -> Bool { (step - phase) % frequency == 0 }
+}
+
+/// Why parameters cannot be divided into tiers.
+public struct TierError: Error, Sendable, Equatable, CustomStringConvertible {
+  public let reason: String
+  public let remedy: String
+
+  public var description: String { "\(reason); \(remedy)" }
+}
+
+/// Divides parameters into tiers, and says at which steps and with which rate each tier is updated.
+public struct ParameterTierScheduler: Sendable {
+  public let tiers: [Tier]
+  private let tierOfName: [String: Int]
+  private let learningRateScale: TierLearningRateScale
+
+  /// - Throws: `TierError` if a tier would be empty, a parameter matches no pattern, or two parameters have one
+  ///   name.
+  public init(
+    config: NestedLearningConfig, parameters: [TrainableParameter]
+  ) throws(TierError) {
+    let tierCount = config.numTiers
+    guard tierCount == config.tierUpdateFrequencies.count, config.tierUpdateFrequencies.allSatisfy({ $0 > 0 })
+    else {
+      throw TierError(
+        reason: "\(tierCount) tiers and the frequencies \(config.tierUpdateFrequencies) do not fit together",
+        remedy: "give a frequency of at least 1 for each tier")
+    }
+    guard !parameters.isEmpty else {
+      throw TierError(
+        reason: "there is nothing to train", remedy: "name the layers to adapt in lora_target_modules")
+    }
+    let assignment = try TierAssignment.tiers(config: config, parameters: parameters)
+    var members = Array(repeating: [TrainableParameter](), count: tierCount)
+    var tierOfName: [String: Int] = [:]
+    for (parameter, tier) in zip(parameters, assignment) {
+      members[tier].append(parameter)
+      guard tierOfName.updateValue(tier, forKey: parameter.name) == nil else {
+        throw TierError(
+          reason: "two parameters have the name \(parameter.name)",
+          remedy: "give each tensor a name of its own")
+      }
+    }
+    if let empty = members.firstIndex(where: \.isEmpty) {
+      throw TierError(
+        reason: "tier \(empty) of \(tierCount) has no parameters",
+        remedy: "let a pattern of manual_tier_map lead to it, or lower num_tiers")
+    }
+    tiers = members.enumerated().map { index, members in
+      Tier(
+        index: index, frequency: config.tierUpdateFrequencies[index], phase: 0,
+        parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count })
+    }
+    self.tierOfName = tierOfName
+    learningRateScale = config.tierLrScale
+  }
+
+  /// The tiers that step `step` (1-based) updates, ascending.
+  public func activeTiers(at step: Int) -> [Int] { tiers.filter { $0.isActive(at: step) }.map(\.index) }
+
+  /// The tier of a parameter; nil if there is no such parameter.
+  public func tier(of name: String) -> Int? { tierOfName[name] }
+
+  /// What the scheduled learning rate is multiplied by for a tier.
+  public func learningRateScale(_ tier: Int) -> Double {
+    guard tiers.indices.contains(tier) else { return 1 }
+    return learningRateScale.scale(tier: tier, frequency: tiers[tier].frequency)
+  }
+
+  /// All parameters, sorted by the UTF-8 bytes of their names.
+  public var parameters: [String] { tierOfName.keys.sortedByBytes() }
+
+  /// `tier_stats` of metrics and checkpoints.
+  ///
+  /// - Parameter updateCounts: updates applied so far, one count a tier.
+  public func statistics(globalStep: Int, updateCounts: [Int]) -> JSONValue {
+    let counts = tiers.map { updateCounts.indices.contains($0.index) ? updateCounts[$0.index] : 0 }
+    return [
+      "global_step": .number(globalStep),
+      "tier_update_counts": .numbers(counts),
+      "tier_update_frequencies": .numbers(tiers.map(\.frequency)),
+      "tier_parameters": .object(
+        JSONObject(
+          tiers.map { tier in
+            .init(
+              key: "tier_\(tier.index)",
+              value: [
+                "frequency": .number(tier.frequency),
+                "update_count": .number(counts[tier.index]),
+                "parameter_count": .number(tier.parameterCount),
+              ])
+          })),
+    ]
+  }
+}
+
+extension Sequence<String> {
+  /// Sorted by UTF-8 bytes, which does not depend on a version of Unicode.
+  public func sortedByBytes() -> [String] { sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
+}

@@ -1,0 +1,110 @@
+/// Which tier each parameter goes to.
+enum TierAssignment {
+  /// The tier of each parameter, in their order.
+  static func tiers(
+    config: NestedLearningConfig, parameters: [TrainableParameter]
+  ) throws(TierError) -> [Int] {
+    switch config.tierAssignmentStrategy {
+    case .layerDepth:
+      return try byDepth(parameters, tierCount: config.numTiers, order: config.tierOrder)
+    case .manual:
+      return try byName(
+        parameters, map: config.manualTierMap ?? ManualTierMap(entries: []), defaultTier: config.defaultTier,
+        tierCount: config.numTiers)
+    case .parameterImportance:
+      throw TierError(
+        reason: "tier_assignment_strategy parameter_importance is not served yet",
+        remedy: "use layer_depth or manual")
+    }
+  }
+
+  /// With L layers that have parameters and K tiers, the layer at place i goes to tier min(⌊i/⌊L/K⌋⌋, K − 1):
+  /// the last tier takes the remainder.
+  static func byDepth(
+    _ parameters: [TrainableParameter], tierCount: Int, order: TierOrder
+  ) throws(TierError) -> [Int] {
+    let layers = Set(parameters.compactMap(\.layer)).sorted()
+    guard layers.count >= tierCount else {
+      throw TierError(
+        reason: "\(tierCount) tiers are more than the \(layers.count) layers to be trained",
+        remedy: "set num_tiers to at most \(layers.count), or use tier_assignment_strategy manual")
+    }
+    let perTier = layers.count / tierCount
+    let place = Dictionary(uniqueKeysWithValues: layers.enumerated().map { ($1, $0) })
+    return parameters.map { parameter in
+      let i =
+        parameter.layer.flatMap { place[$0] } ?? (isEmbedding(parameter.module) ? 0 : layers.count - 1)
+      let tier = min(i / perTier, tierCount - 1)
+      return order == .shallowFast ? tier : tierCount - 1 - tier
+    }
+  }
+
+  /// Embeddings (and with them a tied head) stand before the first layer; the final norm and a head of its own
+  /// after the last.
+  static func isEmbedding(_ module: String) -> Bool {
+    module.split(separator: ".").last?.hasPrefix("embed") ?? false
+  }
+
+  static func byName(
+    _ parameters: [TrainableParameter], map: ManualTierMap, defaultTier: Int?, tierCount: Int
+  ) throws(TierError) -> [Int] {
+    let patterns = map.entries.map { (glob: Glob($0.pattern), entry: $0) }
+    var tiers: [Int] = []
+    for parameter in parameters {
+      let matches = patterns.filter { $0.glob.matches(parameter.module) }.map(\.entry)
+      if !map.isOrdered, matches.count > 1 {
+        throw TierError(
+          reason:
+            "\(parameter.module) matches both \"\(matches[0].pattern)\" and \"\(matches[1].pattern)\" of "
+            + "manual_tier_map, whose members have no order",
+          remedy: "write manual_tier_map as a list of {pattern, tier}, in which the first match wins")
+      }
+      guard let tier = matches.first?.tier ?? defaultTier else {
+        throw TierError(
+          reason: "\(parameter.name) matches no pattern of manual_tier_map",
+          remedy: "add a pattern for \(parameter.module), or set default_tier")
+      }
+      guard (0..<tierCount).contains(tier) else {
+        throw TierError(
+          reason: "\(parameter.name) would go to tier \(tier) of \(tierCount)",
+          remedy: "tiers are numbered from 0 to \(tierCount - 1)")
+      }
+      tiers.append(tier)
+    }
+    return tiers
+  }
+}
+
+/// A pattern in which `*` stands for any run of bytes, also none, and every other byte for itself.
+struct Glob {
+  private let parts: [[UInt8]]
+
+  init(_ pattern: String) {
+    parts = pattern.utf8.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(Array.init)
+  }
+
+  func matches(_ text: String) -> Bool {
+    var rest = Array(text.utf8)[...]
+    guard let first = parts.first, let last = parts.last else { return rest.isEmpty }
+    guard parts.count > 1 else { return rest.elementsEqual(first) }
+    guard rest.starts(with: first), rest.count >= first.count + last.count,
+      rest.suffix(last.count) == last[...]
+    else { return false }
+    rest = rest.dropFirst(first.count).dropLast(last.count)
+    // The leftmost place for each part leaves most to the next ones.
+    for part in parts.dropFirst().dropLast() where !part.isEmpty {
+      guard let end = Self.end(of: part, in: rest) else { return false }
+      rest = rest[end...]
+    }
+    return true
+  }
+
+  private static func end(of part: [UInt8], in text: ArraySlice<UInt8>) -> Int? {
+    guard text.count >= part.count else { return nil }
+    for start in text.startIndex...(text.endIndex - part.count)
+    where text[start..<(start + part.count)] == part[...] {
+      return start + part.count
+    }
+    return nil
+  }
+}

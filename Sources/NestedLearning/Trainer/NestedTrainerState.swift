@@ -1,0 +1,190 @@
+/// All that training changes: parameters, moments, update counts and windows, and how one step changes them.
+///
+/// The state after step t is a function of the state before it and of the step's gradients, to the bit. A copy
+/// stays as it is while the original goes on.
+public struct NestedTrainerState: Sendable {
+  public let config: NestedLearningConfig
+  public let scheduler: ParameterTierScheduler
+  public let schedule: LearningRateSchedule
+  /// The shape of each parameter, by name.
+  public let shapes: [String: [Int]]
+  /// The last step that was applied; 0 before the first.
+  public private(set) var step: Int
+  public private(set) var parameters: [String: [Float]]
+  public private(set) var optimizer: NestedAdam
+  /// Nil if gradients of inactive tiers are discarded.
+  public private(set) var window: GradientWindow?
+
+  /// The state before step 1.
+  ///
+  /// - Parameters:
+  ///   - parameters: exactly those that `scheduler` divided into tiers, by name; row-major.
+  ///   - shapes: the shape of each.
+  public init(
+    config: NestedLearningConfig, scheduler: ParameterTierScheduler, parameters: [String: [Float]],
+    shapes: [String: [Int]]
+  ) throws(TrainerError) {
+    try self.init(
+      config: config, scheduler: scheduler, parameters: parameters, shapes: shapes, step: 0,
+      optimizer: NestedAdam(
+        config: config, tierCount: scheduler.tiers.count, counts: parameters.mapValues(\.count)),
+      window: GradientWindow(microBatchCount: config.gradientAccumulationSteps))
+  }
+
+  init(
+    config: NestedLearningConfig, scheduler: ParameterTierScheduler, parameters: [String: [Float]],
+    shapes: [String: [Int]], step: Int, optimizer: NestedAdam, window: GradientWindow
+  ) throws(TrainerError) {
+    self.config = config
+    self.scheduler = scheduler
+    schedule = LearningRateSchedule(config: config)
+    self.shapes = shapes
+    self.step = step
+    self.parameters = parameters
+    self.optimizer = optimizer
+    self.window = config.inactiveGradients == .discard ? nil : window
+    try Self.check(parameters, shapes, scheduler)
+  }
+
+  private static func check(
+    _ parameters: [String: [Float]], _ shapes: [String: [Int]], _ scheduler: ParameterTierScheduler
+  ) throws(TrainerError) {
+    for name in scheduler.parameters {
+      guard let values = parameters[name] else { throw .parameter(name: name, "has no values") }
+      guard let shape = shapes[name] else { throw .parameter(name: name, "has no shape") }
+      guard shape.allSatisfy({ $0 > 0 }), Self.count(of: shape) == values.count else {
+        throw .parameter(name: name, "has \(values.count) values, which the shape \(shape) does not hold")
+      }
+      guard Vectors.isFinite(values) else {
+        throw .parameter(name: name, "has a value that is not finite")
+      }
+    }
+    if let name = parameters.keys.sortedByBytes().first(where: { scheduler.tier(of: $0) == nil }) {
+      throw .parameter(name: name, "is in no tier")
+    }
+  }
+
+  /// The product of the sizes; nil if it is more than an `Int` holds.
+  static func count(of shape: [Int]) -> Int? {
+    var count = 1
+    for size in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: size)
+      if overflow { return nil }
+      count = product
+    }
+    return count
+  }
+
+  /// The tiers of which step `step` needs gradients: the active ones, or, for windows, all.
+  public func tiersDue(at step: Int) -> [Int] {
+    window == nil ? scheduler.activeTiers(at: step) : scheduler.tiers.map(\.index)
+  }
+
+  /// Applies one step: normalises the gradients, clips them, updates the active tiers.
+  ///
+  /// - Parameters:
+  ///   - step: the one after the last.
+  ///   - trainedTokens: tokens of the step that have a loss, over all its micro-batches.
+  /// - Throws: `TrainerError`; nothing was changed then.
+  public mutating func apply(
+    step: Int, trainedTokens: Int, gradients: consuming StepGradients
+  ) throws -> StepOutcome {
+    guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
+    guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
+    let active = scheduler.activeTiers(at: step)
+    let due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
+    let clipping = try GradientClipping(
+      gradients: due.gradients, tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
+
+    // From here on nothing fails.
+    for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
+    let rate = schedule.rate(at: step)
+    let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
+    var changed = false
+    for tier in active {
+      let tierChanged = optimizer.updateChecked(
+        tier: tier, rate: tierRates[tier], gradientScale: clipping.scale, parameters: &parameters,
+        gradients: due.gradients[tier] ?? [:])
+      changed = changed || tierChanged
+      for name in scheduler.tiers[tier].parameters { window?.close(name) }
+    }
+    self.step = step
+    return StepOutcome(
+      step: step, activeTiers: active, learningRate: rate, tierLearningRates: tierRates,
+      gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
+      changedParameters: changed)
+  }
+
+  /// The gradients to apply now, by tier, and those that wait in windows, by parameter and g.
+  private func dueGradients(
+    _ gradients: consuming StepGradients, active: [Int], trainedTokens: Int
+  ) throws -> (gradients: [Int: GradientSums], waiting: [String: [[Float]]]) {
+    switch (consume gradients, window) {
+    case (.sums(var sums), nil):
+      var due: [Int: GradientSums] = [:]
+      try check(sums, tiers: active)
+      for tier in active {
+        for name in scheduler.tiers[tier].parameters {
+          var gradient = sums.removeValue(forKey: name) ?? []
+          Vectors.divide(&gradient, by: Float(trainedTokens))
+          due[tier, default: [:]][name] = gradient
+        }
+      }
+      return (due, [:])
+    case (.scaledMicroBatches(let microBatches), let window?):
+      return try windowed(microBatches, window, active)
+    case (.sums, _):
+      throw TrainerError.gradients(name: "the step", "came as one sum, but windows need each micro-batch")
+    case (.scaledMicroBatches, _):
+      throw TrainerError.gradients(name: "the step", "came by micro-batch, but discard needs one sum")
+    }
+  }
+
+  private func windowed(
+    _ microBatches: [GradientSums], _ window: GradientWindow, _ active: [Int]
+  ) throws -> (gradients: [Int: GradientSums], waiting: [String: [[Float]]]) {
+    guard microBatches.count == window.microBatchCount else {
+      throw TrainerError.gradients(
+        name: "the step", "has \(microBatches.count) micro-batches of \(window.microBatchCount)")
+    }
+    for microBatch in microBatches { try check(microBatch, tiers: scheduler.tiers.map(\.index)) }
+    var due: [Int: GradientSums] = [:]
+    var waiting: [String: [[Float]]] = [:]
+    for tier in scheduler.tiers {
+      let isActive = active.contains(tier.index)
+      for name in tier.parameters {
+        let gradients = microBatches.map { $0[name] ?? [] }
+        // What goes into a window must be finite now: by the boundary nobody could tell which step it was.
+        guard gradients.allSatisfy(Vectors.isFinite) else { throw TrainerError.notFinite(name: name) }
+        guard isActive else {
+          waiting[name] = gradients
+          continue
+        }
+        var total = try window.total(of: name, adding: gradients)
+        if config.inactiveGradients == .mean { Vectors.divide(&total, by: Float(tier.frequency)) }
+        due[tier.index, default: [:]][name] = total
+      }
+    }
+    return (due, waiting)
+  }
+
+  /// Exactly the parameters of these tiers, each with its size.
+  private func check(_ gradients: GradientSums, tiers: [Int]) throws(TrainerError) {
+    var expected = 0
+    for tier in tiers {
+      for name in scheduler.tiers[tier].parameters {
+        expected += 1
+        guard let gradient = gradients[name] else { throw .gradients(name: name, "is missing") }
+        let count = parameters[name]?.count ?? 0
+        guard gradient.count == count else {
+          throw .gradients(name: name, "has \(gradient.count) numbers for \(count) of the parameter")
+        }
+      }
+    }
+    guard gradients.count == expected else {
+      let due = Set(tiers.flatMap { scheduler.tiers[$0].parameters })
+      let other = gradients.keys.sortedByBytes().first { !due.contains($0) } ?? ""
+      throw .gradients(name: other, "is not due at this step")
+    }
+  }
+}
