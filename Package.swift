@@ -40,7 +40,8 @@ let package = Package(
       dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")]),
     .target(name: "Coordination", dependencies: ["Protocol", "NestedLearning", "JSON"]),
     .target(
-      name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")]),
+      name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],
+      exclude: ["SCHEMA.md"]),
     .target(name: "Transport", dependencies: ["CZeroMQ", "Protocol"]),
     .target(
       name: "Service",

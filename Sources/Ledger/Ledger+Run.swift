@@ -1,0 +1,195 @@
+import GRDB
+import JSON
+
+extension Ledger {
+  /// Where the run stands.
+  public func status() throws(LedgerError) -> RunStatus {
+    try read("reading the run") { db in
+      guard let row = try Row.fetchOne(db, sql: "SELECT * FROM runs") else {
+        throw LedgerError.notALedger(path: self.path, reason: "there is no run in it")
+      }
+      return RunStatus(
+        run: RunRecord(
+          experimentName: row["experiment_name"], baseModelPath: row["base_model_path"],
+          configuration: try Self.json(row["config"]), program: row["program"],
+          createdAt: try Self.time(row["created_at"])),
+        term: UInt64(clamping: row["term"] as Int64), state: row["state"], reason: row["reason"],
+        lastStep: try Self.lastStep(db))
+    }
+  }
+
+  /// Records how the run ended.
+  public func finish(_ outcome: RunOutcome, at time: Timestamp = .now()) throws(LedgerError) {
+    try write("recording the end of the run") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql: "UPDATE runs SET state = ?, reason = ?, finished_at = ?",
+        arguments: [outcome.state, outcome.reason, time.text])
+    }
+  }
+
+  /// Records a worker that was welcomed; before the first commit that names it.
+  public func record(worker: WorkerRecord) throws(LedgerError) {
+    try write("recording worker \(worker.id)") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql: """
+          INSERT INTO workers (term, worker, host, pid, threads, isa, numeric_profile, program, is_local, joined_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          try Self.stored(worker.term), worker.id, worker.host, worker.pid, worker.threads, worker.isa,
+          worker.numericProfile, worker.program, worker.isLocal, worker.joinedAt.text,
+        ])
+    }
+  }
+
+  /// Records that a worker of the present term is gone, and why.
+  public func workerLeft(_ id: Int, reason: String, at time: Timestamp = .now()) throws(LedgerError) {
+    try write("recording the end of worker \(id)") { db in
+      let term = try self.checkTerm(db)
+      try db.execute(
+        sql:
+          "UPDATE workers SET left_at = ?, left_reason = ? WHERE term = ? AND worker = ? AND left_at IS NULL",
+        arguments: [time.text, reason, term, id])
+    }
+  }
+
+  /// The workers of all terms, in the order in which they were welcomed.
+  public func workers() throws(LedgerError) -> [WorkerRecord] {
+    try read("reading the workers") { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM workers ORDER BY term, worker").map { row in
+        WorkerRecord(
+          term: UInt64(clamping: row["term"] as Int64), id: row["worker"], host: row["host"], pid: row["pid"],
+          threads: row["threads"], isa: row["isa"], numericProfile: row["numeric_profile"],
+          program: row["program"], isLocal: row["is_local"], joinedAt: try Self.time(row["joined_at"]))
+      }
+    }
+  }
+
+  /// Records an evaluation and its hand-outs. A replay may record one again: it must have the same loss to the
+  /// last bit, and changes nothing.
+  public func record(
+    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = []
+  ) throws(LedgerError) {
+    guard evaluation.loss.isFinite, !evaluation.perplexity.isNaN else {
+      throw .invalid("the evaluation after step \(evaluation.step) has the loss \(evaluation.loss)")
+    }
+    try write("recording the evaluation after step \(evaluation.step)") { db in
+      try self.checkTerm(db)
+      let known = try Double.fetchOne(
+        db, sql: "SELECT loss FROM evaluations WHERE step = ?", arguments: [evaluation.step])
+      if let known, known != evaluation.loss {
+        throw LedgerError.contradiction(
+          "the evaluation after step \(evaluation.step) gives the loss \(evaluation.loss), but \(known) is recorded"
+        )
+      }
+      for assignment in assignments { try Self.insert(assignment, db) }
+      if known != nil { return }
+      try db.execute(
+        sql: """
+          INSERT INTO evaluations (step, loss, perplexity, tokens, is_best, seconds, evaluated_at, metrics)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          evaluation.step, evaluation.loss, evaluation.perplexity, evaluation.tokens, evaluation.isBest,
+          evaluation.seconds, evaluation.evaluatedAt.text, evaluation.metrics.text,
+        ])
+    }
+  }
+
+  /// All evaluations, in the order of steps.
+  public func evaluations() throws(LedgerError) -> [EvaluationRecord] {
+    try read("reading the evaluations") { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM evaluations ORDER BY step").map { row in
+        EvaluationRecord(
+          step: row["step"], loss: row["loss"], perplexity: row["perplexity"], tokens: row["tokens"],
+          isBest: row["is_best"], seconds: row["seconds"], evaluatedAt: try Self.time(row["evaluated_at"]),
+          metrics: try Self.json(row["metrics"]))
+      }
+    }
+  }
+
+  /// The rows of eval_metrics.jsonl after a step, in order.
+  public func evaluationMetrics(after step: Int) throws(LedgerError) -> [(step: Int, row: JSONValue)] {
+    try read("reading the metrics") { db in
+      try Self.metrics(db, "SELECT step, metrics FROM evaluations WHERE step > ? ORDER BY step", after: step)
+    }
+  }
+}
+
+/// The files that the ledger refers to. A file is written and synced before its row, and its row is gone before
+/// the file is deleted: the ledger never names a file that is not there.
+extension Ledger {
+  /// Records a checkpoint folder; one of the same path is replaced.
+  public func record(checkpoint: CheckpointRecord) throws(LedgerError) {
+    try write("recording \(checkpoint.path)") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql: """
+          INSERT OR REPLACE INTO checkpoints (path, step, is_best, is_final, best_val_loss, written_at)
+          VALUES (?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          checkpoint.path, checkpoint.step, checkpoint.isBest, checkpoint.isFinal,
+          checkpoint.bestValidationLoss,
+          checkpoint.writtenAt.text,
+        ])
+    }
+  }
+
+  /// Removes a checkpoint from the record; nothing happens if it is not there.
+  public func forget(checkpoint path: String) throws(LedgerError) {
+    try write("forgetting \(path)") { db in
+      try self.checkTerm(db)
+      try db.execute(sql: "DELETE FROM checkpoints WHERE path = ?", arguments: [path])
+    }
+  }
+
+  /// The checkpoints that exist, by step.
+  public func checkpoints() throws(LedgerError) -> [CheckpointRecord] {
+    try read("reading the checkpoints") { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM checkpoints ORDER BY step, path").map { row in
+        CheckpointRecord(
+          path: row["path"], step: row["step"], isBest: row["is_best"], isFinal: row["is_final"],
+          bestValidationLoss: row["best_val_loss"], writtenAt: try Self.time(row["written_at"]))
+      }
+    }
+  }
+
+  /// Records a snapshot whose files are on the disk; one of the same step is replaced.
+  public func record(snapshot: SnapshotRecord) throws(LedgerError) {
+    try write("recording the snapshot of step \(snapshot.step)") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql: "INSERT OR REPLACE INTO snapshots (step, manifest, bytes, written_at) VALUES (?, ?, ?, ?)",
+        arguments: [snapshot.step, snapshot.manifest, snapshot.bytes, snapshot.writtenAt.text])
+    }
+  }
+
+  /// The snapshots, newest first.
+  public func snapshots() throws(LedgerError) -> [SnapshotRecord] {
+    try read("reading the snapshots") { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM snapshots ORDER BY step DESC").map { row in
+        SnapshotRecord(
+          step: row["step"], manifest: row["manifest"], bytes: row["bytes"],
+          writtenAt: try Self.time(row["written_at"]))
+      }
+    }
+  }
+
+  public func latestSnapshot() throws(LedgerError) -> SnapshotRecord? { try snapshots().first }
+
+  /// Forgets all but the newest snapshots, and returns those that stay; their files are what the `state` folder
+  /// must keep.
+  public func pruneSnapshots(keeping count: Int) throws(LedgerError) -> [SnapshotRecord] {
+    try write("forgetting old snapshots") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql:
+          "DELETE FROM snapshots WHERE step NOT IN (SELECT step FROM snapshots ORDER BY step DESC LIMIT ?)",
+        arguments: [max(count, 0)])
+    }
+    return try snapshots()
+  }
+}

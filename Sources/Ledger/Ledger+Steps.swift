@@ -1,0 +1,190 @@
+import GRDB
+import JSON
+
+extension Ledger {
+  /// Begins the coordinator's term: one more than the last, on the disk before any message can carry it. From
+  /// here on a coordinator of an earlier term can commit nothing.
+  public func beginTerm() throws(LedgerError) -> UInt64 {
+    let begun = try write("beginning a term") { db in
+      try db.execute(
+        sql: "UPDATE runs SET term = term + 1, state = 'running', reason = NULL, finished_at = NULL")
+      return UInt64(clamping: try Int64.fetchOne(db, sql: "SELECT term FROM runs") ?? 0)
+    }
+    term.withLock { $0 = begun }
+    return begun
+  }
+
+  /// Records a step, the tiers that it changed and the hand-outs that led to it: all or nothing.
+  ///
+  /// - Parameter tiers: those whose version changed. Before step 1, see `record(tiers:)`.
+  /// - Parameter assignments: finished hand-outs; their workers must be recorded.
+  /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
+  ///   for a loss, rate or norm that is not a finite number.
+  public func commit(
+    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord]
+  ) throws(LedgerError) {
+    guard step.loss.isFinite, step.gradNorm.isFinite, step.learningRate.isFinite, step.seconds.isFinite else {
+      throw .invalid(
+        "step \(step.step) cannot be committed: loss \(step.loss), gradient norm \(step.gradNorm), "
+          + "learning rate \(step.learningRate) must be finite numbers")
+    }
+    try write("committing step \(step.step)") { db in
+      let term = try self.checkTerm(db)
+      let expected = try Self.lastStep(db) + 1
+      guard step.step == expected else { throw LedgerError.outOfOrder(step: step.step, expected: expected) }
+      try db.execute(
+        sql: """
+          INSERT INTO steps (step, loss, tokens, learning_rate, grad_norm, active_tiers, digest, seconds, term,
+            committed_at, metrics)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          step.step, step.loss, step.tokens, step.learningRate, step.gradNorm, Self.list(step.activeTiers),
+          step.digest, step.seconds, term, step.committedAt.text, step.metrics.text,
+        ])
+      for tier in tiers { try Self.upsert(tier, db) }
+      for assignment in assignments { try Self.insert(assignment, db) }
+    }
+  }
+
+  /// Records the tiers as they are, before the first step.
+  public func record(tiers: [TierVersionRecord]) throws(LedgerError) {
+    try write("recording the tiers") { db in
+      try self.checkTerm(db)
+      for tier in tiers { try Self.upsert(tier, db) }
+    }
+  }
+
+  /// Records hand-outs that belong to no commit: those of replayed steps, and what was still under way when the
+  /// run stopped.
+  public func record(assignments: [AssignmentRecord]) throws(LedgerError) {
+    guard !assignments.isEmpty else { return }
+    try write("recording hand-outs") { db in
+      try self.checkTerm(db)
+      for assignment in assignments { try Self.insert(assignment, db) }
+    }
+  }
+
+  /// The last committed step; 0 before the first.
+  public func lastStep() throws(LedgerError) -> Int {
+    try read("reading the last step", Self.lastStep)
+  }
+
+  public func step(_ number: Int) throws(LedgerError) -> StepRecord? {
+    try read("reading step \(number)") { db in
+      guard let row = try Row.fetchOne(db, sql: "SELECT * FROM steps WHERE step = ?", arguments: [number])
+      else {
+        return nil
+      }
+      return StepRecord(
+        step: row["step"], loss: row["loss"], tokens: row["tokens"], learningRate: row["learning_rate"],
+        gradNorm: row["grad_norm"], activeTiers: Self.integers(row["active_tiers"]), digest: row["digest"],
+        seconds: row["seconds"], committedAt: try Self.time(row["committed_at"]),
+        metrics: try Self.json(row["metrics"]))
+    }
+  }
+
+  /// The rows of train_metrics.jsonl after a step, in order: what a resumed run has yet to write to the file.
+  public func stepMetrics(after step: Int) throws(LedgerError) -> [(step: Int, row: JSONValue)] {
+    try read("reading the metrics") { db in
+      try Self.metrics(db, "SELECT step, metrics FROM steps WHERE step > ? ORDER BY step", after: step)
+    }
+  }
+
+  /// The tiers as the last commit left them, by index.
+  public func tiers() throws(LedgerError) -> [TierVersionRecord] {
+    try read("reading the tiers") { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM tiers ORDER BY tier").map { row in
+        TierVersionRecord(
+          tier: row["tier"], frequency: row["frequency"], parameterCount: row["parameter_count"],
+          version: row["version"], digest: row["digest"])
+      }
+    }
+  }
+
+  /// The hand-outs of a step, in the order in which they were made.
+  public func assignments(step: Int) throws(LedgerError) -> [AssignmentRecord] {
+    try read("reading the hand-outs of step \(step)") { db in
+      let sql = "SELECT * FROM assignments WHERE step = ? ORDER BY term, attempt"
+      return try Row.fetchAll(db, sql: sql, arguments: [step]).map { row in
+        AssignmentRecord(
+          term: UInt64(clamping: row["term"] as Int64), attempt: row["attempt"], purpose: row["purpose"],
+          step: row["step"],
+          firstMicroBatch: row["first_micro_batch"], lastMicroBatch: row["last_micro_batch"],
+          tiers: Self.integers(row["tiers"]), worker: row["worker"],
+          handedOutAt: try Self.time(row["handed_out_at"]),
+          finishedAt: try (row["finished_at"] as String?).map(Self.time), seconds: row["seconds"],
+          outcome: row["outcome"])
+      }
+    }
+  }
+
+  /// The fence: the database's term must be the one that this process began.
+  @discardableResult
+  func checkTerm(_ db: Database) throws -> Int64 {
+    let current = try Int64.fetchOne(db, sql: "SELECT term FROM runs") ?? 0
+    let own = term.withLock { $0 }
+    guard current == own else {
+      throw LedgerError.fenced(path: path, term: own, current: UInt64(clamping: current))
+    }
+    return current
+  }
+
+  static func lastStep(_ db: Database) throws -> Int {
+    try Int.fetchOne(db, sql: "SELECT max(step) FROM steps") ?? 0
+  }
+
+  private static func upsert(_ tier: TierVersionRecord, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT INTO tiers (tier, frequency, parameter_count, version, digest) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (tier) DO UPDATE SET frequency = excluded.frequency,
+          parameter_count = excluded.parameter_count, version = excluded.version, digest = excluded.digest
+        """,
+      arguments: [tier.tier, tier.frequency, tier.parameterCount, tier.version, tier.digest])
+  }
+
+  static func insert(_ assignment: AssignmentRecord, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT INTO assignments (term, attempt, purpose, step, first_micro_batch, last_micro_batch, tiers, worker,
+          handed_out_at, finished_at, seconds, outcome)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        try stored(assignment.term), assignment.attempt, assignment.purpose, assignment.step,
+        assignment.firstMicroBatch, assignment.lastMicroBatch, list(assignment.tiers), assignment.worker,
+        assignment.handedOutAt.text, assignment.finishedAt?.text, assignment.seconds, assignment.outcome,
+      ])
+  }
+}
+
+/// How values stand in columns.
+extension Ledger {
+  static func list(_ integers: [Int]) -> String { JSONValue.numbers(integers).text }
+
+  static func integers(_ column: String) -> [Int] {
+    (try? JSONValue(parsing: column))?.array?.compactMap(\.int) ?? []
+  }
+
+  static func stored(_ term: UInt64) throws -> Int64 {
+    guard let stored = Int64(exactly: term) else { throw LedgerError.invalid("there is no term \(term)") }
+    return stored
+  }
+
+  static func time(_ column: String) throws -> Timestamp {
+    guard let time = Timestamp(text: column) else {
+      throw LedgerError.contradiction("the ledger has \"\(column)\" where a time was expected")
+    }
+    return time
+  }
+
+  static func json(_ column: String) throws -> JSONValue { try JSONValue(parsing: column) }
+
+  static func metrics(_ db: Database, _ sql: String, after step: Int) throws -> [(step: Int, row: JSONValue)]
+  {
+    try Row.fetchAll(db, sql: sql, arguments: [step]).map { row in
+      (row["step"] as Int, try json(row["metrics"]))
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import GRDB
+
+/// The tables of a ledger. SCHEMA.md describes them, and a test holds the two together.
+enum Schema {
+  /// Marks the file as ours: "NLdg" in SQLite's header.
+  static let applicationID: Int32 = 0x4E4C_6467
+
+  /// Migrations are only ever added at the end: a ledger that exists was made by those before.
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1: runs, steps, tiers, workers, assignments, evaluations, files") { db in
+      try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+      for table in firstTables { try db.execute(sql: table) }
+    }
+    return migrator
+  }
+
+  private static let firstTables = [
+    """
+    CREATE TABLE runs (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      experiment_name TEXT NOT NULL,
+      base_model_path TEXT NOT NULL,
+      config TEXT NOT NULL CHECK (json_valid(config)),
+      program TEXT NOT NULL,
+      created_at TEXT NOT NULL,
+      term INTEGER NOT NULL DEFAULT 0,
+      state TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'completed', 'stopped', 'failed')),
+      reason TEXT,
+      finished_at TEXT
+    ) STRICT
+    """,
+    """
+    CREATE TABLE steps (
+      step INTEGER PRIMARY KEY CHECK (step >= 1),
+      loss REAL NOT NULL,
+      tokens INTEGER NOT NULL CHECK (tokens >= 0),
+      learning_rate REAL NOT NULL,
+      grad_norm REAL NOT NULL,
+      active_tiers TEXT NOT NULL CHECK (json_valid(active_tiers)),
+      digest TEXT NOT NULL,
+      seconds REAL NOT NULL,
+      term INTEGER NOT NULL,
+      committed_at TEXT NOT NULL,
+      metrics TEXT NOT NULL CHECK (json_valid(metrics))
+    ) STRICT
+    """,
+    """
+    CREATE TABLE tiers (
+      tier INTEGER PRIMARY KEY CHECK (tier >= 0),
+      frequency INTEGER NOT NULL CHECK (frequency >= 1),
+      parameter_count INTEGER NOT NULL,
+      version INTEGER NOT NULL CHECK (version >= 0),
+      digest TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE workers (
+      term INTEGER NOT NULL,
+      worker INTEGER NOT NULL,
+      host TEXT NOT NULL,
+      pid INTEGER NOT NULL,
+      threads INTEGER NOT NULL,
+      isa TEXT NOT NULL,
+      numeric_profile TEXT NOT NULL,
+      program TEXT NOT NULL,
+      is_local INTEGER NOT NULL CHECK (is_local IN (0, 1)),
+      joined_at TEXT NOT NULL,
+      left_at TEXT,
+      left_reason TEXT,
+      PRIMARY KEY (term, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE assignments (
+      term INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,
+      purpose TEXT NOT NULL CHECK (purpose IN ('train', 'evaluate')),
+      step INTEGER NOT NULL,
+      first_micro_batch INTEGER NOT NULL,
+      last_micro_batch INTEGER NOT NULL CHECK (last_micro_batch >= first_micro_batch),
+      tiers TEXT NOT NULL CHECK (json_valid(tiers)),
+      worker INTEGER NOT NULL,
+      handed_out_at TEXT NOT NULL,
+      finished_at TEXT,
+      seconds REAL,
+      outcome TEXT NOT NULL,
+      PRIMARY KEY (term, attempt),
+      FOREIGN KEY (term, worker) REFERENCES workers (term, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX assignments_by_step ON assignments (step)",
+    "CREATE INDEX assignments_by_worker ON assignments (term, worker)",
+    """
+    CREATE TABLE evaluations (
+      step INTEGER PRIMARY KEY CHECK (step >= 0),
+      loss REAL NOT NULL,
+      perplexity REAL NOT NULL,
+      tokens INTEGER NOT NULL,
+      is_best INTEGER NOT NULL CHECK (is_best IN (0, 1)),
+      seconds REAL NOT NULL,
+      evaluated_at TEXT NOT NULL,
+      metrics TEXT NOT NULL CHECK (json_valid(metrics))
+    ) STRICT
+    """,
+    """
+    CREATE TABLE checkpoints (
+      path TEXT PRIMARY KEY,
+      step INTEGER NOT NULL,
+      is_best INTEGER NOT NULL CHECK (is_best IN (0, 1)),
+      is_final INTEGER NOT NULL CHECK (is_final IN (0, 1)),
+      best_val_loss REAL,
+      written_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE snapshots (
+      step INTEGER PRIMARY KEY CHECK (step >= 0),
+      manifest TEXT NOT NULL,
+      bytes INTEGER NOT NULL,
+      written_at TEXT NOT NULL
+    ) STRICT
+    """,
+  ]
+}

@@ -1,0 +1,95 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Files that appear whole or not at all.
+public enum AtomicFile {
+  /// Temporary names begin with this; whoever owns a folder deletes what a crash left of them.
+  static let temporaryPrefix = ".tmp-"
+
+  /// Writes a file beside its name, syncs it, renames it and syncs its folder. After a failure what stood there
+  /// before still does.
+  ///
+  /// - Parameter syncingFolder: false if the caller syncs the folder after several files.
+  public static func write(
+    _ bytes: UnsafeRawBufferPointer, to path: String, syncingFolder: Bool = true
+  ) throws(FileError) {
+    let folder = FileSystem.folder(of: path)
+    let temporary = "\(folder)/\(temporaryPrefix)\(getpid())-\(FileSystem.name(of: path))"
+    do throws(FileError) {
+      try writeAndSync(bytes, to: temporary)
+      try FileSystem.rename(temporary, to: path)
+    } catch {
+      unlink(temporary)
+      throw FileError(path: path, doing: error.doing, code: error.code)
+    }
+    if syncingFolder { try FileSystem.syncFolder(folder) }
+  }
+
+  public static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+    let result = bytes.withUnsafeBytes { buffer in
+      Result { () throws(FileError) in try write(buffer, to: path) }
+    }
+    try result.get()
+  }
+
+  private static func writeAndSync(_ bytes: UnsafeRawBufferPointer, to path: String) throws(FileError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw FileError(path: path, doing: "writing", code: errno) }
+    defer { close(descriptor) }
+    try writeAll(bytes, to: descriptor, path: path)
+    guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
+  }
+
+  /// Writes all of a buffer at the descriptor's position.
+  static func writeAll(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
+  ) throws(FileError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = systemWrite(descriptor, UnsafeRawBufferPointer(rebasing: rest))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError(path: path, doing: "writing", code: count < 0 ? errno : ENOSPC) }
+      rest = rest.dropFirst(count)
+    }
+  }
+
+  /// All bytes of a file.
+  public static func read(_ path: String) throws(FileError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, doing: "reading", code: errno) }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0 else { throw FileError(path: path, doing: "reading", code: errno) }
+    guard FileSystem.kind(info.st_mode) == .file, let size = Int(exactly: info.st_size) else {
+      throw FileError(path: path, doing: "reading", reason: "it is not a file")
+    }
+    var code: Int32 = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+      while filled < size {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
+        let count = systemRead(descriptor, rest)
+        if count < 0, errno == EINTR { continue }
+        if count < 0 { code = errno }
+        if count <= 0 { break }
+        filled += count
+      }
+    }
+    guard code == 0 else { throw FileError(path: path, doing: "reading", code: code) }
+    return bytes
+  }
+}
+
+/// `AtomicFile.write` and `.read` hide the system's functions of the same names. At most 1 GiB at a time: Linux
+/// moves no more than 2 GiB in one call, other systems refuse more.
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+  write(descriptor, bytes.baseAddress, min(bytes.count, 1 << 30))
+}
+
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
+  read(descriptor, bytes.baseAddress, min(bytes.count, 1 << 30))
+}

@@ -1,0 +1,192 @@
+import JSON
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The `checkpoints` folder of a run. A checkpoint folder is prepared beside its final name, synced and renamed:
+/// it exists whole or not at all.
+public struct CheckpointWriter: Sendable {
+  public enum Kind: Sendable, Equatable {
+    /// The lowest validation loss so far.
+    case best
+    /// What the run ended with, or was stopped with.
+    case final
+    /// The state after a step.
+    case step(Int)
+
+    /// The folder's name, as in `checkpoint_0000100`.
+    public var name: String {
+      switch self {
+      case .best: "best"
+      case .final: "final"
+      case .step(let step):
+        "checkpoint_" + String(repeating: "0", count: max(0, 7 - String(step).utf8.count)) + String(step)
+      }
+    }
+  }
+
+  public let folder: String
+  /// How many of the folders of steps stay (`keep_last_n_checkpoints`); best and final do not count.
+  public let keepLast: Int
+  /// Whether the folders of steps are not written at all (`save_best_only`).
+  public let saveBestOnly: Bool
+
+  public init(folder: String, keepLast: Int, saveBestOnly: Bool) {
+    self.folder = folder
+    self.keepLast = max(1, keepLast)
+    self.saveBestOnly = saveBestOnly
+  }
+
+  /// Writes a checkpoint; one of the same name is replaced. After a failure nothing of it is left, and what was
+  /// there before still is.
+  ///
+  /// - Parameter content: writes the model or adapter files into the folder that it is given.
+  /// - Returns: the folder's path, or nil if `saveBestOnly` leaves this kind out.
+  public func write(
+    _ kind: Kind, metadata: CheckpointMetadata, content: (_ folder: String) throws -> Void
+  ) throws(CheckpointError) -> String? {
+    if saveBestOnly, case .step = kind { return nil }
+    let path = folder + "/" + kind.name
+    let temporary = folder + "/" + AtomicFile.temporaryPrefix + kind.name
+    do {
+      try FileSystem.remove(temporary)
+      try FileSystem.makeFolders(temporary)
+      try content(temporary)
+      try AtomicFile.write(metadata.json.bytes(indent: 2), to: temporary + "/metadata.json")
+      try FileSystem.syncTree(temporary)
+      try Self.replace(path, with: temporary)
+    } catch {
+      try? FileSystem.remove(temporary)
+      throw CheckpointError(path: path, error)
+    }
+    return path
+  }
+
+  /// Deletes the folders of all but the last steps.
+  ///
+  /// - Returns: the names that were deleted, for the ledger to forget.
+  public func prune() throws(CheckpointError) -> [String] {
+    do {
+      let names = try FileSystem.names(in: folder)
+      let steps = names.compactMap(Self.step).sorted()
+      let old = steps.dropLast(keepLast).map { Kind.step($0).name }
+      for name in old {
+        // A folder whose deletion is cut short must not look like a checkpoint.
+        let temporary = folder + "/" + AtomicFile.temporaryPrefix + name
+        try FileSystem.remove(temporary)
+        try FileSystem.rename(folder + "/" + name, to: temporary)
+        try FileSystem.remove(temporary)
+      }
+      return old
+    } catch {
+      throw CheckpointError(path: folder, error)
+    }
+  }
+
+  /// Ends a replacement that a crash cut short: a checkpoint that was moved aside, with none in its place yet,
+  /// goes back.
+  static func recover(_ folder: String) throws(FileError) {
+    for name in try FileSystem.names(in: folder) where name.hasPrefix(asidePrefix) {
+      let path = folder + "/" + name.dropFirst(asidePrefix.count)
+      if FileSystem.kind(path) == nil {
+        try FileSystem.rename(folder + "/" + name, to: path)
+      } else {
+        try FileSystem.remove(folder + "/" + name)
+      }
+    }
+    try FileSystem.syncFolder(folder)
+  }
+
+  private static let asidePrefix = ".old-"
+
+  /// A folder cannot be renamed over another, so the old one moves aside first; `recover` knows both names.
+  private static func replace(_ path: String, with new: String) throws(FileError) {
+    let parent = FileSystem.folder(of: path)
+    let aside = parent + "/" + asidePrefix + FileSystem.name(of: path)
+    let replaces = FileSystem.kind(path) != nil
+    if replaces {
+      try FileSystem.remove(aside)
+      try FileSystem.rename(path, to: aside)
+    }
+    do {
+      try FileSystem.rename(new, to: path)
+    } catch {
+      if replaces { try FileSystem.rename(aside, to: path) }
+      throw error
+    }
+    try FileSystem.syncFolder(parent)
+    if replaces { try FileSystem.remove(aside) }
+  }
+
+  /// The step of a folder's name; nil for every other name.
+  private static func step(_ name: String) -> Int? {
+    guard name.hasPrefix("checkpoint_"), let step = Int(name.dropFirst("checkpoint_".count)), step >= 0,
+      Kind.step(step).name == name
+    else { return nil }
+    return step
+  }
+}
+
+/// A checkpoint's metadata.json.
+public struct CheckpointMetadata: Sendable {
+  public var step: Int
+  public var experimentName: String
+  public var isBest: Bool
+  public var isFinal: Bool
+  /// The lowest validation loss so far; nil before the first evaluation.
+  public var bestValidationLoss: Double?
+  /// Every value in force.
+  public var configuration: JSONValue
+  public var tierStatistics: JSONValue
+  /// ISO 8601, UTC.
+  public var timestamp: String
+
+  public init(
+    step: Int, experimentName: String, isBest: Bool, isFinal: Bool, bestValidationLoss: Double?,
+    configuration: JSONValue, tierStatistics: JSONValue, timestamp: String
+  ) {
+    self.step = step
+    self.experimentName = experimentName
+    self.isBest = isBest
+    self.isFinal = isFinal
+    self.bestValidationLoss = bestValidationLoss
+    self.configuration = configuration
+    self.tierStatistics = tierStatistics
+    self.timestamp = timestamp
+  }
+
+  public var json: JSONValue {
+    [
+      "step": .number(step), "experiment_name": .string(experimentName), "is_best": .bool(isBest),
+      "is_final": .bool(isFinal), "best_val_loss": bestValidationLoss.map { .number($0) } ?? .null,
+      "config": configuration, "tier_stats": tierStatistics, "timestamp": .string(timestamp),
+    ]
+  }
+}
+
+/// Why a checkpoint is not there.
+public struct CheckpointError: Error, Sendable, CustomStringConvertible {
+  /// The folder that was to be written.
+  public let path: String
+  public let reason: String
+  /// The same call succeeds once there is room on the disk.
+  public let isDiskFull: Bool
+
+  init(path: String, _ error: any Error) {
+    self.path = path
+    let noSpace = FileError(path: "", doing: "", code: ENOSPC).reason
+    // Writers of other modules have errors of their own, which carry the system's words.
+    isDiskFull = (error as? FileError)?.isDiskFull ?? "\(error)".contains(noSpace)
+    reason = isDiskFull ? noSpace : "\(error)"
+  }
+
+  public var description: String {
+    let remedy = isDiskFull ? "; free some space on this volume and resume the run" : ""
+    return "the checkpoint \(path) could not be written: \(reason)\(remedy)"
+  }
+}

@@ -1,0 +1,47 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What went wrong with a file or folder, and what helps.
+public struct FileError: Error, Sendable, CustomStringConvertible {
+  public let path: String
+  /// What was being done, as in "writing".
+  public let doing: String
+  /// The system's error number; 0 where the contents are at fault.
+  public let code: Int32
+  /// Why, where the system's words for `code` do not say it.
+  public let reason: String
+
+  public init(path: String, doing: String, code: Int32) {
+    self.path = path
+    self.doing = doing
+    self.code = code
+    self.reason = String(cString: strerror(code))
+  }
+
+  public init(path: String, doing: String, reason: String) {
+    self.path = path
+    self.doing = doing
+    self.code = 0
+    self.reason = reason
+  }
+
+  public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
+
+  public var description: String {
+    let remedy =
+      switch code {
+      case ENOSPC: "; free some space on this volume"
+      case EDQUOT: "; free some of your quota on this volume"
+      case EACCES, EPERM: "; check who owns it and its permissions"
+      case EROFS: "; choose a folder on a volume that can be written to"
+      case EMFILE, ENFILE: "; raise the limit on open files (ulimit -n)"
+      default: ""
+      }
+    return "\(path): \(doing) failed: \(reason)\(remedy)"
+  }
+}

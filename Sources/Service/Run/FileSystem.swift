@@ -1,0 +1,123 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The file operations of a run, each with an error that names the path. Contents and names are durable only
+/// once they are synced: the file for its bytes, its folder for its name.
+public enum FileSystem {
+  public enum Kind: Sendable { case file, folder, other }
+
+  /// What stands at a path, a symbolic link being what it points to; nil if nothing does.
+  public static func kind(_ path: String) -> Kind? {
+    var info = stat()
+    guard stat(path, &info) == 0 else { return nil }
+    return kind(info.st_mode)
+  }
+
+  static func kind(_ mode: mode_t) -> Kind {
+    switch mode & S_IFMT {
+    case S_IFREG: .file
+    case S_IFDIR: .folder
+    default: .other
+    }
+  }
+
+  /// The names in a folder but `.` and `..`, in the order of their bytes.
+  public static func names(in folder: String) throws(FileError) -> [String] {
+    guard let stream = opendir(folder) else {
+      throw FileError(path: folder, doing: "reading the folder", code: errno)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else { break }
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: pointer.pointee)) {
+          String(cString: $0)
+        }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    guard errno == 0 else { throw FileError(path: folder, doing: "reading the folder", code: errno) }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// Makes a folder and those above it that are missing; each new name is synced.
+  public static func makeFolders(_ path: String) throws(FileError) {
+    if kind(path) == .folder { return }
+    let above = folder(of: path)
+    if above != path { try makeFolders(above) }
+    try makeFolder(path, orUseExisting: true)
+    try syncFolder(above)
+  }
+
+  static func makeFolder(_ path: String, orUseExisting: Bool = false) throws(FileError) {
+    guard mkdir(path, 0o777) != 0 else { return }
+    let code = errno
+    if orUseExisting, code == EEXIST, kind(path) == .folder { return }
+    throw FileError(path: path, doing: "making the folder", code: code)
+  }
+
+  public static func rename(_ old: String, to new: String) throws(FileError) {
+    guard systemRename(old, new) == 0 else {
+      throw FileError(path: new, doing: "renaming \(name(of: old)) to it", code: errno)
+    }
+  }
+
+  /// Deletes a file, or a folder with all that is in it; nothing happens if there is none.
+  public static func remove(_ path: String) throws(FileError) {
+    var info = stat()
+    guard lstat(path, &info) == 0 else {
+      if errno == ENOENT { return }
+      throw FileError(path: path, doing: "deleting", code: errno)
+    }
+    let isFolder = kind(info.st_mode) == .folder
+    if isFolder {
+      for name in try names(in: path) { try remove(path + "/" + name) }
+    }
+    guard (isFolder ? rmdir(path) : unlink(path)) == 0 || errno == ENOENT else {
+      throw FileError(path: path, doing: "deleting", code: errno)
+    }
+  }
+
+  /// Puts the names in a folder on the disk.
+  public static func syncFolder(_ path: String) throws(FileError) {
+    try sync(path, flags: O_RDONLY | O_DIRECTORY)
+  }
+
+  /// Puts a folder on the disk with all that is in it, the deepest first.
+  public static func syncTree(_ path: String) throws(FileError) {
+    for name in try names(in: path) {
+      let entry = path + "/" + name
+      if kind(entry) == .folder { try syncTree(entry) } else { try sync(entry, flags: O_RDONLY) }
+    }
+    try syncFolder(path)
+  }
+
+  private static func sync(_ path: String, flags: Int32) throws(FileError) {
+    let descriptor = open(path, flags | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
+  }
+
+  /// The folder that holds a path's last component; `.` for a bare name.
+  public static func folder(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.utf8.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// A path's last component.
+  public static func name(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(path[path.utf8.index(after: slash)...])
+  }
+}
+
+/// `FileSystem.rename` hides the system's function of the same name.
+private func systemRename(_ old: String, _ new: String) -> Int32 { rename(old, new) }
