@@ -1,0 +1,62 @@
+import NestedLearning
+import Protocol
+
+/// A result that counts: whose bytes are where.
+public struct CountedResult: Sendable, Hashable {
+  public let shard: Shard
+  /// The attempt under which the bytes were kept.
+  public let attempt: Int
+
+  public init(shard: Shard, attempt: Int) {
+    self.shard = shard
+    self.attempt = attempt
+  }
+}
+
+/// A unit that is computed.
+public struct CompletedUnit: Sendable, Hashable {
+  public let unit: WorkUnit
+  /// Sum of the losses of all trained tokens, added by the fixed tree.
+  public let lossSum: Double
+  /// Trained tokens.
+  public let tokens: Int
+  /// Every (node, tiers) once, ordered by first micro-batch, then first tier.
+  public let results: [CountedResult]
+}
+
+/// What a coordinator has to do. Effects are to be carried out in their order: what must be kept or recorded, what is
+/// sent, what the unit came to, then the timer.
+public enum CoordinatorEffect: Sendable, Hashable {
+  /// Keep the bytes of the result that has just come, under this attempt.
+  case keepPayload(attempt: Int)
+  /// Drop kept bytes that will not be needed.
+  case discardPayload(attempt: Int)
+  /// For the ledger, with the next commit.
+  case record(AssignmentRecord)
+  /// A worker was admitted, with this HELLO: answer WELCOME in this session.
+  case welcome(peer: PeerID, session: SessionID, workerID: Int)
+  /// Answer REJECT; the peer is not known from now on.
+  case reject(peer: PeerID, code: RejectCode, reason: String)
+  /// Send PARAMETERS.
+  case sendParameters(peer: PeerID, session: SessionID, tier: Int, version: Int)
+  /// Send ASSIGN.
+  case assign(peer: PeerID, session: SessionID, Assignment)
+  /// Answer RESULT_ACK.
+  case acknowledge(peer: PeerID, session: SessionID, attempt: Int, outcome: ResultOutcome)
+  /// Send DRAIN.
+  case sendDrain(peer: PeerID, session: SessionID)
+  /// A worker takes work from now on.
+  case workerReady(workerID: Int)
+  /// A worker is gone, for this reason; a process of ours that still runs is to be ended.
+  case workerLeft(workerID: Int, peer: PeerID, localIndex: Int?, reason: String)
+  /// Worth a line in the log.
+  case log(String)
+  /// The unit is computed.
+  case unitComplete(CompletedUnit)
+  /// After `drain`: all workers are gone, or their time is over.
+  case drained
+  /// The run cannot go on.
+  case fail(reason: String)
+  /// Send `timer` at this time; replaces the time given before. `never`: no timer is needed.
+  case armTimer(Instant)
+}

@@ -1,0 +1,83 @@
+import Protocol
+
+/// What a result says, without its bytes: these stay with whoever received them.
+public struct ResultSummary: Sendable, Hashable {
+  public struct Object: Sendable, Hashable {
+    public let name: String
+    public let sha256: String
+    public let byteCount: Int
+
+    public init(name: String, sha256: String, byteCount: Int) {
+      self.name = name
+      self.sha256 = sha256
+      self.byteCount = byteCount
+    }
+  }
+
+  public let attempt: Int
+  public let lossSum: Double
+  public let tokens: Int
+  public let seconds: Double
+  /// Ordered by name.
+  public let objects: [Object]
+
+  public init(attempt: Int, lossSum: Double, tokens: Int, seconds: Double, objects: [Object]) {
+    self.attempt = attempt
+    self.lossSum = lossSum
+    self.tokens = tokens
+    self.seconds = seconds
+    self.objects = objects.sorted { $0.name < $1.name }
+  }
+
+  public init(_ message: ResultMessage) {
+    self.init(
+      attempt: message.attempt, lossSum: message.lossSum, tokens: message.tokens, seconds: message.seconds,
+      objects: message.gradients.map {
+        Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
+      })
+  }
+
+  /// Whether two results say the same, bit for bit; the time that they took may differ.
+  public func agrees(with other: ResultSummary) -> Bool {
+    lossSum.bitPattern == other.lossSum.bitPattern && tokens == other.tokens && objects == other.objects
+  }
+}
+
+/// A tier's parameters as they are now.
+public struct TierVersion: Sendable, Hashable {
+  /// Number of updates applied.
+  public var version: Int
+  public var digest: String
+
+  public init(version: Int, digest: String) {
+    self.version = version
+    self.digest = digest
+  }
+}
+
+/// Everything that can happen to a coordinator.
+public enum CoordinatorEvent: Sendable {
+  /// HELLO came.
+  case hello(peer: PeerID, Hello)
+  /// READY came, in this session.
+  case ready(peer: PeerID, session: SessionID, Ready)
+  /// Anything else came that needs no answer by the core (PING and the like). The other events count as a sign of
+  /// life by themselves.
+  case heard(peer: PeerID, session: SessionID)
+  /// RESULT came. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
+  case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
+  /// ERROR came: for an attempt, or, without one, for the worker as a whole.
+  case workerError(peer: PeerID, session: SessionID, attempt: Int?, reason: String)
+  /// The connection is gone, a message could not be delivered or was refused, or the local process died.
+  case peerLost(peer: PeerID, reason: String)
+  /// GOODBYE or DRAINED came.
+  case goodbye(peer: PeerID, session: SessionID)
+  /// Tiers have new parameters (all tiers, at the start). Only while no unit is open.
+  case parametersChanged([Int: TierVersion])
+  /// This is to be computed next. Only while no unit is open.
+  case open(WorkUnit)
+  /// The time that was asked for by `armTimer` has come (an early or extra one does no harm).
+  case timer
+  /// Finish the open unit, if any, then send the workers away.
+  case drain
+}

@@ -1,0 +1,58 @@
+/// What a coordinator's core is told at its start. Times are in seconds.
+public struct CoordinatorSettings: Sendable, Equatable {
+  /// The coordinator's generation: durable, and larger than any before.
+  public var term: UInt64
+  /// Number of values in each tier.
+  public var tierParameterCounts: [Int]
+  /// Digest of the base model's files: what every worker must have loaded.
+  public var modelSHA256: String
+  /// The numeric profile that every worker must have.
+  public var numericProfile: String
+  /// Makes session ids differ between runs; from the operating system's random source.
+  public var sessionSeed: UInt64
+  /// Ids and attempts go on where an earlier term left off, so that the ledger never sees one twice.
+  public var firstWorkerID = 1
+  public var firstAttempt = 1
+
+  /// How many workers the coordinator starts itself: the first unit waits for them, for a bounded time.
+  public var expectedLocalWorkers = 0
+  /// How long the first unit waits for the other local workers once one worker is ready.
+  public var gatherSeconds = 10.0
+  /// How long to wait when there is no worker at all, before the run fails.
+  public var noWorkerSeconds = 600.0
+  /// How long a worker may take from WELCOME to READY.
+  public var loadSeconds = 600.0
+  /// Workers beyond this are turned away.
+  public var maximumWorkers = 1024
+
+  /// How often a worker says that it is there.
+  public var heartbeatSeconds = 1.0
+  /// A worker that was not heard for so long is lost.
+  public var silenceSeconds = 6.0
+
+  /// A lease lasts `leaseMedianFactor` × the median time of a micro-batch × the shard's micro-batches, and at
+  /// least this.
+  public var leaseFloorSeconds = 5.0
+  public var leaseMedianFactor = 3.0
+  /// The lease before any shard of its kind has come back.
+  public var initialLeaseSeconds = 300.0
+  /// A shard that fails so often stops the run.
+  public var maximumAttempts = 5
+
+  /// Cut every node by tiers even if there are no more workers than nodes.
+  public var shardByTier = false
+  /// How long workers may take to leave once the run drains.
+  public var drainSeconds = 5.0
+
+  public init(
+    term: UInt64, tierParameterCounts: [Int], modelSHA256: String, numericProfile: String, sessionSeed: UInt64
+  ) {
+    self.term = term
+    self.tierParameterCounts = tierParameterCounts
+    self.modelSHA256 = modelSHA256
+    self.numericProfile = numericProfile
+    self.sessionSeed = sessionSeed
+  }
+
+  public var tierCount: Int { tierParameterCounts.count }
+}

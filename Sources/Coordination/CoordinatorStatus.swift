@@ -1,0 +1,62 @@
+import Protocol
+
+/// What the run is doing, and why.
+public enum RunState: Sendable, Hashable {
+  /// No unit is open: the coordinator itself is at work.
+  case idle
+  /// Workers are expected, but not all that were started are ready.
+  case gathering
+  /// A unit is open and being computed.
+  case stepOpen
+  /// A unit is open and there is nobody to compute it.
+  case paused
+  /// The workers are being sent away.
+  case draining
+  /// They are gone.
+  case completed
+  case failed
+}
+
+/// What can be seen from outside: for a status page, logs and tests.
+public struct CoordinatorStatus: Sendable, Hashable {
+  public struct Worker: Sendable, Hashable {
+    public enum State: String, Sendable { case loading, ready, busy, suspect, leaving }
+    public let id: Int
+    public let peer: PeerID
+    public let host: String
+    public let processID: Int
+    public let threads: Int
+    public let localIndex: Int?
+    public let state: State
+    /// What it does or what is waited for, and since when.
+    public let reason: String
+    public let since: Instant
+    public let lastHeard: Instant
+    public let shardsDone: Int
+  }
+
+  public struct ShardState: Sendable, Hashable {
+    public enum State: String, Sendable { case pending, leased, verified }
+    public let name: String
+    public let state: State
+    /// Hand-outs that failed.
+    public let failures: Int
+    /// The workers that have it, and until when.
+    public let workers: [Int]
+    public let leaseEnds: Instant?
+  }
+
+  public let term: UInt64
+  public let run: RunState
+  /// What the run waits for, in words.
+  public let reason: String
+  /// Since when.
+  public let since: Instant
+  /// When the wait ends by itself.
+  public let deadline: Instant?
+  public let unit: WorkUnit?
+  public let workers: [Worker]
+  public let shards: [ShardState]
+  /// Results that came and did not count, by outcome.
+  public let ignoredResults: [AttemptOutcome: Int]
+}

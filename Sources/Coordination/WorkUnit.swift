@@ -1,0 +1,119 @@
+import NestedLearning
+import Protocol
+
+/// What has to be computed before the run goes on: one step, or one evaluation.
+public struct WorkUnit: Sendable, Hashable {
+  public var purpose: Purpose
+  /// The step, or for an evaluation the step after which it takes place.
+  public var step: Int
+  /// Micro-batches of the unit.
+  public var leafCount: Int
+  /// Tiers whose gradients are wanted, ascending; none for an evaluation.
+  public var dueTiers: [Int]
+  /// Whether gradients come per micro-batch, already divided by the step's tokens.
+  public var window: Bool
+
+  public init(purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false) {
+    self.purpose = purpose
+    self.step = step
+    self.leafCount = leafCount
+    self.dueTiers = dueTiers
+    self.window = window
+  }
+}
+
+extension WorkUnit: CustomStringConvertible {
+  public var description: String {
+    purpose == .train ? "step \(step)" : "the evaluation after step \(step)"
+  }
+}
+
+/// The unit of assignment: an aligned range of a unit's micro-batches, and a set of its tiers.
+public struct Shard: Sendable, Hashable {
+  public let node: TreeNode
+  /// Ascending.
+  public let tiers: [Int]
+
+  public init(node: TreeNode, tiers: [Int]) {
+    self.node = node
+    self.tiers = tiers
+  }
+
+  /// For error messages: names step, micro-batches and tiers.
+  public func name(in unit: WorkUnit) -> String {
+    let leaves = node.leaves(count: unit.leafCount)
+    let range =
+      leaves.count == 1
+      ? "micro-batch \(leaves.lowerBound)" : "micro-batches \(leaves.lowerBound)–\(leaves.upperBound - 1)"
+    let tiers = unit.purpose == .evaluate ? "" : ", tiers \(self.tiers)"
+    return "\(range) of \(unit)\(tiers)"
+  }
+}
+
+/// One hand-out of a shard to a worker.
+public struct Assignment: Sendable, Hashable {
+  public let attempt: Int
+  public let unit: WorkUnit
+  public let shard: Shard
+  /// For every tier the version to compute with.
+  public let versions: [Int]
+
+  public init(attempt: Int, unit: WorkUnit, shard: Shard, versions: [Int]) {
+    self.attempt = attempt
+    self.unit = unit
+    self.shard = shard
+    self.versions = versions
+  }
+
+  /// Names of the objects that its result must have, each with its length in bytes.
+  public func expectedObjects(tierParameterCounts: [Int]) -> [String: Int] {
+    var expected: [String: Int] = [:]
+    for tier in shard.tiers where tierParameterCounts.indices.contains(tier) {
+      let bytes = tierParameterCounts[tier] * 4
+      if unit.window {
+        for leaf in shard.node.leaves(count: unit.leafCount) {
+          expected[TierGradient.name(tier: tier, microBatch: leaf)] = bytes
+        }
+      } else {
+        expected[TierGradient.name(tier: tier, microBatch: nil)] = bytes
+      }
+    }
+    return expected
+  }
+}
+
+/// How an attempt ended.
+public enum AttemptOutcome: String, Sendable, CaseIterable {
+  /// Its result counts.
+  case committed
+  /// Another attempt's result, of the same bytes, came first.
+  case duplicate
+  /// Its result came when its unit was over.
+  case stale
+  /// Its result was not what was asked for.
+  case corrupt
+  /// The worker could not compute it.
+  case failed
+  /// The worker was lost.
+  case lost
+  /// Its lease ended, and no result came before the worker was given up or the unit was over.
+  case expired
+  /// The worker left, or the run ended.
+  case cancelled
+}
+
+/// The end of one hand-out, for the ledger.
+public struct AssignmentRecord: Sendable, Hashable {
+  public let attempt: Int
+  public let purpose: Purpose
+  public let step: Int
+  public let firstMicroBatch: Int
+  public let lastMicroBatch: Int
+  public let tiers: [Int]
+  public let workerID: Int
+  public let handedOut: Instant
+  public let finished: Instant
+  public let outcome: AttemptOutcome
+
+  public var seconds: Double { finished.seconds(since: handedOut) }
+}

@@ -1,0 +1,31 @@
+/// What every message carries in its fixed header.
+public struct Envelope: Sendable, Hashable {
+  public var type: MessageType
+  /// The coordinator's term. A worker's HELLO carries the highest term that it has seen (0: none).
+  public var term: UInt64
+  /// The worker's session; `none` in HELLO, and in a REJECT of a HELLO.
+  public var session: SessionID
+  /// 1, 2, … for each connection and direction; never the same twice.
+  public var sequence: UInt64
+  /// The sequence number of the message that this one answers; 0: none.
+  public var correlation: UInt64
+
+  public init(
+    type: MessageType, term: UInt64 = 0, session: SessionID = .none, sequence: UInt64 = 0,
+    correlation: UInt64 = 0
+  ) {
+    self.type = type
+    self.term = term
+    self.session = session
+    self.sequence = sequence
+    self.correlation = correlation
+  }
+}
+
+/// The version that this side speaks, and those that it accepts.
+public enum ProtocolVersion {
+  public static let major: UInt8 = 1
+  public static let minor: UInt8 = 0
+  /// Its own minor version and the one before.
+  public static func accepts(minor other: UInt8) -> Bool { other == minor || Int(other) == Int(minor) - 1 }
+}

@@ -1,0 +1,164 @@
+import Kernels
+
+/// Frames F0 and F1 of a message: what it is and how long its other frames are.
+struct FrameHeader: Equatable {
+  static let prefixByteCount = 4
+  static let byteCount = 64
+
+  var envelope: Envelope
+  var bodyLength: Int
+  var objectCount: Int
+  var chunkCount: Int
+  /// CRC-32C of the control body.
+  var bodyChecksum: UInt32
+
+  /// F0: "NL", major and minor version.
+  static let prefix: [UInt8] = [
+    UInt8(ascii: "N"), UInt8(ascii: "L"), ProtocolVersion.major, ProtocolVersion.minor,
+  ]
+
+  init(envelope: Envelope, bodyLength: Int, objectCount: Int, chunkCount: Int, bodyChecksum: UInt32) {
+    self.envelope = envelope
+    self.bodyLength = bodyLength
+    self.objectCount = objectCount
+    self.chunkCount = chunkCount
+    self.bodyChecksum = bodyChecksum
+  }
+
+  /// F1. The lengths must have been held to the limits, which are below 2³².
+  var bytes: [UInt8] {
+    var out: [UInt8] = []
+    out.reserveCapacity(FrameHeader.byteCount)
+    out.append(envelope.type.rawValue)
+    out.append(contentsOf: [0, 0, 0])
+    out.append(littleEndian: UInt32(truncatingIfNeeded: objectCount))
+    out.append(littleEndian: envelope.term)
+    out.append(littleEndian: envelope.session.high)
+    out.append(littleEndian: envelope.session.low)
+    out.append(littleEndian: envelope.sequence)
+    out.append(littleEndian: envelope.correlation)
+    out.append(littleEndian: UInt32(truncatingIfNeeded: bodyLength))
+    out.append(littleEndian: UInt32(truncatingIfNeeded: chunkCount))
+    out.append(littleEndian: bodyChecksum)
+    out.append(littleEndian: Checksum.of(FrameHeader.prefix, out))
+    return out
+  }
+
+  static func check(prefix: UnsafeRawBufferPointer) throws(ProtocolError) {
+    guard prefix.count == prefixByteCount, prefix[0] == Self.prefix[0], prefix[1] == Self.prefix[1] else {
+      throw ProtocolError(.magic, "the first frame is not \"NL\" and a version")
+    }
+    guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3]) else {
+      throw ProtocolError(
+        .version,
+        "the peer speaks version \(prefix[2]).\(prefix[3]), this program "
+          + "\(ProtocolVersion.major).\(ProtocolVersion.minor); install the same release on both")
+    }
+  }
+
+  /// Reads F1. The checksum also covers F0, so that a flipped version bit does not pass for an older version.
+  init(prefix: [UInt8], header: UnsafeRawBufferPointer, limits: WireLimits) throws(ProtocolError) {
+    guard header.count == FrameHeader.byteCount else {
+      throw ProtocolError(.header, "the header has \(header.count) bytes, not \(FrameHeader.byteCount)")
+    }
+    let expected = Checksum.of(prefix, UnsafeRawBufferPointer(rebasing: header[..<60]))
+    guard header.littleEndian(at: 60, as: UInt32.self) == expected else {
+      throw ProtocolError(.header, "the header's checksum is wrong")
+    }
+    guard header[1] == 0, header[2] == 0, header[3] == 0 else {
+      throw ProtocolError(.header, "a reserved byte of the header is not zero")
+    }
+    guard let type = MessageType(rawValue: header[0]) else {
+      throw ProtocolError(.type, "type \(header[0]) is not known")
+    }
+    envelope = Envelope(
+      type: type, term: header.littleEndian(at: 8, as: UInt64.self),
+      session: SessionID(
+        high: header.littleEndian(at: 16, as: UInt64.self), low: header.littleEndian(at: 24, as: UInt64.self)),
+      sequence: header.littleEndian(at: 32, as: UInt64.self),
+      correlation: header.littleEndian(at: 40, as: UInt64.self))
+    objectCount = Int(header.littleEndian(at: 4, as: UInt32.self))
+    bodyLength = Int(header.littleEndian(at: 48, as: UInt32.self))
+    chunkCount = Int(header.littleEndian(at: 52, as: UInt32.self))
+    bodyChecksum = header.littleEndian(at: 56, as: UInt32.self)
+    try check(limits)
+  }
+
+  private func check(_ limits: WireLimits) throws(ProtocolError) {
+    guard bodyLength <= limits.bodyBytes else {
+      throw ProtocolError(.limit, "a control body of \(bodyLength) bytes; the limit is \(limits.bodyBytes)")
+    }
+    guard objectCount <= limits.objects else {
+      throw ProtocolError(.limit, "\(objectCount) objects; the limit is \(limits.objects)")
+    }
+    // Each object ends with at most one chunk that is not full.
+    guard chunkCount <= limits.messageBytes / WireLimits.chunkBytes + objectCount else {
+      throw ProtocolError(.limit, "\(chunkCount) chunks; the limit is \(limits.messageBytes) bytes in all")
+    }
+  }
+}
+
+/// The 16 bytes in front of each chunk's payload: object, chunk, length, CRC-32C of these 12 bytes and the payload.
+struct ChunkHeader: Equatable {
+  var object: Int
+  var chunk: Int
+  var length: Int
+
+  /// - Precondition: the payload has `length` bytes.
+  func bytes(payload: UnsafeRawBufferPointer) -> [UInt8] {
+    var out: [UInt8] = []
+    out.reserveCapacity(WireLimits.chunkHeaderBytes)
+    out.append(littleEndian: UInt32(truncatingIfNeeded: object))
+    out.append(littleEndian: UInt32(truncatingIfNeeded: chunk))
+    out.append(littleEndian: UInt32(truncatingIfNeeded: length))
+    out.append(littleEndian: Checksum.of(out, payload))
+    return out
+  }
+
+  /// Reads a chunk frame: its header, and the payload behind it.
+  static func read(_ frame: UnsafeRawBufferPointer) throws(ProtocolError) -> (
+    ChunkHeader, UnsafeRawBufferPointer
+  ) {
+    guard frame.count >= WireLimits.chunkHeaderBytes else {
+      throw ProtocolError(.chunk, "a chunk of \(frame.count) bytes is shorter than its header")
+    }
+    let payload = UnsafeRawBufferPointer(rebasing: frame[WireLimits.chunkHeaderBytes...])
+    let header = ChunkHeader(
+      object: Int(frame.littleEndian(at: 0, as: UInt32.self)),
+      chunk: Int(frame.littleEndian(at: 4, as: UInt32.self)),
+      length: Int(frame.littleEndian(at: 8, as: UInt32.self)))
+    guard header.length == payload.count else {
+      throw ProtocolError(.chunk, "a chunk announces \(header.length) bytes and has \(payload.count)")
+    }
+    let first = Array(frame[..<12])
+    guard Checksum.of(first, payload) == frame.littleEndian(at: 12, as: UInt32.self) else {
+      throw ProtocolError(.chunk, "the checksum of chunk \(header.chunk) of object \(header.object) is wrong")
+    }
+    return (header, payload)
+  }
+}
+
+/// CRC-32C over two pieces, one behind the other.
+enum Checksum {
+  static func of(_ first: [UInt8], _ second: UnsafeRawBufferPointer) -> UInt32 {
+    let begun = nl_crc32c(0, first, first.count)
+    return second.isEmpty ? begun : nl_crc32c(begun, second.baseAddress, second.count)
+  }
+
+  static func of(_ first: [UInt8], _ second: [UInt8]) -> UInt32 { second.withUnsafeBytes { of(first, $0) } }
+
+}
+
+extension [UInt8] {
+  mutating func append(littleEndian value: some FixedWidthInteger) {
+    Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// - Precondition: the value lies within the buffer.
+  func littleEndian<Value: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: Value.Type) -> Value
+  {
+    Value(littleEndian: loadUnaligned(fromByteOffset: offset, as: type))
+  }
+}

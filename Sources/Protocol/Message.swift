@@ -1,0 +1,113 @@
+import JSON
+
+/// Everything that coordinator and worker say to each other. `PROTOCOL.md` gives the meaning of each message.
+public enum Message: Sendable, Equatable {
+  /// Worker: I am here, and this is what I am.
+  case hello(Hello)
+  /// Coordinator: you are admitted; load this model.
+  case welcome(Welcome)
+  /// Coordinator: you are not (or no longer) admitted.
+  case reject(Reject)
+  /// Worker: the model is loaded.
+  case ready(Ready)
+  /// Coordinator: a tier's parameters at a version.
+  case parameters(ParametersMessage)
+  /// Coordinator: compute this tier shard.
+  case assign(AssignMessage)
+  /// Worker: what a tier shard came to.
+  case result(ResultMessage)
+  /// Coordinator: what became of a result.
+  case resultAck(ResultAck)
+  /// Worker: are you there?
+  case ping
+  /// Coordinator: I am.
+  case pong
+  /// Coordinator: nothing more will come; leave.
+  case drain
+  /// Worker: I have nothing left to send, and leave.
+  case drained
+  /// Worker: I leave of my own accord.
+  case goodbye
+  /// Either: what was asked for could not be done.
+  case error(ErrorMessage)
+
+  public var type: MessageType {
+    switch self {
+    case .hello: .hello
+    case .welcome: .welcome
+    case .reject: .reject
+    case .ready: .ready
+    case .parameters: .parameters
+    case .assign: .assign
+    case .result: .result
+    case .resultAck: .resultAck
+    case .ping: .ping
+    case .pong: .pong
+    case .drain: .drain
+    case .drained: .drained
+    case .goodbye: .goodbye
+    case .error: .error
+    }
+  }
+
+  private var body: (any MessageBody)? {
+    switch self {
+    case .hello(let body): body
+    case .welcome(let body): body
+    case .reject(let body): body
+    case .ready(let body): body
+    case .parameters(let body): body
+    case .assign(let body): body
+    case .result(let body): body
+    case .resultAck(let body): body
+    case .error(let body): body
+    case .ping, .pong, .drain, .drained, .goodbye: nil
+    }
+  }
+
+  /// The control body's fields, and the objects, in the order in which they are sent.
+  func parts() -> (fields: [JSONObject.Member], objects: [WireObject]) {
+    guard let body else { return ([], []) }
+    var writer = BodyWriter()
+    body.write(to: &writer)
+    return (writer.fields, body.objects)
+  }
+
+  init(type: MessageType, fields: JSONObject, objects: [WireObject]) throws(ProtocolError) {
+    var reader = BodyReader(type: type, fields: fields, objects: objects)
+    switch type {
+    case .hello: self = .hello(try Hello(from: &reader))
+    case .welcome: self = .welcome(try Welcome(from: &reader))
+    case .reject: self = .reject(try Reject(from: &reader))
+    case .ready: self = .ready(try Ready(from: &reader))
+    case .parameters: self = .parameters(try ParametersMessage(from: &reader))
+    case .assign: self = .assign(try AssignMessage(from: &reader))
+    case .result: self = .result(try ResultMessage(from: &reader))
+    case .resultAck: self = .resultAck(try ResultAck(from: &reader))
+    case .ping: self = .ping
+    case .pong: self = .pong
+    case .drain: self = .drain
+    case .drained: self = .drained
+    case .goodbye: self = .goodbye
+    case .error: self = .error(try ErrorMessage(from: &reader))
+    case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
+      .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
+      .resultCredit, .resultChunk:
+      throw ProtocolError(
+        .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(ProtocolVersion.minor)")
+    }
+    try reader.finish()
+  }
+}
+
+/// A message that has a control body.
+protocol MessageBody: Sendable {
+  func write(to writer: inout BodyWriter)
+  /// Computes digests, so it is asked for once a message.
+  var objects: [WireObject] { get }
+  init(from reader: inout BodyReader) throws(ProtocolError)
+}
+
+extension MessageBody {
+  var objects: [WireObject] { [] }
+}

@@ -1,0 +1,166 @@
+/// The gradient of one tier: the sum over a node of the reduction tree, or, in a window, one micro-batch's own.
+public struct TierGradient: Sendable, Equatable {
+  public let tier: Int
+  /// The micro-batch; nil for the node's sum.
+  public let microBatch: Int?
+  /// The values in the layout of WELCOME, f32; named `tier.{k}` or `tier.{k}.{g}`.
+  public let values: WireObject
+
+  public init(tier: Int, microBatch: Int? = nil, floats: [Float]) {
+    self.tier = tier
+    self.microBatch = microBatch
+    values = WireObject(name: TierGradient.name(tier: tier, microBatch: microBatch), floats: floats)
+  }
+
+  /// The name of the object that holds this gradient.
+  public static func name(tier: Int, microBatch: Int?) -> String {
+    microBatch.map { "tier.\(tier).\($0)" } ?? "tier.\(tier)"
+  }
+
+  /// Takes tier and micro-batch from the object's name; nil if it is not one that `name` gives.
+  init?(_ object: WireObject) {
+    let parts = object.name.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2 || parts.count == 3, parts[0] == "tier",
+      let tier = Int(parts[1]), (0..<WireLimits.tiers).contains(tier)
+    else { return nil }
+    var microBatch: Int?
+    if parts.count == 3 {
+      guard let number = Int(parts[2]), (0..<WireLimits.microBatches).contains(number) else { return nil }
+      microBatch = number
+    }
+    // "tier.+1" and "tier.01" are not names that anything asks for.
+    guard object.name == TierGradient.name(tier: tier, microBatch: microBatch) else { return nil }
+    self.tier = tier
+    self.microBatch = microBatch
+    values = object
+  }
+}
+
+/// RESULT: what an attempt came to.
+public struct ResultMessage: Sendable, Equatable {
+  public var attempt: Int
+  /// Sum of the losses of the node's trained tokens, added by the fixed tree.
+  public var lossSum: Double
+  /// The node's trained tokens.
+  public var tokens: Int
+  /// Time spent computing, by the worker's clock; for the record alone.
+  public var seconds: Double
+  /// Ordered by tier, then micro-batch.
+  public var gradients: [TierGradient]
+
+  public init(attempt: Int, lossSum: Double, tokens: Int, seconds: Double, gradients: [TierGradient]) {
+    self.attempt = attempt
+    self.lossSum = lossSum
+    self.tokens = tokens
+    self.seconds = seconds
+    self.gradients = gradients
+  }
+}
+
+extension ResultMessage: MessageBody {
+  func write(to writer: inout BodyWriter) {
+    writer.add("attempt", attempt)
+    writer.add("loss_sum", bits: lossSum)
+    writer.add("tokens", tokens)
+    writer.add("seconds", .number(seconds))
+  }
+
+  var objects: [WireObject] { gradients.map(\.values) }
+
+  init(from reader: inout BodyReader) throws(ProtocolError) {
+    var gradients: [TierGradient] = []
+    for object in reader.remainingObjects() {
+      guard let gradient = TierGradient(object) else {
+        throw reader.error(object.name, "is not the name of a gradient")
+      }
+      gradients.append(gradient)
+    }
+    gradients.sort { ($0.tier, $0.microBatch ?? -1) < ($1.tier, $1.microBatch ?? -1) }
+    self.init(
+      attempt: try reader.integer("attempt", in: 1...Int.max),
+      lossSum: try reader.bits("loss_sum"),
+      tokens: try reader.integer("tokens", in: 0...Int(Int32.max)),
+      seconds: try reader.seconds("seconds"),
+      gradients: gradients)
+  }
+}
+
+/// What became of a result.
+public enum ResultOutcome: String, Sendable, CaseIterable {
+  /// It is the one that counts.
+  case committed
+  /// Another of the same bytes came before it.
+  case duplicate
+  /// It belongs to another session, another term, or a unit of work that is over.
+  case stale
+  /// It is not what was asked for, or a number in it is not finite.
+  case corrupt
+}
+
+/// RESULT_ACK: the worker may forget the result.
+public struct ResultAck: Sendable, Equatable {
+  public var attempt: Int
+  public var outcome: ResultOutcome
+
+  public init(attempt: Int, outcome: ResultOutcome) {
+    self.attempt = attempt
+    self.outcome = outcome
+  }
+}
+
+extension ResultAck: MessageBody {
+  func write(to writer: inout BodyWriter) {
+    writer.add("attempt", attempt)
+    writer.add("outcome", outcome.rawValue)
+  }
+
+  init(from reader: inout BodyReader) throws(ProtocolError) {
+    guard let outcome = ResultOutcome(rawValue: try reader.string("outcome", maximum: 64)) else {
+      throw reader.error(
+        "outcome", "must be one of \(ResultOutcome.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    self.init(attempt: try reader.integer("attempt", in: 1...Int.max), outcome: outcome)
+  }
+}
+
+/// What could not be done.
+public enum ErrorCode: String, Sendable, CaseIterable {
+  /// The model could not be loaded.
+  case model
+  /// A tier's parameters are missing, of another version or damaged.
+  case parameters
+  /// The shard could not be computed.
+  case compute
+  /// A message could not be read.
+  case message
+  /// A code of a later version.
+  case other
+}
+
+/// ERROR: with an attempt, that attempt failed and the worker takes other work; without one, the worker is of no use.
+public struct ErrorMessage: Sendable, Equatable {
+  public var code: ErrorCode
+  public var reason: String
+  public var attempt: Int?
+
+  public init(code: ErrorCode, reason: String, attempt: Int? = nil) {
+    self.code = code
+    self.reason = reason
+    self.attempt = attempt
+  }
+}
+
+extension ErrorMessage: MessageBody {
+  func write(to writer: inout BodyWriter) {
+    writer.add("code", code.rawValue)
+    writer.add("reason", reason)
+    writer.add("attempt", ifPresent: attempt.map { .number($0) })
+  }
+
+  init(from reader: inout BodyReader) throws(ProtocolError) {
+    self.init(
+      code: ErrorCode(rawValue: try reader.string("code", maximum: 64)) ?? .other,
+      reason: try reader.string("reason"),
+      attempt: try reader.optionalInteger("attempt", in: 1...Int.max))
+  }
+}

@@ -1,0 +1,34 @@
+/// What a message may weigh. Every limit is checked against a declared length before anything of that length is
+/// allocated; the same limits hold for sending, so that what cannot be received is never sent.
+public struct WireLimits: Sendable, Equatable {
+  /// Bytes of the control body.
+  public var bodyBytes = 4 << 20
+  /// Objects in one message.
+  public var objects = 16_384
+  /// Bytes of one object.
+  public var objectBytes = 4 << 30
+  /// Bytes of all objects of one message.
+  public var messageBytes = 8 << 30
+
+  public init() {}
+
+  /// Bytes of payload in every chunk of an object but the last, which has the rest. Part of the format.
+  public static let chunkBytes = 256 << 10
+  /// Bytes in front of a chunk's payload.
+  public static let chunkHeaderBytes = 16
+  /// Bytes of an object's name.
+  public static let nameBytes = 64
+  /// Bytes of a text in the control body, unless its field says otherwise.
+  public static let textBytes = 4096
+  /// Micro-batches in one step or evaluation.
+  public static let microBatches = 1 << 20
+  /// Tiers of a run.
+  public static let tiers = 1024
+  /// How deep lists and objects of a control body may be nested.
+  public static let bodyDepth = 16
+
+  /// The longest frame that a message within these limits has.
+  public var frameBytes: Int {
+    max(bodyBytes, WireLimits.chunkBytes + WireLimits.chunkHeaderBytes, FrameHeader.byteCount)
+  }
+}

@@ -1,0 +1,185 @@
+/// PARAMETERS: all parameters of one tier at one version, as one object.
+public struct ParametersMessage: Sendable, Equatable {
+  /// The object's name.
+  public static let objectName = "tier"
+
+  public var tier: Int
+  /// How many updates the tier has had.
+  public var version: Int
+  /// The tier's digest in the ledger: over names, shapes and bytes.
+  public var digest: String
+  /// The values in the layout of WELCOME, f32.
+  public var values: WireObject
+
+  public init(tier: Int, version: Int, digest: String, values: WireObject) {
+    self.tier = tier
+    self.version = version
+    self.digest = digest
+    self.values = values
+  }
+}
+
+extension ParametersMessage: MessageBody {
+  func write(to writer: inout BodyWriter) {
+    writer.add("tier", tier)
+    writer.add("version", version)
+    writer.add("digest", digest)
+  }
+
+  var objects: [WireObject] { [values] }
+
+  init(from reader: inout BodyReader) throws(ProtocolError) {
+    self.init(
+      tier: try reader.integer("tier", in: 0...(WireLimits.tiers - 1)),
+      version: try reader.integer("version", in: 0...Int.max),
+      digest: try reader.sha256("digest"),
+      values: try reader.object(Self.objectName))
+  }
+}
+
+/// What a shard is computed for.
+public enum Purpose: String, Sendable, CaseIterable {
+  /// Loss and gradients.
+  case train
+  /// Loss alone.
+  case evaluate
+}
+
+/// The rows of one micro-batch, packed one behind the other without padding.
+public struct AssignedMicroBatch: Sendable, Equatable {
+  /// Number of the micro-batch in its step.
+  public var number: Int
+  /// [total]
+  public var tokens: [Int32]
+  /// [rows + 1]: row r is tokens[offsets[r] ..< offsets[r+1]].
+  public var offsets: [Int32]
+  /// [total]: the token to predict at each position, or −100.
+  public var labels: [Int32]
+
+  public init(number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32]) {
+    self.number = number
+    self.tokens = tokens
+    self.offsets = offsets
+    self.labels = labels
+  }
+
+  var objects: [WireObject] {
+    [
+      WireObject(name: "tokens.\(number)", integers: tokens),
+      WireObject(name: "offsets.\(number)", integers: offsets),
+      WireObject(name: "labels.\(number)", integers: labels),
+    ]
+  }
+
+  init(number: Int, from reader: inout BodyReader) throws(ProtocolError) {
+    self.init(
+      number: number,
+      tokens: try reader.object("tokens.\(number)").integers(),
+      offsets: try reader.object("offsets.\(number)").integers(),
+      labels: try reader.object("labels.\(number)").integers())
+    guard offsets.count >= 2, offsets.first == 0, offsets.last.map(Int.init) == tokens.count,
+      zip(offsets, offsets.dropFirst()).allSatisfy({ $0 < $1 })
+    else { throw reader.error("offsets.\(number)", "must ascend from 0 to the number of tokens") }
+    guard labels.count == tokens.count, labels.allSatisfy({ $0 >= 0 || $0 == -100 }) else {
+      throw reader.error("labels.\(number)", "must hold a token or −100 for every token")
+    }
+    guard tokens.allSatisfy({ $0 >= 0 }) else {
+      throw reader.error("tokens.\(number)", "must not be negative")
+    }
+  }
+}
+
+/// ASSIGN: one attempt at a tier shard.
+public struct AssignMessage: Sendable, Equatable {
+  /// Number of this hand-out, never used twice in a run.
+  public var attempt: Int
+  public var purpose: Purpose
+  /// The step that the gradients are for, or after which the evaluation takes place.
+  public var step: Int
+  /// Micro-batches of the whole step or evaluation.
+  public var leafCount: Int
+  /// The node of the reduction tree: it covers [index·2^level, (index+1)·2^level) ∩ [0, leafCount).
+  public var level: Int
+  public var index: Int
+  /// Tiers whose gradients are wanted, ascending.
+  public var tiers: [Int]
+  /// Whether gradients are wanted for every micro-batch by itself, each times 1/stepTokens, instead of the node's
+  /// un-normalised sum.
+  public var window: Bool
+  /// Trained tokens of the whole step; not 0 if `window`.
+  public var stepTokens: Int
+  /// For every tier the version to compute with.
+  public var parameterVersions: [Int]
+  /// Key of the dropout masks; nil without dropout.
+  public var dropoutSeed: UInt64?
+  /// The node's micro-batches, ascending.
+  public var microBatches: [AssignedMicroBatch]
+
+  public init(
+    attempt: Int, purpose: Purpose, step: Int, leafCount: Int, level: Int, index: Int, tiers: [Int],
+    window: Bool, stepTokens: Int, parameterVersions: [Int], dropoutSeed: UInt64? = nil,
+    microBatches: [AssignedMicroBatch]
+  ) {
+    self.attempt = attempt
+    self.purpose = purpose
+    self.step = step
+    self.leafCount = leafCount
+    self.level = level
+    self.index = index
+    self.tiers = tiers
+    self.window = window
+    self.stepTokens = stepTokens
+    self.parameterVersions = parameterVersions
+    self.dropoutSeed = dropoutSeed
+    self.microBatches = microBatches
+  }
+}
+
+extension AssignMessage: MessageBody {
+  func write(to writer: inout BodyWriter) {
+    writer.add("attempt", attempt)
+    writer.add("purpose", purpose.rawValue)
+    writer.add("step", step)
+    writer.add("leaf_count", leafCount)
+    writer.add("level", level)
+    writer.add("index", index)
+    writer.add("tiers", tiers)
+    writer.add("window", .bool(window))
+    writer.add("step_tokens", stepTokens)
+    writer.add("parameter_versions", parameterVersions)
+    writer.add("dropout_seed", ifPresent: dropoutSeed.map { .number(String($0)) })
+  }
+
+  var objects: [WireObject] { microBatches.flatMap(\.objects) }
+
+  init(from reader: inout BodyReader) throws(ProtocolError) {
+    guard let purpose = Purpose(rawValue: try reader.string("purpose", maximum: 64)) else {
+      throw reader.error("purpose", "must be \"train\" or \"evaluate\"")
+    }
+    let leafCount = try reader.integer("leaf_count", in: 1...WireLimits.microBatches)
+    let level = try reader.integer("level", in: 0...20)
+    let index = try reader.integer("index", in: 0...(leafCount - 1))
+    // Within the limits above, nothing here overflows.
+    let first = index << level
+    guard first < leafCount else { throw reader.error("index", "names a node without micro-batches") }
+    let versions = try reader.integers(
+      "parameter_versions", in: 0...Int.max, maximumCount: WireLimits.tiers)
+    let tiers = try reader.integers("tiers", in: 0...(WireLimits.tiers - 1), maximumCount: WireLimits.tiers)
+    guard zip(tiers, tiers.dropFirst()).allSatisfy({ $0 < $1 }), tiers.allSatisfy({ $0 < versions.count })
+    else {
+      throw reader.error("tiers", "must ascend and have a version each")
+    }
+    let window = try reader.bool("window")
+    var microBatches: [AssignedMicroBatch] = []
+    for number in first..<min(first + 1 << level, leafCount) {
+      microBatches.append(try AssignedMicroBatch(number: number, from: &reader))
+    }
+    self.init(
+      attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,
+      step: try reader.integer("step", in: 0...Int.max), leafCount: leafCount, level: level, index: index,
+      tiers: tiers, window: window,
+      stepTokens: try reader.integer("step_tokens", in: (window ? 1 : 0)...Int(Int32.max)),
+      parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
+      microBatches: microBatches)
+  }
+}
