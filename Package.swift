@@ -1,6 +1,14 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
+// Homebrew's headers lie where only pkg-config knows; on Linux the compiler finds them by itself, and libzmq's file
+// has a flag that SwiftPM warns about.
+#if os(macOS)
+  let zeroMQ: String? = "libzmq"
+#else
+  let zeroMQ: String? = nil
+#endif
+
 let package = Package(
   name: "nested-learning",
   platforms: [.macOS(.v15)],
@@ -24,7 +32,7 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
-      name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"]), .brew(["zeromq"])]),
+      name: "CZeroMQ", pkgConfig: zeroMQ, providers: [.apt(["libzmq3-dev"]), .brew(["zeromq"])]),
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .target(name: "Kernels"),
