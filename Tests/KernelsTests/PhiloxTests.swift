@@ -1,0 +1,21 @@
+import Kernels
+import Testing
+
+@Suite struct PhiloxTests {
+  // Random123 1.14, tests/kat_vectors, "philox4x32 10".
+  @Test func knownAnswers() {
+    let known: [(counter: [UInt32], key: [UInt32], words: [UInt32])] = [
+      ([0, 0, 0, 0], [0, 0], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+      ([.max, .max, .max, .max], [.max, .max], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+      (
+        [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0],
+        [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+      ),
+    ]
+    for (counter, key, words) in known {
+      var out = [UInt32](repeating: 0, count: 4)
+      nl_philox4x32(counter, key, &out)
+      #expect(out == words)
+    }
+  }
+}

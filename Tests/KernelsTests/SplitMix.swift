@@ -1,0 +1,22 @@
+/// Random numbers for tests: the same on every machine for a given seed (SplitMix64, Steele, Lea and Flood 2014).
+struct SplitMix: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  mutating func uniform(_ low: Double, _ high: Double) -> Double {
+    low + (high - low) * Double(next() >> 11) * 0x1p-53
+  }
+
+  /// Floats in [−bound, bound].
+  mutating func floats(_ count: Int, bound: Double = 2) -> [Float] {
+    (0..<count).map { _ in Float(uniform(-bound, bound)) }
+  }
+}
