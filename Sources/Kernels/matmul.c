@@ -13,13 +13,14 @@
 #include <sys/mman.h>
 
 enum {
-  GROUP = 128,           // columns of B that are packed at a time
-  MOST_ROWS = 516,       // rows of A that are packed at a time: 43 tiles of 12
-  PACKED_DEPTH = 2048,   // … and how much of k of so many rows
-  SMALL_GROUP = NL_PANEL,  // the same for the scratch on the stack
+  ROWS = 516,     // rows of A that are packed at a time: 43 tiles of 12,
+  DEPTH = 2048,   // and how much of k of them
+  GROUP = 256,    // columns that are computed from one packed A before k goes on
   SMALL_ROWS = 12,
-  IN_PLACE = 64,         // B is not packed for at most this many rows (each number is used too seldom), …
-  SHORT = 64,            // … nor for sums at most this long
+  SMALL_GROUP = 2 * NL_PANEL,  // the same for the scratch on the stack
+  NARROW = 128,   // columns that are too few for packing A as a whole
+  IN_PLACE = 64,  // B is not packed for at most this many rows (each number is used too seldom), …
+  SHORT = 64,     // … nor for sums at most this long
 };
 static const double FEW_OPERATIONS = 1 << 17;  // multiplications that are not worth a second thread
 
@@ -56,7 +57,7 @@ typedef struct {
   long group;           // columns
 } scratch;
 
-static const size_t SCRATCH_BYTES = ((size_t)MOST_ROWS * PACKED_DEPTH + (size_t)GROUP * NL_KBLOCK) * sizeof(float);
+static const size_t SCRATCH_BYTES = ((size_t)ROWS * DEPTH + (size_t)GROUP * NL_KBLOCK) * sizeof(float);
 static pthread_key_t scratch_key;
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
@@ -90,23 +91,6 @@ static const void *b_at(const product *p, long k, long n) {
   return p->b + (k * p->b_row + n * p->b_col) * (p->b_type == NL_F32 ? 4 : 2);
 }
 
-static void pack_panel(const product *p, long k, long depth, long n, long columns, float *to) {
-  const void *from = b_at(p, k, n);
-  if (columns < NL_PANEL) memset(to, 0, (size_t)(depth * NL_PANEL) * sizeof *to);
-  if (p->b_col != 1) {
-    if (p->b_type == NL_F32)
-      p->kernels->transpose_f32(from, p->b_col, columns, depth, to, NL_PANEL);
-    else
-      p->kernels->transpose_bf16(from, p->b_col, columns, depth, to, NL_PANEL);
-    return;
-  }
-  for (long i = 0; i < depth; i++, to += NL_PANEL)
-    if (p->b_type == NL_F32)
-      memcpy(to, (const float *)from + i * p->b_row, (size_t)columns * sizeof *to);
-    else
-      p->kernels->widen_bf16((const uint16_t *)from + i * p->b_row, columns, to);
-}
-
 static long block_depth(const product *p, long k) { return smaller(NL_KBLOCK, p->K - k); }
 
 // How far `columns` are used in place. A panel that is not whole is packed always: vectors would read past its end.
@@ -115,8 +99,26 @@ static long end_in_place(const product *p, range columns) {
 }
 
 static void pack_b(const product *p, long k, range columns, float *to) {
-  for (long n = end_in_place(p, columns); n < columns.end; n += NL_PANEL, to += NL_KBLOCK * NL_PANEL)
-    pack_panel(p, k, block_depth(p, k), n, smaller(NL_PANEL, columns.end - n), to);
+  const nl_matmul_kernels *kernels = p->kernels;
+  const long depth = block_depth(p, k), first = end_in_place(p, columns), count = columns.end - first;
+  const long whole = count / NL_PANEL * NL_PANEL;
+  // The columns that a last panel lacks are computed too, and dropped: as zeros, which are never slow.
+  if (count > whole) memset(to + whole * NL_KBLOCK, 0, (size_t)(depth * NL_PANEL) * sizeof *to);
+  if (p->b_col == 1) {
+    if (p->b_type == NL_F32)
+      kernels->pack_rows_f32(b_at(p, k, first), p->b_row, depth, count, to);
+    else
+      kernels->pack_rows_bf16(b_at(p, k, first), p->b_row, depth, count, to);
+    return;
+  }
+  for (long n = 0; n < count; n += NL_PANEL) {
+    const void *from = b_at(p, k, first + n);
+    const long width = smaller(NL_PANEL, count - n);
+    if (p->b_type == NL_F32)
+      kernels->transpose_f32(from, p->b_col, width, depth, to + n * NL_KBLOCK, NL_PANEL);
+    else
+      kernels->transpose_bf16(from, p->b_col, width, depth, to + n * NL_KBLOCK, NL_PANEL);
+  }
 }
 
 // ---- blocks -------------------------------------------------------------------------------------------------------
@@ -126,6 +128,18 @@ static nl_prefetch b_lines(const product *p, long k, range columns) {
   const char *at = b_at(p, k, columns.first);
   return p->b_col == 1 ? (nl_prefetch){at, depth, p->b_row * width, count * width}
                        : (nl_prefetch){at, count, p->b_col * width, depth * width};
+}
+
+static nl_prefetch a_lines(const product *p, range rows, long k) {
+  const long count = rows.end - rows.first, depth = block_depth(p, k);
+  const char *at = (const char *)(p->a + rows.first * p->a_row + k * p->a_col);
+  return p->a_col == 1 ? (nl_prefetch){at, count, p->a_row * 4, depth * 4}
+                       : (nl_prefetch){at, depth, p->a_col * 4, count * 4};
+}
+
+static nl_prefetch c_lines(const product *p, range rows, range columns) {
+  const char *at = (const char *)(p->c + rows.first * p->ldc + columns.first);
+  return (nl_prefetch){at, rows.end - rows.first, p->ldc * 4, (columns.end - columns.first) * 4};
 }
 
 // C[rows, columns] (+)= the block of k; `packed` is what pack_b made of the columns.
@@ -156,27 +170,40 @@ static void multiply(const product *p, range rows, range columns, long k, const 
 }
 
 // ---- orders of work -----------------------------------------------------------------------------------------------
-// The columns of one group, for all k of a stretch whose A is packed.
+// Columns that are packed at a time: the fewer, the more is still in the first cache when it is used. But rows of B
+// that lie in memory k after k are cut into pieces of two cache lines, no shorter.
+static long packed_at_once(const product *p) { return p->b_col == 1 ? 2 * NL_PANEL : NL_PANEL; }
+static range packed_from(const product *p, long n, range columns) {
+  return (range){n, smaller(n + packed_at_once(p), columns.end)};
+}
+
+// What is packed after the panel at (k, n).
+static nl_prefetch lines_after(const product *p, long k, long n, range group, range after, range stretch) {
+  if (n + packed_at_once(p) < group.end) return b_lines(p, k, packed_from(p, n + packed_at_once(p), group));
+  if (k + NL_KBLOCK < stretch.end) return b_lines(p, k + NL_KBLOCK, packed_from(p, group.first, group));
+  if (after.first < after.end) return b_lines(p, stretch.first, packed_from(p, after.first, after));
+  return (nl_prefetch){0};
+}
+
+// The columns of one group, for all k of a stretch whose A is packed. Each panel is used as soon as it is packed,
+// while it is in the first cache; the group is as wide as A's block stays in the second one worth coming back to.
 static void group_by_panels(const product *p, range rows, range group, range after, range stretch,
                             const scratch *s) {
   const long count = rows.end - rows.first;
-  for (long k = stretch.first; k < stretch.end; k += NL_KBLOCK) {
-    const float *a = s->a + (k - stretch.first) * count;
-    nl_prefetch next = {0};
-    if (k + NL_KBLOCK < stretch.end)
-      next = b_lines(p, k + NL_KBLOCK, group);
-    else if (after.first < after.end)
-      next = b_lines(p, stretch.first, after);
-    pack_b(p, k, group, s->b);
-    multiply(p, rows, group, k, a, s->b, next);
-  }
+  for (long k = stretch.first; k < stretch.end; k += NL_KBLOCK)
+    for (long n = group.first; n < group.end; n += packed_at_once(p)) {
+      const range panel = packed_from(p, n, group);
+      pack_b(p, k, panel, s->b);
+      multiply(p, rows, panel, k, s->a + (k - stretch.first) * count, s->b,
+               lines_after(p, k, n, group, after, stretch));
+    }
 }
 
 static void run_by_panels(const product *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += s->a_rows) {
     const range some = {m, smaller(m + s->a_rows, rows.end)};
     const long count = some.end - some.first;
-    const long length = s->a_size / count / NL_KBLOCK * NL_KBLOCK;
+    const long length = smaller(DEPTH, s->a_size / count / NL_KBLOCK * NL_KBLOCK);
     for (long from = 0; from < p->K; from += length) {
       const range stretch = {from, smaller(from + length, p->K)};
       for (long k = from; k < stretch.end; k += NL_KBLOCK)
@@ -190,16 +217,20 @@ static void run_by_panels(const product *p, range rows, range columns, const scr
   }
 }
 
+static range tile_at(const product *p, long m, range rows) {
+  return (range){m, smaller(m + p->kernels->tile_rows, rows.end)};
+}
+
 static void run_by_tiles(const product *p, range rows, range columns, const scratch *s) {
-  const long step = p->kernels->tile_rows, group = p->in_place ? p->N : s->group;
+  const long group = p->in_place ? p->N : smaller(s->group, NARROW);
   for (long n = columns.first; n < columns.end; n += group) {
     const range some = {n, smaller(n + group, columns.end)};
     for (long k = 0; k < p->K; k += NL_KBLOCK) {
       pack_b(p, k, some, s->b);
-      for (long m = rows.first; m < rows.end; m += step) {
-        const range tile = {m, smaller(m + step, rows.end)};
+      for (long m = rows.first; m < rows.end; m += p->kernels->tile_rows) {
+        const range tile = tile_at(p, m, rows), after = tile_at(p, tile.end, rows);
         pack_a(p, tile, k, block_depth(p, k), s->a);
-        multiply(p, tile, some, k, s->a, s->b, (nl_prefetch){0});
+        multiply(p, tile, some, k, s->a, s->b, p->K <= SHORT ? c_lines(p, after, some) : a_lines(p, after, k));
       }
     }
   }
@@ -238,7 +269,7 @@ static void run_part(void *context, long part) {
     run_on_stack(p, rows, columns);
   else
     run(p, rows, columns,
-        &(scratch){memory, memory + (long)MOST_ROWS * PACKED_DEPTH, MOST_ROWS, (long)MOST_ROWS * PACKED_DEPTH, GROUP});
+        &(scratch){memory, memory + (long)ROWS * DEPTH, ROWS, (long)ROWS * DEPTH, GROUP});
 }
 
 // Columns or rows, whichever leaves the threads the more even shares. Rows must win clearly: each thread then packs
@@ -289,7 +320,7 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
       .c = c, .ldc = ldc, .accumulate = accumulate,
   };
   p.in_place = b_type == NL_F32 && b_col == 1 && (M <= IN_PLACE || K <= SHORT);
-  p.by_tiles = N <= GROUP || K <= SHORT;
+  p.by_tiles = N <= NARROW || K <= SHORT;
   divide(&p, nl_pool_threads(pool));
   nl_pool_run(pool, p.parts, run_part, &p);
 }

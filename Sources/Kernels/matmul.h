@@ -33,10 +33,13 @@ typedef struct {
 typedef struct {
   long tile_rows;  // rows of C that are computed at a time
   void (*multiply)(const nl_matmul_block *block);
-  // to[c*to_row + r] = from[r*from_row + c] for r < rows, c < columns; `from` in f32 or bf16
+  // to[c*to_row + r] = from[r*from_row + c] for r < rows, c < columns; `from` in f32 or bf16. Rows are taken by
+  // vectors: beyond the last one, up to a multiple of 16, zeros are written.
   void (*transpose_f32)(const float *from, long from_row, long rows, long columns, float *to, long to_row);
   void (*transpose_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to, long to_row);
-  void (*widen_bf16)(const uint16_t *from, long count, float *to);
+  // to[j / NL_PANEL * NL_PANEL * NL_KBLOCK + r*NL_PANEL + j % NL_PANEL] = from[r*from_row + j] for r < rows, j < columns
+  void (*pack_rows_f32)(const float *from, long from_row, long rows, long columns, float *to);
+  void (*pack_rows_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to);
 } nl_matmul_kernels;
 
 #if defined(__x86_64__)

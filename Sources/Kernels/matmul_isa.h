@@ -6,22 +6,51 @@ typedef uint32_t words __attribute__((ext_vector_type(LANES), aligned(2)));
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+// ---- prefetching --------------------------------------------------------------------------------------------------
+enum { LINE = 64, STRETCH = 32 };  // bytes of a cache line; k between two rounds of prefetching
+
+// What is left of a block's nl_prefetch, and how many lines are asked for in a round.
+typedef struct {
+  nl_prefetch left;
+  long offset, lines;
+} ahead;
+
+static ahead spread(const nl_prefetch *next, long rounds) {
+  const long lines = next->rows * ((next->bytes + LINE - 1) / LINE);
+  return (ahead){*next, 0, (lines + rounds - 1) / rounds};
+}
+
+INLINE void prefetch_round(ahead *next) {
+  for (long line = 0; line < next->lines && next->left.rows > 0; line++) {
+    __builtin_prefetch(next->left.at + next->offset, 0, 2);
+    next->offset += LINE;
+    if (next->offset < next->left.bytes) continue;
+    next->offset = 0;
+    next->left.at += next->left.stride;
+    next->left.rows--;
+  }
+}
+
 // ---- multiplication -----------------------------------------------------------------------------------------------
 // c[i][j] (+)= Σ over ascending k of a[i*NL_KBLOCK + k] * b[k*b_row + j], one chain for each element
 INLINE void tile(const int rows, const int vectors, long depth, const float *a, const float *b, long b_row, float *c,
-                 long ldc, bool add) {
+                 long ldc, bool add, ahead *next) {
   vector sum[TILE_ROWS][TILE_VECTORS];
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = (vector)(0);
   UNROLL for (int i = 0; i < rows; i++) {
     __builtin_prefetch(c + i * ldc, 1);
     __builtin_prefetch(c + i * ldc + vectors * LANES - 1, 1);
   }
-  for (long k = 0; k < depth; k++, a++, b += b_row) {
-    vector w[TILE_VECTORS];
-    UNROLL for (int v = 0; v < vectors; v++) w[v] = *(const vector *)(b + v * LANES);
-    UNROLL for (int i = 0; i < rows; i++) {
-      vector x = (vector)(a[i * NL_KBLOCK]);
-      UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = __builtin_elementwise_fma(x, w[v], sum[i][v]);
+  for (long from = 0; from < depth; from += STRETCH) {
+    const float *end = a + (depth - from < STRETCH ? depth - from : STRETCH);
+    prefetch_round(next);
+    for (; a < end; a++, b += b_row) {
+      vector w[TILE_VECTORS];
+      UNROLL for (int v = 0; v < vectors; v++) w[v] = *(const vector *)(b + v * LANES);
+      UNROLL for (int i = 0; i < rows; i++) {
+        vector x = (vector)(a[i * NL_KBLOCK]);
+        UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = __builtin_elementwise_fma(x, w[v], sum[i][v]);
+      }
     }
   }
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) {
@@ -30,15 +59,15 @@ INLINE void tile(const int rows, const int vectors, long depth, const float *a, 
   }
 }
 
-#define CASE(n)                                                               \
-  case n:                                                                     \
-    if (vectors == 1)                                                         \
-      tile(n, 1, depth, a, b, b_row, c, ldc, add);                            \
-    else                                                                      \
-      tile(n, TILE_VECTORS, depth, a, b, b_row, c, ldc, add);                 \
+#define CASE(n)                                                \
+  case n:                                                      \
+    if (vectors == 1)                                          \
+      tile(n, 1, depth, a, b, b_row, c, ldc, add, next);       \
+    else                                                       \
+      tile(n, TILE_VECTORS, depth, a, b, b_row, c, ldc, add, next); \
     break;
 static void tile_of(long rows, int vectors, long depth, const float *a, const float *b, long b_row, float *c, long ldc,
-                    bool add) {
+                    bool add, ahead *next) {
   switch (rows) {
     CASE(1) CASE(2) CASE(3) CASE(4)
 #if TILE_ROWS >= 6
@@ -51,49 +80,48 @@ static void tile_of(long rows, int vectors, long depth, const float *a, const fl
 }
 #undef CASE
 
-// A tile of which only `columns` columns exist in C: computed beside it.
-static void edge_tile(long rows, long columns, int vectors, const nl_matmul_block *block, const float *a,
-                      const float *b, float *c) {
-  float beside[TILE_ROWS * TILE_VECTORS * LANES];
-  const long ld = TILE_VECTORS * LANES;
-  if (block->add)
-    for (long i = 0; i < rows; i++) memcpy(beside + i * ld, c + i * block->ldc, (size_t)columns * sizeof *c);
-  else
-    memset(beside, 0, sizeof beside);
-  // The columns beyond start from zero too: what is added there is dropped, but must not be slow.
-  if (block->add)
-    for (long i = 0; i < rows; i++)
-      memset(beside + i * ld + columns, 0, (size_t)(ld - columns) * sizeof *c);
-  tile_of(rows, vectors, block->depth, a, b, block->b_row, beside, ld, block->add);
-  for (long i = 0; i < rows; i++) memcpy(c + i * block->ldc, beside + i * ld, (size_t)columns * sizeof *c);
+// By fours, as LoRA's ranks go: calls of memcpy for so few bytes would cost more than the product.
+static void copy_columns(long rows, long columns, const float *from, long from_row, float *to, long to_row) {
+  typedef float four __attribute__((ext_vector_type(4), aligned(4)));
+  for (long i = 0; i < rows; i++, from += from_row, to += to_row) {
+    long j = 0;
+    for (; j + 4 <= columns; j += 4) *(four *)(to + j) = *(const four *)(from + j);
+    for (; j < columns; j++) to[j] = from[j];
+  }
 }
 
-static void prefetch_some(nl_prefetch *next, long pieces) {
-  for (; pieces > 0 && next->rows > 0; pieces--, next->rows--, next->at += next->stride)
-    for (long x = 0; x < next->bytes; x += 64) __builtin_prefetch(next->at + x, 0, 2);
+// A tile of which only `columns` columns exist in C: computed beside it.
+static void edge_tile(long rows, long columns, int vectors, const nl_matmul_block *block, const float *a,
+                      const float *b, float *c, ahead *next) {
+  enum { WIDTH = TILE_VECTORS * LANES };
+  float beside[TILE_ROWS * WIDTH] = {0};
+  if (block->add) copy_columns(rows, columns, c, block->ldc, beside, WIDTH);
+  tile_of(rows, vectors, block->depth, a, b, block->b_row, beside, WIDTH, block->add, next);
+  copy_columns(rows, columns, beside, WIDTH, c, block->ldc);
+}
+
+// The tiles of one panel for the rows from i on.
+static void panel_tiles(const nl_matmul_block *block, long panel, long i, ahead *next) {
+  const long rows = block->rows - i < TILE_ROWS ? block->rows - i : TILE_ROWS;
+  const long rest = block->columns - panel * NL_PANEL, end = rest < NL_PANEL ? rest : NL_PANEL;
+  const float *a = block->a + i * NL_KBLOCK, *b = block->b + panel * block->b_panel;
+  float *c = block->c + i * block->ldc + panel * NL_PANEL;
+  for (long j = 0; j < end;) {
+    const int vectors = end - j > LANES ? TILE_VECTORS : 1;
+    const long width = vectors * LANES;
+    if (end - j >= width)
+      tile_of(rows, vectors, block->depth, a, b + j, block->b_row, c + j, block->ldc, block->add, next);
+    else
+      edge_tile(rows, end - j, vectors, block, a, b + j, c + j, next);
+    j += width;
+  }
 }
 
 static void multiply(const nl_matmul_block *block) {
-  nl_prefetch next = block->next;
-  const long tiles = (block->rows + TILE_ROWS - 1) / TILE_ROWS * ((block->columns + NL_PANEL - 1) / NL_PANEL);
-  const long share = (next.rows + tiles - 1) / tiles;
-  for (long panel = 0; panel * NL_PANEL < block->columns; panel++)
-    for (long i = 0; i < block->rows; i += TILE_ROWS) {
-      const long rows = block->rows - i < TILE_ROWS ? block->rows - i : TILE_ROWS;
-      const long end = block->columns - panel * NL_PANEL < NL_PANEL ? block->columns - panel * NL_PANEL : NL_PANEL;
-      prefetch_some(&next, share);
-      for (long j = 0; j < end;) {
-        const int vectors = end - j > LANES ? TILE_VECTORS : 1;
-        const long width = vectors * LANES;
-        const float *a = block->a + i * NL_KBLOCK, *b = block->b + panel * block->b_panel + j;
-        float *c = block->c + i * block->ldc + panel * NL_PANEL + j;
-        if (end - j >= width)
-          tile_of(rows, vectors, block->depth, a, b, block->b_row, c, block->ldc, block->add);
-        else
-          edge_tile(rows, end - j, vectors, block, a, b, c);
-        j += width;
-      }
-    }
+  const long panels = (block->columns + NL_PANEL - 1) / NL_PANEL, tiles = (block->rows + TILE_ROWS - 1) / TILE_ROWS;
+  ahead next = spread(&block->next, panels * tiles * ((block->depth + STRETCH - 1) / STRETCH));
+  for (long panel = 0; panel < panels; panel++)
+    for (long i = 0; i < block->rows; i += TILE_ROWS) panel_tiles(block, panel, i, &next);
 }
 
 // ---- packing ------------------------------------------------------------------------------------------------------
@@ -151,50 +179,74 @@ INLINE void transpose(words r[LANES]) {
 #endif
 }
 
-static void transpose_f32(const float *from, long from_row, long rows, long columns, float *to, long to_row) {
-  long r = 0;
-  for (; r + LANES <= rows; r += LANES) {
-    const float *f = from + r * from_row;
-    long c = 0;
-    for (; c + LANES <= columns; c += LANES) {
-      words w[LANES];
-      UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row + c);
-      transpose(w);
-      UNROLL for (int i = 0; i < LANES; i++) *(words *)(to + (c + i) * to_row + r) = w[i];
-    }
-    for (; c < columns; c++)
-      for (int i = 0; i < LANES; i++) to[c * to_row + r + i] = f[i * from_row + c];
+// Where a whole square is not there: what lacks is taken as zero, and of the result only whole rows of `to` are written.
+INLINE void load_part(words w[LANES], const void *from, long stride, long rows, long bytes) {
+  UNROLL for (int i = 0; i < LANES; i++) {
+    w[i] = (words)(0);
+    if (i < rows) memcpy(&w[i], (const char *)from + i * stride, (size_t)bytes);
   }
-  for (; r < rows; r++)
-    for (long c = 0; c < columns; c++) to[c * to_row + r] = from[r * from_row + c];
+}
+
+static void transpose_f32(const float *from, long from_row, long rows, long columns, float *to, long to_row) {
+  for (long r = 0; r < rows; r += LANES)
+    for (long c = 0; c < columns; c += LANES) {
+      words w[LANES];
+      const float *f = from + r * from_row + c;
+      const long width = columns - c < LANES ? columns - c : LANES;
+      if (r + LANES <= rows && width == LANES)
+        UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row);
+      else
+        load_part(w, f, from_row * 4, rows - r, width * 4);
+      transpose(w);
+      UNROLL for (int i = 0; i < LANES; i++) if (i < width) *(words *)(to + (c + i) * to_row + r) = w[i];
+    }
 }
 
 INLINE float widen(uint16_t x) { return __builtin_bit_cast(float, (uint32_t)x << 16); }
 
 // A pair of bf16 travels as one word; both are widened when they have arrived.
 static void transpose_bf16(const uint16_t *from, long from_row, long rows, long columns, float *to, long to_row) {
-  long r = 0;
-  for (; r + LANES <= rows; r += LANES) {
-    const uint16_t *f = from + r * from_row;
-    long c = 0;
-    for (; c + 2 * LANES <= columns; c += 2 * LANES) {
+  for (long r = 0; r < rows; r += LANES)
+    for (long c = 0; c < columns; c += 2 * LANES) {
       words w[LANES];
-      UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row + c);
+      const uint16_t *f = from + r * from_row + c;
+      const long width = columns - c < 2 * LANES ? columns - c : 2 * LANES;
+      if (r + LANES <= rows && width == 2 * LANES)
+        UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row);
+      else
+        load_part(w, f, from_row * 2, rows - r, width * 2);
       transpose(w);
       UNROLL for (int i = 0; i < LANES; i++) {
-        *(words *)(to + (c + 2 * i) * to_row + r) = w[i] << 16;
-        *(words *)(to + (c + 2 * i + 1) * to_row + r) = w[i] & 0xffff0000u;
+        if (2 * i < width) *(words *)(to + (c + 2 * i) * to_row + r) = w[i] << 16;
+        if (2 * i + 1 < width) *(words *)(to + (c + 2 * i + 1) * to_row + r) = w[i] & 0xffff0000u;
       }
     }
-    for (; c < columns; c++)
-      for (int i = 0; i < LANES; i++) to[c * to_row + r + i] = widen(f[i * from_row + c]);
+}
+
+// Panels from rows of B: row k gives row k of every panel. Whole rows at a time, as they lie in memory.
+#define PACK_ROWS(name, type, VECTOR, NUMBER)                                                                       \
+  static void name(const type *from, long from_row, long rows, long columns, float *to) {                          \
+    for (long k = 0; k < rows; k++, from += from_row, to += NL_PANEL) {                                             \
+      const long whole = columns / NL_PANEL * NL_PANEL;                                                             \
+      for (long j = 0; j < whole; j += NL_PANEL)                                                                    \
+        UNROLL for (int v = 0; v < NL_PANEL; v += LANES) *(vector *)(to + j * NL_KBLOCK + v) = VECTOR(from + j + v); \
+      for (long j = whole; j < columns; j++) to[whole * NL_KBLOCK + j - whole] = NUMBER(from[j]);                   \
+    }                                                                                                               \
   }
-  for (; r < rows; r++)
-    for (long c = 0; c < columns; c++) to[c * to_row + r] = widen(from[r * from_row + c]);
+typedef uint16_t halves __attribute__((ext_vector_type(LANES), aligned(2)));
+INLINE vector load_f32(const float *x) { return *(const vector *)x; }
+INLINE vector load_bf16(const uint16_t *x) {
+  typedef uint32_t wide __attribute__((ext_vector_type(LANES)));
+  return __builtin_bit_cast(vector, __builtin_convertvector(*(const halves *)x, wide) << 16);
 }
+PACK_ROWS(pack_rows_f32, float, load_f32, )
+PACK_ROWS(pack_rows_bf16, uint16_t, load_bf16, widen)
 
-static void widen_bf16(const uint16_t *from, long count, float *to) {
-  for (long i = 0; i < count; i++) to[i] = widen(from[i]);
-}
-
-const nl_matmul_kernels TABLE = {TILE_ROWS, multiply, transpose_f32, transpose_bf16, widen_bf16};
+const nl_matmul_kernels TABLE = {
+    .tile_rows = TILE_ROWS,
+    .multiply = multiply,
+    .transpose_f32 = transpose_f32,
+    .transpose_bf16 = transpose_bf16,
+    .pack_rows_f32 = pack_rows_f32,
+    .pack_rows_bf16 = pack_rows_bf16,
+};
