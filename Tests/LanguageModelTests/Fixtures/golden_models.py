@@ -153,8 +153,8 @@ def write_tokenizer(style, texts, folder):
     elif style == "qwen2":
         config.update(bos_token=None, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
     elif style == "qwen2_with_eos":
-        config.update(eos_token=dict(content="<|endoftext|>", lstrip=False, normalized=False, rstrip=False,
-                                     single_word=False, special=True))
+        config.update(eos_token=dict(__type="AddedToken", content="<|endoftext|>", lstrip=False, normalized=False,
+                                     rstrip=False, single_word=False, special=True))
     write_json(os.path.join(folder, "tokenizer_config.json"), config)
     if style == "smollm":
         write_json(os.path.join(folder, "generation_config.json"),
