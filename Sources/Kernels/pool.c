@@ -9,9 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+
+#include "float_state.h"
 
 // How long a thread looks for work (or for the end of a region) before it goes to sleep. Between two kernels of a
 // step there are a few µs; waking a sleeper costs about as much as this.
@@ -38,32 +37,10 @@ struct nl_pool {
   _Alignas(128) _Atomic long unfinished;
 };
 
-// ---- floating-point state ---------------------------------------------------------------------------------------
-// Rounding to nearest, denormals kept, nothing trapped: the state that defines the bits, whatever the caller has set.
-#if defined(__x86_64__)
-static uint64_t enter_default_state(void) {
-  uint32_t old = _mm_getcsr();
-  _mm_setcsr(0x1f80);
-  return old;
-}
-static void leave_default_state(uint64_t old) { _mm_setcsr((uint32_t)old); }
-#elif defined(__aarch64__)
-static uint64_t enter_default_state(void) {
-  uint64_t old;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-  __asm__ volatile("msr fpcr, %0" ::"r"((uint64_t)0));
-  return old;
-}
-static void leave_default_state(uint64_t old) { __asm__ volatile("msr fpcr, %0" ::"r"(old)); }
-#else
-static uint64_t enter_default_state(void) { return 0; }
-static void leave_default_state(uint64_t old) { (void)old; }
-#endif
-
 // ---- waiting ----------------------------------------------------------------------------------------------------
 static void relax(void) {
 #if defined(__x86_64__)
-  _mm_pause();
+  __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("isb" ::: "memory");
 #endif
@@ -133,7 +110,7 @@ static uint64_t next_region(nl_pool *pool, uint32_t region) {
 
 static void *worker_main(void *argument) {
   nl_pool *pool = argument;
-  enter_default_state();
+  nl_float_begin();
   uint64_t ticket = 0;  // the pool begins with region 0, which has no parts
   while (true) {
     ticket = next_region(pool, region_of(ticket));
@@ -176,8 +153,9 @@ static void run_region(nl_pool *pool, long parts, part_body body, void *context)
   wait_until_finished(pool);
 }
 
+// Every part runs in the floating-point state of float_state.h, whatever the caller has set.
 void nl_pool_run(nl_pool *pool, long parts, part_body body, void *context) {
-  uint64_t state = enter_default_state();
+  const nl_float_state state = nl_float_begin();
   if (pool == NULL || pool->threads == 1 || parts <= 1) {
     for (long part = 0; part < parts; part++) body(context, part);
   } else {
@@ -185,7 +163,7 @@ void nl_pool_run(nl_pool *pool, long parts, part_body body, void *context) {
     if (parts > MOST_PARTS) abort();
     run_region(pool, parts, body, context);
   }
-  leave_default_state(state);
+  nl_float_end(state);
 }
 
 // ---- life -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+import Kernels
+
+/// One matrix product with its operands, in any of the orders in which `nl_matmul` accepts them.
+struct MatmulCase: CustomStringConvertible {
+  var rows, columns, depth: Int
+  /// A lies as [depth, rows], B as [columns, depth].
+  var transposedA = false
+  var transposedB = false
+  var accumulate = false
+  /// Floats between the end of a row and the next one, of A, B and C.
+  var gap = 0
+  /// B is stored as bf16.
+  var bf16 = false
+  var a: [Float] = []
+  var b: [Float] = []
+  var c: [Float] = []
+
+  static let guardValue: Float = 12345
+
+  var description: String {
+    "\(rows)×\(columns)×\(depth) A\(transposedA ? "ᵀ" : "") B\(transposedB ? "ᵀ" : "")"
+      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "") gap \(gap)"
+  }
+
+  private var aRow: Int { (transposedA ? rows : depth) + gap }
+  private var bRow: Int { (transposedB ? depth : columns) + gap }
+  private var cRow: Int { columns + gap }
+
+  /// Fills the operands with random numbers, those of B exact in bf16.
+  mutating func fill(_ random: inout SplitMix) {
+    a = random.floats(aRow * (transposedA ? depth : rows))
+    b = random.floats(bRow * (transposedB ? columns : depth)).map {
+      Float(bitPattern: $0.bitPattern & 0xffff_0000)
+    }
+    c = random.floats(cRow * rows)
+    for m in 0..<rows { for j in columns..<cRow { c[m * cRow + j] = Self.guardValue } }
+  }
+
+  func filled(_ random: inout SplitMix) -> MatmulCase {
+    var filled = self
+    filled.fill(&random)
+    return filled
+  }
+
+  func elementA(_ m: Int, _ k: Int) -> Float { transposedA ? a[k * aRow + m] : a[m * aRow + k] }
+  func elementB(_ k: Int, _ n: Int) -> Float { transposedB ? b[n * bRow + k] : b[k * bRow + n] }
+
+  /// What `nl_matmul` makes of it, with the gaps of C.
+  func product(pool: OpaquePointer? = nil) -> [Float] {
+    var result = c
+    let half = bf16 ? b.map { UInt16($0.bitPattern >> 16) } : []
+    let aSteps = transposedA ? (1, aRow) : (aRow, 1)
+    let bSteps = transposedB ? (1, bRow) : (bRow, 1)
+    b.withUnsafeBytes { single in
+      half.withUnsafeBytes { short in
+        nl_matmul(
+          pool, rows, columns, depth, a, aSteps.0, aSteps.1, bf16 ? short.baseAddress : single.baseAddress,
+          bf16 ? NL_BF16 : NL_F32, bSteps.0, bSteps.1, &result, cRow, accumulate)
+      }
+    }
+    return result
+  }
+
+  /// The definition in Kernels.h, one element after the other.
+  func definition() -> [Float] {
+    var result = c
+    for m in 0..<rows {
+      for n in 0..<columns {
+        var sum = c[m * cRow + n]
+        for start in stride(from: 0, to: depth, by: 256) {
+          var chain: Float = 0
+          for k in start..<min(start + 256, depth) { chain.addProduct(elementA(m, k), elementB(k, n)) }
+          sum = start == 0 && !accumulate ? chain : sum + chain
+        }
+        result[m * cRow + n] = depth == 0 && !accumulate ? 0 : sum
+      }
+    }
+    return result
+  }
+
+  /// ‖product − reference‖ / ‖reference‖ with the reference in Double.
+  func relativeError(of product: [Float]) -> Double {
+    var difference = 0.0
+    var norm = 0.0
+    for m in 0..<rows {
+      for n in 0..<columns {
+        var sum = accumulate ? Double(c[m * cRow + n]) : 0
+        for k in 0..<depth { sum += Double(elementA(m, k)) * Double(elementB(k, n)) }
+        difference += (Double(product[m * cRow + n]) - sum) * (Double(product[m * cRow + n]) - sum)
+        norm += sum * sum
+      }
+    }
+    return (difference / norm).squareRoot()
+  }
+}
+
+extension [Float] {
+  /// FNV-1a over the bits.
+  var hash: UInt64 {
+    reduce(into: 0xcbf2_9ce4_8422_2325) { hash, x in hash = (hash ^ UInt64(x.bitPattern)) &* 0x100_0000_01b3 }
+  }
+
+  var bits: [UInt32] { map(\.bitPattern) }
+}

@@ -1,0 +1,118 @@
+import Kernels
+import Testing
+
+extension ISASuite {
+  @Suite struct MatmulTests {
+    /// Sizes at and around every border: tiles of 4, 6 and 12 rows, vectors and panels of 16, 32 and 64 columns,
+    /// groups of 128 and 256, blocks of 256 k, B in place (rows or depth at most 64).
+    static let sizes: [(Int, Int, Int)] = [
+      (1, 1, 1), (1, 33, 257), (2, 7, 3), (3, 129, 64), (5, 31, 300), (6, 16, 1), (7, 300, 65), (8, 96, 513),
+      (11, 17, 255), (12, 32, 256), (13, 1, 777), (16, 70, 40), (24, 8, 256), (25, 130, 66), (64, 65, 90),
+      (65, 64, 65), (67, 259, 70), (130, 8, 512), (70, 270, 259),
+    ]
+
+    static func cases(seed: UInt64) -> [MatmulCase] {
+      var random = SplitMix(seed: seed)
+      return sizes.flatMap { rows, columns, depth in
+        (0..<16).map { bits in
+          MatmulCase(
+            rows: rows, columns: columns, depth: depth, transposedA: bits & 1 > 0, transposedB: bits & 2 > 0,
+            accumulate: bits & 4 > 0,
+            gap: Int.random(in: 0...3, using: &random), bf16: bits & 8 > 0
+          ).filled(&random)
+        }
+      }
+    }
+
+    // The definition is the contract in Kernels.h, computed by Float.addProduct, which is IEEE 754's fused
+    // multiply-add. Gaps in C must stay as they are, hence all of C is compared.
+    @Test func everyPathGivesTheBitsOfTheDefinition() throws {
+      let pools = try (1...5).map { try #require(nl_pool_create(Int32($0))) }
+      defer { pools.forEach(nl_pool_destroy) }
+      for one in Self.cases(seed: 11) {
+        let expected = one.definition().bits
+        ISASuite.inEach { isa in
+          #expect(one.product().bits == expected, "\(one), \(String(cString: nl_isa_name(isa)))")
+          for pool in isa == NL_ISA_BASELINE ? [pools[2]] : pools {
+            #expect(one.product(pool: pool).bits == expected, "\(one), \(nl_pool_threads(pool)) threads")
+          }
+        }
+      }
+    }
+
+    // Large enough that all threads take part, in columns and in rows, and that A is packed in several pieces.
+    @Test(arguments: [
+      MatmulCase(rows: 40, columns: 2500, depth: 300, transposedB: true, bf16: true),
+      MatmulCase(rows: 600, columns: 40, depth: 700, transposedB: true),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true),
+      MatmulCase(rows: 700, columns: 900, depth: 16, accumulate: true),
+      MatmulCase(rows: 16, columns: 900, depth: 700, transposedA: true, accumulate: true),
+    ])
+    func threadsAndInstructionSetsGiveOneHash(shape: MatmulCase) throws {
+      var random = SplitMix(seed: 12)
+      let one = shape.filled(&random)
+      var hashes: Set<UInt64> = []
+      try ISASuite.inEach { isa in
+        for threads in isa == NL_ISA_BASELINE ? 3...3 : 1...5 {
+          let pool = try #require(nl_pool_create(Int32(threads)))
+          defer { nl_pool_destroy(pool) }
+          hashes.insert(one.product(pool: pool).hash)
+        }
+      }
+      #expect(hashes.count == 1)
+    }
+
+    // Reference: the same sum in Double. Blocks of 256 keep the error of long sums near that of short ones.
+    @Test(arguments: [(33, 47, 1), (64, 64, 256), (50, 100, 4864), (3, 5, 151_936)])
+    func errorAgainstDouble(rows: Int, columns: Int, depth: Int) {
+      var random = SplitMix(seed: 13)
+      let one = MatmulCase(rows: rows, columns: columns, depth: depth, transposedB: true).filled(&random)
+      #expect(one.relativeError(of: one.product()) <= 1e-6)
+    }
+
+    @Test func bf16GivesTheBitsOfF32() {
+      for one in Self.cases(seed: 14) {
+        var other = one
+        other.bf16.toggle()
+        #expect(one.product().hash == other.product().hash, "\(one)")
+      }
+    }
+
+    // A row alone, and among any number of others.
+    @Test(arguments: [(96, 300), (8, 300), (300, 16), (300, 600)])
+    func rowsDoNotDependOnTheirNumber(columns: Int, depth: Int) {
+      var random = SplitMix(seed: 15)
+      let whole = MatmulCase(rows: 140, columns: columns, depth: depth).filled(&random)
+      let expected = whole.product()
+      ISASuite.inEach { _ in
+        for rows in [1, 2, 3, 5, 8, 12, 13, 29, 64, 65, 128] {
+          var part = whole
+          part.rows = rows
+          #expect(part.product().prefix(rows * columns) == expected.prefix(rows * columns), "\(part)")
+        }
+      }
+    }
+
+    // What is not finite stays in its row of A or its column of B, and does not leak through padding.
+    @Test func notFiniteStaysInPlace() {
+      var random = SplitMix(seed: 16)
+      var one = MatmulCase(rows: 30, columns: 45, depth: 70, transposedB: true).filled(&random)
+      one.a[7 * 70 + 3] = .nan
+      one.b[44 * 70 + 69] = .infinity
+      ISASuite.inEach { _ in
+        let product = one.product()
+        for m in 0..<30 {
+          for n in 0..<45 { #expect(product[m * 45 + n].isFinite == (m != 7 && n != 44), "\(m), \(n)") }
+        }
+      }
+    }
+
+    @Test func emptySums() {
+      var one = MatmulCase(rows: 3, columns: 40, depth: 0)
+      one.c = [Float](repeating: 7, count: 120)
+      #expect(one.product() == [Float](repeating: 0, count: 120))
+      one.accumulate = true
+      #expect(one.product() == one.c)
+    }
+  }
+}
