@@ -76,7 +76,7 @@ let package = Package(
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], exclude: ["Fixtures"]),
     .testTarget(
       name: "LanguageModelTests", dependencies: ["LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),

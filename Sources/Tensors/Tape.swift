@@ -1,0 +1,44 @@
+/// Reverse-mode differentiation: operations note down how to send a gradient back, and `backward` plays the
+/// notes in reverse order.
+///
+/// An operation none of whose inputs needs a gradient notes nothing, so the backward pass ends below the lowest
+/// layer that needs one, and a forward pass alone keeps nothing. Each note holds what its backward pass needs
+/// and lets go of it as soon as it has been played. The order of all additions is the reverse of the order of
+/// the operations: always the same.
+public final class Tape {
+  public let threads: ThreadPool
+  public let memory: MemoryPool
+  private var notes: [(Tape) throws(TensorError) -> Void] = []
+
+  public init(threads: ThreadPool, memory: MemoryPool) {
+    self.threads = threads
+    self.memory = memory
+  }
+
+  /// Number of operations that wait for the backward pass.
+  public var count: Int { notes.count }
+
+  func record(_ backward: @escaping (Tape) throws(TensorError) -> Void) {
+    notes.append(backward)
+  }
+
+  /// The output of an operation: it needs a gradient if one of the inputs does.
+  func output(_ tensor: Tensor, needsGradient: Bool) -> Variable {
+    Variable(tensor, gradient: needsGradient ? Gradient(shape: tensor.shape) : nil)
+  }
+
+  /// Sends `seed` (the gradient of some number by `variable`) back to everything that needs a gradient.
+  public func backward(from variable: Variable, seed: Tensor) throws(TensorError) {
+    precondition(seed.shape == variable.shape, "a gradient of shape \(seed.shape) for \(variable.shape)")
+    try variable.gradient?.add(seed, on: self)
+    try backward()
+  }
+
+  /// Plays the notes back to front, releasing each. For operations that bring their own gradient, as the loss.
+  public func backward() throws(TensorError) {
+    while let play = notes.popLast() { try play(self) }
+  }
+
+  /// Forgets everything that was noted, after an error.
+  public func clear() { notes.removeAll() }
+}
