@@ -56,11 +56,14 @@ public final class WeightStore: Sendable {
     let stored = try tensor(name)
     guard stored.shape == shape else {
       throw ModelError(
-        file: fileOfName[.init(name)]?.path ?? folder, name: "tensor \(name)",
+        file: file(of: name), name: "tensor \(name)",
         "has the shape \(stored.shape), but config.json asks for \(shape)")
     }
     return stored
   }
+
+  /// The path of the file that holds a tensor, or for an unknown name that of the folder; for error messages.
+  func file(of name: String) -> String { fileOfName[.init(name)]?.path ?? folder }
 
   public func contains(_ name: String) -> Bool { fileOfName[.init(name)] != nil }
 

@@ -1,0 +1,32 @@
+import Tensors
+
+/// One projection of a layer: its weight, its bias if it has one, and its adapter if it is adapted.
+struct LinearLayer {
+  let weight: Weight
+  let bias: Parameter?
+  let adapter: Adapter?
+
+  /// A low-rank pair with what identifies it to dropout.
+  struct Adapter {
+    let a: Parameter
+    let b: Parameter
+    let scale: Float
+    /// Layer · 7 + projection: the same whatever else is adapted.
+    let site: UInt32
+  }
+
+  func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    try pass.tape.linear(x, weight.matrix, bias: bias?.variable, lora: lora(pass))
+  }
+
+  /// The projection of silu(gate)·up.
+  func gated(gate: Variable, up: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    try pass.tape.gatedLinear(gate: gate, up: up, weight.matrix, bias: bias?.variable, lora: lora(pass))
+  }
+
+  private func lora(_ pass: ForwardPass) -> LoRA? {
+    adapter.map {
+      LoRA(a: $0.a.variable, b: $0.b.variable, scale: $0.scale, dropout: pass.dropout(site: $0.site))
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import Tensors
+
+/// A model whose gradients can be computed: frozen weights with LoRA adapters, or all weights trained.
+///
+/// It belongs to one thread, which the pool's threads help. All results are functions of the weights, the
+/// parameters and the batch alone, to the bit: the number of threads, what was computed before and which
+/// gradients are asked for together have no influence.
+public final class TrainableModel {
+  /// What is trained, sorted by the UTF-8 bytes of the names.
+  public let parameters: [ParameterInfo]
+  public let configuration: ModelConfiguration
+  public let trainable: Trainable
+
+  let transformer: Transformer
+  let tape: Tape
+  let rope: RoPETable
+  private let trained: [String: Parameter]
+
+  /// Maps the weights of a model. With `.lora` all adapter matrices are zero until they are set, so the model
+  /// computes what the base model does; with `.full` the parameters are the checkpoint's weights.
+  ///
+  /// - Parameter scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused.
+  /// - Throws: `ModelError` that names file and tensor if one is missing, has another shape than config.json
+  ///   asks for, or holds numbers that are not finite, or if an adapter does not fit the model.
+  public init(
+    folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true
+  ) throws {
+    configuration = folder.configuration
+    self.trainable = trainable
+    if case .lora(let specification) = trainable {
+      try specification.check(for: configuration, file: folder.path)
+    }
+    let memory = try MemoryPool()
+    tape = Tape(threads: pool, memory: memory)
+    var builder = TransformerBuilder(
+      loader: WeightLoader(
+        folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite),
+      trainable: trainable)
+    transformer = try builder.build()
+    trained = builder.trained
+    rope = RoPETable(configuration: configuration, memory: memory)
+    parameters = trained.values
+      .map { ParameterInfo(name: $0.name, shape: $0.tensor.shape) }
+      .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+  }
+
+  /// Bytes of memory for parameters, activations and gradients at the most so far; weights that stay mapped
+  /// from their files are not counted.
+  public var peakMemory: Int { tape.memory.highWater }
+
+  /// Replaces the values of one parameter.
+  /// - Throws: `ParameterError` if there is no such parameter or the number of values is another.
+  public func setParameter(_ name: String, _ values: UnsafeBufferPointer<Float>) throws {
+    let parameter = try parameter(name)
+    guard values.count == parameter.tensor.count else {
+      throw ParameterError(
+        "parameter \(name) has \(parameter.tensor.count) values (\(parameter.tensor.shape)), not \(values.count)"
+      )
+    }
+    parameter.tensor.withMutableValues { _ = $0.update(from: values) }
+  }
+
+  /// The values of one parameter.
+  public func parameterValues(_ name: String) throws -> HostTensor {
+    let tensor = try parameter(name).tensor
+    return HostTensor(shape: tensor.shape, values: tensor.values)
+  }
+
+  /// The sum of the losses of all trained tokens, without dropout.
+  public func evaluate(_ batch: MicroBatch) throws -> Double {
+    try batch.check(vocabulary: configuration.vocabularySize)
+    return try lossSum(batch, dropout: nil)
+  }
+
+  /// The sum of the losses of all trained tokens, and the gradients of this sum by the named parameters.
+  ///
+  /// The backward pass goes no further down than the lowest of them; without names there is none. With
+  /// `dropout` LoRA's inputs are masked as its specification says; without, nothing is dropped.
+  public func gradients(
+    _ batch: MicroBatch, of names: Set<String>, dropout: DropoutKey?
+  ) throws -> (lossSum: Double, gradients: [String: HostTensor]) {
+    try batch.check(vocabulary: configuration.vocabularySize)
+    let wanted = try names.map(parameter)
+    for parameter in wanted { parameter.gradient = Gradient(shape: parameter.tensor.shape) }
+    defer {
+      for parameter in wanted { parameter.gradient = nil }
+      tape.clear()
+    }
+    let loss = try lossSum(batch, dropout: dropout)
+    try tape.backward()
+    var gradients: [String: HostTensor] = [:]
+    for parameter in wanted {
+      let shape = parameter.tensor.shape
+      gradients[parameter.name] =
+        parameter.gradient?.tensor.map { HostTensor(shape: shape, values: $0.values) }
+        ?? HostTensor(zeros: shape)
+    }
+    return (loss, gradients)
+  }
+
+  private func lossSum(_ batch: MicroBatch, dropout: DropoutKey?) throws -> Double {
+    let places = batch.trainedPlaces
+    guard !places.isEmpty else { return 0 }
+    let longest = zip(batch.offsets, batch.offsets.dropFirst()).map { Int($1 - $0) }.max() ?? 0
+    let pass = ForwardPass(
+      tape: tape, offsets: batch.offsets, tables: try rope.tables(positions: longest),
+      dropout: dropout.flatMap(dropoutSetting))
+    let hidden = try transformer.hidden(batch.tokens, pass)
+    return try transformer.lossSum(
+      hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)
+  }
+
+  private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {
+    guard case .lora(let specification) = trainable, specification.dropout > 0 else { return nil }
+    let derived = RandomKey.derive(
+      .dropout, seed: key.seed, UInt64(truncatingIfNeeded: key.step),
+      UInt32(truncatingIfNeeded: key.microBatch))
+    return (specification.dropout, derived)
+  }
+
+  private func parameter(_ name: String) throws(ParameterError) -> Parameter {
+    guard let parameter = trained[name] else {
+      throw ParameterError("the model has no trained parameter \(name)")
+    }
+    return parameter
+  }
+}
+
+/// A parameter that does not exist or does not fit.
+public struct ParameterError: Error, Sendable, Equatable, CustomStringConvertible {
+  public let description: String
+
+  init(_ description: String) { self.description = description }
+}

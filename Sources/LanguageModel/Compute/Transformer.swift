@@ -1,0 +1,36 @@
+import Tensors
+
+/// The decoder of qwen2, qwen3, llama and mistral; what differs between them is in the configuration.
+struct Transformer {
+  let configuration: ModelConfiguration
+  let embedTokens: Weight
+  let layers: [TransformerLayer]
+  let norm: Parameter
+  /// [vocabulary, hidden]; with tied embeddings the same weight as `embedTokens`.
+  let head: Weight
+
+  /// Hidden states after the last layer, before the final norm: [T, hidden].
+  func hidden(_ tokens: [Int32], _ pass: ForwardPass) throws(TensorError) -> Variable {
+    var x = try pass.tape.embedding(tokens, table: embedTokens.matrix)
+    for layer in layers { x = try layer(x, pass) }
+    return x
+  }
+
+  /// The sum of the token losses at the given places, which are the only ones the head is computed for.
+  func lossSum(
+    _ hidden: Variable, places: [Int32], labels: [Int32], _ pass: ForwardPass
+  ) throws(TensorError) -> Double {
+    let rows = try normed(pass.tape.gatherRows(hidden, places), pass)
+    return try pass.tape.crossEntropy(rows, head: head.matrix, labels: labels)
+  }
+
+  /// Logits [places, vocabulary].
+  func logits(_ hidden: Variable, places: [Int32], _ pass: ForwardPass) throws(TensorError) -> Tensor {
+    let rows = try normed(pass.tape.gatherRows(hidden, places), pass)
+    return try pass.tape.linear(rows, head.matrix).tensor
+  }
+
+  private func normed(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    try pass.tape.rmsNorm(x, weight: norm.variable, epsilon: Float(configuration.rmsNormEpsilon))
+  }
+}

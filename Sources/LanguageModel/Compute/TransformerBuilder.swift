@@ -1,0 +1,88 @@
+import Tensors
+
+/// Puts a transformer together from a model folder and collects what is trained.
+struct TransformerBuilder {
+  let loader: WeightLoader
+  let trainable: Trainable
+  /// By name.
+  private(set) var trained: [String: Parameter] = [:]
+
+  init(loader: WeightLoader, trainable: Trainable) {
+    self.loader = loader
+    self.trainable = trainable
+  }
+
+  private var configuration: ModelConfiguration { loader.folder.configuration }
+
+  mutating func build() throws -> Transformer {
+    let shape = [configuration.vocabularySize, configuration.hiddenSize]
+    let embedTokens = try weight("model.embed_tokens.weight", shape: shape)
+    var layers: [TransformerLayer] = []
+    for index in 0..<configuration.layerCount { layers.append(try layer(index)) }
+    return Transformer(
+      configuration: configuration, embedTokens: embedTokens, layers: layers,
+      norm: try vector("model.norm.weight", count: configuration.hiddenSize),
+      head: configuration.tiedEmbeddings ? embedTokens : try weight("lm_head.weight", shape: shape))
+  }
+
+  private mutating func layer(_ index: Int) throws -> TransformerLayer {
+    let prefix = "model.layers.\(index)."
+    let (hidden, dimension) = (configuration.hiddenSize, configuration.headDimension)
+    let normsHeads = configuration.queryKeyNorm
+    return TransformerLayer(
+      index: index, configuration: configuration,
+      inputLayerNorm: try vector(prefix + "input_layernorm.weight", count: hidden),
+      postAttentionLayerNorm: try vector(prefix + "post_attention_layernorm.weight", count: hidden),
+      queryNorm: normsHeads ? try vector(prefix + "self_attn.q_norm.weight", count: dimension) : nil,
+      keyNorm: normsHeads ? try vector(prefix + "self_attn.k_norm.weight", count: dimension) : nil,
+      query: try linear(.query, layer: index), key: try linear(.key, layer: index),
+      value: try linear(.value, layer: index), output: try linear(.output, layer: index),
+      gate: try linear(.gate, layer: index), up: try linear(.up, layer: index),
+      down: try linear(.down, layer: index))
+  }
+
+  private mutating func linear(_ projection: Projection, layer: Int) throws -> LinearLayer {
+    let module = projection.module(layer: layer)
+    let (inputs, outputs) = (configuration.inputSize(projection), configuration.outputSize(projection))
+    return LinearLayer(
+      weight: try weight(module + ".weight", shape: [outputs, inputs]),
+      bias: configuration.hasBias(projection) ? try vector(module + ".bias", count: outputs) : nil,
+      adapter: try adapter(projection, layer: layer))
+  }
+
+  private mutating func adapter(_ projection: Projection, layer: Int) throws -> LinearLayer.Adapter? {
+    guard case .lora(let specification) = trainable, specification.layers.contains(layer),
+      specification.projections.contains(projection)
+    else { return nil }
+    let module = projection.module(layer: layer)
+    func fresh(_ name: String, _ shape: [Int]) throws -> Parameter {
+      let parameter = Parameter(name: name, tensor: try loader.memory.zeros(shape))
+      trained[name] = parameter
+      return parameter
+    }
+    return LinearLayer.Adapter(
+      a: try fresh(module + ".lora_a", [specification.rank, configuration.inputSize(projection)]),
+      b: try fresh(module + ".lora_b", [specification.rank, configuration.outputSize(projection)]),
+      scale: specification.scale, site: projection.site(layer: layer))
+  }
+
+  private mutating func weight(_ name: String, shape: [Int]) throws -> Weight {
+    guard case .full = trainable else { return .frozen(try loader.matrix(name, shape: shape)) }
+    let parameter = Parameter(name: name, tensor: try loader.tensor(name, shape: shape))
+    trained[name] = parameter
+    return .trained(parameter)
+  }
+
+  private mutating func vector(_ name: String, count: Int) throws -> Parameter {
+    let parameter = Parameter(name: name, tensor: try loader.tensor(name, shape: [count]))
+    if case .full = trainable { trained[name] = parameter }
+    return parameter
+  }
+}
+
+extension Projection {
+  /// A number for each projection of a model that does not depend on which of them are adapted.
+  func site(layer: Int) -> UInt32 {
+    UInt32(layer * Self.allCases.count + (Self.allCases.firstIndex(of: self) ?? 0))
+  }
+}

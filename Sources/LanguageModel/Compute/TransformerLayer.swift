@@ -1,0 +1,61 @@
+import Tensors
+
+/// One layer of the decoder. Property names are the checkpoint's names.
+struct TransformerLayer {
+  let index: Int
+  let configuration: ModelConfiguration
+  let inputLayerNorm: Parameter
+  let postAttentionLayerNorm: Parameter
+  /// Norms of each query and key head (qwen3).
+  let queryNorm: Parameter?
+  let keyNorm: Parameter?
+  let query: LinearLayer
+  let key: LinearLayer
+  let value: LinearLayer
+  let output: LinearLayer
+  let gate: LinearLayer
+  let up: LinearLayer
+  let down: LinearLayer
+
+  /// x + attention(norm(x)), then x + feedForward(norm(x)). x [T, hidden].
+  func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    let tape = pass.tape
+    let attended = try tape.add(x, attention(norm(x, inputLayerNorm, pass), pass))
+    return try tape.add(attended, feedForward(norm(attended, postAttentionLayerNorm, pass), pass))
+  }
+
+  private func attention(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    let q = try rotated(query(x, pass), norm: queryNorm, heads: configuration.headCount, pass)
+    var k = try rotated(key(x, pass), norm: keyNorm, heads: configuration.keyValueHeadCount, pass)
+    var v = try value(x, pass).reshaped(
+      [x.shape[0], configuration.keyValueHeadCount, configuration.headDimension])
+    var keyOffsets = pass.offsets
+    if let cache = pass.cache {
+      (k, v) = cache.append(layer: index, keys: k.tensor, values: v.tensor)
+      keyOffsets = [0, Int32(cache.count + x.shape[0])]
+    }
+    let layout = AttentionLayout(
+      queryOffsets: pass.offsets, keyOffsets: keyOffsets, heads: configuration.headCount,
+      keyValueHeads: configuration.keyValueHeadCount, dimension: configuration.headDimension,
+      window: configuration.slidingWindow(index))
+    let o = try pass.tape.attention(q: q, k: k, v: v, layout: layout)
+    return try output(o.reshaped([x.shape[0], configuration.headCount * configuration.headDimension]), pass)
+  }
+
+  /// [T, heads·dim] → [T, heads, dim], normed per head if the model does so, then turned by position.
+  private func rotated(
+    _ x: consuming Variable, norm weight: Parameter?, heads: Int, _ pass: ForwardPass
+  ) throws(TensorError) -> Variable {
+    var x = x.reshaped([x.shape[0], heads, configuration.headDimension])
+    if let weight { x = try norm(x, weight, pass) }
+    return try pass.tape.rope(x, positions: pass.places.positions, tables: pass.tables)
+  }
+
+  private func feedForward(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    try down.gated(gate: gate(x, pass), up: up(x, pass), pass)
+  }
+
+  private func norm(_ x: Variable, _ weight: Parameter, _ pass: ForwardPass) throws(TensorError) -> Variable {
+    try pass.tape.rmsNorm(x, weight: weight.variable, epsilon: Float(configuration.rmsNormEpsilon))
+  }
+}

@@ -1,0 +1,75 @@
+import Kernels
+import Tensors
+
+/// Takes tensors out of a model folder: big matrices stay where they are mapped, in their own precision; what is
+/// small or trained becomes f32 in memory.
+struct WeightLoader {
+  let folder: ModelFolder
+  let memory: MemoryPool
+  let threads: ThreadPool
+  /// Whether to look at every number once and refuse NaN and infinities.
+  let scansForNonFinite: Bool
+
+  /// A frozen matrix [rows, columns]; f16, which the kernels do not know, is widened once.
+  func matrix(_ name: String, shape: [Int]) throws -> Matrix {
+    let stored = try self.stored(name, shape: shape)
+    guard stored.dtype != .f16, let start = stored.bytes.baseAddress else {
+      return Matrix(Variable(try widened(stored)))
+    }
+    return Matrix(
+      frozen: start, type: stored.dtype == .f32 ? .f32 : .bf16, rows: shape[0], columns: shape[1],
+      owner: StoredTensorOwner(stored))
+  }
+
+  /// The numbers as f32 in memory that may be written.
+  func tensor(_ name: String, shape: [Int]) throws -> Tensor {
+    try widened(try stored(name, shape: shape))
+  }
+
+  private func stored(_ name: String, shape: [Int]) throws -> StoredTensor {
+    let stored = try folder.weights.tensor(name, shape: shape)
+    let bad = scansForNonFinite ? nonFiniteCount(stored) : 0
+    guard bad == 0 else {
+      throw ModelError(
+        file: folder.weights.file(of: name), name: "tensor \(name)",
+        "\(bad) of its \(stored.count) numbers are NaN or infinite; such a model cannot be trained")
+    }
+    return stored
+  }
+
+  private func nonFiniteCount(_ stored: StoredTensor) -> Int {
+    guard let start = stored.bytes.baseAddress else { return 0 }
+    return withExtendedLifetime(stored) {
+      switch stored.dtype {
+      case .f32: nl_count_nonfinite(threads.handle, stored.count, start, NL_F32)
+      case .bf16: nl_count_nonfinite(threads.handle, stored.count, start, NL_BF16)
+      // A half with all bits of its exponent set is an infinity or NaN.
+      case .f16:
+        stored.bytes.bindMemory(to: UInt16.self).reduce(0) { $1 & 0x7C00 == 0x7C00 ? $0 + 1 : $0 }
+      }
+    }
+  }
+
+  private func widened(_ stored: StoredTensor) throws(TensorError) -> Tensor {
+    let tensor = try memory.tensor(stored.shape)
+    tensor.withMutableValues { values in
+      guard let start = stored.bytes.baseAddress, let target = values.baseAddress else { return }
+      withExtendedLifetime(stored) {
+        let halves = start.assumingMemoryBound(to: UInt16.self)
+        switch stored.dtype {
+        case .f32: UnsafeMutableRawPointer(target).copyMemory(from: start, byteCount: values.count * 4)
+        case .bf16: nl_bf16_to_f32(threads.handle, values.count, halves, target)
+        case .f16: nl_f16_to_f32(threads.handle, values.count, halves, target)
+        }
+      }
+    }
+    return tensor
+  }
+}
+
+/// Keeps a mapped tensor's memory valid for a `Matrix`.
+private final class StoredTensorOwner {
+  private let tensor: StoredTensor
+
+  init(_ tensor: StoredTensor) { self.tensor = tensor }
+}
