@@ -110,7 +110,8 @@ def compare(library, logits_of, arguments, ids, ours):
         return dict(agrees=False, reason=f"nl gives {len(ours)}x{len(ours[0])} logits, "
                                          f"{library} {len(adapted)}x{len(adapted[0])}")
     difference, effect = largest_difference(ours, adapted), largest_difference(adapted, plain)
-    result = dict(max_abs_difference=difference, max_abs_effect_of_adapter=effect, tokens=len(ids))
+    shown = lambda x: x if math.isfinite(x) else "not finite"
+    result = dict(max_abs_difference=shown(difference), max_abs_effect_of_adapter=shown(effect), tokens=len(ids))
     result["agrees"] = difference <= TOLERANCE < effect < math.inf
     if effect <= TOLERANCE:
         result["reason"] = f"in {library} the adapter changes nothing"
