@@ -45,6 +45,12 @@ typedef enum { NL_F32 = 0, NL_BF16 = 1 } nl_dtype;
 void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
+// ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
+// Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is
+// faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
+// of a millisecond.
+long nl_peak_loop(nl_pool *pool, long rounds);
+
 // ---- vector loops (vector.c): rows are contiguous, [rows, n] ----------------------------------------------------
 // Sums along a row: 64 fixed lanes, folded by halves. Sums over rows (dw, column sums): one chain of adds per
 // block of 256 rows, blocks added in ascending order.
