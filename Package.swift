@@ -55,7 +55,7 @@ let package = Package(
       name: "Service",
       dependencies: [
         "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
-        "LanguageModel", "Tensors", "JSON",
+        "LanguageModel", "Tensors", "Kernels", "JSON",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ]),
