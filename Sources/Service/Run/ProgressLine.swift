@@ -93,9 +93,9 @@ public struct ProgressLine: Sendable {
 
 extension ProgressLine {
   /// A duration with one decimal in the largest unit that it fills, as in `42.0s`, `5.2m`, `1.5h`, `2.1d`; `?` if
-  /// it is not known.
+  /// it is not known, or beyond all sense.
   public static func duration(_ seconds: Double) -> String {
-    guard seconds.isFinite, seconds >= 0 else { return "?" }
+    guard seconds >= 0, seconds < 1e10 else { return "?" }
     let units: [(seconds: Double, name: String, limit: Double)] = [
       (1, "s", 60), (60, "m", 60), (3600, "h", 24), (86_400, "d", .infinity),
     ]
