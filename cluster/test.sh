@@ -1,0 +1,42 @@
+#!/bin/bash
+# Installs what is missing, builds everything once, and runs every check of the project. The exit code is 0 only if
+# all of them pass; a check that fails does not keep the others from running.
+#
+# usage: cluster/test.sh [--aarch64] [ARGUMENTS OF swift test, e.g. --filter LedgerTests]
+#   --aarch64   also install the tools for the tests that run the kernels for AArch64 under qemu; without the tools
+#               these tests are skipped
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = --aarch64 ]; then
+  shift
+  cluster/install.sh --aarch64
+else
+  cluster/install.sh
+fi
+cluster/build.sh --build-tests
+
+failed=()
+
+check() {
+  local name=$1
+  shift
+  echo "== $name"
+  if ! "$@"; then
+    failed+=("$name")
+    echo "== $name: FAILED"
+  fi
+}
+
+# Of our own sources; the packages that we use are not ours to mend.
+no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log; }
+
+check "no warnings" no_warnings
+check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests
+check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
+
+if [ "${#failed[@]}" -gt 0 ]; then
+  printf 'Failed: %s\n' "${failed[@]}"
+  exit 1
+fi
+echo "All checks passed"
