@@ -1,0 +1,185 @@
+import ArgumentParser
+import JSON
+import NestedLearning
+
+/// One flag for each key of a config, in the order of `NestedLearningConfig.keys`; a flag wins over the file.
+struct ConfigFlags: ParsableArguments {
+  @Option(help: .key("base_model_path")) var baseModelPath: String?
+  @Option(help: .key("adapter_path")) var adapterPath: String?
+  @Option(help: .key("trainable")) var trainable: String?
+  @Option(help: .key("lora_rank")) var loraRank: Int?
+  @Option(help: .key("lora_alpha")) var loraAlpha: FiniteNumber?
+  @Option(help: .key("lora_dropout")) var loraDropout: FiniteNumber?
+  @Option(help: .key("use_rslora")) var useRslora: Bool?
+  @Option(parsing: .upToNextOption, help: .key("lora_target_modules")) var loraTargetModules: [String] = []
+  @Option(help: .key("mixed_precision")) var mixedPrecision: Bool?
+
+  @Option(help: .key("train_data_path")) var trainDataPath: String?
+  @Option(help: .key("val_data_path")) var valDataPath: String?
+  @Option(help: .key("max_seq_length")) var maxSeqLength: Int?
+  @Option(help: .key("shuffle")) var shuffle: Bool?
+  @Option(help: .key("skip_unusable_rows")) var skipUnusableRows: Bool?
+  @Option(help: .key("batch_size")) var batchSize: Int?
+  @Option(help: .key("gradient_accumulation_steps")) var gradientAccumulationSteps: Int?
+
+  @Option(help: .key("num_tiers")) var numTiers: Int?
+  @Option(parsing: .upToNextOption, help: .key("tier_update_frequencies")) var tierUpdateFrequencies: [Int] =
+    []
+  @Option(help: .key("tier_assignment_strategy")) var tierAssignmentStrategy: String?
+  @Option(help: .key("tier_order")) var tierOrder: String?
+  @Option(parsing: .upToNextOption, help: .key("manual_tier_map")) var manualTierMap: [TierPattern] = []
+  @Option(help: .key("default_tier")) var defaultTier: Int?
+  @Option(help: .key("inactive_gradients")) var inactiveGradients: String?
+  @Option(parsing: .upToNextOption, help: .key("tier_lr_scale")) var tierLrScale: [String] = []
+  @Option(help: .key("flush_every")) var flushEvery: Int?
+
+  @Option(help: .key("optimizer")) var optimizer: String?
+  @Option(help: .key("learning_rate")) var learningRate: FiniteNumber?
+  @Option(help: .key("lr_schedule")) var lrSchedule: String?
+  @Option(help: .key("warmup_steps")) var warmupSteps: Int?
+  @Option(help: .key("weight_decay")) var weightDecay: FiniteNumber?
+  @Option(help: .key("beta1")) var beta1: FiniteNumber?
+  @Option(help: .key("beta2")) var beta2: FiniteNumber?
+  @Option(help: .key("eps")) var eps: FiniteNumber?
+  @Option(help: .key("max_grad_norm")) var maxGradNorm: FiniteNumber?
+
+  @Option(help: .key("num_steps")) var numSteps: Int?
+  @Option(help: .key("seed")) var seed: Int?
+  @Option(help: .key("eval_every")) var evalEvery: Int?
+  @Option(help: .key("early_stop")) var earlyStop: Bool?
+  @Option(help: .key("patience")) var patience: Int?
+  @Option(help: .key("min_delta")) var minDelta: FiniteNumber?
+  @Option(help: .key("checkpoint_every")) var checkpointEvery: Int?
+  @Option(help: .key("save_best_only")) var saveBestOnly: Bool?
+  @Option(help: .key("keep_last_n_checkpoints")) var keepLastNCheckpoints: Int?
+  @Option(help: .key("output_path")) var outputPath: String?
+  @Option(help: .key("experiment_name")) var experimentName: String?
+
+  /// The values that were given, by key.
+  func overrides() -> [(key: String, value: JSONValue)] {
+    (modelValues + dataValues + tierValues + optimizerValues + runValues).compactMap { key, value in
+      value.map { (key, $0) }
+    }
+  }
+
+  private var modelValues: [(String, JSONValue?)] {
+    [
+      ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
+      ("trainable", json(trainable)), ("lora_rank", json(loraRank)), ("lora_alpha", json(loraAlpha)),
+      ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
+      ("lora_target_modules", loraTargetModules.isEmpty ? nil : .strings(loraTargetModules)),
+      ("mixed_precision", json(mixedPrecision)),
+    ]
+  }
+
+  private var dataValues: [(String, JSONValue?)] {
+    [
+      ("train_data_path", json(trainDataPath)), ("val_data_path", json(valDataPath)),
+      ("max_seq_length", json(maxSeqLength)), ("shuffle", json(shuffle)),
+      ("skip_unusable_rows", json(skipUnusableRows)), ("batch_size", json(batchSize)),
+      ("gradient_accumulation_steps", json(gradientAccumulationSteps)),
+    ]
+  }
+
+  private var tierValues: [(String, JSONValue?)] {
+    [
+      ("num_tiers", json(numTiers)),
+      ("tier_update_frequencies", tierUpdateFrequencies.isEmpty ? nil : .numbers(tierUpdateFrequencies)),
+      ("tier_assignment_strategy", json(tierAssignmentStrategy)), ("tier_order", json(tierOrder)),
+      ("manual_tier_map", manualTierMap.isEmpty ? nil : .array(manualTierMap.map(\.json))),
+      ("default_tier", json(defaultTier)), ("inactive_gradients", json(inactiveGradients)),
+      ("tier_lr_scale", tierScale), ("flush_every", json(flushEvery)),
+    ]
+  }
+
+  private var optimizerValues: [(String, JSONValue?)] {
+    [
+      ("optimizer", json(optimizer)), ("learning_rate", json(learningRate)),
+      ("lr_schedule", json(lrSchedule)),
+      ("warmup_steps", json(warmupSteps)), ("weight_decay", json(weightDecay)), ("beta1", json(beta1)),
+      ("beta2", json(beta2)), ("eps", json(eps)), ("max_grad_norm", json(maxGradNorm)),
+    ]
+  }
+
+  private var runValues: [(String, JSONValue?)] {
+    [
+      ("num_steps", json(numSteps)), ("seed", json(seed)), ("eval_every", json(evalEvery)),
+      ("early_stop", json(earlyStop)), ("patience", json(patience)), ("min_delta", json(minDelta)),
+      ("checkpoint_every", json(checkpointEvery)), ("save_best_only", json(saveBestOnly)),
+      ("keep_last_n_checkpoints", json(keepLastNCheckpoints)), ("output_path", json(outputPath)),
+      ("experiment_name", json(experimentName)),
+    ]
+  }
+
+  /// One word, or a number for each tier; the config says what is wrong with anything else.
+  private var tierScale: JSONValue? {
+    if tierLrScale.isEmpty { return nil }
+    if tierLrScale.count == 1, FiniteNumber(argument: tierLrScale[0]) == nil {
+      return .string(tierLrScale[0])
+    }
+    return .array(
+      tierLrScale.map { word in FiniteNumber(argument: word).map { .number($0.value) } ?? .string(word) })
+  }
+
+  private func json(_ value: String?) -> JSONValue? { value.map { .string($0) } }
+  private func json(_ value: Int?) -> JSONValue? { value.map { .number($0) } }
+  private func json(_ value: Bool?) -> JSONValue? { value.map { .bool($0) } }
+  private func json(_ value: FiniteNumber?) -> JSONValue? { value.map { .number($0.value) } }
+}
+
+/// A number that JSON has; `nan` and `inf` are not.
+struct FiniteNumber: ExpressibleByArgument {
+  let value: Double
+
+  init?(argument: String) {
+    guard let value = Double(argument), value.isFinite else { return nil }
+    self.value = value
+  }
+}
+
+/// `PATTERN=TIER`; of several, the first that matches a module counts.
+struct TierPattern: ExpressibleByArgument {
+  let json: JSONValue
+
+  init?(argument: String) {
+    guard let mark = argument.lastIndex(of: "="), mark > argument.startIndex,
+      let tier = Int(argument[argument.index(after: mark)...])
+    else { return nil }
+    json = ["pattern": .string(String(argument[..<mark])), "tier": .number(tier)]
+  }
+}
+
+extension ArgumentHelp {
+  /// The help of a config key, with its default and what it takes.
+  static func key(_ name: String) -> ArgumentHelp {
+    guard let key = NestedLearningConfig.key(named: name) else { return ArgumentHelp(stringLiteral: name) }
+    let shown = key.shownDefault
+    let given = key.isRequired ? " (required)" : shown.isEmpty ? "" : " (default: \(shown))"
+    return ArgumentHelp("\(key.help)\(given)", valueName: key.valueName)
+  }
+}
+
+extension ConfigKey {
+  fileprivate var shownDefault: String {
+    switch defaultValue {
+    case .null: ""
+    case .string(let text): text
+    case .array(let items): items.map { $0.string ?? $0.text }.joined(separator: " ")
+    default: defaultValue.text
+    }
+  }
+
+  fileprivate var valueName: String {
+    switch kind {
+    case .path: "path"
+    case .string: "name"
+    case .integer, .integers: "n"
+    case .number: "x"
+    case .boolean: "true|false"
+    case .strings: "name"
+    case .choice(let words): words.joined(separator: "|")
+    case .choiceOrNumbers(let words): words.joined(separator: "|") + "|x"
+    case .tierMap: "pattern=tier"
+    }
+  }
+}
