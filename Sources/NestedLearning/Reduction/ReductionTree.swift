@@ -41,9 +41,8 @@ public enum ReductionTree {
     var left: [TreeNode: Element] = [:]
     for (part, value) in parts {
       guard !part.leaves(count: count).isEmpty else { throw ReductionError.outside(part, count: count) }
-      guard left.updateValue(value, forKey: part.canonical(count: count)) == nil else {
-        throw ReductionError.twice(part)
-      }
+      let node = part.canonical(count: count)
+      guard left.updateValue(value, forKey: node) == nil else { throw ReductionError.twice(node) }
     }
     let sum = try take(node, count: count, from: &left, add: add)
     if let other = left.keys.min() { throw ReductionError.twice(other) }

@@ -41,7 +41,7 @@ public struct TreeNode: Sendable, Hashable, Comparable {
     return node
   }
 
-  /// By their first leaf, wider nodes first: left to right in the tree.
+  /// From the root down, and along each level.
   public static func < (a: TreeNode, b: TreeNode) -> Bool {
     a.level == b.level ? a.index < b.index : a.level > b.level
   }

@@ -1,0 +1,283 @@
+import JSON
+import Testing
+
+@testable import NestedLearning
+
+private let least = #""base_model_path": "m", "train_data_path": "d""#
+
+private func read(_ members: String, _ overrides: [(key: String, value: JSONValue)] = []) throws
+  -> NestedLearningConfig
+{
+  let text = "{\(least)\(members.isEmpty ? "" : ",\n\(members)")}"
+  return try NestedLearningConfig(text: text, file: "runs/a.json", format: .json, overrides: overrides)
+}
+
+private func failure(_ body: () throws -> NestedLearningConfig) -> String {
+  do {
+    _ = try body()
+    return "no error"
+  } catch {
+    return "\(error)"
+  }
+}
+
+@Suite struct ConfigTests {
+  /// The reference is the list of keys and defaults that users are told.
+  @Test func everyKeyHasItsDefault() throws {
+    let expected: JSONValue = [
+      "base_model_path": "m", "train_data_path": "d", "adapter_path": nil, "val_data_path": nil,
+      "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+      "manual_tier_map": nil, "default_tier": nil, "flush_every": 8, "num_tiers": 3,
+      "tier_update_frequencies": [1, 2, 4], "tier_assignment_strategy": "layer_depth",
+      "tier_order": "shallow_fast", "inactive_gradients": "discard", "tier_lr_scale": "none",
+      "optimizer": "adam", "learning_rate": 1e-5, "lr_schedule": "constant", "weight_decay": 0, "beta1": 0.9,
+      "beta2": 0.999, "eps": 1e-8, "batch_size": 1, "gradient_accumulation_steps": 2, "num_steps": 1000,
+      "max_seq_length": 512, "shuffle": true, "lora_rank": 8, "lora_alpha": 16, "lora_dropout": 0,
+      "use_rslora": false, "trainable": "lora", "warmup_steps": 100, "max_grad_norm": 1,
+      "checkpoint_every": 100, "eval_every": 100, "early_stop": true, "patience": 5, "min_delta": 1e-4,
+      "output_path": "./runs", "experiment_name": "a", "save_best_only": false, "keep_last_n_checkpoints": 5,
+      "seed": 42, "mixed_precision": false, "skip_unusable_rows": false,
+    ]
+    #expect(try read("").json() == expected)
+    #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
+  }
+
+  /// Every key away from its default, so that one which is read into the wrong property shows.
+  @Test func everyKeyIsReadAndWritten() throws {
+    let all = """
+      {"base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
+      "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
+      "mixed_precision": false, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
+      "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
+      "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
+      "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
+      "inactive_gradients": "mean", "tier_lr_scale": [1, 0.5], "flush_every": 3, "optimizer": "adamw",
+      "learning_rate": 0.001, "lr_schedule": "cosine", "warmup_steps": 7, "weight_decay": 0.01, "beta1": 0.8,
+      "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "eval_every": 11,
+      "early_stop": false, "patience": 2, "min_delta": 0.01, "checkpoint_every": 13, "save_best_only": true,
+      "keep_last_n_checkpoints": 1, "output_path": "/o", "experiment_name": "e"}
+      """
+    let config = try NestedLearningConfig(text: all, file: "x.json", format: .json)
+    #expect(config.json() == (try JSONValue(parsing: all)))
+    #expect(config.json().object?.members.count == NestedLearningConfig.keys.count)
+    let again = try NestedLearningConfig(text: config.json().text, file: "y.json", format: .json)
+    #expect(again.json() == config.json())
+    #expect(config.explicitKeys == Set(NestedLearningConfig.keys.map(\.name)))
+  }
+
+  /// The reference is the same config in JSON.
+  @Test func yamlReadsAsJSONDoes() throws {
+    let yaml = """
+      # A comment
+      base_model_path: m
+      train_data_path: "d"   # another
+      learning_rate: 1e-4
+      tier_update_frequencies: [1, 4,
+        16]
+      adapter_path: ~
+      experiment_name: '007'
+      shuffle: false
+      tier_lr_scale:
+        - 1
+        - .5
+        - 0.25
+      tier_assignment_strategy: manual
+      manual_tier_map:
+        - {pattern: "*.q_proj", tier: 0}
+        - pattern: '*.k_proj'
+          tier: 2
+      default_tier: 1
+      """
+    let json = """
+      "learning_rate": 1e-4, "tier_update_frequencies": [1, 4, 16], "adapter_path": null,
+      "experiment_name": "007", "shuffle": false, "tier_lr_scale": [1, 0.5, 0.25],
+      "tier_assignment_strategy": "manual", "default_tier": 1,
+      "manual_tier_map": [{"pattern": "*.q_proj", "tier": 0}, {"pattern": "*.k_proj", "tier": 2}]
+      """
+    let config = try NestedLearningConfig(text: yaml, file: "a.yaml", format: .yaml)
+    #expect(config.json() == (try read(json).json()))
+    #expect(config.explicitKeys == (try read(json).explicitKeys))
+  }
+
+  @Test func valuesOfTheRightKindAreRead() throws {
+    #expect(try read(#""max_grad_norm": null"#).maxGradNorm == nil)
+    #expect(try read(#""max_grad_norm": 0"#).maxGradNorm == nil)
+    #expect(try read(#""num_tiers": 1"#).tierUpdateFrequencies == [1])
+    #expect(try read(#""tier_lr_scale": "inverse_frequency""#).tierLrScale == .inverseFrequency)
+    let object = try read(
+      #""tier_assignment_strategy": "manual", "manual_tier_map": {"*.q_proj": 0, "*.v_proj": 2}"#)
+    #expect(object.manualTierMap?.isOrdered == false)
+    #expect(object.manualTierMap?.entries.map(\.tier) == [0, 2])
+  }
+
+  @Test func flagsWinOverTheFile() throws {
+    let config = try read(
+      #""batch_size": "broken", "seed": 1"#,
+      [("batch_size", 4), ("output_path", "o"), ("val_data_path", "/v")])
+    #expect(config.batchSize == 4)
+    #expect(config.seed == 1)
+    #expect(
+      config.explicitKeys == [
+        "base_model_path", "train_data_path", "batch_size", "seed", "output_path", "val_data_path",
+      ])
+    #expect(config.flagKeys == ["batch_size", "output_path", "val_data_path"])
+  }
+
+  @Test func pathsAreRelativeToWhatNamesThem() throws {
+    var config = try read(#""adapter_path": "/abs/a""#, [("train_data_path", "./x/../d.jsonl")])
+    config.resolvePaths(fileFolder: "/configs/", workingFolder: "/home/u")
+    #expect(config.baseModelPath == "/configs/m")
+    #expect(config.adapterPath == "/abs/a")
+    #expect(config.trainDataPath == "/home/u/x/../d.jsonl")
+    #expect(config.outputPath == "/home/u/runs")
+    #expect(config.valDataPath == nil)
+    var named = try read(#""output_path": "./out""#)
+    named.resolvePaths(fileFolder: "/configs", workingFolder: "/home/u")
+    #expect(named.outputPath == "/configs/out")
+  }
+}
+
+@Suite struct ConfigErrorTests {
+  /// Each line of a config, and the whole message for it.
+  @Test(arguments: [
+    (#""learning_rte": 1"#, "learning_rte: is not a key; the nearest key is learning_rate"),
+    (#""batch-size": 1"#, "batch-size: is not a key; the nearest key is batch_size"),
+    (#""tier_phase": 1"#, "tier_phase: is not a key; the nearest key is tier_order"),
+    (#""lora_rank": 0"#, "lora_rank: must be a whole number from 1 to 65536, not 0"),
+    (#""lora_rank": 2.5"#, "lora_rank: must be a whole number from 1 to 65536, not 2.5"),
+    (#""lora_rank": 1e99"#, "lora_rank: must be a whole number from 1 to 65536, not 1e99"),
+    (#""num_steps": "9""#, #"num_steps: must be a whole number from 1 to 1000000000, not "9""#),
+    (#""seed": -1"#, "seed: must be a whole number from 0 to 9223372036854775807, not -1"),
+    (#""learning_rate": -1e-5"#, "learning_rate: must be a number of at least 0, not -1e-5"),
+    (#""learning_rate": 1e999"#, "learning_rate: must be a number of at least 0, not 1e999"),
+    (#""learning_rate": null"#, "learning_rate: must be a number of at least 0, not null"),
+    (#""lora_alpha": 0"#, "lora_alpha: must be a number above 0, not 0"),
+    (#""lora_dropout": 1"#, "lora_dropout: must be a number from 0 to below 1, not 1"),
+    (#""beta2": 1"#, "beta2: must be a number from 0 to below 1, not 1"),
+    (#""eps": 0"#, "eps: must be a number of at least 1e-37, not 0"),
+    (#""max_grad_norm": -1"#, "max_grad_norm: must be a number of at least 0, or null, not -1"),
+    (#""shuffle": "yes""#, #"shuffle: must be true or false, not "yes""#),
+    (#""optimizer": "rmsprop""#, #"optimizer: must be adam or adamw or sgd, not "rmsprop""#),
+    (#""val_data_path": """#, #"val_data_path: must be a path, not """#),
+    (
+      #""experiment_name": "a/b""#,
+      #"experiment_name: "a/b" cannot be the name of a folder; choose a name without /"#
+    ),
+    (
+      #""lora_target_modules": ["q_prj"]"#,
+      #"lora_target_modules: there is no linear layer "q_prj"; the layers are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"#
+    ),
+    (
+      #""lora_target_modules": ["q_proj", "q_proj"]"#,
+      #"lora_target_modules: a layer is named twice in ["q_proj", "q_proj"]"#
+    ),
+    (
+      #""lora_target_modules": []"#,
+      #"lora_target_modules: must be a list of names such as "q_proj", not a list"#
+    ),
+    (
+      #""tier_update_frequencies": [4, 2, 8]"#,
+      "tier_update_frequencies: [4, 2, 8] descends from 4 to 2; tier 0 is the fastest: sort it as [2, 4, 8]"
+    ),
+    (
+      #""tier_update_frequencies": [0, 2, 8]"#,
+      "tier_update_frequencies: must be a whole number from 1 to 1000000000, not 0"
+    ),
+    (
+      #""tier_update_frequencies": [1, 2]"#,
+      "tier_update_frequencies: has 2 values for 3 tiers (num_tiers); give one for each tier, as in [1, 2, 4]"
+    ),
+    (
+      #""tier_lr_scale": [1, 2]"#,
+      "tier_lr_scale: has 2 values for 3 tiers (num_tiers); give one for each tier"
+    ),
+    (
+      #""tier_lr_scale": "fast""#,
+      #"tier_lr_scale: must be none or inverse_frequency or a list of numbers of at least 0, not "fast""#
+    ),
+    (
+      #""tier_assignment_strategy": "parameter_importance""#,
+      "tier_assignment_strategy: parameter_importance is not served yet; use layer_depth or manual"
+    ),
+    (#""mixed_precision": true"#, "mixed_precision: is not served yet; leave it out: products are in f32"),
+    (
+      #""manual_tier_map": {"*": 0}"#,
+      "manual_tier_map: is only for tier_assignment_strategy manual; set that, or leave out manual_tier_map"
+    ),
+    (
+      #""default_tier": 0"#,
+      "default_tier: is only for tier_assignment_strategy manual; set that, or leave out default_tier"
+    ),
+    (
+      #""manual_tier_map": {"*": 3}, "tier_assignment_strategy": "manual""#,
+      #"manual_tier_map: "*" goes to tier 3 of 3 (num_tiers); tiers are numbered from 0 to 2"#
+    ),
+    (
+      #""manual_tier_map": 3"#,
+      "manual_tier_map: must be a list of {pattern, tier} or an object of patterns and tiers, not 3"
+    ),
+    (
+      #""manual_tier_map": [{"pattern": "*", "tiers": 0}]"#,
+      #"manual_tier_map: has an unknown key "tiers" in an entry; an entry has pattern and tier"#
+    ),
+  ])
+  func eachWrongValueIsNamed(member: String, message: String) {
+    #expect(failure { try read(member) } == "runs/a.json:2: \(message)")
+  }
+
+  @Test func missingKeysAreNamed() {
+    let empty = failure { try NestedLearningConfig(text: "{}", file: "a.json", format: .json) }
+    #expect(empty == "a.json: base_model_path: is missing; give it in the file or as --base-model-path")
+    let map = failure { try read(#""tier_assignment_strategy": "manual""#) }
+    #expect(
+      map == "runs/a.json: manual_tier_map: is missing, and tier_assignment_strategy manual needs it; "
+        + #"give a list such as [{"pattern": "*.q_proj", "tier": 0}]"#)
+  }
+
+  @Test func partsOfTheTierMapHaveTheirOwnLine() {
+    let list = failure {
+      try read("\"manual_tier_map\": [\n{\"pattern\": \"*\", \"tier\": 0},\n{\"pattern\": 1}]")
+    }
+    #expect(list.hasPrefix("runs/a.json:4: manual_tier_map: must give a pattern (a string) and a tier"))
+    let object = failure { try read("\"manual_tier_map\": {\n\"a\": 0,\n\n\"b\": \"c\"}") }
+    #expect(object.hasPrefix("runs/a.json:5: manual_tier_map: must give a pattern"))
+  }
+
+  @Test func brokenTextHasItsLine() {
+    let json = failure { try read(#""seed": 1,,"#) }
+    #expect(json == "runs/a.json:2: not JSON: unexpected ','; a key in quotes was expected (column 11)")
+    let twice = failure { try read("\"seed\": 1,\n\"seed\": 2") }
+    #expect(twice == "runs/a.json:3: not JSON: the key \"seed\" stands twice (column 1)")
+    func yaml(_ text: String) -> String {
+      failure { try NestedLearningConfig(text: text, file: "a.yaml", format: .yaml) }
+    }
+    #expect(yaml("base_model_path: m\nseed: [1\n").hasPrefix("a.yaml:3: not YAML: "))
+    #expect(yaml("seed: 1\nseed: 2\n").contains("not YAML: a key stands twice: seed"))
+    #expect(
+      yaml("base_model_path: m\ntrain_data_path: d\nseed: off\n")
+        == "a.yaml:3: seed: must be a whole number from 0 to 9223372036854775807, not \"off\"")
+    #expect(yaml("- 1\n").hasPrefix("a.yaml: must be an object of keys and values, not a list"))
+    #expect(yaml("").hasPrefix("a.yaml: must be an object of keys and values, not empty"))
+  }
+
+  /// Nine levels of ten aliases each: a billion values.
+  @Test func aliasesDoNotMultiplyWithoutEnd() {
+    var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for i in 1..<9 {
+      text += "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n"
+    }
+    let message = failure { try NestedLearningConfig(text: text, file: "a.yaml", format: .yaml) }
+    #expect(message.contains("more than 100000 values"))
+  }
+
+  @Test func flagsAreNamedAsFlags() {
+    let value = failure { try read("", [("tier_update_frequencies", [4, 2, 1])]) }
+    #expect(value.hasPrefix("the command line: --tier-update-frequencies: [4, 2, 1] descends"))
+  }
+
+  @Test func keysThatDoNotGoTogetherAreRefused() {
+    let full = failure { try read(#""trainable": "full", "adapter_path": "a""#) }
+    #expect(full.hasPrefix("runs/a.json:2: adapter_path: an adapter cannot be loaded with trainable full"))
+    #expect(throws: ConfigError.self) { try config { $0.numTiers = 2 }.validate() }
+  }
+}
