@@ -65,6 +65,8 @@ import Testing
     var random = CounterRandom(seed: 3, purpose: .rowOrder)
     let numbers = (0..<10_000).map { _ in random.unit() }
     #expect(numbers.allSatisfy { 0 <= $0 && $0 < 1 })
-    #expect(abs(numbers.reduce(0, +) / 10_000 - 0.5) < 4 / (12.0 * 10_000).squareRoot())
+    let mean = numbers.reduce(0, +) / 10_000
+    let deviation = 1 / 120_000.0.squareRoot()
+    #expect(abs(mean - 0.5) < 4 * deviation)
   }
 }

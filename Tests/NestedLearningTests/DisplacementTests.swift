@@ -47,7 +47,7 @@ import Testing
         gradients = .sums(Dictionary(uniqueKeysWithValues: due.map { ($0, [8]) }))
       } else {
         gradients = .scaledMicroBatches(
-          [3, 5].map { sum in
+          ([3, 5] as [Float]).map { sum in
             let gradient = GradientWindow.scaled([sum], trainedTokens: 8)
             return ["p0": gradient, "p1": gradient]
           })

@@ -22,13 +22,15 @@ private struct Run {
   }
 
   static let parameters: [String: [Float]] = [
-    "p0": [1, 2, 3, 4, 5], "p1": [-1, 0.5, 0.25, 0, 1], "p2": [0.1, 0.2, 0.3, 0.4, 0.5],
+    "p0": [1, 2, 3, 4, 5], "p1": [-1, 0.5, 0.25, 2, 1], "p2": [0.1, 0.2, 0.3, 0.4, 0.5],
   ]
 
   static func scheduler(_ config: NestedLearningConfig) throws -> ParameterTierScheduler {
     try ParameterTierScheduler(
       config: config,
-      parameters: (0..<3).map { TrainableParameter(name: "p\($0)", module: "m\($0)", layer: $0, count: 5) })
+      parameters: (0..<3).map { (layer: Int) in
+        TrainableParameter(name: "p\(layer)", module: "m\(layer)", layer: layer, count: 5)
+      })
   }
 
   static func tokens(_ step: Int) -> Int { 3 + step % 4 }

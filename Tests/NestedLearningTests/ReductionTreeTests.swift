@@ -65,7 +65,8 @@ private indirect enum Sum: Equatable {
 
   /// The order matters: for these floats the tree's sum has other bits than the sum from left to right.
   @Test func floatsAreSummedAsTheTreeSays() throws {
-    let leaves = (0..<7).map { [1 / Float($0 + 1)] }
+    // From left to right each 1 is lost beside 2²⁴.
+    let leaves: [[Float]] = [[0x1p24], [1], [1], [1], [1], [1], [1]]
     let sum = try ReductionTree.reduce(leaves) { Vectors.add($1, to: &$0) }[0]
     let x = leaves.map { $0[0] }
     #expect(sum == ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + x[6]))
