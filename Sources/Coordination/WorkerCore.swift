@@ -21,7 +21,274 @@ public struct WorkerCore: Sendable {
   public private(set) var term: UInt64 = 0
   public private(set) var session = SessionID.none
 
+  private var welcome: Welcome?
+  /// Versions of the tiers that have been set in this session.
+  private var versions: [Int: Int] = [:]
+  private var nextJob = 1
+  /// When the coordinator was last heard; before the first time, when the worker started.
+  private var lastHeard = Instant.zero
+  private var lastSent = Instant.zero
+  /// When the present HELLO has waited long enough, or the present leave-taking.
+  private var deadline = Instant.never
+  /// Why the coordinator did not take this worker the last time.
+  private var lastRefusal: String?
+  private var effects: [WorkerEffect] = []
+  private var armed = Instant.never
+
   public init(settings: WorkerSettings) { self.settings = settings }
 
-  public mutating func step(_ event: WorkerEvent, now: Instant) -> [WorkerEffect] { [] }
+  /// Takes one event and says what is to be done. `now` must not go backwards.
+  public mutating func step(_ event: WorkerEvent, now: Instant) -> [WorkerEffect] {
+    guard state != .gone else { return [] }
+    switch event {
+    case .start:
+      lastHeard = now
+      greet(unanswered: 0, now: now)
+    case .message(let envelope, let message): take(message, envelope, now: now)
+    case .connectionFailed(let reason): reconnect("the connection failed: \(reason)", now: now)
+    case .modelLoaded(let sha256): loaded(sha256, now: now)
+    case .modelFailed(let reason):
+      if state == .loading { send(.error(ErrorMessage(code: .model, reason: reason)), now: now) }
+      exit(successful: false, "the model could not be loaded: \(reason)")
+    case .computed(let job, let result): computed(job, .result(result), now: now)
+    case .computeFailed(let job, let reason):
+      guard let attempt = attempt(of: job) else { break }
+      computed(job, .error(ErrorMessage(code: .compute, reason: reason, attempt: attempt)), now: now)
+    case .terminate: terminate(now: now)
+    case .timer: judgeDeadlines(now: now)
+    }
+    arm(now: now)
+    defer { effects = [] }
+    return effects
+  }
+
+  // MARK: - Joining
+
+  private mutating func greet(unanswered: Int, now: Instant) {
+    state = .greeting(unanswered: unanswered)
+    session = .none
+    welcome = nil
+    versions = [:]
+    effects.append(.connect)
+    send(.hello(settings.hello), now: now)
+    let wait = settings.helloSeconds * Double(1 << min(unanswered, 16))
+    deadline = now + min(wait, settings.maximumHelloSeconds)
+  }
+
+  private mutating func reconnect(_ reason: String, now: Instant) {
+    if case .leaving(_, let attempt) = state {
+      return exit(successful: true, "left without finishing attempt \(attempt): \(reason)")
+    }
+    if case .greeting(let unanswered) = state {
+      // A socket that fails at once must not be opened again at once: the deadline is kept.
+      log(reason)
+      state = .greeting(unanswered: unanswered)
+      return
+    }
+    log("\(reason); joining again")
+    effects.append(.abandon)
+    greet(unanswered: 0, now: now)
+  }
+
+  private mutating func take(_ message: Message, _ envelope: Envelope, now: Instant) {
+    switch (state, message) {
+    case (.greeting, .welcome(let welcome)): begin(welcome, envelope, now: now)
+    case (_, .reject(let reject)): rejected(reject, envelope, now: now)
+    case (.started, _), (.greeting, _): break
+    default:
+      // Every later message bears the session and the term of WELCOME.
+      guard envelope.session == session, envelope.term == term else { break }
+      lastHeard = now
+      serve(message, now: now)
+    }
+  }
+
+  private mutating func begin(_ welcome: Welcome, _ envelope: Envelope, now: Instant) {
+    guard envelope.term >= term else {
+      return log("a coordinator of term \(envelope.term) was not listened to: term \(term) has begun")
+    }
+    guard envelope.session != .none else { return }
+    lastHeard = now
+    lastRefusal = nil
+    deadline = .never
+    term = envelope.term
+    session = envelope.session
+    self.welcome = welcome
+    state = .loading
+    log("joined \(settings.endpoint) as worker \(welcome.workerID)")
+    effects.append(.loadModel(welcome))
+  }
+
+  private mutating func rejected(_ reject: Reject, _ envelope: Envelope, now: Instant) {
+    guard envelope.session == session || envelope.session == .none else { return }
+    guard reject.code.mayRetry else {
+      return exit(
+        successful: reject.code == .draining,
+        "the coordinator at \(settings.endpoint) refused: \(reject.reason)")
+    }
+    if case .greeting = state {
+      lastRefusal = reject.reason
+      return log("the coordinator does not take workers now: \(reject.reason)")
+    }
+    lastHeard = now
+    reconnect("the coordinator does not know this session: \(reject.reason)", now: now)
+  }
+
+  private mutating func loaded(_ sha256: String, now: Instant) {
+    guard state == .loading, let welcome else { return }
+    guard sha256 == welcome.modelSHA256 else {
+      let reason = "its SHA-256 is \(sha256), the run's is \(welcome.modelSHA256)"
+      send(.error(ErrorMessage(code: .model, reason: reason)), now: now)
+      return exit(successful: false, "the model is not the run's: \(reason)")
+    }
+    state = .ready
+    send(.ready(Ready(modelSHA256: sha256)), now: now)
+  }
+
+  // MARK: - Work
+
+  private mutating func serve(_ message: Message, now: Instant) {
+    switch message {
+    case .parameters(let parameters): apply(parameters, now: now)
+    case .assign(let assign): begin(assign, now: now)
+    case .drain:
+      send(.drained, now: now)
+      exit(successful: true, "the run is over")
+    case .error(let error): log("the coordinator reports: \(error.reason)")
+    case .resultAck(let ack):
+      if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
+    case .ping: send(.pong, now: now)
+    case .hello, .welcome, .reject, .ready, .result, .pong, .drained, .goodbye: break
+    }
+  }
+
+  private mutating func apply(_ parameters: ParametersMessage, now: Instant) {
+    guard let tiers = welcome?.tiers, tiers.indices.contains(parameters.tier) else { return }
+    let count = tiers[parameters.tier].reduce(0) { $0 + $1.count }
+    guard parameters.values.byteCount == count * 4 else {
+      return log("tier \(parameters.tier) came with \(parameters.values.byteCount) bytes, not \(count * 4)")
+    }
+    versions[parameters.tier] = parameters.version
+    effects.append(.apply(parameters))
+  }
+
+  private mutating func begin(_ assign: AssignMessage, now: Instant) {
+    switch state {
+    case .ready: break
+    case .computing(_, assign.attempt), .leaving(_, assign.attempt): return
+    case .computing(_, let attempt), .leaving(_, let attempt):
+      return refuse(assign, .compute, "attempt \(attempt) is being computed", now: now)
+    case .started, .greeting, .loading, .gone:
+      return refuse(assign, .compute, "the model is not loaded", now: now)
+    }
+    for (tier, version) in assign.parameterVersions.enumerated() where versions[tier] != version {
+      let own = versions[tier].map { "version \($0)" } ?? "no version"
+      return refuse(
+        assign, .parameters, "tier \(tier) is asked for at version \(version), \(own) is here", now: now)
+    }
+    let job = nextJob
+    nextJob += 1
+    state = .computing(job: job, attempt: assign.attempt)
+    effects.append(.compute(job: job, assign))
+  }
+
+  private mutating func refuse(_ assign: AssignMessage, _ code: ErrorCode, _ reason: String, now: Instant) {
+    send(.error(ErrorMessage(code: code, reason: reason, attempt: assign.attempt)), now: now)
+  }
+
+  /// The attempt that a job is for, if it is still wanted.
+  private func attempt(of job: Int) -> Int? {
+    switch state {
+    case .computing(job, let attempt), .leaving(job, let attempt): attempt
+    default: nil
+    }
+  }
+
+  private mutating func computed(_ job: Int, _ message: Message, now: Instant) {
+    guard attempt(of: job) != nil else { return }
+    send(message, now: now)
+    if case .leaving = state {
+      send(.goodbye, now: now)
+      exit(successful: true, "asked to leave")
+    } else {
+      state = .ready
+    }
+  }
+
+  // MARK: - Leaving
+
+  private mutating func terminate(now: Instant) {
+    switch state {
+    case .computing(let job, let attempt):
+      state = .leaving(job: job, attempt: attempt)
+      deadline = now + settings.drainSeconds
+    case .loading, .ready:
+      send(.goodbye, now: now)
+      exit(successful: true, "asked to leave")
+    case .started, .greeting: exit(successful: true, "asked to leave")
+    case .leaving, .gone: break
+    }
+  }
+
+  private mutating func exit(successful: Bool, _ reason: String) {
+    state = .gone
+    effects.append(.exit(successful: successful, reason: reason))
+  }
+
+  // MARK: - Deadlines
+
+  private mutating func judgeDeadlines(now: Instant) {
+    switch state {
+    case .started, .gone: return
+    case .greeting(let unanswered):
+      guard deadline <= now else { return }
+      guard lastHeard + settings.giveUpSeconds > now else {
+        if let lastRefusal {
+          return exit(
+            successful: false, "the coordinator at \(settings.endpoint) takes no workers: \(lastRefusal)")
+        }
+        return exit(
+          successful: false,
+          "no coordinator answered at \(settings.endpoint) for \(Int(settings.giveUpSeconds)) s; is it running, and "
+            + "is the address right?")
+      }
+      greet(unanswered: unanswered + 1, now: now)
+    case .leaving(_, let attempt):
+      if deadline <= now {
+        send(.goodbye, now: now)
+        return exit(successful: true, "left without finishing attempt \(attempt)")
+      }
+      judgeSilence(now: now)
+    case .loading, .ready, .computing: judgeSilence(now: now)
+    }
+  }
+
+  private mutating func judgeSilence(now: Instant) {
+    if silenceDeadline <= now {
+      return reconnect("nothing was heard of the coordinator for \(Int(settings.silenceSeconds)) s", now: now)
+    }
+    if lastSent + heartbeat <= now { send(.ping, now: now) }
+  }
+
+  private var heartbeat: Double { max(0.01, welcome?.heartbeatSeconds ?? 1) }
+  private var silenceDeadline: Instant { lastHeard + settings.silenceSeconds }
+
+  private mutating func arm(now: Instant) {
+    var next = Instant.never
+    switch state {
+    case .started, .gone: break
+    case .greeting: next = deadline
+    case .loading, .ready, .computing, .leaving: next = min(deadline, silenceDeadline, lastSent + heartbeat)
+    }
+    guard next < armed || armed <= now else { return }
+    armed = next
+    if next != .never { effects.append(.armTimer(next)) }
+  }
+
+  private mutating func send(_ message: Message, now: Instant) {
+    lastSent = now
+    effects.append(.send(message))
+  }
+
+  private mutating func log(_ line: String) { effects.append(.log(line)) }
 }

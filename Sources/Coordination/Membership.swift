@@ -1,0 +1,195 @@
+import Protocol
+
+/// A worker as the coordinator knows it.
+struct Worker: Sendable {
+  enum State: Sendable, Equatable {
+    case loading
+    case ready
+    case busy(attempt: Int)
+    case leaving
+  }
+
+  let id: Int
+  let peer: PeerID
+  let session: SessionID
+  let hello: Hello
+  var state: State
+  var since: Instant
+  var lastHeard: Instant
+  var loadDeadline: Instant
+  /// What it has of each tier.
+  var tiers: [Int: TierVersion] = [:]
+  var shardsDone = 0
+}
+
+/// Joining and leaving.
+extension CoordinatorCore {
+  /// The worker of a message that bears its session; its sign of life. A peer without a session is told so, and may
+  /// join on a new connection.
+  mutating func known(_ peer: PeerID, _ session: SessionID, now: Instant) -> Int? {
+    guard let id = workerOfPeer[peer] else {
+      if isEnding {
+        send(.reject(peer: peer, code: .draining, reason: "the run is over"))
+      } else {
+        send(.reject(peer: peer, code: .unknownSession, reason: "this connection has no session; join again"))
+      }
+      return nil
+    }
+    guard workers[id]?.session == session else { return nil }
+    workers[id]?.lastHeard = now
+    return id
+  }
+
+  var isEnding: Bool {
+    if failure != nil { return true }
+    if case .running = phase { return false }
+    return true
+  }
+
+  mutating func join(_ peer: PeerID, _ hello: Hello, now: Instant) {
+    if let id = workerOfPeer[peer] {
+      // HELLO came twice: the answer may have been lost, but there is still one session.
+      guard let worker = workers[id], worker.state == .loading else { return }
+      workers[id]?.lastHeard = now
+      return send(.welcome(peer: peer, session: worker.session, workerID: id))
+    }
+    if let (code, reason) = objection(to: hello) {
+      log("A worker on \(hello.host) was turned away: \(reason)")
+      return send(.reject(peer: peer, code: code, reason: reason))
+    }
+    replaceLocal(hello.localIndex, now: now)
+    let id = nextWorkerID
+    nextWorkerID += 1
+    let session = SessionID(
+      high: mix(settings.sessionSeed ^ settings.term),
+      low: mix(settings.sessionSeed &+ UInt64(bitPattern: Int64(id))))
+    workers[id] = Worker(
+      id: id, peer: peer, session: session, hello: hello, state: .loading, since: now, lastHeard: now,
+      loadDeadline: now + settings.loadSeconds)
+    workerOfPeer[peer] = id
+    send(.welcome(peer: peer, session: session, workerID: id))
+  }
+
+  /// Why a worker cannot take part.
+  private func objection(to hello: Hello) -> (RejectCode, String)? {
+    if isEnding { return (.draining, "the run is over") }
+    guard let minor = UInt8(exactly: hello.minor), ProtocolVersion.accepts(minor: minor) else {
+      return (.version, "it speaks minor version \(hello.minor); install the same release on both sides")
+    }
+    if hello.numericProfile != settings.numericProfile {
+      return (
+        .numericProfile,
+        "its numeric profile is \"\(hello.numericProfile)\" and the run's is \"\(settings.numericProfile)\"; "
+          + "its gradients would have other bits"
+      )
+    }
+    if let model = hello.modelSHA256, model != settings.modelSHA256 {
+      return (.model, "its model folder has SHA-256 \(model), the run's has \(settings.modelSHA256)")
+    }
+    if workers.count >= settings.maximumWorkers {
+      return (.full, "the run already has \(settings.maximumWorkers) workers")
+    }
+    return nil
+  }
+
+  /// A local process that was started again takes the place of the one that died.
+  private mutating func replaceLocal(_ index: Int?, now: Instant) {
+    guard let index else { return }
+    for id in workers.keys.sorted() where workers[id]?.hello.localIndex == index {
+      remove(id, reason: "another process took its place", outcome: .lost, now: now)
+    }
+  }
+
+  mutating func becomeReady(_ peer: PeerID, _ session: SessionID, _ ready: Ready, now: Instant) {
+    guard let id = known(peer, session, now: now), workers[id]?.state == .loading else { return }
+    guard ready.modelSHA256 == settings.modelSHA256 else {
+      let reason = "its model folder has SHA-256 \(ready.modelSHA256), the run's has \(settings.modelSHA256)"
+      send(.reject(peer: peer, code: .model, reason: reason))
+      return remove(id, reason: reason, outcome: .lost, now: now)
+    }
+    setState(of: id, .ready, now: now)
+    if firstReady == nil { firstReady = now }
+    send(.workerReady(workerID: id))
+  }
+
+  mutating func setState(of id: Int, _ state: Worker.State, now: Instant) {
+    workers[id]?.state = state
+    workers[id]?.since = now
+  }
+
+  /// Takes a worker off the list; what it was computing goes to others.
+  mutating func remove(_ id: Int, reason: String, outcome: AttemptOutcome, now: Instant) {
+    guard let worker = workers.removeValue(forKey: id) else { return }
+    workerOfPeer[worker.peer] = nil
+    if case .busy(let number) = worker.state {
+      end(number, outcome, reason: "worker \(id): \(reason)", now: now)
+    }
+    send(.workerLeft(workerID: id, peer: worker.peer, localIndex: worker.hello.localIndex, reason: reason))
+  }
+
+  /// An error that a worker reports: of an attempt, or of the worker as a whole.
+  mutating func fail(_ peer: PeerID, _ session: SessionID, attempt number: Int?, reason: String, now: Instant)
+  {
+    guard let id = known(peer, session, now: now), let worker = workers[id] else { return }
+    guard let number else { return remove(id, reason: reason, outcome: .failed, now: now) }
+    guard worker.state == .busy(attempt: number) else { return }
+    // It may be missing what it was sent, so it is sent again.
+    workers[id]?.tiers = [:]
+    setState(of: id, .ready, now: now)
+    end(number, .failed, reason: "worker \(id): \(reason)", now: now)
+  }
+
+  /// Workers that compute or could.
+  var usableWorkers: [Worker] {
+    workers.values.filter {
+      switch $0.state {
+      case .ready, .busy: true
+      case .loading, .leaving: false
+      }
+    }
+  }
+
+  // MARK: - Draining
+
+  mutating func drain(now: Instant) {
+    guard case .running = phase else { return }
+    phase = .draining
+    stateSince = now
+  }
+
+  /// Once no unit is open, or nobody is there to finish it, the workers are sent away; once they are gone, or their
+  /// time is over, the run is.
+  mutating func leaveIfDone(now: Instant) {
+    if case .draining = phase, open == nil || usableWorkers.isEmpty {
+      abandonUnit(now: now)
+      for id in workers.keys.sorted() {
+        guard let worker = workers[id] else { continue }
+        if case .busy(let number) = worker.state {
+          end(number, .cancelled, reason: "the run ended", now: now)
+        }
+        setState(of: id, .leaving, now: now)
+        send(.sendDrain(peer: worker.peer, session: worker.session))
+      }
+      phase = .leaving(until: now + settings.drainSeconds)
+      stateSince = now
+    }
+    if case .leaving(let until) = phase, workers.isEmpty || until <= now {
+      for id in workers.keys.sorted() {
+        remove(
+          id, reason: "it did not leave within \(Int(settings.drainSeconds)) s", outcome: .cancelled, now: now
+        )
+      }
+      phase = .completed
+      stateSince = now
+      conclude(.drained)
+    }
+  }
+}
+
+/// SplitMix64's finalizer: spreads a counter over 64 bits.
+private func mix(_ value: UInt64) -> UInt64 {
+  var z = value &+ 0x9E37_79B9_7F4A_7C15
+  z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+  z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+  return z ^ (z >> 31)
+}

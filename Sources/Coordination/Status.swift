@@ -1,0 +1,70 @@
+import Protocol
+
+/// What can be seen from outside.
+extension CoordinatorCore {
+  public var status: CoordinatorStatus {
+    let (run, reason, deadline) = runStatus
+    return CoordinatorStatus(
+      term: settings.term, run: run, reason: reason, since: stateSince, deadline: deadline, unit: open?.unit,
+      workers: workers.keys.sorted().compactMap { workers[$0].map(status(of:)) },
+      shards: open.map { open in open.shards.map { status(of: $0, in: open.unit) } } ?? [],
+      ignoredResults: ignoredResults)
+  }
+
+  private var runStatus: (RunState, reason: String, deadline: Instant?) {
+    if let failure { return (.failed, failure, nil) }
+    switch phase {
+    case .completed: return (.completed, "the workers have left", nil)
+    case .leaving(let until): return (.draining, "\(workers.count) workers are leaving", until)
+    case .draining:
+      return (.draining, "\(open.map { "\($0.unit)" } ?? "the last unit") is finished first", nil)
+    case .running: break
+    }
+    guard let open else { return (.idle, "nothing is open", nil) }
+    if open.withoutWorkersSince != nil {
+      let loading = workers.count
+      let reason = loading > 0 ? "\(loading) workers are loading the model" : "there is no worker"
+      // Before the first shard of all, this is the start of the run and no interruption.
+      return (gathered ? .paused : .gathering, reason, noWorkerDeadline)
+    }
+    if open.shards.isEmpty {
+      let ready = usableWorkers.count
+      return (
+        .gathering, "\(ready) of \(settings.expectedLocalWorkers) local workers are ready", gatherDeadline
+      )
+    }
+    let done = open.shards.count { $0.result != nil }
+    return (.stepOpen, "\(done) of \(open.shards.count) shards of \(open.unit) are done", nil)
+  }
+
+  private func status(of worker: Worker) -> CoordinatorStatus.Worker {
+    var state = CoordinatorStatus.Worker.State.loading
+    var reason = "loads the model"
+    switch worker.state {
+    case .loading: break
+    case .ready: (state, reason) = (.ready, "waits for work")
+    case .leaving: (state, reason) = (.leaving, "was told to leave")
+    case .busy(let number):
+      let attempt = attempts[number]
+      let name = attempt.map(shardName) ?? "nothing that is known"
+      (state, reason) = (.busy, "attempt \(number): \(name)")
+      if attempt?.expired == true {
+        (state, reason) = (.suspect, "its lease of attempt \(number) is over: \(name)")
+      }
+    }
+    return CoordinatorStatus.Worker(
+      id: worker.id, peer: worker.peer, host: worker.hello.host, processID: worker.hello.processID,
+      threads: worker.hello.threads, localIndex: worker.hello.localIndex, state: state, reason: reason,
+      since: worker.since, lastHeard: worker.lastHeard, shardsDone: worker.shardsDone)
+  }
+
+  private func status(of progress: ShardProgress, in unit: WorkUnit) -> CoordinatorStatus.ShardState {
+    let lease = progress.lease.flatMap { attempts[$0] }
+    return CoordinatorStatus.ShardState(
+      name: progress.shard.name(in: unit),
+      state: progress.result != nil ? .verified : progress.lease != nil ? .leased : .pending,
+      failures: progress.failures,
+      workers: progress.result.map { [$0.workerID] } ?? lease.map { [$0.workerID] } ?? [],
+      leaseEnds: lease?.leaseEnds)
+  }
+}

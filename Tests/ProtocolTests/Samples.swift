@@ -1,0 +1,53 @@
+import JSON
+import Protocol
+
+/// One message of every kind, with all of its fields filled.
+enum Samples {
+  static let digest = String(repeating: "0123456789abcdef", count: 4)
+
+  static let session = SessionID(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210)
+
+  static func envelope(_ type: MessageType) -> Envelope {
+    Envelope(type: type, term: 7, session: session, sequence: 42, correlation: 41)
+  }
+
+  static let hello = Hello(
+    program: "nl-worker 1.0", numericProfile: "f32-1", isa: "avx2", threads: 4, host: "höst", processID: 123,
+    localIndex: 3, modelSHA256: digest)
+
+  static let welcome = Welcome(
+    workerID: 5, modelPath: "/models/base", modelSHA256: digest, trainable: ["rank": 8, "alpha": 16.5],
+    tiers: [[TierParameter(name: "a", shape: [2, 3]), TierParameter(name: "b", shape: [4])], []],
+    heartbeatSeconds: 0.5)
+
+  static let assign = AssignMessage(
+    attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,
+    stepTokens: 17, parameterVersions: [3, 2, 1], dropoutSeed: .max,
+    microBatches: [
+      AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100]),
+      AssignedMicroBatch(number: 1, tokens: [4, 5], offsets: [0, 2], labels: [5, -100]),
+    ])
+
+  static let result = ResultMessage(
+    attempt: 9, lossSum: 0.1 + 0.2, tokens: 17, seconds: 0.25,
+    gradients: [
+      TierGradient(tier: 0, microBatch: 0, floats: [1, -0.0, .leastNonzeroMagnitude]),
+      TierGradient(tier: 0, microBatch: 1, floats: [.infinity]),
+      TierGradient(tier: 2, floats: []),
+    ])
+
+  static let parameters = ParametersMessage(
+    tier: 1, version: 4, digest: digest,
+    values: WireObject(name: "tier", floats: (0..<100_000).map { Float($0) }))
+
+  static let all: [Message] = [
+    .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
+    .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
+    .resultAck(ResultAck(attempt: 9, outcome: .duplicate)), .ping, .pong, .drain, .drained, .goodbye,
+    .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)),
+  ]
+
+  static func frames(_ message: Message) throws -> [[UInt8]] {
+    try EncodedMessage(message, envelope: envelope(message.type)).frames
+  }
+}
