@@ -126,7 +126,8 @@ import Testing
     try refused("must ascend and have a version") { $0.tiers = [0, 3] }
     try refused("\"step_tokens\"") { $0.stepTokens = 0 }
     try refused("\"tokens.1\" is missing") { $0.microBatches.removeLast() }
-    try refused("\"labels.0\" does not belong") { $0.index = 1 }
+    try refused("\"tokens.2\" is missing") { $0.index = 1 }
+    try refused("\"labels.1\" does not belong") { $0.level = 0 }
     try refused("offsets.0") { $0.microBatches[0].offsets = [0, 4] }
     try refused("offsets.0") { $0.microBatches[0].offsets = [0, 3, 2, 3] }
     try refused("offsets.0") { $0.microBatches[0].offsets = [] }

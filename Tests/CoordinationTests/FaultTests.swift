@@ -1,0 +1,318 @@
+import Coordination
+import Protocol
+import Testing
+
+/// What happens when something goes wrong, told event by event.
+@Suite struct FaultTests {
+  /// A silent worker is lost at its deadline, and its shard goes to another.
+  @Test func silentWorker() {
+    var scene = Scene()
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 2))
+    _ = scene.result(1, "b")
+    _ = scene.heard(5, "b")
+    #expect(
+      scene.at(6, .timer) == """
+        record 1: train 1, 0–0, tiers [0, 1], worker 1, 0.000s to 6.000s, lost
+        worker 1 is gone: nothing was heard of it for 6 s
+        assign to b: attempt 3, micro-batch 0 of step 1, tiers [0, 1]
+        timer 11.000s
+        """)
+    // What the lost worker still says is refused, so that it joins again.
+    #expect(
+      scene.result(7, "a")
+        == "reject a, unknown_session: this connection has no session; join again")
+    #expect(scene.result(7, "b").hasSuffix("complete: step 1, loss 1.0, 4 tokens, attempts [3, 2]"))
+    #expect(scene.core.status.run == .idle)
+    #expect(scene.core.status.ignoredResults == [.stale: 1])
+  }
+
+  /// A lease that ends gives the shard to another; the first result counts, the second is a duplicate.
+  @Test func lateResult() {
+    var scene = Scene { $0.initialLeaseSeconds = 5 }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    _ = scene.heard(4, "a")
+    _ = scene.heard(4, "b")
+    #expect(
+      scene.at(5, .timer) == """
+        log: Attempt 1 (micro-batch 0 of step 1, tiers [0]) did not come back from worker 1 within 5 s
+        parameters to b: tier 0, version 0
+        parameters to b: tier 1, version 0
+        assign to b: attempt 2, micro-batch 0 of step 1, tiers [0]
+        timer 10.000s
+        """)
+    #expect(scene.core.status.workers.map(\.state) == [.suspect, .busy])
+    var late = scene
+    #expect(late.result(6, "a").contains("acknowledge a: attempt 1 committed\ncomplete: step 1"))
+    #expect(
+      late.result(7, "b") == """
+        record 2: train 1, 0–0, tiers [0], worker 2, 5.000s to 7.000s, stale
+        acknowledge b: attempt 2 stale
+        """)
+    #expect(scene.result(6, "b").contains("acknowledge b: attempt 2 committed\ncomplete: step 1"))
+    #expect(scene.result(7, "a").contains("stale"))
+  }
+
+  /// While its unit is still open, a late result of the same bytes is a duplicate; one of other bytes stops the run.
+  @Test func duplicates() {
+    var scene = Scene { $0.initialLeaseSeconds = 5 }
+    scene.begin("a", "b", "c")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 2, tiers: [0]))
+    for peer in ["a", "b", "c"] { _ = scene.heard(4, peer) }
+    #expect(scene.at(5, .timer).contains("assign to c: attempt 3, micro-batch 0 of step 1"))
+    let first = scene.result("c")
+    let effects = scene.result(6, "c")
+    #expect(
+      effects.contains("attempt 3 committed") && effects.contains("assign to c: attempt 4, micro-batch 1"))
+    // The same message again.
+    #expect(
+      scene.at(6, .result(peer: PeerID("c"), session: scene.session("c"), term: 4, first))
+        == "acknowledge c: attempt 3 duplicate")
+    var wrong = scene
+    #expect(
+      scene.result(6.5, "a") == """
+        record 1: train 1, 0–0, tiers [0], worker 1, 0.000s to 6.500s, duplicate
+        acknowledge a: attempt 1 duplicate
+        """)
+    #expect(scene.core.status.ignoredResults == [.duplicate: 2])
+    #expect(
+      wrong.result(6.5, "a", digest: "e").contains(
+        """
+        discard 3
+        acknowledge a: attempt 1 duplicate
+        fail: worker 3 and worker 1 came to different results for micro-batch 0 of step 1, tiers [0]: one
+        """))
+    #expect(wrong.core.status.run == .failed)
+  }
+
+  /// Shards of the same micro-batches must have the same loss, to the bit.
+  @Test func lossesMustAgree() {
+    var scene = Scene()
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    _ = scene.result(1, "a", loss: 1)
+    #expect(
+      scene.result(1, "b", loss: 1.0.nextUp).contains("fail: worker 1 and worker 2 came to different results")
+    )
+  }
+
+  @Test(arguments: [
+    (Double.nan, "the loss is not a finite number"), (.infinity, "the loss is not a finite number"),
+  ]) func lossThatIsNotFinite(loss: Double, reason: String) {
+    var scene = Scene { $0.maximumAttempts = 2 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(3, leaves: 1))
+    let first = scene.result(1, "a", loss: loss)
+    #expect(first.contains("acknowledge a: attempt 1 corrupt"))
+    #expect(first.contains("record 1: train 3, 0–0, tiers [0, 1], worker 1, 0.000s to 1.000s, corrupt"))
+    #expect(
+      first.contains(
+        "parameters to a: tier 0, version 0\nparameters to a: tier 1, version 0\nassign to a: attempt 2"))
+    #expect(
+      scene.result(2, "a", loss: loss).contains(
+        "fail: micro-batch 0 of step 3, tiers [0, 1] failed 2 times, the last time: worker 1: \(reason)"))
+  }
+
+  /// Results that are not what was asked for.
+  @Test func corruptResults() {
+    func outcome(_ change: (ResultSummary) -> ResultSummary) -> String {
+      var scene = Scene()
+      scene.begin("a")
+      _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+      return scene.at(
+        1, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, change(scene.result("a"))))
+    }
+    func with(_ result: ResultSummary, _ objects: [ResultSummary.Object], tokens: Int = 2) -> ResultSummary {
+      ResultSummary(
+        attempt: result.attempt, lossSum: result.lossSum, tokens: tokens, seconds: 0, objects: objects)
+    }
+    #expect(outcome { $0 }.contains("committed"))
+    #expect(outcome { with($0, Array($0.objects.dropLast())) }.contains("corrupt"))
+    #expect(
+      outcome { with($0, $0.objects + [.init(name: "x", sha256: "d", byteCount: 4)]) }.contains("corrupt"))
+    #expect(outcome { with($0, $0.objects, tokens: 0) }.contains("corrupt"))
+    #expect(
+      outcome { with($0, $0.objects.map { .init(name: $0.name, sha256: "d", byteCount: 8) }) }.contains(
+        "corrupt"))
+    #expect(
+      outcome {
+        with($0, $0.objects.map { .init(name: $0.name + ".0", sha256: "d", byteCount: $0.byteCount) })
+      }
+      .contains("corrupt"))
+  }
+
+  /// Results of another term, another worker's attempt, or no attempt at all.
+  @Test func staleResults() {
+    var scene = Scene()
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 2))
+    #expect(scene.result(1, "a", term: 3) == "acknowledge a: attempt 1 stale")
+    let mine = scene.result("a")
+    #expect(
+      scene.at(1, .result(peer: PeerID("b"), session: scene.session("b"), term: 4, mine))
+        == "acknowledge b: attempt 1 stale")
+    let none = ResultSummary(attempt: 99, lossSum: 0, tokens: 1, seconds: 0, objects: [])
+    #expect(
+      scene.at(1, .result(peer: PeerID("b"), session: scene.session("b"), term: 4, none))
+        == "acknowledge b: attempt 99 stale")
+    // A session that is not the peer's: not even a sign of life.
+    #expect(scene.at(1, .result(peer: PeerID("b"), session: .none, term: 4, mine)) == "")
+    #expect(scene.core.status.ignoredResults == [.stale: 4])
+    #expect(scene.result(2, "a").contains("committed"))
+  }
+
+  /// A shard that fails everywhere stops the run and is named; it goes to workers that have not failed it first.
+  @Test func poisonShard() {
+    var scene = Scene { $0.maximumAttempts = 3 }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(8, leaves: 1, tiers: [1]))
+    func error(_ peer: String, _ attempt: Int) -> String {
+      scene.at(
+        1,
+        .workerError(
+          peer: PeerID(peer), session: scene.session(peer), attempt: attempt, reason: "out of memory"))
+    }
+    #expect(error("a", 1).contains("assign to b: attempt 2"))
+    #expect(error("b", 2).contains("assign to a: attempt 3"))
+    #expect(
+      error("a", 3) == """
+        record 3: train 8, 0–0, tiers [1], worker 1, 1.000s to 1.000s, failed
+        fail: micro-batch 0 of step 8, tiers [1] failed 3 times, the last time: worker 1: out of memory
+        """)
+    #expect(scene.at(2, .drain) == "drain a\ndrain b")
+  }
+
+  /// Leaving is no failure of the shard.
+  @Test func goodbyeIsNoFailure() {
+    var scene = Scene { $0.maximumAttempts = 1 }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    let effects = scene.at(1, .goodbye(peer: PeerID("a"), session: scene.session("a")))
+    #expect(effects.contains("record 1: train 1, 0–0, tiers [0], worker 1, 0.000s to 1.000s, cancelled"))
+    #expect(effects.contains("assign to b: attempt 2"))
+  }
+
+  /// Nobody is left: paused, with a reason and an end; somebody comes: it goes on.
+  @Test func pausedWithoutWorkers() {
+    var scene = Scene()
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    _ = scene.at(1, .peerLost(peer: PeerID("a"), reason: "its process ended (signal 9)"))
+    #expect(scene.core.status.run == .paused)
+    #expect(scene.core.status.reason == "there is no worker")
+    #expect(scene.core.status.deadline == Instant.zero + 601)
+    var alone = scene
+    #expect(alone.at(6, .timer) == "timer 601.000s")
+    _ = scene.hello(2, "b")
+    #expect(scene.ready(3, "b").contains("assign to b: attempt 2"))
+    #expect(scene.core.status.run == .stepOpen)
+    #expect(alone.at(601, .timer).contains("fail: no worker was ready for 600 s while step 1"))
+  }
+
+  @Test func rejections() {
+    func answer(_ change: (inout Hello) -> Void) -> String {
+      var hello = Scene.hello()
+      change(&hello)
+      var scene = Scene { $0.maximumWorkers = 1 }
+      return scene.at(0, .hello(peer: PeerID("a"), hello)).split(separator: "\n").last.map(String.init) ?? ""
+    }
+    #expect(
+      answer { $0.numericProfile = "bf16" }.contains("numeric_profile: its numeric profile is \"bf16\""))
+    #expect(answer { $0.modelSHA256 = String(repeating: "b", count: 64) }.contains("reject a, model"))
+    #expect(answer { $0.minor = 9 }.contains("reject a, version"))
+    #expect(answer { $0.modelSHA256 = Scene.model }.hasPrefix("timer"))
+    var scene = Scene { $0.maximumWorkers = 1 }
+    scene.begin("a")
+    #expect(scene.hello(1, "b").contains("reject b, full"))
+    // The wrong model, loaded.
+    var other = Scene()
+    _ = other.hello(0, "a")
+    let ready = Ready(modelSHA256: String(repeating: "b", count: 64))
+    #expect(
+      other.at(1, .ready(peer: PeerID("a"), session: other.session("a"), ready)).contains("reject a, model"))
+    #expect(other.core.status.workers.isEmpty)
+  }
+
+  /// HELLO that comes twice has one answer and one session; a local worker that is started again replaces the old.
+  @Test func joinsTwice() {
+    var scene = Scene()
+    _ = scene.hello(0, "a", local: 0)
+    let session = scene.session("a")
+    #expect(scene.hello(1, "a", local: 0) == "welcome a as worker 1")
+    #expect(scene.session("a") == session)
+    _ = scene.ready(1, "a")
+    #expect(scene.hello(2, "a", local: 0) == "")
+    #expect(
+      scene.hello(3, "b", local: 0)
+        == "worker 1 is gone: another process took its place\nwelcome b as worker 2")
+  }
+
+  @Test func loadingIsBounded() {
+    var scene = Scene { $0.loadSeconds = 3 }
+    #expect(scene.hello(0, "a") == "welcome a as worker 1\ntimer 3.000s")
+    _ = scene.heard(2, "a")
+    #expect(scene.at(3, .timer).hasPrefix("worker 1 is gone: it did not load the model within 3 s"))
+  }
+
+  /// A worker that lives but does not finish is given up after three leases.
+  @Test func hangingWorker() {
+    var scene = Scene { $0.initialLeaseSeconds = 5 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    for second in stride(from: 1.0, to: 15, by: 1) {
+      _ = scene.heard(second, "a")
+      _ = scene.at(second, .timer)
+    }
+    #expect(scene.core.status.workers.map(\.state) == [.suspect])
+    #expect(
+      scene.at(15, .timer).contains(
+        """
+        record 1: train 1, 0–0, tiers [0, 1], worker 1, 0.000s to 15.000s, expired
+        worker 1 is gone: it did not finish attempt 1 within 15 s
+        """))
+  }
+
+  /// Leases follow the median time of a micro-batch: 3 × 4 s × 2, not the floor of 5 s; and a failed shard has twice
+  /// the time.
+  @Test func leasesFollowTheTimes() {
+    var scene = Scene()
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    _ = scene.result(4, "a")
+    _ = scene.at(10, WorkUnit.step(2, leaves: 2))
+    #expect(scene.core.status.shards.map(\.leaseEnds) == [.zero + 34])
+    _ = scene.at(11, .workerError(peer: PeerID("a"), session: scene.session("a"), attempt: 2, reason: "x"))
+    #expect(scene.core.status.shards.map(\.leaseEnds) == [.zero + 59])
+  }
+
+  /// When the coordinator itself stood still, nobody is judged before being heard, and leases are longer by that time.
+  @Test func stallOfTheCoordinator() {
+    var scene = Scene { $0.initialLeaseSeconds = 20 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    #expect(scene.at(30, .timer) == "timer 33.000s")
+    #expect(scene.core.status.workers.map(\.state) == [.busy])
+    #expect(scene.heard(31, "a") == "")
+    #expect(scene.at(33, .timer) == "timer 37.000s")
+    // Silence after that is judged as ever.
+    #expect(scene.at(37, .timer).contains("worker 1 is gone"))
+  }
+
+  /// What the service must not do stops the run instead of corrupting it.
+  @Test func misuse() {
+    var scene = Scene()
+    #expect(
+      scene.at(0, WorkUnit.step(1, leaves: 1)).contains(
+        "fail: step 1 was opened before the parameters of tier 0"))
+    scene = Scene()
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1))
+    var twice = scene
+    #expect(twice.at(0, WorkUnit.step(2, leaves: 1)).contains("fail: step 2 was opened while step 1"))
+    #expect(scene.at(0, Scene.versions([1, 1])).contains("fail: parameters changed while step 1"))
+    scene = Scene()
+    scene.begin("a")
+    #expect(scene.at(0, WorkUnit.step(1, leaves: 0)).contains("fail"))
+  }
+}

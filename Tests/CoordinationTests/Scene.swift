@@ -1,0 +1,125 @@
+import Coordination
+import NestedLearning
+import Protocol
+
+/// A coordinator's core and a pen: takes events at given times and writes down, line by line, what is to be done.
+struct Scene {
+  static let model = String(repeating: "a", count: 64)
+
+  var core: CoordinatorCore
+  /// Sessions by peer, as they were given.
+  var sessions: [String: SessionID] = [:]
+  /// The last assignment of each peer.
+  var assignments: [String: Assignment] = [:]
+
+  /// - Parameter tiers: numbers of values.
+  init(tiers: [Int] = [3, 1], _ change: (inout CoordinatorSettings) -> Void = { _ in }) {
+    var settings = CoordinatorSettings(
+      term: 4, tierParameterCounts: tiers, modelSHA256: Scene.model, numericProfile: "f32-1", sessionSeed: 1)
+    change(&settings)
+    core = CoordinatorCore(settings: settings, now: .zero)
+  }
+
+  mutating func at(_ seconds: Double, _ event: CoordinatorEvent) -> String {
+    let effects = core.step(event, now: .zero + seconds)
+    for effect in effects {
+      switch effect {
+      case .welcome(let peer, let session, _): sessions["\(peer)"] = session
+      case .assign(let peer, _, let assignment): assignments["\(peer)"] = assignment
+      default: break
+      }
+    }
+    return effects.map(Scene.line).joined(separator: "\n")
+  }
+
+  func session(_ peer: String) -> SessionID { sessions[peer] ?? .none }
+
+  static func hello(local: Int? = nil) -> Hello {
+    Hello(
+      program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: "h", processID: 1,
+      localIndex: local)
+  }
+
+  static func versions(_ versions: [Int]) -> CoordinatorEvent {
+    .parametersChanged(
+      Dictionary(
+        uniqueKeysWithValues: versions.enumerated().map { ($0, TierVersion(version: $1, digest: "v\($1)")) }))
+  }
+
+  mutating func hello(_ seconds: Double, _ peer: String, local: Int? = nil) -> String {
+    at(seconds, .hello(peer: PeerID(peer), Scene.hello(local: local)))
+  }
+
+  mutating func ready(_ seconds: Double, _ peer: String) -> String {
+    at(seconds, .ready(peer: PeerID(peer), session: session(peer), Ready(modelSHA256: Scene.model)))
+  }
+
+  mutating func heard(_ seconds: Double, _ peer: String) -> String {
+    at(seconds, .heard(peer: PeerID(peer), session: session(peer)))
+  }
+
+  /// Workers that have joined and loaded at time 0, and parameters at version 0: where most stories begin.
+  mutating func begin(_ peers: String...) {
+    _ = at(0, Scene.versions(core.settings.tierParameterCounts.map { _ in 0 }))
+    for peer in peers {
+      _ = hello(0, peer)
+      _ = ready(0, peer)
+    }
+  }
+
+  /// The right result of the last assignment of a peer. A micro-batch has 2 tokens, and its number as its loss.
+  func result(_ peer: String, loss: Double? = nil, digest: String = "d") -> ResultSummary {
+    guard let assignment = assignments[peer] else {
+      return ResultSummary(attempt: 0, lossSum: 0, tokens: 0, seconds: 0, objects: [])
+    }
+    let leaves = assignment.shard.node.leaves(count: assignment.unit.leafCount)
+    let expected = assignment.expectedObjects(tierParameterCounts: core.settings.tierParameterCounts)
+    return ResultSummary(
+      attempt: assignment.attempt, lossSum: loss ?? Double(leaves.reduce(0, +)), tokens: 2 * leaves.count,
+      seconds: 1, objects: expected.map { .init(name: $0, sha256: digest, byteCount: $1) })
+  }
+
+  mutating func result(
+    _ seconds: Double, _ peer: String, loss: Double? = nil, digest: String = "d", term: UInt64 = 4
+  ) -> String {
+    at(
+      seconds,
+      .result(
+        peer: PeerID(peer), session: session(peer), term: term, result(peer, loss: loss, digest: digest)))
+  }
+
+  static func line(_ effect: CoordinatorEffect) -> String {
+    switch effect {
+    case .keepPayload(let attempt): "keep \(attempt)"
+    case .discardPayload(let attempt): "discard \(attempt)"
+    case .record(let record):
+      "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"
+        + "\(record.lastMicroBatch), tiers \(record.tiers), worker \(record.workerID), \(record.handedOut) to "
+        + "\(record.finished), \(record.outcome.rawValue)"
+    case .welcome(let peer, _, let id): "welcome \(peer) as worker \(id)"
+    case .reject(let peer, let code, let reason): "reject \(peer), \(code.rawValue): \(reason)"
+    case .sendParameters(let peer, _, let tier, let version):
+      "parameters to \(peer): tier \(tier), version \(version)"
+    case .assign(let peer, _, let assignment):
+      "assign to \(peer): attempt \(assignment.attempt), \(assignment.shard.name(in: assignment.unit))"
+    case .acknowledge(let peer, _, let attempt, let outcome):
+      "acknowledge \(peer): attempt \(attempt) \(outcome.rawValue)"
+    case .sendDrain(let peer, _): "drain \(peer)"
+    case .workerReady(let id): "worker \(id) is ready"
+    case .workerLeft(let id, _, _, let reason): "worker \(id) is gone: \(reason)"
+    case .log(let line): "log: \(line)"
+    case .unitComplete(let done):
+      "complete: \(done.unit), loss \(done.lossSum), \(done.tokens) tokens, attempts \(done.results.map(\.attempt))"
+    case .drained: "drained"
+    case .fail(let reason): "fail: \(reason)"
+    case .armTimer(let instant): "timer \(instant)"
+    }
+  }
+}
+
+extension WorkUnit {
+  static func step(_ step: Int, leaves: Int, tiers: [Int] = [0, 1], window: Bool = false) -> CoordinatorEvent
+  {
+    .open(WorkUnit(purpose: .train, step: step, leafCount: leaves, dueTiers: tiers, window: window))
+  }
+}

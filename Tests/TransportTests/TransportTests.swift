@@ -1,0 +1,243 @@
+import Foundation
+import Protocol
+import Testing
+import Transport
+
+/// Real sockets, tcp and ipc, both ends in this process; ZeroMQ's threads do the carrying.
+@Suite struct TransportTests {
+  /// An address of each kind that nobody uses.
+  static func endpoints() -> [String] {
+    let path = FileManager.default.temporaryDirectory.appending(
+      path: "nl-\(UInt64.random(in: 0...UInt64.max))")
+    return ["tcp://127.0.0.1:0", "ipc://\(path.path)"]
+  }
+
+  struct Pair {
+    let router: Router
+    let dealer: Dealer
+    let endpoint: String
+
+    init(
+      _ endpoint: String, options: TransportOptions = TransportOptions(), messagesPerPoll: Int = 1
+    ) throws {
+      // One at a time, so that taking the first leaves the rest where they are.
+      var options = options
+      options.messagesPerPoll = messagesPerPoll
+      router = try Router(waker: Waker(), options: options)
+      self.endpoint = try router.bind(endpoint)
+      dealer = try Dealer(connect: self.endpoint, waker: Waker(), options: options)
+    }
+
+    func close() {
+      dealer.close(flushing: false)
+      router.close()
+    }
+
+    /// The next thing that comes to the coordinator; fails after ten seconds.
+    func atRouter() throws -> (peer: PeerID, received: Received) {
+      for _ in 0..<100 {
+        if let first = try router.poll(timeout: 0.1).first { return first }
+      }
+      throw Nothing()
+    }
+
+    func atDealer() throws -> Received {
+      for _ in 0..<100 {
+        if let first = try dealer.poll(timeout: 0.1).first { return first }
+      }
+      throw Nothing()
+    }
+  }
+
+  struct Nothing: Error {}
+
+  static let session = SessionID(high: 1, low: 2)
+
+  static let hello = Message.hello(
+    Hello(program: "p", numericProfile: "f", isa: "i", threads: 1, host: "h", processID: 1))
+
+  static func parameters(count: Int) -> Message {
+    .parameters(
+      ParametersMessage(
+        tier: 0, version: 1, digest: Digest.sha256("x"),
+        values: WireObject(name: "tier", floats: (0..<count).map { Float($0) * 0.25 })))
+  }
+
+  @Test(arguments: endpoints()) func thereAndBack(endpoint: String) throws {
+    let pair = try Pair(endpoint)
+    defer { pair.close() }
+    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    let (peer, received) = try pair.atRouter()
+    let (envelope, message) = try received.get()
+    #expect(message == Self.hello)
+    #expect(envelope == Envelope(type: .hello, term: 3, session: .none, sequence: 1))
+    // Nearly 12 chunks each way.
+    let large = Self.parameters(count: 750_000)
+    try pair.router.send(large, to: peer, term: 4, session: Self.session, correlation: 1)
+    let (answer, parameters) = try pair.atDealer().get()
+    #expect(parameters == large)
+    #expect(
+      answer == Envelope(type: .parameters, term: 4, session: Self.session, sequence: 1, correlation: 1))
+    try pair.dealer.send(large, term: 4, session: Self.session)
+    try pair.dealer.send(.ping, term: 4, session: Self.session)
+    #expect(try pair.atRouter().received.get().1 == large)
+    #expect(try pair.atRouter().received.get().0.sequence == 3)
+  }
+
+  /// Several workers at once, on both kinds of address of one socket.
+  @Test func manyPeers() throws {
+    let router = try Router(waker: Waker())
+    let endpoints = try Self.endpoints().map { try router.bind($0) }
+    #expect(router.boundEndpoints == endpoints && endpoints[0] != "tcp://127.0.0.1:0")
+    let dealers = try (0..<8).map { try Dealer(connect: endpoints[$0 % 2], waker: Waker()) }
+    for dealer in dealers { try dealer.send(Self.hello, term: 0, session: .none) }
+    var peers = Set<PeerID>()
+    for _ in 0..<100 where peers.count < 8 {
+      for (peer, received) in try router.poll(timeout: 0.1) {
+        #expect(try received.get().1 == Self.hello)
+        peers.insert(peer)
+        try router.send(.pong, to: peer, term: 0, session: .none)
+      }
+    }
+    #expect(peers.count == 8)
+    for dealer in dealers {
+      #expect(try dealer.poll(timeout: 10).map { try $0.get().1 } == [.pong])
+      dealer.close(flushing: false)
+    }
+    router.close()
+  }
+
+  @Test func portTaken() throws {
+    let first = try Router(waker: Waker())
+    let endpoint = try first.bind("tcp://127.0.0.1:0")
+    let second = try Router(waker: Waker())
+    #expect { try second.bind(endpoint) } throws: { error in
+      guard let error = error as? TransportError else { return false }
+      return error.kind == .addressInUse && "\(error)".contains(endpoint)
+        && "\(error)".contains("choose another port")
+    }
+    first.close()
+    second.close()
+  }
+
+  @Test(arguments: [
+    "nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:notaport", "udp://x:1", "tcp://203.0.113.7:5",
+  ])
+  func badAddresses(endpoint: String) throws {
+    let router = try Router(waker: Waker())
+    defer { router.close() }
+    #expect { try router.bind(endpoint) } throws: {
+      ($0 as? TransportError)?.kind == .badAddress && "\($0)".contains(endpoint)
+    }
+  }
+
+  @Test func badConnectAddress() throws {
+    #expect { try Dealer(connect: "tcp://nowhere", waker: Waker()) } throws: {
+      ($0 as? TransportError)?.kind == .badAddress
+    }
+    let long = "ipc:///tmp/" + String(repeating: "x", count: 200)
+    #expect { try Dealer(connect: long, waker: Waker()) } throws: { "\($0)".contains("too long") }
+  }
+
+  /// A peer that never was, and one that has gone.
+  @Test func unreachablePeers() throws {
+    let pair = try Pair("tcp://127.0.0.1:0")
+    defer { pair.close() }
+    #expect { try pair.router.send(.pong, to: PeerID("nobody"), term: 0, session: .none) } throws: {
+      ($0 as? TransportError)?.kind == .unreachable
+    }
+    try pair.dealer.send(.ping, term: 0, session: .none)
+    let peer = try pair.atRouter().peer
+    pair.dealer.close(flushing: false)
+    var failure: TransportError?
+    for _ in 0..<100 where failure == nil {
+      do { try pair.router.send(.pong, to: peer, term: 0, session: .none) } catch { failure = error }
+      _ = try pair.router.poll(timeout: 0.1)
+    }
+    #expect(failure?.kind == .unreachable)
+  }
+
+  /// Nobody listens: sending waits in the socket, and closing does not wait for it.
+  @Test func nobodyListens() throws {
+    let endpoint = try Self.free()
+    let dealer = try Dealer(connect: endpoint, waker: Waker())
+    try dealer.send(Self.hello, term: 0, session: .none)
+    #expect(try dealer.poll(timeout: 0.05).isEmpty)
+    dealer.close(flushing: false)
+  }
+
+  private static func free() throws -> String {
+    let router = try Router(waker: Waker())
+    defer { router.close() }
+    return try router.bind("tcp://127.0.0.1:0")
+  }
+
+  /// What is sent before closing arrives if it is to be flushed.
+  @Test func flushing() throws {
+    let pair = try Pair("tcp://127.0.0.1:0")
+    defer { pair.router.close() }
+    for _ in 0..<50 { try pair.dealer.send(.goodbye, term: 0, session: .none) }
+    pair.dealer.close(flushing: true)
+    var count = 0
+    for _ in 0..<100 where count < 50 { count += try pair.router.poll(timeout: 0.1).count }
+    #expect(count == 50)
+  }
+
+  /// `poll` gives back at most so many messages, and the rest the next time.
+  @Test func pollIsBounded() throws {
+    let pair = try Pair("tcp://127.0.0.1:0", messagesPerPoll: 4)
+    defer { pair.close() }
+    for _ in 0..<10 { try pair.dealer.send(.ping, term: 0, session: .none) }
+    var sequences: [UInt64] = []
+    for _ in 0..<100 where sequences.count < 10 {
+      let batch = try pair.router.poll(timeout: 0.1)
+      #expect(batch.count <= 4)
+      for (_, received) in batch { sequences.append(try received.get().0.sequence) }
+    }
+    #expect(sequences == Array(1...10))
+  }
+
+  /// A peer that takes nothing is reported, instead of filling the memory.
+  @Test func congestion() throws {
+    var options = TransportOptions()
+    options.queuedMessages = 4
+    let dealer = try Dealer(connect: try Self.free(), waker: Waker(), options: options)
+    defer { dealer.close(flushing: false) }
+    #expect { for _ in 0..<5 { try dealer.send(.ping, term: 0, session: .none) } } throws: {
+      ($0 as? TransportError)?.kind == .congested
+    }
+  }
+
+  @Test func overTheLimits() throws {
+    var options = TransportOptions()
+    options.limits.objectBytes = 1000
+    let pair = try Pair("tcp://127.0.0.1:0", options: options)
+    defer { pair.close() }
+    #expect { try pair.dealer.send(Self.parameters(count: 251), term: 0, session: .none) } throws: {
+      ($0 as? TransportError)?.kind == .message
+    }
+    try pair.dealer.send(Self.parameters(count: 250), term: 0, session: .none)
+    #expect(try pair.atRouter().received.get().0.sequence == 1)
+  }
+
+  /// Another thread ends a poll; a wake before the poll counts as well, and only once.
+  @Test func waker() throws {
+    let waker = try Waker()
+    let router = try Router(waker: waker)
+    defer { router.close() }
+    let clock = ContinuousClock()
+    let thread = Thread {
+      Thread.sleep(forTimeInterval: 0.05)
+      waker.wake()
+    }
+    let start = clock.now
+    thread.start()
+    #expect(try router.poll(timeout: 60).isEmpty)
+    #expect(clock.now - start < .seconds(30), "the wake ended the poll, not its time")
+    for _ in 0..<100_000 { waker.wake() }
+    #expect(try router.poll(timeout: 60).isEmpty)
+    let again = clock.now
+    #expect(try router.poll(timeout: 0.05).isEmpty)
+    #expect(clock.now - again >= .milliseconds(50), "all wakes were taken at once")
+  }
+}
