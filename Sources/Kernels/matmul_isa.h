@@ -125,103 +125,97 @@ static void multiply(const nl_matmul_block *block) {
 }
 
 // ---- packing ------------------------------------------------------------------------------------------------------
-// One round of a transposition by interleaving: rows i and i + s change their off-diagonal pieces of s words.
-#define SHUFFLE __builtin_shufflevector
-#if LANES == 16
-#define ROUND1(x, y, lo, hi)                                                                       \
-  lo = SHUFFLE(x, y, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);                   \
-  hi = SHUFFLE(x, y, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-#define ROUND2(x, y, lo, hi)                                                                       \
-  lo = SHUFFLE(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);                    \
-  hi = SHUFFLE(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-#define ROUND4(x, y, lo, hi)                                                                       \
-  lo = SHUFFLE(x, y, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);                    \
-  hi = SHUFFLE(x, y, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
-#define ROUND8(x, y, lo, hi)                                                                       \
-  lo = SHUFFLE(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);                      \
-  hi = SHUFFLE(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-#elif LANES == 8
-#define ROUND1(x, y, lo, hi)                             \
-  lo = SHUFFLE(x, y, 0, 8, 2, 10, 4, 12, 6, 14);         \
-  hi = SHUFFLE(x, y, 1, 9, 3, 11, 5, 13, 7, 15);
-#define ROUND2(x, y, lo, hi)                             \
-  lo = SHUFFLE(x, y, 0, 1, 8, 9, 4, 5, 12, 13);          \
-  hi = SHUFFLE(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
-#define ROUND4(x, y, lo, hi)                             \
-  lo = SHUFFLE(x, y, 0, 1, 2, 3, 8, 9, 10, 11);          \
-  hi = SHUFFLE(x, y, 4, 5, 6, 7, 12, 13, 14, 15);
-#else
-#define ROUND1(x, y, lo, hi)             \
-  lo = SHUFFLE(x, y, 0, 4, 2, 6);        \
-  hi = SHUFFLE(x, y, 1, 5, 3, 7);
-#define ROUND2(x, y, lo, hi)             \
-  lo = SHUFFLE(x, y, 0, 1, 4, 5);        \
-  hi = SHUFFLE(x, y, 2, 3, 6, 7);
-#endif
-
-#define TRANSPOSE_ROUND(s, ROUND)                             \
-  UNROLL for (int i = 0; i < LANES; i++) if (!(i & s)) {      \
-    words low, high;                                          \
-    ROUND(r[i], r[i + s], low, high)                          \
-    r[i] = low;                                               \
-    r[i + s] = high;                                          \
-  }
-
-// r[i][j] becomes r[j][i]
-INLINE void transpose(words r[LANES]) {
-  TRANSPOSE_ROUND(1, ROUND1)
-  TRANSPOSE_ROUND(2, ROUND2)
-#if LANES >= 8
-  TRANSPOSE_ROUND(4, ROUND4)
-#endif
-#if LANES >= 16
-  TRANSPOSE_ROUND(8, ROUND8)
-#endif
-}
-
-// Where a whole square is not there: what lacks is taken as zero, and of the result only whole rows of `to` are written.
-INLINE void load_part(words w[LANES], const void *from, long stride, long rows, long bytes) {
-  UNROLL for (int i = 0; i < LANES; i++) {
-    w[i] = (words)(0);
-    if (i < rows) memcpy(&w[i], (const char *)from + i * stride, (size_t)bytes);
-  }
-}
-
-static void transpose_f32(const float *from, long from_row, long rows, long columns, float *to, long to_row) {
-  for (long r = 0; r < rows; r += LANES)
-    for (long c = 0; c < columns; c += LANES) {
-      words w[LANES];
-      const float *f = from + r * from_row + c;
-      const long width = columns - c < LANES ? columns - c : LANES;
-      if (r + LANES <= rows && width == LANES)
-        UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row);
-      else
-        load_part(w, f, from_row * 4, rows - r, width * 4);
-      transpose(w);
-      UNROLL for (int i = 0; i < LANES; i++) if (i < width) *(words *)(to + (c + i) * to_row + r) = w[i];
-    }
-}
-
 INLINE float widen(uint16_t x) { return __builtin_bit_cast(float, (uint32_t)x << 16); }
 
-// A pair of bf16 travels as one word; both are widened when they have arrived.
-static void transpose_bf16(const uint16_t *from, long from_row, long rows, long columns, float *to, long to_row) {
-  for (long r = 0; r < rows; r += LANES)
-    for (long c = 0; c < columns; c += 2 * LANES) {
-      words w[LANES];
-      const uint16_t *f = from + r * from_row + c;
-      const long width = columns - c < 2 * LANES ? columns - c : 2 * LANES;
-      if (r + LANES <= rows && width == 2 * LANES)
-        UNROLL for (int i = 0; i < LANES; i++) w[i] = *(const words *)(f + i * from_row);
-      else
-        load_part(w, f, from_row * 2, rows - r, width * 2);
-      transpose(w);
-      UNROLL for (int i = 0; i < LANES; i++) {
-        if (2 * i < width) *(words *)(to + (c + 2 * i) * to_row + r) = w[i] << 16;
-        if (2 * i + 1 < width) *(words *)(to + (c + 2 * i + 1) * to_row + r) = w[i] & 0xffff0000u;
-      }
-    }
+// Interleaving within each four words of two vectors, by words and by pairs: one instruction each.
+#define SHUFFLE __builtin_shufflevector
+#if LANES == 16
+#define LOW1(x, y) SHUFFLE(x, y, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH1(x, y) SHUFFLE(x, y, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define LOW2(x, y) SHUFFLE(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define HIGH2(x, y) SHUFFLE(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#elif LANES == 8
+#define LOW1(x, y) SHUFFLE(x, y, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH1(x, y) SHUFFLE(x, y, 2, 10, 3, 11, 6, 14, 7, 15)
+#define LOW2(x, y) SHUFFLE(x, y, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH2(x, y) SHUFFLE(x, y, 2, 3, 10, 11, 6, 7, 14, 15)
+#else
+#define LOW1(x, y) SHUFFLE(x, y, 0, 4, 1, 5)
+#define HIGH1(x, y) SHUFFLE(x, y, 2, 6, 3, 7)
+#define LOW2(x, y) SHUFFLE(x, y, 0, 1, 4, 5)
+#define HIGH2(x, y) SHUFFLE(x, y, 2, 3, 6, 7)
+#endif
+
+// Four words of every fourth row, from `row` on: side by side.
+INLINE words four_of_rows(const char *from, long stride, int row) {
+  typedef uint32_t four __attribute__((ext_vector_type(4), aligned(2)));
+#define FOUR(i) (*(const four *)(from + (row + (i)) * stride))
+#if LANES == 16
+  return SHUFFLE(SHUFFLE(FOUR(0), FOUR(4), 0, 1, 2, 3, 4, 5, 6, 7), SHUFFLE(FOUR(8), FOUR(12), 0, 1, 2, 3, 4, 5, 6, 7),
+                 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif LANES == 8
+  return SHUFFLE(FOUR(0), FOUR(4), 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+  return FOUR(0);
+#endif
+#undef FOUR
 }
+
+// Four words of LANES rows become four vectors, one for each word. Putting pieces of rows together while they are
+// loaded leaves but half of the shuffles of a transposition.
+INLINE void transpose_four(const char *from, long stride, words to[4]) {
+  const words a = four_of_rows(from, stride, 0), b = four_of_rows(from, stride, 1);
+  const words c = four_of_rows(from, stride, 2), d = four_of_rows(from, stride, 3);
+  const words ab = LOW1(a, b), cd = LOW1(c, d), ab_high = HIGH1(a, b), cd_high = HIGH1(c, d);
+  to[0] = LOW2(ab, cd);
+  to[1] = HIGH2(ab, cd);
+  to[2] = LOW2(ab_high, cd_high);
+  to[3] = HIGH2(ab_high, cd_high);
+}
+
+// LANES rows of LANES words: as many f32, or twice as many bf16, which travel as pairs and are widened on arrival.
+INLINE void square_f32(const float *from, long from_row, float *to, long to_row) {
+  UNROLL for (int c = 0; c < LANES; c += 4) {
+    words w[4];
+    transpose_four((const char *)(from + c), from_row * 4, w);
+    UNROLL for (int i = 0; i < 4; i++) *(words *)(to + (c + i) * to_row) = w[i];
+  }
+}
+INLINE void square_bf16(const uint16_t *from, long from_row, float *to, long to_row) {
+  UNROLL for (int c = 0; c < LANES; c += 4) {
+    words w[4];
+    transpose_four((const char *)(from + 2 * c), from_row * 2, w);
+    UNROLL for (int i = 0; i < 4; i++) {
+      *(words *)(to + 2 * (c + i) * to_row) = w[i] << 16;
+      *(words *)(to + (2 * (c + i) + 1) * to_row) = w[i] & 0xffff0000u;
+    }
+  }
+}
+
+// Where there is no whole square, what lacks is taken as zero, and of the result only existing columns are written.
+#define TRANSPOSE(name, type, SQUARE, WIDTH)                                                                         \
+  static void name##_part(const type *from, long from_row, long rows, long columns, float *to, long to_row) {       \
+    type part[LANES * WIDTH] = {0};                                                                                 \
+    float result[WIDTH * LANES];                                                                                    \
+    for (long r = 0; r < rows; r++)                                                                                 \
+      for (long c = 0; c < columns; c++) part[r * WIDTH + c] = from[r * from_row + c];                              \
+    SQUARE(part, WIDTH, result, LANES);                                                                             \
+    for (long c = 0; c < columns; c++) *(vector *)(to + c * to_row) = *(const vector *)(result + c * LANES);        \
+  }                                                                                                                 \
+  static void name(const type *from, long from_row, long rows, long columns, float *to, long to_row) {              \
+    for (long r = 0; r < rows; r += LANES)                                                                          \
+      for (long c = 0; c < columns; c += WIDTH) {                                                                   \
+        const type *f = from + r * from_row + c;                                                                    \
+        float *t = to + c * to_row + r;                                                                             \
+        if (r + LANES <= rows && c + WIDTH <= columns)                                                              \
+          SQUARE(f, from_row, t, to_row);                                                                           \
+        else                                                                                                        \
+          name##_part(f, from_row, rows - r < LANES ? rows - r : LANES, columns - c < WIDTH ? columns - c : WIDTH,  \
+                      t, to_row);                                                                                   \
+      }                                                                                                             \
+  }
+TRANSPOSE(transpose_f32, float, square_f32, LANES)
+TRANSPOSE(transpose_bf16, uint16_t, square_bf16, (2 * LANES))
 
 // Panels from rows of B: row k gives row k of every panel. Whole rows at a time, as they lie in memory.
 #define PACK_ROWS(name, type, VECTOR, NUMBER)                                                                       \
