@@ -3,6 +3,7 @@
 #include "attention_block.h"
 #define online_softmax NL_NAME(online_softmax)
 #define forward_state NL_NAME(forward_state)
+#define softmax_block NL_NAME(softmax_block)
 #define fade_rows NL_NAME(fade_rows)
 #define store_rows NL_NAME(store_rows)
 
@@ -10,26 +11,51 @@ typedef struct {
   v16 most[NL_ROWS / 16], sum[NL_ROWS / 16], fade[NL_ROWS / 16];
 } forward_state;
 
-// Scores [count, NL_ROWS] of one block of keys become e^(s − most); `most` and `sum` go on, and `fade` is by what
-// the sums so far are to be multiplied. Sums run down the keys of the block, ascending.
-static void online_softmax(const row_limits *limits, long key, long count, float *s, forward_state *state) {
-  for (int v = 0; v < NL_ROWS / 16; v++) {
-    v16 old = state->most[v], most = old;
-    float *column = s + 16 * v;
-    for (long j = 0; j < count; j++) {
-      v16 x = mask_scores(limits, v, key + j, load16(column + j * NL_ROWS));
-      store16(column + j * NL_ROWS, x);
-      most = max16(x, most);
+// For `vecs` vectors of rows: scores of one block of keys, columns of s [count, NL_ROWS], become e^(s − most); `most`
+// and `sum` go on, and `fade` is by what the sums so far are to be multiplied. Sums run down the keys, ascending.
+NL_INLINE void online_softmax(const int vecs, const bool masked, const row_block *rows, int v0, long key,
+                              long count, float *s, forward_state *state) {
+  v16 most[3], base[3], sum[3];
+  NL_UNROLL for (int v = 0; v < vecs; v++) most[v] = state->most[v0 + v];
+  for (long j = 0; j < count; j++)
+    NL_UNROLL for (int v = 0; v < vecs; v++) {
+      float *at = s + j * NL_ROWS + 16 * (v0 + v);
+      v16 x = load16(at);
+      if (masked) {
+        x = mask_scores(rows, v0 + v, key + j, x);
+        store16(at, x);
+      }
+      most[v] = max16(x, most[v]);
     }
-    v16 base = most == -INFINITY ? (v16)(0) : most, sum = 0;  // a row that has seen nothing yet
-    for (long j = 0; j < count; j++) {
-      v16 e = exp16(load16(column + j * NL_ROWS) - base);
-      store16(column + j * NL_ROWS, e);
-      sum += e;
+  NL_UNROLL for (int v = 0; v < vecs; v++) {
+    base[v] = most[v] == -INFINITY ? (v16)(0) : most[v];  // a row that has seen nothing yet
+    sum[v] = (v16)(0);
+  }
+  for (long j = 0; j < count; j++)
+    NL_UNROLL for (int v = 0; v < vecs; v++) {
+      float *at = s + j * NL_ROWS + 16 * (v0 + v);
+      v16 e = exp_negative16(load16(at) - base[v]);
+      store16(at, e);
+      sum[v] += e;
     }
-    state->most[v] = most;
-    state->fade[v] = exp16(old - base);
-    state->sum[v] = fma16(state->sum[v], state->fade[v], sum);
+  NL_UNROLL for (int v = 0; v < vecs; v++) {
+    v16 fade = exp_negative16(state->most[v0 + v] - base[v]);
+    state->most[v0 + v] = most[v];
+    state->fade[v0 + v] = fade;
+    state->sum[v0 + v] = fma16(state->sum[v0 + v], fade, sum[v]);
+  }
+}
+
+static void softmax_block(const row_block *rows, long key, long count, float *s, forward_state *state) {
+  bool masked = needs_mask(rows, key, count);
+  if (rows->count > NL_ROWS - 16) {
+    if (masked) {
+      online_softmax(NL_ROWS / 16, true, rows, 0, key, count, s, state);
+    } else {
+      online_softmax(NL_ROWS / 16, false, rows, 0, key, count, s, state);
+    }
+  } else {
+    for (int v = 0; 16 * v < rows->count; v++) online_softmax(1, true, rows, v, key, count, s, state);
   }
 }
 
@@ -41,15 +67,18 @@ static void fade_rows(const forward_state *state, long rows, long padded, float 
   }
 }
 
-static void store_rows(const attention_arguments *p, const attention_head *h, long first, long rows,
-                       const forward_state *state, long padded, const float *sums) {
-  for (long r = 0; r < rows; r++) {
+static void store_rows(const attention_arguments *p, long dim, const row_block *rows, const forward_state *state,
+                       long padded, const float *sums) {
+  for (long r = 0; r < rows->count; r++) {
     float sum = state->sum[r / 16][r % 16], inverse = sum == 0 ? 0 : 1 / sum;
-    float *o = p->o + nl_q_offset(h, first + r);
-    for (long d = 0; d < h->dim; d++) o[d] = sums[r * padded + d] * inverse + 0.0f;  // never −0: see the tests
-    long at = nl_stat_offset(h, first + r);
-    if (p->row_max) p->row_max[at] = state->most[r / 16][r % 16];
-    if (p->row_sum) p->row_sum[at] = sum;
+    float *o = p->o + rows->line[r] * dim;
+    const float *x = sums + r * padded;
+    // Plus zero, so that a result is never −0: blocks of keys that a row does not see may or may not be added to it.
+    long d = 0;
+    for (; d + 16 <= dim; d += 16) store16(o + d, load16(x + d) * inverse + 0.0f);
+    for (; d < dim; d++) o[d] = x[d] * inverse + 0.0f;
+    if (p->row_max) p->row_max[rows->line[r]] = state->most[r / 16][r % 16];
+    if (p->row_sum) p->row_sum[rows->line[r]] = sum;
   }
 }
 
@@ -57,27 +86,29 @@ static void NL_NAME(attention_forward)(void *context, long part) {
   const attention_arguments *p = context;
   long first;
   attention_head head = find_row_block(p->shape, part, &first), *h = &head;
-  long rows = nl_min(NL_ROWS, h->rows - first), padded = (h->dim + 15) / 16 * 16;
+  row_block rows = make_rows(h, first);
+  long columns = nl_parts(rows.count, 16) * 16, padded = nl_parts(h->dim, 16) * 16;
   float queries[NL_MAX_DIM * NL_ROWS], scores[NL_KEYS * NL_ROWS], sums[NL_ROWS * NL_MAX_DIM];
   float values[NL_KEYS * NL_MAX_DIM];
-  pack_transposed(h, first, rows, p->q, p->shape->scale, queries);
-  row_limits limits = find_limits(h, first, rows);
+  pack_rows(h, &rows, p->q, p->shape->scale, padded, queries, NULL);
   forward_state state;
   for (int v = 0; v < NL_ROWS / 16; v++) {
     state.most[v] = (v16)(-INFINITY);
     state.sum[v] = (v16)(0);
   }
-  memset(sums, 0, (size_t)(rows * padded) * sizeof(float));
-  for (long key = limits.begin / NL_KEYS * NL_KEYS; key < limits.end; key += NL_KEYS) {
-    long count = nl_min(NL_KEYS, limits.end - key), stride;
+  long begin = rows.begin / NL_KEYS * NL_KEYS;
+  if (begin >= rows.end) memset(sums, 0, (size_t)(rows.count * padded) * sizeof(float));
+  for (long key = begin; key < rows.end; key += NL_KEYS) {
+    bool first_block = key == begin;
+    long count = nl_min(NL_KEYS, rows.end - key), stride;
     const float *k = p->k + h->k_base + key * h->k_stride;
-    product(count, NL_ROWS, h->dim, k, h->k_stride, 1, queries, NL_ROWS, scores, NL_ROWS, false);
-    online_softmax(&limits, key, count, scores, &state);
-    fade_rows(&state, rows, padded, sums);
+    product(count, columns, h->dim, k, h->k_stride, 1, queries, NL_ROWS, scores, NL_ROWS, false);
+    softmax_block(&rows, key, count, scores, &state);
+    if (!first_block) fade_rows(&state, rows.count, padded, sums);
     const float *v = pad_keys(h, p->v, key, count, padded, values, &stride);
-    product(rows, padded, count, scores, 1, NL_ROWS, v, stride, sums, padded, true);
+    product(rows.count, padded, count, scores, 1, NL_ROWS, v, stride, sums, padded, !first_block);
   }
-  store_rows(p, h, first, rows, &state, padded, sums);
+  store_rows(p, h->dim, &rows, &state, padded, sums);
 }
 
 #else

@@ -22,31 +22,20 @@ typedef struct {
 // One sequence as one key head sees it.
 typedef struct {
   long group, dim, queries, keys, rows, window;
-  long q_base, k_base;          // element of the first query and key row of this key head
-  long stat_base;               // the same in row_max and row_sum
-  long q_stride, k_stride, stat_stride;  // from one position to the next
+  long heads, line_base;      // row r is line line_base + r / group · heads + r mod group of q and the statistics
+  long k_base, k_stride;      // element of the first key, and from one key to the next
 } attention_head;
 
 static inline attention_head nl_attention_head(const nl_attention_shape *s, long sequence, long kv_head) {
   long group = s->heads / s->kv_heads, q0 = s->q_offsets[sequence], k0 = s->k_offsets[sequence];
-  attention_head h = {.group = group, .dim = s->dim, .window = s->window};
+  attention_head h = {.group = group, .dim = s->dim, .window = s->window, .heads = s->heads};
   h.queries = s->q_offsets[sequence + 1] - q0;
   h.keys = s->k_offsets[sequence + 1] - k0;
   h.rows = h.queries * group;
-  h.q_stride = s->heads * s->dim;
+  h.line_base = q0 * s->heads + kv_head * group;
   h.k_stride = s->kv_heads * s->dim;
-  h.stat_stride = s->heads;
-  h.q_base = q0 * h.q_stride + kv_head * group * s->dim;
   h.k_base = k0 * h.k_stride + kv_head * s->dim;
-  h.stat_base = q0 * h.stat_stride + kv_head * group;
   return h;
-}
-// Offset of a row in q, o and their gradients, and in the kept statistics.
-static inline long nl_q_offset(const attention_head *h, long row) {
-  return h->q_base + row / h->group * h->q_stride + row % h->group * h->dim;
-}
-static inline long nl_stat_offset(const attention_head *h, long row) {
-  return h->stat_base + row / h->group * h->stat_stride + row % h->group;
 }
 // Last and first key that a row sees; last < first if it sees none.
 static inline long nl_last_key(const attention_head *h, long row) { return row / h->group + h->keys - h->queries; }

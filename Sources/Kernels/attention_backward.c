@@ -5,8 +5,9 @@
 // work more finely, one for dq and one for dk and dv.
 #ifdef NL_PASS
 #include "attention_block.h"
-#define row_block NL_NAME(row_block)
+#define packed_rows NL_NAME(packed_rows)
 #define prepare_rows NL_NAME(prepare_rows)
+#define finish_scores NL_NAME(finish_scores)
 #define score_gradients NL_NAME(score_gradients)
 #define add_query_gradient NL_NAME(add_query_gradient)
 #define add_key_gradient NL_NAME(add_key_gradient)
@@ -15,55 +16,58 @@
 
 // A block of rows, packed; `scaled` is q·scale.
 typedef struct {
-  long first, rows;
-  row_limits limits;
-  float scaled[NL_ROWS * NL_MAX_DIM], scaled_transposed[NL_MAX_DIM * NL_ROWS];
-  float d_o[NL_ROWS * NL_MAX_DIM], d_o_transposed[NL_MAX_DIM * NL_ROWS];
+  row_block rows;
+  float scaled[NL_ROWS * NL_MAX_DIM], scaled_columns[NL_MAX_DIM * NL_ROWS];
+  float d_o[NL_ROWS * NL_MAX_DIM], d_o_columns[NL_MAX_DIM * NL_ROWS];
   v16 most[NL_ROWS / 16], inverse[NL_ROWS / 16], delta[NL_ROWS / 16];  // row maximum, 1/sum, rowsum(do∘o)
-} row_block;
+} packed_rows;
 
 static void prepare_rows(const attention_arguments *p, const attention_head *h, long first, long padded,
-                         row_block *b) {
-  b->first = first;
-  b->rows = nl_min(NL_ROWS, h->rows - first);
-  b->limits = find_limits(h, first, b->rows);
-  pack_rows(h, first, b->rows, p->q, p->shape->scale, padded, b->scaled);
-  pack_transposed(h, first, b->rows, p->q, p->shape->scale, b->scaled_transposed);
-  pack_rows(h, first, b->rows, p->d_o, 1, padded, b->d_o);
-  pack_transposed(h, first, b->rows, p->d_o, 1, b->d_o_transposed);
-  for (long r = 0; r < NL_ROWS; r++) {
-    float most = 0, inverse = 0, delta = 0;
-    if (r < b->rows) {
-      const float *o = p->kept_o + nl_q_offset(h, first + r);
-      v16 lanes = 0;
-      for (long d = 0; d < h->dim; d += 16)
-        lanes = fma16(load16(b->d_o + r * padded + d), load_some16(o + d, nl_min(16, h->dim - d)), lanes);
-      delta = fold16(lanes);
-      most = p->kept_max[nl_stat_offset(h, first + r)];
-      float sum = p->kept_sum[nl_stat_offset(h, first + r)];
-      inverse = sum == 0 ? 0 : 1 / sum;
-      if (most == -INFINITY) most = 0;
-    }
-    b->most[r / 16][r % 16] = most;
-    b->inverse[r / 16][r % 16] = inverse;
-    b->delta[r / 16][r % 16] = delta;
+                         packed_rows *b) {
+  b->rows = make_rows(h, first);
+  pack_rows(h, &b->rows, p->q, p->shape->scale, padded, b->scaled_columns, b->scaled);
+  pack_rows(h, &b->rows, p->d_o, 1, padded, b->d_o_columns, b->d_o);
+  float most[NL_ROWS] = {0}, inverse[NL_ROWS] = {0}, delta[NL_ROWS] = {0};
+  for (long r = 0; r < b->rows.count; r++) {
+    long line = b->rows.line[r], d = 0;
+    const float *o = p->kept_o + line * h->dim, *d_o = b->d_o + r * padded;
+    v16 lanes = 0;
+    for (; d + 16 <= h->dim; d += 16) lanes = fma16(load16(d_o + d), load16(o + d), lanes);
+    if (d < h->dim) lanes = fma16(load16(d_o + d), load_some16(o + d, h->dim - d), lanes);
+    delta[r] = fold16(lanes);
+    most[r] = p->kept_max[line] == -INFINITY ? 0 : p->kept_max[line];
+    inverse[r] = p->kept_sum[line] == 0 ? 0 : 1 / p->kept_sum[line];
   }
+  memcpy(b->most, most, sizeof most);
+  memcpy(b->inverse, inverse, sizeof inverse);
+  memcpy(b->delta, delta, sizeof delta);
 }
 
-// p and ds of one block of keys, both [count, NL_ROWS].
-static void score_gradients(const attention_arguments *p, const attention_head *h, const row_block *b, long key,
-                            long count, float *probability, float *ds) {
-  const float *k = p->k + h->k_base + key * h->k_stride, *v = p->v + h->k_base + key * h->k_stride;
-  product(count, NL_ROWS, h->dim, k, h->k_stride, 1, b->scaled_transposed, NL_ROWS, probability, NL_ROWS, false);
-  product(count, NL_ROWS, h->dim, v, h->k_stride, 1, b->d_o_transposed, NL_ROWS, ds, NL_ROWS, false);
-  for (int c = 0; c < NL_ROWS / 16; c++)
-    for (long j = 0; j < count; j++) {
+// Scores to p, do·vᵀ to ds.
+NL_INLINE void finish_scores(const bool masked, const packed_rows *b, long key, long count, float *probability,
+                             float *ds) {
+  for (long j = 0; j < count; j++)
+    NL_UNROLL for (int c = 0; c < NL_ROWS / 16; c++) {
       long at = j * NL_ROWS + 16 * c;
-      v16 score = mask_scores(&b->limits, c, key + j, load16(probability + at));
-      v16 e = exp16(score - b->most[c]) * b->inverse[c];
+      v16 score = load16(probability + at);
+      if (masked) score = mask_scores(&b->rows, c, key + j, score);
+      v16 e = exp_negative16(score - b->most[c]) * b->inverse[c];
       store16(probability + at, e);
       store16(ds + at, e * (load16(ds + at) - b->delta[c]));
     }
+}
+
+// p and ds of one block of keys, both [count, NL_ROWS].
+static void score_gradients(const attention_arguments *p, const attention_head *h, const packed_rows *b, long key,
+                            long count, float *probability, float *ds) {
+  const float *k = p->k + h->k_base + key * h->k_stride, *v = p->v + h->k_base + key * h->k_stride;
+  product(count, NL_ROWS, h->dim, k, h->k_stride, 1, b->scaled_columns, NL_ROWS, probability, NL_ROWS, false);
+  product(count, NL_ROWS, h->dim, v, h->k_stride, 1, b->d_o_columns, NL_ROWS, ds, NL_ROWS, false);
+  if (needs_mask(&b->rows, key, count)) {
+    finish_scores(true, b, key, count, probability, ds);
+  } else {
+    finish_scores(false, b, key, count, probability, ds);
+  }
 }
 
 // y[rows, dim] += a[rows, padded]
@@ -85,19 +89,19 @@ static void add_key_gradient(const attention_head *h, long key, long count, long
   }
 }
 
-static void store_query_gradient(const attention_arguments *p, const attention_head *h, const row_block *b,
-                                 long padded, const float *sums) {
-  for (long r = 0; r < b->rows; r++) {
-    float *dq = p->dq + nl_q_offset(h, b->first + r);
-    for (long d = 0; d < h->dim; d++) dq[d] = sums[r * padded + d] * p->shape->scale;
+static void store_query_gradient(const attention_arguments *p, long dim, const row_block *rows, long padded,
+                                 const float *sums) {
+  for (long r = 0; r < rows->count; r++) {
+    float *dq = p->dq + rows->line[r] * dim;
+    for (long d = 0; d < dim; d++) dq[d] = sums[r * padded + d] * p->shape->scale;
   }
 }
 
 // All pairs of the rows [row_begin, row_end) and the keys [key_begin, key_end), both cut at whole blocks.
 static void walk_blocks(const attention_arguments *p, const attention_head *h, nl_range row_range, nl_range key_range,
                         bool for_queries, bool for_keys) {
-  long padded = (h->dim + 15) / 16 * 16;
-  row_block b;
+  long padded = nl_parts(h->dim, 16) * 16;
+  packed_rows b;
   float probability[NL_KEYS * NL_ROWS], ds[NL_KEYS * NL_ROWS], dq[NL_ROWS * NL_MAX_DIM], keys[NL_KEYS * NL_MAX_DIM];
   if (for_keys)
     for (long j = key_range.begin; j < key_range.end; j++) {
@@ -108,23 +112,23 @@ static void walk_blocks(const attention_arguments *p, const attention_head *h, n
     long last = nl_min(first + NL_ROWS, h->rows) - 1;
     if (!for_queries && (nl_last_key(h, last) < key_range.begin || nl_first_key(h, first) >= key_range.end)) continue;
     prepare_rows(p, h, first, padded, &b);
-    if (for_queries) memset(dq, 0, (size_t)(b.rows * padded) * sizeof(float));
-    long begin = nl_max(key_range.begin, b.limits.begin / NL_KEYS * NL_KEYS);
-    long end = nl_min(key_range.end, b.limits.end);
+    if (for_queries) memset(dq, 0, (size_t)(b.rows.count * padded) * sizeof(float));
+    long begin = nl_max(key_range.begin, b.rows.begin / NL_KEYS * NL_KEYS);
+    long end = nl_min(key_range.end, b.rows.end);
     for (long key = begin; key < end; key += NL_KEYS) {
       long count = nl_min(NL_KEYS, end - key);
       score_gradients(p, h, &b, key, count, probability, ds);
       if (for_keys) {
-        add_key_gradient(h, key, count, b.rows, probability, b.d_o, padded, p->dv);
-        add_key_gradient(h, key, count, b.rows, ds, b.scaled, padded, p->dk);
+        add_key_gradient(h, key, count, b.rows.count, probability, b.d_o, padded, p->dv);
+        add_key_gradient(h, key, count, b.rows.count, ds, b.scaled, padded, p->dk);
       }
       if (for_queries) {
         long stride;
         const float *k = pad_keys(h, p->k, key, count, padded, keys, &stride);
-        product(b.rows, padded, count, ds, 1, NL_ROWS, k, stride, dq, padded, true);
+        product(b.rows.count, padded, count, ds, 1, NL_ROWS, k, stride, dq, padded, true);
       }
     }
-    if (for_queries) store_query_gradient(p, h, &b, padded, dq);
+    if (for_queries) store_query_gradient(p, h->dim, &b.rows, padded, dq);
   }
 }
 

@@ -8,11 +8,13 @@
 #define tile NL_NAME(tile)
 #define strip NL_NAME(strip)
 #define product NL_NAME(product)
+#define gather16 NL_NAME(gather16)
 #define pack_rows NL_NAME(pack_rows)
-#define pack_transposed NL_NAME(pack_transposed)
+#define transpose16 NL_NAME(transpose16)
 #define pad_keys NL_NAME(pad_keys)
-#define row_limits NL_NAME(row_limits)
-#define find_limits NL_NAME(find_limits)
+#define row_block NL_NAME(row_block)
+#define make_rows NL_NAME(make_rows)
+#define needs_mask NL_NAME(needs_mask)
 #define mask_scores NL_NAME(mask_scores)
 #endif
 
@@ -60,7 +62,8 @@ static void product(long rows, long columns, long depth, const float *a, long ld
                     float *c, long ldc, bool add) {
   long j = 0;
 #if NL_LANES == 16
-  for (; columns - j == 48; j += 48) strip(8, 3, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);
+  for (; columns - j >= 64; j += 64) strip(6, 4, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);
+  for (; columns - j >= 48; j += 48) strip(8, 3, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);
   for (; columns - j >= 32; j += 32) strip(12, 2, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);
   for (; j < columns; j += 16) strip(12, 1, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);
 #elif defined(NL_EMULATED_FMA)
@@ -74,23 +77,92 @@ static void product(long rows, long columns, long depth, const float *a, long ld
 #undef NL_VECTOR
 #undef NL_VECTOR_FMA
 
+// ---- a block of rows ----
+typedef struct {
+  long count;                           // at most NL_ROWS
+  long line[NL_ROWS];                   // where each row is in q, o and the statistics
+  i16 last[NL_ROWS / 16], first[NL_ROWS / 16];  // the keys that each row sees; rows beyond the last see nothing
+  long begin, end;                      // the keys that any row sees
+  long all_begin, all_end;              // the keys that every row sees
+} row_block;
+
+static row_block make_rows(const attention_head *h, long row) {
+  row_block b = {.count = nl_min(NL_ROWS, h->rows - row)};
+  long position = row / h->group, head = row % h->group;
+  for (int v = 0; v < NL_ROWS / 16; v++) {
+    int32_t last[16], first[16];
+    for (int i = 0; i < 16; i++) {
+      long r = 16 * v + i, key = position + h->keys - h->queries;
+      b.line[r] = h->line_base + position * h->heads + head;
+      last[i] = r < b.count ? (int32_t)key : -1;
+      first[i] = h->window > 0 ? (int32_t)(key - h->window + 1) : 0;
+      if (++head == h->group) {
+        head = 0;
+        position++;
+      }
+    }
+    memcpy(&b.last[v], last, sizeof last);
+    memcpy(&b.first[v], first, sizeof first);
+  }
+  b.begin = nl_first_key(h, row);
+  b.end = nl_last_key(h, row + b.count - 1) + 1;
+  b.all_begin = nl_first_key(h, row + b.count - 1);
+  b.all_end = nl_last_key(h, row) + 1;
+  return b;
+}
+NL_INLINE bool needs_mask(const row_block *rows, long key, long count) {
+  return key < rows->all_begin || key + count > rows->all_end;
+}
+NL_INLINE v16 mask_scores(const row_block *rows, int v, long key, v16 score) {
+  i16 at = (i16)((int32_t)key), seen = (at <= rows->last[v]) & (at >= rows->first[v]);
+  return seen ? score : (v16)(-INFINITY);
+}
+
 // ---- packing ----
-// y[r, padded]: up to NL_ROWS rows of q (or o, or a gradient) one after the other, times `scale`, zeros beyond dim.
-static inline void pack_rows(const attention_head *h, long first, long rows, const float *q, float scale, long padded,
-                      float *y) {
-  for (long r = 0; r < rows; r++) {
-    const float *x = q + nl_q_offset(h, first + r);
-    for (long d = 0; d < h->dim; d++) y[r * padded + d] = x[d] * scale;
-    for (long d = h->dim; d < padded; d++) y[r * padded + d] = 0;
+// Sixteen vectors as rows of a matrix become its columns: for each distance d = 8, 4, 2, 1 the d×d blocks beside the
+// diagonal change places.
+#define NL_LOW(d, j) ((j) & (d) ? 16 + (j) - (d) : (j))
+#define NL_HIGH(d, j) ((j) & (d) ? 16 + (j) : (j) + (d))
+#define NL_SIXTEEN(f, d)                                                                                       \
+  f(d, 0), f(d, 1), f(d, 2), f(d, 3), f(d, 4), f(d, 5), f(d, 6), f(d, 7), f(d, 8), f(d, 9), f(d, 10), f(d, 11), \
+      f(d, 12), f(d, 13), f(d, 14), f(d, 15)
+#define NL_EXCHANGE(d)                                                        \
+  NL_UNROLL for (int i = 0; i < 16; i++) if (!(i & d)) {                      \
+    v16 a = x[i], b = x[i + d];                                               \
+    x[i] = __builtin_shufflevector(a, b, NL_SIXTEEN(NL_LOW, d));              \
+    x[i + d] = __builtin_shufflevector(a, b, NL_SIXTEEN(NL_HIGH, d));         \
+  }
+NL_INLINE void transpose16(v16 x[16]) {
+  NL_EXCHANGE(8)
+  NL_EXCHANGE(4)
+  NL_EXCHANGE(2)
+  NL_EXCHANGE(1)
+}
+
+// Sixteen rows of q (or a gradient of it) from channel d, times `scale`; zeros beyond `rows` and beyond dim.
+NL_INLINE void gather16(const attention_head *h, const long line[16], long rows, long d, const float *q, float scale,
+                        v16 x[16]) {
+  if (rows >= 16 && h->dim - d >= 16) {
+    NL_UNROLL for (int i = 0; i < 16; i++) x[i] = load16(q + line[i] * h->dim + d) * scale;
+  } else {
+    for (int i = 0; i < 16; i++)
+      x[i] = i < rows ? load_some16(q + line[i] * h->dim + d, nl_min(16, h->dim - d)) * scale : (v16)(0);
   }
 }
-// y[d, NL_ROWS], the same transposed, zeros beyond the last row.
-static void pack_transposed(const attention_head *h, long first, long rows, const float *q, float scale, float *y) {
-  if (rows < NL_ROWS) memset(y, 0, (size_t)h->dim * NL_ROWS * sizeof(float));
-  for (long r = 0; r < rows; r++) {
-    const float *x = q + nl_q_offset(h, first + r);
-    for (long d = 0; d < h->dim; d++) y[d * NL_ROWS + r] = x[d] * scale;
-  }
+
+// A block of rows, transposed to `columns` [dim, NL_ROWS], with zeros beyond the last row; and unless NULL as they
+// are to `lines` [NL_ROWS, padded], with zeros beyond dim.
+static void pack_rows(const attention_head *h, const row_block *b, const float *q, float scale, long padded,
+                      float *columns, float *lines) {
+  for (long group = 0; group < NL_ROWS; group += 16)
+    for (long d = 0; d < h->dim; d += 16) {
+      v16 x[16];
+      gather16(h, b->line + group, b->count - group, d, q, scale, x);
+      if (lines) NL_UNROLL for (int i = 0; i < 16; i++) store16(lines + (group + i) * padded + d, x[i]);
+      transpose16(x);
+      float *to = columns + d * NL_ROWS + group;
+      NL_UNROLL for (int i = 0; i < 16; i++) store16(to + i * NL_ROWS, x[i]);
+    }
 }
 // Keys or values with the row stride `padded`, a multiple of 16: in place if they can be, else copied to `y`.
 static const float *pad_keys(const attention_head *h, const float *k, long first, long count, long padded, float *y,
@@ -104,27 +176,4 @@ static const float *pad_keys(const attention_head *h, const float *k, long first
   }
   *stride = padded;
   return y;
-}
-
-// ---- masks ----
-// Last and first key of each row of a block, sixteen rows to a vector; rows beyond the last see nothing.
-typedef struct {
-  i16 last[NL_ROWS / 16], first[NL_ROWS / 16];
-  long begin, end;  // the keys that any row of the block sees
-} row_limits;
-
-static row_limits find_limits(const attention_head *h, long first, long rows) {
-  row_limits limits;
-  for (long r = 0; r < NL_ROWS; r++) {
-    limits.last[r / 16][r % 16] = r < rows ? (int32_t)nl_last_key(h, first + r) : -1;
-    limits.first[r / 16][r % 16] = r < rows ? (int32_t)nl_first_key(h, first + r) : 0;
-  }
-  limits.begin = nl_first_key(h, first);
-  limits.end = nl_min(nl_last_key(h, first + rows - 1) + 1, h->keys);
-  return limits;
-}
-NL_INLINE v16 mask_scores(const row_limits *limits, int v, long key, v16 score) {
-  i16 at = (i16)((int32_t)key);
-  i16 seen = (at <= limits->last[v]) & (at >= limits->first[v]);
-  return seen ? score : (v16)(-INFINITY);
 }

@@ -4,6 +4,9 @@
 #include "lanes.h"
 #define half_to_float16 NL_NAME(half_to_float16)
 #define float_to_bfloat16 NL_NAME(float_to_bfloat16)
+#define bfloat16_to_float16 NL_NAME(bfloat16_to_float16)
+#define nonfinite32 NL_NAME(nonfinite32)
+#define nonfinite16 NL_NAME(nonfinite16)
 
 // The bits of a half, moved to float's places, are its value times 2⁻¹¹²: denormals need no case of their own.
 NL_INLINE v16 half_to_float16(h16 x) {
@@ -20,49 +23,49 @@ NL_INLINE h16 float_to_bfloat16(v16 x) {
   return __builtin_convertvector((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded, h16);
 }
 
-// The last few elements go through the same vector code: the part of a loop beyond a multiple of 16.
-#define NL_CONVERT(name, from, to, convert)                          \
-  static void NL_NAME(name)(void *context, long part) {              \
-    const convert_arguments *p = context;                            \
-    const from *x = p->x;                                            \
-    to *y = p->y;                                                    \
-    nl_range range = nl_piece(p->n, NL_ELEMENTS_PER_PART, part);     \
-    for (long i = range.begin; i < range.end; i += 16) {             \
-      long count = nl_min(16, range.end - i);                        \
-      __typeof__(NL_VECTOR_OF((from)0)) in = 0;                      \
-      memcpy(&in, x + i, (size_t)count * sizeof(from));              \
-      __typeof__(NL_VECTOR_OF((to)0)) out = convert(in);             \
-      memcpy(y + i, &out, (size_t)count * sizeof(to));               \
-    }                                                                \
+NL_INLINE v16 bfloat16_to_float16(h16 x) { return floats16(__builtin_convertvector(x, u16) << 16); }
+NL_INLINE i16 nonfinite32(u16 x) { return (x & 0x7f800000) == 0x7f800000; }
+NL_INLINE i16 nonfinite16(h16 x) { return (__builtin_convertvector(x, u16) & 0x7f80) == 0x7f80; }
+
+// y = convert(x), sixteen elements at a time; what is left goes through the same vector code.
+#define NL_CONVERT(name, from, from16, to, to16, convert)                                             \
+  static void NL_NAME(name)(void *context, long part) {                                               \
+    const convert_arguments *p = context;                                                             \
+    const from *x = p->x;                                                                             \
+    to *y = p->y;                                                                                     \
+    nl_range range = nl_piece(p->n, NL_ELEMENTS_PER_PART, part);                                      \
+    long i = range.begin;                                                                             \
+    for (; i + 16 <= range.end; i += 16) *(to16 *)(y + i) = convert(*(const from16 *)(x + i));        \
+    if (i < range.end) {                                                                              \
+      from16 rest = 0;                                                                                \
+      memcpy(&rest, x + i, (size_t)(range.end - i) * sizeof(from));                                   \
+      to16 converted = convert(rest);                                                                 \
+      memcpy(y + i, &converted, (size_t)(range.end - i) * sizeof(to));                                \
+    }                                                                                                 \
   }
-#define NL_VECTOR_OF(element) _Generic(element, float: (v16)0, uint16_t: (h16)0)
+NL_CONVERT(f16_to_f32, uint16_t, h16, float, v16, half_to_float16)
+NL_CONVERT(bf16_to_f32, uint16_t, h16, float, v16, bfloat16_to_float16)
+NL_CONVERT(f32_to_bf16, float, v16, uint16_t, h16, float_to_bfloat16)
 
-NL_INLINE v16 NL_NAME(bfloat_to_float16)(h16 x) { return floats16(__builtin_convertvector(x, u16) << 16); }
-
-NL_CONVERT(f16_to_f32, uint16_t, float, half_to_float16)
-NL_CONVERT(bf16_to_f32, uint16_t, float, NL_NAME(bfloat_to_float16))
-NL_CONVERT(f32_to_bf16, float, uint16_t, float_to_bfloat16)
-
-static void NL_NAME(count_nonfinite)(void *context, long part) {
-  convert_arguments *p = context;
-  nl_range range = nl_piece(p->n, NL_ELEMENTS_PER_PART, part);
-  i16 count = 0;
-  for (long i = range.begin; i < range.end; i += 16) {
-    size_t size = (size_t)nl_min(16, range.end - i);
-    if (p->type == NL_F32) {
-      u16 x = 0;
-      memcpy(&x, (const float *)p->x + i, size * sizeof(float));
-      count -= (x & 0x7f800000) == 0x7f800000;
-    } else {
-      h16 x = 0;
-      memcpy(&x, (const uint16_t *)p->x + i, size * sizeof(uint16_t));
-      count -= (__builtin_convertvector(x, u16) & 0x7f80) == 0x7f80;
-    }
+// Adds the number of elements of the part for which `test` holds to the count; integers, so their order is free.
+#define NL_COUNT(name, from, from16, test)                                                            \
+  static void NL_NAME(name)(void *context, long part) {                                               \
+    convert_arguments *p = context;                                                                   \
+    const from *x = p->x;                                                                             \
+    nl_range range = nl_piece(p->n, NL_ELEMENTS_PER_PART, part);                                      \
+    long i = range.begin, sum = 0;                                                                    \
+    i16 found = 0;                                                                                    \
+    for (; i + 16 <= range.end; i += 16) found -= test(*(const from16 *)(x + i));                     \
+    if (i < range.end) {                                                                              \
+      from16 rest = 0;                                                                                \
+      memcpy(&rest, x + i, (size_t)(range.end - i) * sizeof(from));                                   \
+      found -= test(rest);                                                                            \
+    }                                                                                                 \
+    for (int lane = 0; lane < 16; lane++) sum += found[lane];                                         \
+    __atomic_fetch_add(&p->count, sum, __ATOMIC_RELAXED);                                             \
   }
-  long sum = 0;
-  for (int i = 0; i < 16; i++) sum += count[i];
-  __atomic_fetch_add(&p->count, sum, __ATOMIC_RELAXED);
-}
+NL_COUNT(count_nonfinite_f32, float, u16, nonfinite32)
+NL_COUNT(count_nonfinite_bf16, uint16_t, h16, nonfinite16)
 
 #else
 #include "loop.h"
@@ -70,7 +73,6 @@ static void NL_NAME(count_nonfinite)(void *context, long part) {
 typedef struct {
   long n;
   const void *x;
-  nl_dtype type;
   void *y;
   long count;
 } convert_arguments;
@@ -79,8 +81,12 @@ typedef struct {
 #include "every_isa.h"
 
 long nl_count_nonfinite(nl_pool *pool, long n, const void *x, nl_dtype type) {
-  convert_arguments p = {.n = n, .x = x, .type = type};
-  NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite, &p);
+  convert_arguments p = {.n = n, .x = x};
+  if (type == NL_F32) {
+    NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_f32, &p);
+  } else {
+    NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_bf16, &p);
+  }
   return p.count;
 }
 

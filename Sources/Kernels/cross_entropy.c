@@ -20,12 +20,12 @@ NL_INLINE float exponentials(float *x, long n, float most) {
   long i = 0;
   for (; i + 64 <= n; i += 64)
     NL_UNROLL for (int v = 0; v < 4; v++) {
-      v16 e = exp16(load16(x + i + 16 * v) - most);
+      v16 e = exp_negative16(load16(x + i + 16 * v) - most);
       store16(x + i + 16 * v, e);
       lanes[v] += e;
     }
   for (int v = 0; i < n; i += 16, v++) {
-    v16 e = exp16(load_some16(x + i, nl_min(16, n - i)) - most);
+    v16 e = exp_negative16(load_some16(x + i, nl_min(16, n - i)) - most);
     store_some16(x + i, e, nl_min(16, n - i));
     lanes[v] += load_some16(x + i, nl_min(16, n - i));  // again, for the zeros after it
   }

@@ -31,8 +31,9 @@ typedef uint16_t h16 __attribute__((ext_vector_type(16), aligned(2)));
 #define fold16 NL_NAME(fold16)
 #define max16 NL_NAME(max16)
 #define fold_max16 NL_NAME(fold_max16)
+#define exp_in_range16 NL_NAME(exp_in_range16)
 #define exp16 NL_NAME(exp16)
-#define sum64 NL_NAME(sum64)
+#define exp_negative16 NL_NAME(exp_negative16)
 #define fold64 NL_NAME(fold64)
 #endif
 
@@ -86,7 +87,7 @@ NL_INLINE float fold16(v16 x) {
   v4 b = a.lo + a.hi;
   return (b.x + b.z) + (b.y + b.w);
 }
-// The larger in each lane; a lane of a that is not a number is passed over.
+// The larger in each lane; where a or b is not a number, b.
 NL_INLINE v16 max16(v16 a, v16 b) { return a > b ? a : b; }
 NL_INLINE float fold_max16(v16 x) {
   float most = x[0];
@@ -96,9 +97,9 @@ NL_INLINE float fold_max16(v16 x) {
 // The sum of 64 lanes, kept in four vectors.
 NL_INLINE float fold64(const v16 lanes[4]) { return fold16((lanes[0] + lanes[2]) + (lanes[1] + lanes[3])); }
 
-// e^x to 1 ulp, without branches: 0 below the smallest normal number, infinity above the largest, NaN for NaN.
-// x = n·ln 2 + r, |r| ≤ ln 2 / 2; e^r = 1 + r + r²·P(r), P minimax in relative error (3e-9).
-NL_INLINE v16 exp16(v16 x) {
+// 2ⁿ·e^r for x = n·ln 2 + r, |r| ≤ ln 2 / 2, where e^x is a normal number, to 1 ulp; else any bits.
+// e^r = 1 + r + r²·P(r), P minimax in the relative error of e^r (3e-9).
+NL_INLINE v16 exp_in_range16(v16 x) {
   const v16 rounder = (v16)(0x1.8p23f);  // adding it leaves the nearest integer in the low bits
   v16 shifted = fma16(x, (v16)(0x1.715476p0f), rounder), n = shifted - rounder;
   v16 r = fma16(n, (v16)(-0x1.62e4p-1f), x);
@@ -108,7 +109,16 @@ NL_INLINE v16 exp16(v16 x) {
   p = fma16(p, r, (v16)(0x1.555492p-3f));
   p = fma16(p, r, (v16)(0x1.fffffcp-2f));
   p = fma16(p, r * r, r) + 1.0f;
-  v16 y = floats16(bits16(p) + (bits16(shifted) << 23));  // times 2ⁿ
-  y = x <= 0x1.62e42ep6f ? y : x * INFINITY;
-  return x < -0x1.5d589ep6f ? (v16)(0) : y;
+  return floats16(bits16(p) + (bits16(shifted) << 23));
+}
+// e^x without branches: 0 where it is below the smallest normal number, infinity above the largest, NaN for NaN.
+NL_INLINE v16 exp16(v16 x) {
+  v16 beyond = max16((v16)(0), x * INFINITY), y = exp_in_range16(x);
+  y = x <= 0x1.62e42ep6f ? y : beyond;
+  return x < -0x1.5d589ep6f ? beyond : y;
+}
+// The same for x ≤ 0.
+NL_INLINE v16 exp_negative16(v16 x) {
+  v16 y = exp_in_range16(x), beyond = max16((v16)(0), x);
+  return x >= -0x1.5d589ep6f ? y : beyond;
 }
