@@ -95,6 +95,21 @@ void nl_f16_to_f32(nl_pool *pool, long n, const uint16_t *x, float *y);
 void nl_bf16_to_f32(nl_pool *pool, long n, const uint16_t *x, float *y);
 void nl_f32_to_bf16(nl_pool *pool, long n, const float *x, uint16_t *y);  // to nearest, ties to even
 
+// ---- optimizer (adam.c) ------------------------------------------------------------------------------------------
+typedef struct {
+  float gradient_scale;   // what gradients are multiplied by first
+  float folded_decay;     // w, added to the gradient as w·θ
+  float shrink;           // what θ is multiplied by before the update: 1, or 1 − η·w
+  float one_minus_beta1, beta2, one_minus_beta2;
+  float step_size;        // η/(1 − β1ᵗ)
+  float root_correction;  // √(1 − β2ᵗ)
+  float eps;
+} nl_adam_rule;
+// One update by Adam, each operation rounded by itself, not fused: g = scale·gradient + w·θ; m += (g − m)(1 − β1);
+// v = β2·v + (1 − β2)·g·g; θ = shrink·θ − step·m / (√v/correction + eps). Says whether any bit of θ changed.
+bool nl_adam(nl_pool *pool, long n, const nl_adam_rule *rule, const float *gradient, float *parameter,
+             float *mean, float *square);
+
 // ---- attention (attention.c) -----------------------------------------------------------------------------------
 // Causal attention with grouped heads over packed sequences. Sequence s has the query rows
 // [q_offsets[s], q_offsets[s+1]) and the key rows [k_offsets[s], k_offsets[s+1]), aligned at the end: query i of

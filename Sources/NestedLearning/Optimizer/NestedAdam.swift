@@ -1,3 +1,5 @@
+import Kernels
+
 /// Adam, AdamW or SGD over tiers: the moments and the update count of a tier move only when that tier is updated,
 /// as with one PyTorch optimizer per tier whose gradients are None at the other steps.
 ///
@@ -115,66 +117,28 @@ public struct NestedAdam: Sendable {
 
 /// The numbers of one tier's update at one step, and the loops that apply it.
 private struct UpdateRule {
-  let gradientScale: Float
-  /// w of adam and sgd; 0 for adamw.
-  let foldedDecay: Float
-  /// 1 − η·w of adamw; 1 for the others.
-  let shrink: Float
-  let rate: Float
-  let oneMinusBeta1: Float
-  let beta2: Float
-  let oneMinusBeta2: Float
-  /// η/(1 − β₁ᵗ)
-  let stepSize: Float
-  /// √(1 − β₂ᵗ)
-  let rootCorrection: Float
-  let eps: Float
+  /// For sgd: η.
+  private let rate: Float
+  private let adam: nl_adam_rule
 
   init(
     kind: OptimizerKind, rate: Double, beta1: Double, beta2: Double, powers: (beta1: Double, beta2: Double),
     eps: Double, weightDecay: Double, gradientScale: Float
   ) {
-    self.gradientScale = gradientScale
-    foldedDecay = kind == .adamw ? 0 : Float(weightDecay)
-    shrink = kind == .adamw ? Float(1 - rate * weightDecay) : 1
     self.rate = Float(rate)
-    oneMinusBeta1 = Float(1 - beta1)
-    self.beta2 = Float(beta2)
-    oneMinusBeta2 = Float(1 - beta2)
-    stepSize = Float(rate / (1 - powers.beta1))
-    rootCorrection = Float((1 - powers.beta2).squareRoot())
-    self.eps = Float(eps)
+    adam = nl_adam_rule(
+      gradient_scale: gradientScale, folded_decay: kind == .adamw ? 0 : Float(weightDecay),
+      shrink: kind == .adamw ? Float(1 - rate * weightDecay) : 1, one_minus_beta1: Float(1 - beta1),
+      beta2: Float(beta2), one_minus_beta2: Float(1 - beta2), step_size: Float(rate / (1 - powers.beta1)),
+      root_correction: Float((1 - powers.beta2).squareRoot()), eps: Float(eps))
   }
 
   /// Returns whether any bit of `parameter` changed. All arrays have one length.
   func adam(_ parameter: inout [Float], _ moments: inout NestedAdam.Moments, _ gradient: [Float]) -> Bool {
     let count = min(parameter.count, gradient.count, moments.mean.count, moments.square.count)
-    return parameter.withUnsafeMutableBufferPointer { p in
-      moments.mean.withUnsafeMutableBufferPointer { m in
-        moments.square.withUnsafeMutableBufferPointer { v in
-          gradient.withUnsafeBufferPointer { adam(count: count, p, m, v, $0) }
-        }
-      }
+    return withUnsafePointer(to: adam) { rule in
+      nl_adam(nil, count, rule, gradient, &parameter, &moments.mean, &moments.square)
     }
-  }
-
-  private func adam(
-    count: Int, _ p: UnsafeMutableBufferPointer<Float>, _ m: UnsafeMutableBufferPointer<Float>,
-    _ v: UnsafeMutableBufferPointer<Float>, _ gradient: UnsafeBufferPointer<Float>
-  ) -> Bool {
-    var changed: UInt32 = 0
-    for i in 0..<count {
-      let old = p[i]
-      let g = gradient[i] * gradientScale + foldedDecay * old
-      let mean = m[i] + (g - m[i]) * oneMinusBeta1
-      let square = beta2 * v[i] + (oneMinusBeta2 * g) * g
-      let new = old * shrink - (stepSize * mean) / (square.squareRoot() / rootCorrection + eps)
-      m[i] = mean
-      v[i] = square
-      p[i] = new
-      changed |= new.bitPattern ^ old.bitPattern
-    }
-    return changed != 0
   }
 
   /// Returns whether any bit of `parameter` changed.
@@ -185,7 +149,7 @@ private struct UpdateRule {
         var changed: UInt32 = 0
         for i in 0..<count {
           let old = p[i]
-          let new = old - rate * (gradient[i] * gradientScale + foldedDecay * old)
+          let new = old - rate * (gradient[i] * adam.gradient_scale + adam.folded_decay * old)
           p[i] = new
           changed |= new.bitPattern ^ old.bitPattern
         }
