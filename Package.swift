@@ -45,7 +45,8 @@ let package = Package(
     .target(name: "Data", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
     .target(
       name: "Protocol",
-      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")]),
+      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
+      exclude: ["PROTOCOL.md"]),
     .target(name: "Coordination", dependencies: ["Protocol", "NestedLearning", "JSON"]),
     .target(
       name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],

@@ -47,7 +47,8 @@ public enum CoordinatorEffect: Sendable, Hashable {
   case sendDrain(peer: PeerID, session: SessionID)
   /// A worker takes work from now on.
   case workerReady(workerID: Int)
-  /// A worker is gone, for this reason; a process of ours that still runs is to be ended.
+  /// A worker is gone, for this reason. With a `localIndex`, our own process of that number is to be ended if it
+  /// still runs, and may be started again.
   case workerLeft(workerID: Int, peer: PeerID, localIndex: Int?, reason: String)
   /// Worth a line in the log.
   case log(String)

@@ -78,6 +78,7 @@ public enum CoordinatorEvent: Sendable {
   case open(WorkUnit)
   /// The time that was asked for by `armTimer` has come (an early or extra one does no harm).
   case timer
-  /// Finish the open unit, if any, then send the workers away.
+  /// Finish the open unit if there are workers for it, then send the workers away; `drained` follows in bounded time.
+  /// Also after `fail`.
   case drain
 }

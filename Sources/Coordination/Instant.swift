@@ -13,7 +13,7 @@ public struct Instant: Sendable, Hashable, Comparable, CustomStringConvertible {
 
   /// The time so many seconds later; `never` if that is out of range.
   public static func + (instant: Instant, seconds: Double) -> Instant {
-    guard instant != .never, seconds < 9e9 else { return .never }
+    guard instant != .never, abs(seconds) < 9e9 else { return .never }
     let sum = instant.nanoseconds.addingReportingOverflow(Int64((seconds * 1e9).rounded()))
     return sum.overflow ? .never : Instant(nanoseconds: sum.partialValue)
   }

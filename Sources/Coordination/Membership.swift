@@ -96,7 +96,8 @@ extension CoordinatorCore {
   private mutating func replaceLocal(_ index: Int?, now: Instant) {
     guard let index else { return }
     for id in workers.keys.sorted() where workers[id]?.hello.localIndex == index {
-      remove(id, reason: "another process took its place", outcome: .lost, now: now)
+      // The process of this number is the new one now, and must not be taken for the one that left.
+      remove(id, reason: "another process took its place", outcome: .lost, ownsProcess: false, now: now)
     }
   }
 
@@ -118,13 +119,16 @@ extension CoordinatorCore {
   }
 
   /// Takes a worker off the list; what it was computing goes to others.
-  mutating func remove(_ id: Int, reason: String, outcome: AttemptOutcome, now: Instant) {
+  mutating func remove(
+    _ id: Int, reason: String, outcome: AttemptOutcome, ownsProcess: Bool = true, now: Instant
+  ) {
     guard let worker = workers.removeValue(forKey: id) else { return }
     workerOfPeer[worker.peer] = nil
     if case .busy(let number) = worker.state {
       end(number, outcome, reason: "worker \(id): \(reason)", now: now)
     }
-    send(.workerLeft(workerID: id, peer: worker.peer, localIndex: worker.hello.localIndex, reason: reason))
+    let localIndex = ownsProcess ? worker.hello.localIndex : nil
+    send(.workerLeft(workerID: id, peer: worker.peer, localIndex: localIndex, reason: reason))
   }
 
   /// An error that a worker reports: of an attempt, or of the worker as a whole.

@@ -15,7 +15,7 @@ extension CoordinatorCore {
     if let failure { return (.failed, failure, nil) }
     switch phase {
     case .completed: return (.completed, "the workers have left", nil)
-    case .leaving(let until): return (.draining, "\(workers.count) workers are leaving", until)
+    case .leaving(let until): return (.draining, "\(counted(workers.count)) still to leave", until)
     case .draining:
       return (.draining, "\(open.map { "\($0.unit)" } ?? "the last unit") is finished first", nil)
     case .running: break
@@ -23,7 +23,7 @@ extension CoordinatorCore {
     guard let open else { return (.idle, "nothing is open", nil) }
     if open.withoutWorkersSince != nil {
       let loading = workers.count
-      let reason = loading > 0 ? "\(loading) workers are loading the model" : "there is no worker"
+      let reason = loading > 0 ? "\(counted(loading)) loading the model" : "there is no worker"
       // Before the first shard of all, this is the start of the run and no interruption.
       return (gathered ? .paused : .gathering, reason, noWorkerDeadline)
     }
@@ -36,6 +36,8 @@ extension CoordinatorCore {
     let done = open.shards.count { $0.result != nil }
     return (.stepOpen, "\(done) of \(open.shards.count) shards of \(open.unit) are done", nil)
   }
+
+  private func counted(_ workers: Int) -> String { workers == 1 ? "1 worker is" : "\(workers) workers are" }
 
   private func status(of worker: Worker) -> CoordinatorStatus.Worker {
     var state = CoordinatorStatus.Worker.State.loading

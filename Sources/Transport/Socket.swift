@@ -56,7 +56,6 @@ final class Socket {
     try set(ZMQ_LINGER, Int32((options.lingerSeconds * 1000).rounded()))
     try set(ZMQ_SNDHWM, Int32(clamping: options.queuedMessages))
     try set(ZMQ_RCVHWM, Int32(clamping: options.queuedMessages))
-    try set(ZMQ_IPV6, 1)
     try set(ZMQ_TCP_KEEPALIVE, 1)
     try set(ZMQ_HANDSHAKE_IVL, 5000)
     let size = Int64(options.limits.frameBytes)
@@ -73,6 +72,7 @@ final class Socket {
 
   /// Listens; returns the endpoint with the port that was chosen for port 0.
   func bind(_ endpoint: String) throws(TransportError) -> String {
+    try chooseFamily(for: endpoint)
     guard zmq_bind(handle, endpoint) == 0 else { throw .last("cannot listen on", endpoint: endpoint) }
     var text = [CChar](repeating: 0, count: 1024)
     var count = text.count
@@ -82,7 +82,14 @@ final class Socket {
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// IPv6 only where the address says so: otherwise "localhost" would mean ::1 alone, where a coordinator on 127.0.0.1
+  /// does not listen.
+  private func chooseFamily(for endpoint: String) throws(TransportError) {
+    try set(ZMQ_IPV6, endpoint.contains("[") ? 1 : 0)
+  }
+
   func connect(_ endpoint: String) throws(TransportError) {
+    try chooseFamily(for: endpoint)
     guard zmq_connect(handle, endpoint) == 0 else { throw .last("cannot connect to", endpoint: endpoint) }
   }
 

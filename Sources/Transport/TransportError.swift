@@ -52,7 +52,8 @@ public struct TransportError: Error, Sendable, Equatable, CustomStringConvertibl
     case EADDRNOTAVAIL, ENODEV:
       return TransportError(
         .badAddress,
-        "\(operation) \(endpoint): this machine has no such address; use one of its own, or 0.0.0.0")
+        "\(operation) \(endpoint): this machine has no such address or interface; give one of its own in numbers, or 0.0.0.0"
+      )
     case EACCES:
       return TransportError(
         .badAddress,

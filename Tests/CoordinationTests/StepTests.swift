@@ -106,7 +106,7 @@ import Testing
     #expect(scene.core.status.run == .gathering)
     #expect(scene.core.status.reason == "there is no worker")
     _ = scene.hello(1, "a", local: 0)
-    #expect(scene.core.status.reason == "1 workers are loading the model")
+    #expect(scene.core.status.reason == "1 worker is loading the model")
     #expect(scene.ready(2, "a") == "worker 1 is ready")
     #expect(scene.core.status.reason == "1 of 2 local workers are ready")
     #expect(scene.core.status.deadline == Instant.zero + 12)
