@@ -100,7 +100,8 @@ void nl_dropout(nl_pool *pool, long rows, long n, float p, uint64_t key, uint32_
     memset(y, 0, (size_t)(rows * n) * sizeof(float));
     return;
   }
-  dropout_arguments arguments = {rows, n, key, (uint32_t)threshold, site, 1.0f / (1.0f - p), row_ids, position_ids, x, y};
+  dropout_arguments arguments = {rows, n, key, (uint32_t)threshold, site, 1.0f / (1.0f - p),
+                                 row_ids, position_ids, x, y};
   NL_RUN(pool, nl_parts(rows, nl_rows_per_part(n)), dropout, &arguments);
 }
 #endif

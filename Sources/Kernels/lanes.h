@@ -71,13 +71,20 @@ NL_INLINE v16 fma16(v16 a, v16 b, v16 c) {
 NL_INLINE v16 fma16(v16 a, v16 b, v16 c) { return __builtin_elementwise_fma(a, b, c); }
 #endif
 
-// The first `count` floats, zeros after them.
+// The first `count` floats, at most 16, zeros after them.
 NL_INLINE v16 load_some16(const float *x, long count) {
+  if (count == 16) return load16(x);
   v16 y = 0;
   memcpy(&y, x, (size_t)count * sizeof(float));
   return y;
 }
-NL_INLINE void store_some16(float *y, v16 x, long count) { memcpy(y, &x, (size_t)count * sizeof(float)); }
+NL_INLINE void store_some16(float *y, v16 x, long count) {
+  if (count == 16) {
+    store16(y, x);
+  } else {
+    memcpy(y, &x, (size_t)count * sizeof(float));
+  }
+}
 
 // The sum of sixteen lanes, by halves: 8, 4, 2, 1.
 NL_INLINE float fold16(v16 x) {

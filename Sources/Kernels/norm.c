@@ -53,15 +53,10 @@ static void NL_NAME(rmsnorm_backward)(void *context, long part) {
     float pull = NL_NAME(norm_pull)(n, x, p->w, dy, rstd);
     for (long i = 0; i < n; i += 16) {
       long count = nl_min(16, n - i);
-      v16 g = count == 16 ? load16(dy + i) * load16(p->w + i) : load_some16(dy + i, count) * load_some16(p->w + i, count);
-      v16 a = count == 16 ? load16(x + i) : load_some16(x + i, count);
-      v16 d = fma16(-a, (v16)(pull), g * rstd);
-      if (p->accumulate) d += count == 16 ? load16(dx + i) : load_some16(dx + i, count);
-      if (count == 16) {
-        store16(dx + i, d);
-      } else {
-        store_some16(dx + i, d, count);
-      }
+      v16 g = load_some16(dy + i, count) * load_some16(p->w + i, count);
+      v16 d = fma16(-load_some16(x + i, count), (v16)(pull), g * rstd);
+      if (p->accumulate) d += load_some16(dx + i, count);
+      store_some16(dx + i, d, count);
     }
   }
 }

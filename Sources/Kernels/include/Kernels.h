@@ -51,7 +51,7 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
 // of a millisecond.
 long nl_peak_loop(nl_pool *pool, long rounds);
 
-// ---- vector loops (vector.c): rows are contiguous, [rows, n] ----------------------------------------------------
+// ---- vector loops (arithmetic.c, norm.c, swiglu.c, rope.c, rows.c, …): rows are contiguous, [rows, n] -------------
 // Sums along a row: 64 fixed lanes, folded by halves. Sums over rows (dw, column sums): one chain of adds per
 // block of 256 rows, blocks added in ascending order.
 void nl_add(nl_pool *pool, long n, const float *a, const float *b, float *y);     // y = a + b; y may be a or b
@@ -81,7 +81,8 @@ void nl_embedding_backward(nl_pool *pool, long rows, long n, const int32_t *ids,
 void nl_gather_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *x, float *y);
 void nl_scatter_add_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *dy, float *dx);
 // Softmax cross entropy in place. logits [rows, n] in; softmax − onehot(label) out (the gradient of the SUM of
-// losses) when `gradient`. loss[r] = max + log Σ e^(x−max) − x[label], in double. 0 <= label < n.
+// losses) when `gradient`. loss[r] = max + log Σ e^(x−max) − x[label], in double. Σ: 64 lanes for each 4,096
+// elements, and these sums in double. Without `gradient` what is left in logits is undefined. 0 <= label < n.
 void nl_cross_entropy(nl_pool *pool, long rows, long n, float *logits, const int32_t *labels, double *loss,
                       bool gradient);
 // Inverted dropout: y = keep ? x/(1−p) : 0, keep from Philox4x32-10 with the given key and the counter
@@ -113,7 +114,8 @@ bool nl_adam(nl_pool *pool, long n, const nl_adam_rule *rule, const float *gradi
 // ---- attention (attention.c) -----------------------------------------------------------------------------------
 // Causal attention with grouped heads over packed sequences. Sequence s has the query rows
 // [q_offsets[s], q_offsets[s+1]) and the key rows [k_offsets[s], k_offsets[s+1]), aligned at the end: query i of
-// nq sees keys 0 … i + (nk − nq), and of these, with window > 0, the last `window` alone.
+// nq sees keys 0 … i + (nk − nq), and of these, with window > 0, the last `window` alone. A row's result depends on
+// its query and the keys that it sees, not on nq: the last queries alone give the bits they have among all.
 typedef struct {
   long sequences;
   const int32_t *q_offsets, *k_offsets;  // [sequences + 1] each; training passes the same array twice
