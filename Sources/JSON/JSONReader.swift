@@ -137,7 +137,9 @@ private struct JSONReader {
       let start = at
       let keyLine = line
       let key = try string()
-      guard seen.insert(Array(key.utf8)).inserted else { throw error("the key \"\(key)\" stands twice", at: start) }
+      guard seen.insert(Array(key.utf8)).inserted else {
+        throw error("the key \"\(key)\" stands twice", at: start)
+      }
       skipSpace()
       guard take(":") else { throw error("unexpected \(shown(at)); ':' was expected after \"\(key)\"") }
       skipSpace()
@@ -182,7 +184,9 @@ private struct JSONReader {
   mutating func string() throws(JSONError) -> String {
     at += 1
     let start = at
-    while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"), bytes[at] >= 0x20 {
+    while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"),
+      bytes[at] >= 0x20
+    {
       at += 1
     }
     if at < bytes.count, bytes[at] == UInt8(ascii: "\"") {
@@ -240,7 +244,8 @@ private struct JSONReader {
   mutating func unicodeEscape() throws(JSONError) -> UnicodeScalar {
     let high = try hexDigits()
     if let scalar = UnicodeScalar(high) { return scalar }
-    guard high < 0xDC00, at + 1 < bytes.count, bytes[at] == UInt8(ascii: "\\"), bytes[at + 1] == UInt8(ascii: "u")
+    guard high < 0xDC00, at + 1 < bytes.count, bytes[at] == UInt8(ascii: "\\"),
+      bytes[at + 1] == UInt8(ascii: "u")
     else { throw error("half of a surrogate pair in a string") }
     at += 2
     let low = try hexDigits()

@@ -4,7 +4,8 @@ import Testing
 /// The reference is RFC 8259.
 @Suite struct JSONTests {
   @Test func readsEveryKindOfValue() throws {
-    let value = try JSONValue(parsing: #" {"a": [1, -2.5e3, true, null], "b": {"c": "x\n\u00e9\ud83d\ude00"}} "#)
+    let value = try JSONValue(
+      parsing: #" {"a": [1, -2.5e3, true, null], "b": {"c": "x\n\u00e9\ud83d\ude00"}} "#)
     #expect(value["a"] == [1, -2500, true, nil])
     #expect(value["b"]?["c"]?.string == "x\né😀")
     #expect(value["a"]?.array?[0].int == 1)
@@ -24,9 +25,11 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "line 1, column 1"), ("{\"a\": 1, \"a\": 2}", "stands twice"), ("[1,]", "column 4"), ("[1 2]", "',' or ']'"),
+    ("", "line 1, column 1"), ("{\"a\": 1, \"a\": 2}", "stands twice"), ("[1,]", "column 4"),
+    ("[1 2]", "',' or ']'"),
     ("{\"a\" 1}", "':'"), ("01", "must not begin with 0"), ("1.", "after '.'"), ("\"\\ud800\"", "surrogate"),
-    ("\"a\nb\"", "control character"), ("[1]\n x", "line 2, column 2"), ("nul", "unexpected"), ("\"abc", "ends inside"),
+    ("\"a\nb\"", "control character"), ("[1]\n x", "line 2, column 2"), ("nul", "unexpected"),
+    ("\"abc", "ends inside"),
   ]) func refuses(text: String, reason: String) {
     #expect { try JSONValue(parsing: text) } throws: { "\($0)".contains(reason) }
   }

@@ -177,6 +177,17 @@ import Testing
     #expect(throws: LedgerError.self) { try reader.beginTerm() }
   }
 
+  /// After a clean end there is no write-ahead log for the reader to share.
+  @Test func readOnlyAccessReadsARunThatHasEnded() throws {
+    let ledger = try workingLedger(in: folder)
+    try ledger.commit(step(1), tiers: [], assignments: [])
+    try ledger.close()
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["state.sqlite"])
+    let reader = try Ledger.open(at: folder.file("state.sqlite"), access: .readOnly)
+    #expect(try reader.lastStep() == 1)
+    #expect(try reader.step(1) == step(1))
+  }
+
   @Test func namesWhatItCannotOpen() throws {
     let path = folder.file("state.sqlite")
     #expect(message { _ = try Ledger.open(at: path) }?.contains("\(path): there is no ledger here") == true)
