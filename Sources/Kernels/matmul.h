@@ -37,7 +37,8 @@ typedef struct {
   // vectors: beyond the last one, up to a multiple of 16, zeros are written.
   void (*transpose_f32)(const float *from, long from_row, long rows, long columns, float *to, long to_row);
   void (*transpose_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to, long to_row);
-  // to[j / NL_PANEL * NL_PANEL * NL_KBLOCK + r*NL_PANEL + j % NL_PANEL] = from[r*from_row + j] for r < rows, j < columns
+  // to[j / NL_PANEL * NL_PANEL * NL_KBLOCK + r*NL_PANEL + j % NL_PANEL] = from[r*from_row + j] for r < rows and
+  // j < columns
   void (*pack_rows_f32)(const float *from, long from_row, long rows, long columns, float *to);
   void (*pack_rows_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to);
 } nl_matmul_kernels;

@@ -4,7 +4,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define LANES 16
 #define TILE_ROWS 12
 #define TILE_VECTORS 2

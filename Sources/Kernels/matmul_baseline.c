@@ -1,4 +1,5 @@
-// The matrix product for any CPU. Where it has no fused multiply-add, each one is a call of fmaf: slow, but the same bits.
+// The matrix product for any CPU. Where there is no fused multiply-add, each one is a call of fmaf: slow, but the
+// same bits.
 #include "matmul.h"
 
 #include <string.h>

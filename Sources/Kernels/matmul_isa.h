@@ -59,12 +59,12 @@ INLINE void tile(const int rows, const int vectors, long depth, const float *a, 
   }
 }
 
-#define CASE(n)                                                \
-  case n:                                                      \
-    if (vectors == 1)                                          \
-      tile(n, 1, depth, a, b, b_row, c, ldc, add, next);       \
-    else                                                       \
-      tile(n, TILE_VECTORS, depth, a, b, b_row, c, ldc, add, next); \
+#define CASE(n)                                                       \
+  case n:                                                             \
+    if (vectors == 1)                                                 \
+      tile(n, 1, depth, a, b, b_row, c, ldc, add, next);              \
+    else                                                              \
+      tile(n, TILE_VECTORS, depth, a, b, b_row, c, ldc, add, next);   \
     break;
 static void tile_of(long rows, int vectors, long depth, const float *a, const float *b, long b_row, float *c, long ldc,
                     bool add, ahead *next) {

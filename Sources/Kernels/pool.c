@@ -15,7 +15,7 @@
 // How long a thread looks for work (or for the end of a region) before it goes to sleep. Between two kernels of a
 // step there are a few µs; waking a sleeper costs about as much as this.
 enum { SPIN_NANOSECONDS = 20000, PART_BITS = 32 };
-static const long MOST_PARTS = 1l << 30;
+static const long MOST_PARTS = 1l << 30;  // their numbers must fit the lower half of the word; no kernel comes near
 
 typedef void (*part_body)(void *context, long part);
 
@@ -156,13 +156,10 @@ static void run_region(nl_pool *pool, long parts, part_body body, void *context)
 // Every part runs in the floating-point state of float_state.h, whatever the caller has set.
 void nl_pool_run(nl_pool *pool, long parts, part_body body, void *context) {
   const nl_float_state state = nl_float_begin();
-  if (pool == NULL || pool->threads == 1 || parts <= 1) {
+  if (pool == NULL || pool->threads == 1 || parts <= 1 || parts > MOST_PARTS)
     for (long part = 0; part < parts; part++) body(context, part);
-  } else {
-    // A part's number fits the ticket's lower half; no kernel comes near this.
-    if (parts > MOST_PARTS) abort();
+  else
     run_region(pool, parts, body, context);
-  }
   nl_float_end(state);
 }
 

@@ -45,7 +45,11 @@ failed=0
 compare() {
   name=$1
   shift
-  "$@" >"$work/$name.txt" 2>"$work/$name.isa" || { cat "$work/$name.isa" >&2; echo "$name: the run failed" >&2; exit 1; }
+  if ! "$@" >"$work/$name.txt" 2>"$work/$name.isa"; then
+    cat "$work/$name.isa" >&2
+    echo "$name: the run failed" >&2
+    exit 1
+  fi
   if [ -z "$reference" ]; then
     reference=$name
   elif ! diff "$work/$reference.txt" "$work/$name.txt" >"$work/diff"; then
