@@ -76,7 +76,8 @@ public enum CoordinatorEvent: Sendable {
   case parametersChanged([Int: TierVersion])
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
-  /// The time that was asked for by `armTimer` has come (an early or extra one does no harm).
+  /// The time that was asked for by `armTimer` has come (an early or extra one does no harm). To be said after the
+  /// messages that have come meanwhile, so that nobody who was only waiting to be read is taken for silent.
   case timer
   /// Finish the open unit if there are workers for it, then send the workers away; `drained` follows in bounded time.
   /// Also after `fail`.

@@ -38,7 +38,7 @@ public enum WorkerEvent: Sendable {
   case computeFailed(job: Int, reason: String)
   /// The user or the system wants the worker to leave (SIGTERM, SIGINT).
   case terminate
-  /// The time that was asked for by `armTimer` has come.
+  /// The time that was asked for by `armTimer` has come; to be said after the messages that have come meanwhile.
   case timer
 }
 

@@ -1,14 +1,17 @@
+import Foundation
 import Testing
 
 /// Whatever happens, a run finishes once faults stop, and every (micro-batch, tier) has been counted once, with the
 /// loss of the fixed tree.
 @Suite struct SimulationTests {
-  /// Fresh seeds at every run; one that fails is printed, and belongs below.
+  /// Fresh seeds at every run, 200 or as many as NL_SIMULATION_SEEDS says; one that fails is printed, and belongs
+  /// below.
   @Test func freshSeeds() {
     var random = SystemRandomNumberGenerator()
     var faults: [String: Int] = [:]
     var handOuts = 0
-    for _ in 0..<200 {
+    let count = ProcessInfo.processInfo.environment["NL_SIMULATION_SEEDS"].flatMap(Int.init) ?? 200
+    for _ in 0..<count {
       let seed = random.next()
       var simulation = Simulation(seed: seed)
       let outcome = simulation.run()
@@ -21,7 +24,7 @@ import Testing
     for kind in ["kill", "cut", "freeze", "stall", "terminate", "noticed", "duplicate", "slow", "error"] {
       #expect(faults[kind, default: 0] > 10, "\(kind): \(faults[kind, default: 0])")
     }
-    print("200 simulated runs: \(handOuts) hand-outs, faults \(faults.sorted { $0.key < $1.key })")
+    print("\(count) simulated runs: \(handOuts) hand-outs, faults \(faults.sorted { $0.key < $1.key })")
   }
 
   /// Seeds that once found something, and some that are always run.

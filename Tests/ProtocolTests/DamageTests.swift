@@ -91,6 +91,30 @@ import Testing
     #expect { try MessageDecoder.decode(frames: frames) } throws: { ($0 as? ProtocolError)?.kind == .digest }
   }
 
+  /// Chunks that are sound in themselves but too short or too long for their object, or that say another length.
+  @Test func chunksOfTheWrongLength() {
+    let body = """
+      {"tier": 0, "version": 0, "digest": "\(Samples.digest)",
+       "objects": [{"name": "tier", "bytes": 8, "sha256": "\(Digest.sha256([UInt8](repeating: 0, count: 8)))"}]}
+      """
+    func kind(_ count: Int, says: UInt32? = nil) -> ProtocolError.Kind? {
+      let payload = [UInt8](repeating: 0, count: count)
+      var frames = Forged.frames(type: 24, body: body, objects: [payload])
+      if let says {
+        let start = Forged.little(0) + Forged.little(0) + Forged.little(says)
+        frames[3] = start + Forged.little(Checksums.crc32c(start + payload)) + payload
+      }
+      do { _ = try MessageDecoder.decode(frames: frames) } catch { return error.kind }
+      return nil
+    }
+    #expect(kind(8) == nil)
+    #expect(kind(4) == .chunk)
+    #expect(kind(12) == .chunk)
+    #expect(kind(8, says: 4) == .chunk)
+    #expect(kind(4, says: 8) == .chunk)
+    #expect(kind(8, says: .max) == .chunk)
+  }
+
   @Test func notOurs() {
     for frames in [[], [[]], [Array("GET / HTTP/1.1\r\n".utf8)], [[0x4E, 0x4C, 1]]] as [[[UInt8]]] {
       #expect(throws: ProtocolError.self) { try MessageDecoder.decode(frames: frames) }
