@@ -23,10 +23,12 @@ import Testing
       full.filter { $0.layer == nil }.map(\.name) == ["model.embed_tokens.weight", "model.norm.weight"])
   }
 
-  /// Whatever is asked for together, a parameter's gradient has the same bits, and so has the loss.
-  @Test(arguments: [false, true]) func gradientsDoNotDependOnWhatElseIsAsked(full: Bool) throws {
-    let golden = try GoldenModel("qwen2_f32")
-    let model = try full ? golden.fullModel() : golden.model(dropout: 0.1)
+  /// Whatever is asked for together, a parameter's gradient has the same bits, and so has the loss. In llama the
+  /// embedding is the head, too.
+  @Test(arguments: [(name: "qwen2_f32", full: false), ("qwen2_f32", true), ("llama", true)])
+  func gradientsDoNotDependOnWhatElseIsAsked(_ which: (name: String, full: Bool)) throws {
+    let golden = try GoldenModel(which.name)
+    let model = try which.full ? golden.fullModel() : golden.model(dropout: 0.1)
     let key = DropoutKey(seed: 3, step: 5, microBatch: 1)
     let names = model.parameters.map(\.name)
     let all = try model.gradients(golden.batch, of: Set(names), dropout: key)
@@ -139,6 +141,44 @@ import Testing
         MicroBatch(rows: [Array(repeating: 7, count: 2 * length), [1, 2]]), of: names, dropout: nil)
     }
     #expect(model.peakMemory == peak)
+  }
+
+  /// f16 weights are widened, not rounded again: the same numbers stored as f16 and as f32 are the same model.
+  @Test func halfPrecisionWeightsAreWidened() throws {
+    let source = try GoldenModel("llama").folder
+    func copy(_ dtype: StoredType) throws -> (TemporaryFolder, ModelFolder) {
+      let folder = try TemporaryFolder()
+      try folder.write("config.json", Data(contentsOf: URL(fileURLWithPath: source.path + "/config.json")))
+      var buffers: [UnsafeMutableRawBufferPointer] = []
+      defer { for buffer in buffers { buffer.deallocate() } }
+      let items = try source.weights.names.map { name in
+        let stored = try source.weights.tensor(name)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+          byteCount: stored.count * dtype.size, alignment: 4)
+        buffers.append(buffer)
+        for (i, value) in stored.floats().enumerated() {
+          let rounded = Float16(value)
+          if dtype == .f16 {
+            buffer.storeBytes(of: rounded.bitPattern, toByteOffset: 2 * i, as: UInt16.self)
+          } else {
+            buffer.storeBytes(of: Float(rounded), toByteOffset: 4 * i, as: Float.self)
+          }
+        }
+        return SafetensorsItem(name: name, shape: stored.shape, dtype: dtype, bytes: .init(buffer))
+      }
+      try SafetensorsWriter.write(items, to: folder.path + "/model.safetensors")
+      return (folder, try ModelFolder(path: folder.path))
+    }
+    let (half, single) = (try copy(.f16), try copy(.f32))
+    let tokens: [Int32] = [1, 50, 7, 299]
+    for trainable in [Trainable.full, .lora(try GoldenModel("llama").loraSpecification())] {
+      let logits = try [half.1, single.1].map {
+        try TrainableModel(folder: $0, trainable: trainable, pool: ThreadPool(threads: 1)).logits(tokens)
+      }
+      let same = logits[0] == logits[1]
+      #expect(same)
+    }
+    withExtendedLifetime((half.0, single.0)) {}
   }
 
   @Test func weightsThatAreNotFiniteAreNamed() throws {
