@@ -38,3 +38,8 @@ public struct ModelFolder: Sendable {
   /// by name. Two folders whose files have the same bytes give the same training.
   public func weightFiles() -> [String] { [path + "/config.json"] + weights.files }
 }
+
+extension ModelFolder {
+  /// Reads `tokenizer.json`.
+  public func tokenizer() throws -> Tokenizer { try Tokenizer(modelFolder: path) }
+}

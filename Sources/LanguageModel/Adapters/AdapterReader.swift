@@ -1,0 +1,68 @@
+import Foundation
+import JSON
+
+/// Reads LoRA adapters in the form of mlx-lm or of PEFT.
+public enum AdapterReader {
+  /// Reads the adapter in `folder`: mlx-lm form if it holds `adapters.safetensors`, PEFT form if it holds
+  /// `adapter_model.safetensors`.
+  ///
+  /// - Throws: ``ModelError`` if the adapter does not fit `model`, is incomplete or not finite, or asks for
+  ///   something that is not plain LoRA on whole projections; the error names the key or tensor.
+  public static func read(folder: String, model: ModelConfiguration) throws -> AdapterWeights {
+    let configFile = folder + "/" + AdapterForm.configName
+    let mlxFile = folder + "/" + AdapterForm.mlxWeightsName
+    let peftFile = folder + "/" + AdapterForm.peftWeightsName
+    let manager = FileManager.default
+    guard manager.fileExists(atPath: folder) else {
+      throw ModelError(file: folder, "there is no such folder")
+    }
+    let reader = ConfigurationReader(json: try readJSON(path: configFile), file: configFile)
+    if manager.fileExists(atPath: mlxFile),
+      reader.value("lora_parameters") != nil || reader.value("peft_type") == nil
+    {
+      return try MLXAdapterReader(reader: reader, model: model).read(weights: mlxFile)
+    }
+    if manager.fileExists(atPath: peftFile) {
+      return try PEFTAdapterReader(reader: reader, model: model).read(weights: peftFile)
+    }
+    throw ModelError(
+      file: folder,
+      "holds neither \(AdapterForm.mlxWeightsName) (mlx-lm) nor \(AdapterForm.peftWeightsName) (PEFT); adapters are "
+        + "read in safetensors form alone")
+  }
+
+  /// Takes the tensors of a specification out of a file, and fails unless the file holds these and no others.
+  ///
+  /// - Parameter stored: the name in the file of a tensor of the specification, and whether it lies there as
+  ///   columns where ours lies as rows.
+  static func tensors(
+    _ specification: LoRASpecification, model: ModelConfiguration, file: SafetensorsFile,
+    stored: (_ name: String) -> (name: String, transposed: Bool)
+  ) throws(ModelError) -> [String: HostTensor] {
+    var tensors: [String: HostTensor] = [:]
+    var used = Set<String.UTF8Bytes>()
+    for expected in specification.tensors(of: model) {
+      let (name, transposed) = stored(expected.name)
+      guard file.contains(name) else {
+        throw ModelError(file: file.path, name: "tensor \(name)", "is missing")
+      }
+      let found = try file.tensor(name)
+      let shape = transposed ? expected.shape.reversed() : expected.shape
+      guard found.shape == shape else {
+        throw ModelError(
+          file: file.path, name: "tensor \(name)",
+          "has the shape \(found.shape), but rank \(specification.rank) on this model needs \(shape)")
+      }
+      let values = found.hostTensor()
+      guard values.values.allSatisfy(\.isFinite) else {
+        throw ModelError(file: file.path, name: "tensor \(name)", "holds numbers that are not finite")
+      }
+      tensors[expected.name] = transposed ? values.transposed() : values
+      used.insert(.init(name))
+    }
+    if let stray = file.names.first(where: { !used.contains(.init($0)) }) {
+      throw ModelError(file: file.path, name: "tensor \(stray)", "belongs to no adapted module of this model")
+    }
+    return tensors
+  }
+}

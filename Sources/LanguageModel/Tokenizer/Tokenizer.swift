@@ -1,0 +1,146 @@
+import Foundation
+import JSON
+import Synchronization
+
+/// A byte-level BPE tokenizer, as `tokenizer.json` describes it: text to the ids that the Rust crate `tokenizers`
+/// gives, and back. May be used from several threads at once.
+///
+/// `truncation` and `padding` in the file are not applied.
+public final class Tokenizer: Sendable {
+  private let file: String
+  private let parts: TokenizerFile.Parts
+  private let workspaces = Mutex<[Workspace]>([])
+
+  /// The token that ends a text: `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
+  /// `generation_config.json` or `config.json`; nil if none names one.
+  public let eosTokenID: Int32?
+
+  /// Reads `tokenizer.json` and what the files beside it say of the end of a text.
+  ///
+  /// - Throws: ``ModelError``, which names the file and the part of it that is broken or not supported.
+  public init(modelFolder: String) throws {
+    file = modelFolder + "/tokenizer.json"
+    guard FileManager.default.fileExists(atPath: file) else {
+      throw ModelError(file: file, "there is no such file; tokenizers are read in this form alone")
+    }
+    let parts = try TokenizerFile(json: try readJSON(path: file), file: file).parts()
+    self.parts = parts
+    eosTokenID = try EndOfText(folder: modelFolder).tokenID { parts.ids[Array($0.utf8)] }
+  }
+
+  /// One more than the largest id.
+  public var vocabularySize: Int { parts.pieces.count }
+
+  /// The id of a token by its text in `tokenizer.json`; nil if there is none.
+  public func tokenID(_ token: String) -> Int32? { parts.ids[Array(token.utf8)] }
+
+  /// The ids of a text.
+  ///
+  /// - Parameter addSpecialTokens: whether the post-processor adds its own, a BOS for one. Special tokens that are
+  ///   written out in the text are recognised either way.
+  /// - Throws: ``ModelError`` if the pattern of the pre-tokenizer fails, for want of memory for one.
+  public func encode(_ text: String, addSpecialTokens: Bool) throws -> [Int32] {
+    let workspace = workspaces.withLock { $0.popLast() } ?? Workspace()
+    defer { workspaces.withLock { $0.append(workspace) } }
+    var ids: [Int32] = []
+    if addSpecialTokens { ids += parts.postProcessor.before }
+    do throws(SplitPatternError) {
+      try encode(Array(text.utf8), workspace, into: &ids)
+    } catch {
+      throw ModelError(file: file, name: "pre_tokenizer", "failed on a text: \(error.reason)")
+    }
+    if addSpecialTokens { ids += parts.postProcessor.after }
+    return ids
+  }
+
+  private func encode(_ text: [UInt8], _ workspace: Workspace, into ids: inout [Int32])
+    throws(SplitPatternError)
+  {
+    for part in parts.addedTokens.split(text) {
+      if let id = part.id {
+        ids.append(id)
+        continue
+      }
+      let whole = part.range.count == text.count
+      let normalized = whole ? parts.normalizer.normalize(text) : parts.normalizer.normalize(text[part.range])
+      for part in parts.addedTokens.split(normalized: normalized) {
+        if let id = part.id {
+          ids.append(id)
+        } else {
+          let plain = part.range.count == normalized.count ? normalized : Array(normalized[part.range])
+          try encodePlain(plain, workspace, into: &ids)
+        }
+      }
+    }
+  }
+
+  private func encodePlain(
+    _ text: [UInt8], _ workspace: Workspace, into ids: inout [Int32]
+  ) throws(SplitPatternError) {
+    var found: [Int32] = []
+    found.reserveCapacity(text.count / 3)
+    try parts.preTokenizer.forEachPiece(of: text, with: workspace.split) { piece in
+      parts.model.encode(piece, with: workspace.merge, into: &found)
+    }
+    ids += found
+  }
+
+  /// The text of ids. Bytes that are not UTF-8 become U+FFFD; an id without a token stands for nothing.
+  public func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
+    var bytes: [UInt8] = []
+    for id in ids where !(skipSpecialTokens && parts.pieces.isSpecial(id)) {
+      bytes.append(contentsOf: parts.pieces[id])
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The ids of a text as training reads them: with the post-processor's tokens, BOS counted and an end of text at
+  /// the end dropped; the first `maxLength` − 1 of these; then the end of text.
+  ///
+  /// - Throws: ``ModelError`` if no end of text is known; see ``eosTokenID``.
+  public func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
+    guard let end = eosTokenID else {
+      throw ModelError(
+        file: file,
+        "no token ends a text; name one as eos_token in tokenizer_config.json or as eos_token_id in "
+          + "config.json")
+    }
+    var ids = try encode(text, addSpecialTokens: true)
+    if ids.last == end { ids.removeLast() }
+    return ids.prefix(max(0, maxLength - 1)) + [end]
+  }
+
+  /// What one call works in; calls at the same time have one each.
+  private final class Workspace: @unchecked Sendable {
+    let split = SplitScratch()
+    let merge = BytePairWorkspace()
+  }
+}
+
+/// Finds the token that ends a text in the files of a model folder.
+private struct EndOfText {
+  let folder: String
+
+  func tokenID(_ idOfToken: (String) -> Int32?) throws(ModelError) -> Int32? {
+    if let config = try reader("tokenizer_config.json"), let value = config.value("eos_token") {
+      // A text, or an object with the text as its content.
+      guard let token = value.string ?? value["content"]?.string else {
+        throw config.fault("eos_token", "must be a text or an object with \"content\", not \(value.text)")
+      }
+      guard let id = idOfToken(token) else {
+        throw config.fault("eos_token", "\"\(token)\" is not a token of tokenizer.json")
+      }
+      return id
+    }
+    for name in ["generation_config.json", "config.json"] {
+      if let id = try reader(name)?.tokenIDs("eos_token_id").first { return Int32(id) }
+    }
+    return nil
+  }
+
+  private func reader(_ name: String) throws(ModelError) -> ConfigurationReader? {
+    let file = folder + "/" + name
+    guard FileManager.default.fileExists(atPath: file) else { return nil }
+    return ConfigurationReader(json: try readJSON(path: file), file: file)
+  }
+}

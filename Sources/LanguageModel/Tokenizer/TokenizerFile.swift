@@ -1,0 +1,181 @@
+import JSON
+
+/// Reads `tokenizer.json`. A part that is not built is refused by its name: a text must become the ids that it
+/// becomes elsewhere, or none at all.
+struct TokenizerFile {
+  let reader: ConfigurationReader
+
+  struct Parts {
+    let addedTokens: AddedTokens
+    let normalizer: UnicodeNormalizer
+    let preTokenizer: PreTokenizer
+    let model: BytePairModel
+    let postProcessor: PostProcessor
+    /// The bytes of every token that has an id.
+    let pieces: TokenPieces
+    /// The id of every token by its text in the file.
+    let ids: ByteTable
+  }
+
+  init(json: JSONValue, file: String) throws(ModelError) {
+    reader = ConfigurationReader(json: json, file: file)
+    guard json.object != nil else {
+      throw ModelError(file: file, "must hold a JSON object, not \(json.kind)")
+    }
+    if let version = try reader.string("version"), version != "1.0" {
+      throw reader.fault("version", "\"\(version)\" is not supported; it must be \"1.0\"")
+    }
+  }
+
+  func parts() throws(ModelError) -> Parts {
+    let normalizer = try normalizer()
+    let preTokenizer = try PreTokenizerReader(file: reader).read()
+    try checkDecoder()
+    let vocabulary = try VocabularyReader(file: reader).read()
+    let added = try addedTokens(vocabulary)
+    var ids = vocabulary.ids
+    for token in added {
+      let content = Array(token.content.utf8)
+      if ids[content] == nil { ids.insert(content, token.id) }
+    }
+    let pieces = TokenPieces(vocabulary: vocabulary, added: added, normalizer: normalizer)
+    let postProcessor = try postProcessor()
+    for id in postProcessor.before + postProcessor.after where Int(id) >= pieces.count {
+      throw reader.fault("post_processor", "adds the id \(id), but the largest is \(pieces.count - 1)")
+    }
+    return Parts(
+      addedTokens: AddedTokens(tokens: added, normalizer: normalizer), normalizer: normalizer,
+      preTokenizer: preTokenizer, model: vocabulary.model, postProcessor: postProcessor, pieces: pieces,
+      ids: ids)
+  }
+
+  // MARK: Normalizer
+
+  private func normalizer() throws(ModelError) -> UnicodeNormalizer {
+    guard let part = try reader.object("normalizer") else { return UnicodeNormalizer(forms: []) }
+    return UnicodeNormalizer(forms: try forms(part))
+  }
+
+  private func forms(_ part: ConfigurationReader) throws(ModelError) -> [UnicodeNormalizer.Form] {
+    let type = try part.string("type") ?? ""
+    if let form = UnicodeNormalizer.Form(rawValue: type) { return [form] }
+    guard type == "Sequence" else {
+      throw part.fault(
+        "type", "the normalizer \"\(type)\" is not supported; it must be NFC, NFD, NFKC, NFKD or Sequence")
+    }
+    var forms: [UnicodeNormalizer.Form] = []
+    for inner in try part.parts("normalizers") { forms += try self.forms(inner) }
+    return forms
+  }
+
+  // MARK: Decoder
+
+  private func checkDecoder() throws(ModelError) {
+    guard let part = try reader.object("decoder") else {
+      throw reader.fault("decoder", "is missing; a byte-level tokenizer has the decoder \"ByteLevel\"")
+    }
+    let type = try part.string("type") ?? ""
+    guard type == "ByteLevel" else {
+      throw part.fault("type", "the decoder \"\(type)\" is not supported; it must be \"ByteLevel\"")
+    }
+  }
+
+  // MARK: Added tokens
+
+  private func addedTokens(_ vocabulary: Vocabulary) throws(ModelError) -> [AddedTokens.Token] {
+    var tokens: [AddedTokens.Token] = []
+    var seen = ByteTable()
+    var largest: Int32 = -1
+    for part in try reader.parts("added_tokens") {
+      guard let content = try part.string("content"), !content.isEmpty else {
+        throw part.fault("content", "must be a text that is not empty")
+      }
+      guard let id = try part.count("id", minimum: 0).map(Int32.init) else {
+        throw part.fault("id", "is missing")
+      }
+      let bytes = Array(content.utf8)
+      guard seen[bytes] == nil else { throw part.fault("content", "\"\(content)\" stands twice") }
+      seen.insert(bytes, id)
+      // The id that the reference gives to it, whatever the file says.
+      let expected = vocabulary.ids[bytes] ?? max(Int32(vocabulary.ids.count), largest + 1)
+      guard id == expected else {
+        throw part.fault(
+          "id", "\"\(content)\" has the id \(id), but by the order of this file it is \(expected)")
+      }
+      largest = max(largest, id)
+      tokens.append(
+        .init(
+          id: id, content: content, lstrip: try part.bool("lstrip", default: false),
+          rstrip: try part.bool("rstrip", default: false),
+          singleWord: try part.bool("single_word", default: false),
+          normalized: try part.bool("normalized", default: true),
+          special: try part.bool("special", default: false)))
+    }
+    return tokens
+  }
+
+  // MARK: Post-processor
+
+  private func postProcessor() throws(ModelError) -> PostProcessor {
+    guard let part = try reader.object("post_processor") else { return PostProcessor() }
+    return try postProcessor(part)
+  }
+
+  private func postProcessor(_ part: ConfigurationReader) throws(ModelError) -> PostProcessor {
+    switch try part.string("type") ?? "" {
+    case "ByteLevel": return PostProcessor()
+    case "TemplateProcessing": return try template(part)
+    case "Sequence":
+      var whole = PostProcessor()
+      for inner in try part.parts("processors") { whole = try postProcessor(inner).around(whole) }
+      return whole
+    case let other:
+      throw part.fault(
+        "type",
+        "the post-processor \"\(other)\" is not supported; it must be ByteLevel, TemplateProcessing or Sequence"
+      )
+    }
+  }
+
+  /// `single`: special tokens before and after the text, which is called A.
+  private func template(_ part: ConfigurationReader) throws(ModelError) -> PostProcessor {
+    var result = PostProcessor()
+    var passedText = false
+    for piece in try part.parts("single") {
+      if let sequence = try piece.object("Sequence") {
+        guard try sequence.string("id") == "A", !passedText else {
+          throw piece.fault("Sequence", "a template for one text must have the sequence A once, and no other")
+        }
+        passedText = true
+      } else if let special = try piece.object("SpecialToken") {
+        let ids = try specialIDs(try special.string("id") ?? "", part)
+        if passedText { result.after += ids } else { result.before += ids }
+      } else {
+        throw part.fault("single", "\(piece.json.text) is neither a Sequence nor a SpecialToken")
+      }
+    }
+    guard passedText else { throw part.fault("single", "leaves out the text, the sequence A") }
+    return result
+  }
+
+  private func specialIDs(_ name: String, _ part: ConfigurationReader) throws(ModelError) -> [Int32] {
+    guard let token = try part.object("special_tokens")?.object(name) else {
+      throw part.fault("special_tokens", "\"\(name)\" is missing, which the template names")
+    }
+    return try token.tokenIDs("ids").map { Int32($0) }
+  }
+}
+
+extension ConfigurationReader {
+  /// The objects of a list; an absent list has none.
+  func parts(_ key: String) throws(ModelError) -> [ConfigurationReader] {
+    guard let value = value(key) else { return [] }
+    guard let list = value.array else { throw fault(key, "must be a list, not \(value.kind)") }
+    var parts: [ConfigurationReader] = []
+    for (index, item) in list.enumerated() {
+      guard item.object != nil else { throw fault(key, "must hold objects, not \(item.kind)") }
+      parts.append(ConfigurationReader(json: item, file: file, prefix: "\(prefix)\(key)[\(index)]."))
+    }
+    return parts
+  }
+}
