@@ -1,7 +1,8 @@
-/// y = x·wᵀ + bias + s·(dropout(x)·aᵀ)·b, the projection of a transformer with its low-rank adapter.
-///
-/// Shapes: x [T, in], w [out, in], bias [out], a [r, in], b [r, out], y [T, out].
 extension Tape {
+  /// y = x·wᵀ + bias + s·(dropout(x)·aᵀ)·b, the projection of a transformer with its low-rank adapter.
+  ///
+  /// Shapes: x [T, in], w [out, in], bias [out], a [r, in], b [r, out], y [T, out]. For the backward pass see
+  /// `Projection.backward`.
   public func linear(
     _ x: Variable, _ weight: Matrix, bias: Variable? = nil, lora: LoRA? = nil
   ) throws(TensorError) -> Variable {
