@@ -6,6 +6,7 @@ enum RandomKey {
     case freshAdapter = 16
     case dropout = 17
     case sampling = 18
+    case freshModel = 19
   }
 
   /// A key that is a function of everything given, and of nothing else.

@@ -1,0 +1,44 @@
+import Foundation
+import JSON
+
+/// Writes a whole model folder out of trained weights, as `trainable: full` does for its checkpoints.
+public enum CheckpointModelWriter {
+  /// Writes `config.json`, `model.safetensors` and the files of the base model that say how it is used (tokenizer,
+  /// chat template, generation settings). `config.json` is the base model's own but for its dtype. Everything is on
+  /// the disk when this returns; a folder that must appear as one is to be written beside its name and renamed.
+  ///
+  /// - Parameters:
+  ///   - tensors: every tensor of the configuration under its name in the checkpoint.
+  ///   - dtype: f32, or bf16, to which the weights are then rounded.
+  ///   - folder: is made if it is not there.
+  /// - Throws: ``ModelError`` if a tensor is missing, left over or of another shape, or if a file cannot be written.
+  public static func write(
+    _ tensors: [String: HostTensor], base: ModelFolder, as dtype: WrittenType = .f32, to folder: String
+  ) throws {
+    let expected = base.configuration.tensors
+    for tensor in expected where tensors[tensor.name]?.shape != tensor.shape {
+      throw ModelError(
+        file: folder, name: "tensor \(tensor.name)", "is missing, or not of the shape \(tensor.shape)")
+    }
+    guard tensors.count == expected.count else {
+      let known = Set(expected.map(\.name))
+      let stray = tensors.keys.filter { !known.contains($0) }.min(by: utf8Ascending) ?? ""
+      throw ModelError(file: folder, name: "tensor \(stray)", "is not a tensor of this model")
+    }
+    try DurableFile.makeFolder(folder)
+    try SafetensorsWriter.write(tensors, as: dtype, to: folder + "/" + WeightStore.singleName)
+    try DurableFile.write(try config(of: base, dtype: dtype).bytes(indent: 2), to: folder + "/config.json")
+    try DurableFolder.copy(ModelFolder.companionFiles, from: base.path, to: folder)
+    try DurableFile.sync(folder: folder)
+  }
+
+  private static func config(of base: ModelFolder, dtype: WrittenType) throws(ModelError) -> JSONValue {
+    let path = base.path + "/config.json"
+    guard var object = try readJSON(path: path).object else {
+      throw ModelError(file: path, "must hold a JSON object")
+    }
+    let key = object["dtype"] == nil ? "torch_dtype" : "dtype"
+    object[key] = .string(dtype.stored.configName)
+    return .object(object)
+  }
+}
