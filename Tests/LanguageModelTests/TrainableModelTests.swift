@@ -197,6 +197,37 @@ import Testing
       folder: model, trainable: .full, pool: ThreadPool(threads: 1), scansForNonFinite: false)
   }
 
+  /// An adapter of some modules in some layers is one of all modules whose other B are zero, to the bit: these add
+  /// nothing to the outputs and nothing to the gradients of the inputs.
+  @Test func partialAdaptersAreWholeOnesWithZeros() throws {
+    let golden = try GoldenModel("qwen2_f32")
+    let whole = try golden.model()
+    var specification = try golden.loraSpecification()
+    specification.layers = [1, 3]
+    specification.targetModules = ["v_proj", "down_proj"]
+    let part = try TrainableModel(
+      folder: golden.folder, trainable: .lora(specification), pool: ThreadPool(threads: 1))
+    let names = Set(part.parameters.map(\.name))
+    #expect(names.count == 8)
+    for parameter in whole.parameters {
+      var values = try whole.parameterValues(parameter.name).values
+      if names.contains(parameter.name) {
+        try values.withUnsafeBufferPointer { try part.setParameter(parameter.name, $0) }
+      } else if parameter.name.hasSuffix("lora_b") {
+        values = values.map { _ in 0 }
+        try values.withUnsafeBufferPointer { try whole.setParameter(parameter.name, $0) }
+      }
+    }
+    let (a, b) = (
+      try part.gradients(golden.batch, of: names, dropout: nil),
+      try whole.gradients(golden.batch, of: names, dropout: nil)
+    )
+    #expect(a.lossSum == b.lossSum)
+    let same = a.gradients == b.gradients
+    #expect(same)
+    #expect(a.gradients.values.allSatisfy { $0.values.contains { $0 != 0 } })
+  }
+
   @Test func anAdapterForAnotherModelIsRefused() throws {
     let golden = try GoldenModel("llama")
     var specification = try golden.loraSpecification()
