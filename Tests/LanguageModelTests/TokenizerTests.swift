@@ -56,13 +56,21 @@ import Testing
     }
   }
 
+  /// Whether a block of scalars is compared: where no version of Unicode has characters (planes 4 to 13) and where
+  /// all are for private use, every 16th will do, unless NL_ALL_SCALARS is set.
+  private func isCompared(_ block: Int, of size: Int) -> Bool {
+    let first = block * size
+    let isEmpty = (0x40000..<0xE0000).contains(first) || first >= 0xE1000
+    return !isEmpty || block % 16 == 15 || ProcessInfo.processInfo.environment["NL_ALL_SCALARS"] != nil
+  }
+
   /// Every scalar of Unicode, so that the classes of patterns, digits and words are the reference's whatever
   /// version of Unicode the libraries here carry.
   @Test(arguments: names) func everyScalar(name: String) throws {
     let tokenizer = try tokenizer(name)
     let digests = try TokenizerStrings.digests(try expected(name)["scalars"])
     try #require(digests.count == 0x110000 / 1024)
-    for (block, digest) in digests.enumerated() {
+    for (block, digest) in digests.enumerated() where isCompared(block, of: 1024) {
       let ids = try tokenizer.encode(TokenizerStrings.scalarText(block, 1024), addSpecialTokens: false)
       #expect(TokenizerStrings.digest(ids) == digest, "scalars from U+\(String(block * 1024, radix: 16))")
     }
@@ -73,7 +81,7 @@ import Testing
     let normalizer = UnicodeNormalizer(forms: [try #require(UnicodeNormalizer.Form(rawValue: form))])
     let digests = try TokenizerStrings.digests(try readFixture("tokenizers/normal_forms.json")[form])
     try #require(digests.count == 0x110000 / 4096)
-    for (block, digest) in digests.enumerated() {
+    for (block, digest) in digests.enumerated() where isCompared(block, of: 4096) {
       let text = normalizer.normalize(Array(TokenizerStrings.combiningText(block, 4096).utf8))
       #expect(TokenizerStrings.digest(text) == digest, "scalars from U+\(String(block * 4096, radix: 16))")
     }

@@ -34,14 +34,34 @@ struct UnicodeNormalizer: Sendable, Equatable {
     }
   }
 
+  /// An ASCII character stays as it is and never joins what stands before it, so the text falls into stretches of
+  /// one such character and what follows beyond ASCII.
   private static func normalize(_ text: [UInt8], _ form: Form) -> [UInt8] {
     let lead = firstLead(form)
     guard text.contains(where: { $0 >= lead }) else { return text }
     var result: [UInt8] = []
     result.reserveCapacity(text.count)
     var start = 0
-    var place = 0
-    while let (scalar, length) = UTF8Scan.scalar(at: place, in: text) {
+    while let beyond = text[start...].firstIndex(where: { $0 >= 0x80 }) {
+      let end = text[beyond...].firstIndex { $0 < 0x80 } ?? text.count
+      let stretch = max(start, beyond - 1)
+      result.append(contentsOf: text[start..<stretch])
+      if text[beyond..<end].contains(where: { $0 >= lead }) {
+        normalize(stretch: text[stretch..<end], form, into: &result)
+      } else {
+        result.append(contentsOf: text[stretch..<end])
+      }
+      start = end
+    }
+    result.append(contentsOf: text[start...])
+    return result
+  }
+
+  private static func normalize(stretch text: ArraySlice<UInt8>, _ form: Form, into result: inout [UInt8]) {
+    var start = text.startIndex
+    var place = start
+    while place < text.endIndex, let (scalar, length) = UTF8Scan.scalar(at: place - text.startIndex, in: text)
+    {
       // The crate knows Unicode 9. What is younger stands there for itself and keeps its neighbours apart.
       if scalar.value >= 0x300, !ReferenceUnicode.isAssigned(scalar, in: 9) {
         append(text[start..<place], form, to: &result)
@@ -51,7 +71,6 @@ struct UnicodeNormalizer: Sendable, Equatable {
       place += length
     }
     append(text[start...], form, to: &result)
-    return result
   }
 
   private static func append(_ text: ArraySlice<UInt8>, _ form: Form, to result: inout [UInt8]) {
