@@ -1,11 +1,10 @@
 import Foundation
-import JSON
 
 /// Writes a whole model folder out of trained weights, as `trainable: full` does for its checkpoints.
 public enum CheckpointModelWriter {
   /// Writes `config.json`, `model.safetensors` and the files of the base model that say how it is used (tokenizer,
-  /// chat template, generation settings). `config.json` is the base model's own but for its dtype. Everything is on
-  /// the disk when this returns; a folder that must appear as one is to be written beside its name and renamed.
+  /// chat template, generation settings). `config.json` is normalized; see ``ModelConfiguration/json()``. Everything
+  /// is on the disk when this returns; a folder that must appear as one is to be written beside its name and renamed.
   ///
   /// - Parameters:
   ///   - tensors: every tensor of the configuration under its name in the checkpoint.
@@ -27,18 +26,10 @@ public enum CheckpointModelWriter {
     }
     try DurableFile.makeFolder(folder)
     try SafetensorsWriter.write(tensors, as: dtype, to: folder + "/" + WeightStore.singleName)
-    try DurableFile.write(try config(of: base, dtype: dtype).bytes(indent: 2), to: folder + "/config.json")
+    var configuration = base.configuration
+    configuration.dtype = dtype.stored.configName
+    try DurableFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")
     try DurableFolder.copy(ModelFolder.companionFiles, from: base.path, to: folder)
     try DurableFile.sync(folder: folder)
-  }
-
-  private static func config(of base: ModelFolder, dtype: WrittenType) throws(ModelError) -> JSONValue {
-    let path = base.path + "/config.json"
-    guard var object = try readJSON(path: path).object else {
-      throw ModelError(file: path, "must hold a JSON object")
-    }
-    let key = object["dtype"] == nil ? "torch_dtype" : "dtype"
-    object[key] = .string(dtype.stored.configName)
-    return .object(object)
   }
 }
