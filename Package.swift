@@ -87,7 +87,9 @@ let package = Package(
     .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
     .testTarget(name: "ServiceTests", dependencies: ["Service"]),
-    .testTarget(name: "IntegrationTests", dependencies: ["Service", "nl-coord", "nl-worker", "nl"]),
+    .testTarget(
+      name: "IntegrationTests",
+      dependencies: ["Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
   ],
   swiftLanguageModes: [.v6]
 )

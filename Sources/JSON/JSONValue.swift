@@ -50,6 +50,12 @@ public struct JSONObject: Sendable {
   }
 }
 
+extension JSONObject: ExpressibleByDictionaryLiteral {
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    self.init(elements.map { Member(key: $0.0, value: $0.1) })
+  }
+}
+
 extension JSONValue {
   public var isNull: Bool { if case .null = self { true } else { false } }
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }

@@ -1,0 +1,3 @@
+import LanguageModel
+
+extension Tokenizer: TextEncoder {}

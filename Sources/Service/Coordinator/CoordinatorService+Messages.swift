@@ -1,0 +1,249 @@
+import Coordination
+import Dispatch
+import Foundation
+import Ledger
+import NestedLearning
+import Protocol
+import Transport
+
+// MARK: - Waiting
+
+extension CoordinatorService {
+  /// Has a unit computed by the workers; nil if the user stopped the run during an evaluation, which is then made
+  /// when the run goes on.
+  func compute(_ unit: WorkUnit) throws -> CompletedUnit? {
+    completed = nil
+    try handle(.open(unit))
+    while completed == nil {
+      if stopRequested && unit.purpose == .evaluate { return nil }
+      try serve()
+    }
+    return completed
+  }
+
+  /// Runs work beside the socket's thread, which goes on answering workers until it is done.
+  func awaiting<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) throws -> Value {
+    let result = ResultBox<Value>()
+    let mailbox = mailbox
+    queue.async {
+      result.set(Result(catching: work))
+      mailbox.post(.workDone)
+    }
+    while true {
+      if let result = result.take() { return try result.get() }
+      try serve()
+    }
+  }
+
+  /// One turn: what came from workers, from other threads, and of the timer.
+  private func serve() throws {
+    let now = MonotonicClock.now()
+    // Half a second bounds every wait, whatever the timer says.
+    for (peer, received) in try router.poll(timeout: max(0, min(0.5, timer.seconds(since: now)))) {
+      try receive(peer, received)
+    }
+    for letter in mailbox.take() { try read(letter) }
+    // Not while an effect is carried out: the core is told of one thing at a time.
+    let lost = unreachable
+    unreachable = []
+    for (peer, reason) in lost { try handle(.peerLost(peer: peer, reason: reason)) }
+    if MonotonicClock.now() >= timer {
+      timer = .never
+      try handle(.timer)
+    }
+  }
+
+  private func read(_ letter: Letter) throws {
+    switch letter {
+    case .workDone: break
+    case .signal:
+      // A second Ctrl-C means now: everything on disk is whole at any moment.
+      if stopRequested {
+        localWorkers.stop()
+        throw ServiceError("stopped at once", remedy: "the run can be resumed from its last snapshot")
+      }
+      stopRequested = true
+      logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
+    case .childEnded(let exit):
+      if let peer = localPeers.removeValue(forKey: exit.index) {
+        try handle(.peerLost(peer: peer, reason: "its process ended with \(exit.reason)"))
+      }
+      try localWorkers.restart(after: exit)
+    }
+  }
+}
+
+/// A result that one thread sets and another takes.
+private final class ResultBox<Value: Sendable>: @unchecked Sendable {
+  private let lock = NSLock()
+  private var result: Result<Value, any Error>?
+
+  func set(_ result: Result<Value, any Error>) { lock.withLock { self.result = result } }
+  func take() -> Result<Value, any Error>? { lock.withLock { result } }
+}
+
+// MARK: - Messages in
+
+extension CoordinatorService {
+  private func receive(_ peer: PeerID, _ received: Received) throws {
+    switch received {
+    case .failure(let error):
+      logger.warning("a message of \(peer) was refused: \(error.reason)")
+      if error.kind == .version { reject(peer, .version, error.reason) }
+      try handle(.peerLost(peer: peer, reason: "\(error)"))
+    case .success((let envelope, let message)):
+      try receive(peer, envelope, message)
+    }
+  }
+
+  private func receive(_ peer: PeerID, _ envelope: Envelope, _ message: Message) throws {
+    let session = envelope.session
+    switch message {
+    case .hello(let hello):
+      greetings[peer] = hello
+      defer { greetings[peer] = nil }
+      try handle(.hello(peer: peer, hello))
+    case .ready(let ready): try handle(.ready(peer: peer, session: session, ready))
+    case .result(let result):
+      incoming = result
+      defer { incoming = nil }
+      try handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
+    case .error(let error):
+      try handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+    case .goodbye, .drained: try handle(.goodbye(peer: peer, session: session))
+    case .ping:
+      try handle(.heard(peer: peer, session: session))
+      send(.pong, to: peer, session: session)
+    case .pong: try handle(.heard(peer: peer, session: session))
+    case .welcome, .reject, .parameters, .assign, .resultAck, .drain:
+      try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
+    }
+  }
+}
+
+// MARK: - Effects
+
+extension CoordinatorService {
+  /// Hands an event to the core, and does what it says, in its order.
+  func handle(_ event: CoordinatorEvent) throws {
+    for effect in core.step(event, now: MonotonicClock.now()) { try carryOut(effect) }
+  }
+
+  private func carryOut(_ effect: CoordinatorEffect) throws {
+    switch effect {
+    case .keepPayload(let attempt): payloads[attempt] = incoming
+    case .discardPayload(let attempt): payloads[attempt] = nil
+    case .record(let record): records.append(record)
+    case .welcome(let peer, let session, let workerID): try welcome(peer, session, workerID)
+    case .reject(let peer, let code, let reason):
+      logger.warning("a worker was turned away: \(reason)")
+      reject(peer, code, reason)
+    case .sendParameters(let peer, let session, let tier, let version):
+      sendParameters(peer, session, tier: tier, version: version)
+    case .assign(let peer, let session, let assignment):
+      send(.assign(message(assignment)), to: peer, session: session)
+    case .acknowledge(let peer, let session, let attempt, let outcome):
+      send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session: session)
+    case .sendDrain(let peer, let session): send(.drain, to: peer, session: session)
+    case .workerReady(let workerID): logger.info("worker \(workerID) is ready")
+    case .workerLeft(let workerID, let peer, let localIndex, let reason):
+      try workerLeft(workerID, peer, localIndex, reason)
+    case .log(let line): logger.info("\(line)")
+    case .unitComplete(let unit): completed = unit
+    case .drained: drained = true
+    case .fail(let reason):
+      throw ServiceError(reason, remedy: "nl-coord resume \(plan.outputFolder) goes on from here")
+    case .armTimer(let time): timer = time
+    }
+  }
+
+  private func welcome(_ peer: PeerID, _ session: SessionID, _ workerID: Int) throws {
+    guard let hello = greetings[peer] else { return }
+    if let index = hello.localIndex { localPeers[index] = peer }
+    try run.ledger.record(
+      worker: WorkerRecord(
+        term: run.term, id: workerID, host: hello.host, pid: hello.processID, threads: hello.threads,
+        isa: hello.isa,
+        numericProfile: hello.numericProfile, program: hello.program, isLocal: hello.localIndex != nil))
+    let message = Welcome(
+      workerID: workerID, modelPath: plan.folder.path, modelSHA256: plan.inputs.model,
+      trainable: plan.trainableJSON,
+      tiers: plan.layout.tiers, heartbeatSeconds: core.settings.heartbeatSeconds)
+    send(.welcome(message), to: peer, session: session)
+  }
+
+  private func reject(_ peer: PeerID, _ code: RejectCode, _ reason: String) {
+    try? router.send(.reject(Reject(code: code, reason: reason)), to: peer, term: run.term, session: .none)
+    router.forget(peer)
+  }
+
+  private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) throws {
+    logger.info("worker \(workerID) left: \(reason)")
+    router.forget(peer)
+    try run.ledger.workerLeft(workerID, reason: reason)
+    guard let localIndex, localPeers[localIndex] == peer else { return }
+    // A process of ours that was given up is ended, and started again when its end is reported.
+    localPeers[localIndex] = nil
+    localWorkers.end(localIndex)
+  }
+
+  private func sendParameters(_ peer: PeerID, _ session: SessionID, tier: Int, version: Int) {
+    guard tiers.indices.contains(tier), tiers[tier].version == version else { return }
+    let current = tiers[tier]
+    send(
+      .parameters(
+        ParametersMessage(tier: tier, version: version, digest: current.digest, values: current.values)),
+      to: peer, session: session)
+  }
+
+  private func message(_ assignment: Assignment) -> AssignMessage {
+    let unit = assignment.unit
+    let node = assignment.shard.node
+    let usesDropout = unit.purpose == .train && plan.usesDropout
+    return AssignMessage(
+      attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
+      level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
+      stepTokens: unitTokens, parameterVersions: assignment.versions,
+      dropoutSeed: usesDropout ? plan.config.seed : nil,
+      microBatches: node.leaves(count: unit.leafCount).map { g in
+        AssignedMicroBatch(
+          number: g, tokens: batches[g].tokens, offsets: batches[g].offsets, labels: batches[g].labels)
+      })
+  }
+
+  /// A worker that cannot be reached is found by its silence; nothing is lost, as its shards are handed out again.
+  private func send(_ message: Message, to peer: PeerID, session: SessionID) {
+    do {
+      try router.send(message, to: peer, term: run.term, session: session)
+    } catch {
+      logger.debug("\(message.type.name) could not be sent to \(peer): \(error)")
+      unreachable.append((peer, error.description))
+    }
+  }
+
+  /// What the workers sent for a unit, each (node, tiers) once.
+  func takePayloads(of unit: CompletedUnit) -> [(shard: Shard, message: ResultMessage)] {
+    defer { payloads = [:] }
+    return unit.results.compactMap { result in payloads[result.attempt].map { (result.shard, $0) } }
+  }
+
+  /// Finished hand-outs since the last commit, for the ledger.
+  func takeRecords() -> [Ledger.AssignmentRecord] {
+    defer { records = [] }
+    return records.map { record in
+      Ledger.AssignmentRecord(
+        term: run.term, attempt: record.attempt, purpose: record.purpose.rawValue, step: record.step,
+        firstMicroBatch: record.firstMicroBatch, lastMicroBatch: record.lastMicroBatch, tiers: record.tiers,
+        worker: record.workerID, handedOutAt: MonotonicClock.timestamp(of: record.handedOut),
+        finishedAt: MonotonicClock.timestamp(of: record.finished), seconds: record.seconds,
+        outcome: record.outcome.rawValue)
+    }
+  }
+
+  /// Tells the workers that nothing more will come, and waits until they have gone, for a bounded time.
+  func sendWorkersAway() throws {
+    localWorkers.expectEnds()
+    try handle(.drain)
+    while !drained { try serve() }
+  }
+}

@@ -1,0 +1,114 @@
+import Foundation
+import Logging
+
+/// The worker processes that a coordinator starts on its own machine: started again when they die, gone when the
+/// coordinator is.
+///
+/// Every method is called by the coordinator's thread; deaths are reported through `onExit` from another.
+final class LocalWorkers {
+  /// One child that ended: its number among the local workers, and why.
+  struct Exit: Sendable {
+    let index: Int
+    let reason: String
+  }
+
+  private let endpoint: String
+  private let threads: Int
+  private let executable: URL
+  private let logger: Logger
+  private let onExit: @Sendable (Exit) -> Void
+  private var children: [Int: Child] = [:]
+  private var stopping = false
+
+  /// A child, and the pipe whose end tells it that the coordinator is gone.
+  private struct Child {
+    let process: Process
+    let lifeline: Pipe
+    let started: ContinuousClock.Instant
+    var failures: Int
+  }
+
+  /// A child that dies sooner than this did not come to work; after `mostFailures` such deaths in a row the run
+  /// fails rather than start it for ever.
+  private static let soon = Duration.seconds(5)
+  private static let mostFailures = 5
+
+  init(endpoint: String, threads: Int, logger: Logger, onExit: @escaping @Sendable (Exit) -> Void) throws {
+    self.endpoint = endpoint
+    self.threads = threads
+    self.logger = logger
+    self.onExit = onExit
+    executable = try Self.besideThisProgram("nl-worker")
+  }
+
+  static func besideThisProgram(_ name: String) throws -> URL {
+    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+    let path = own.deletingLastPathComponent().appendingPathComponent(name)
+    guard FileManager.default.isExecutableFile(atPath: path.path) else {
+      throw ServiceError(
+        "there is no \(name) beside \(own.path)", remedy: "install nl-coord and \(name) in one folder")
+    }
+    return path
+  }
+
+  func start(count: Int) throws {
+    for index in 0..<count { try start(index, failures: 0) }
+  }
+
+  private func start(_ index: Int, failures: Int) throws {
+    let process = Process()
+    let lifeline = Pipe()
+    process.executableURL = executable
+    process.arguments = [
+      "--connect", endpoint, "--threads", String(threads), "--local-index", String(index),
+      "--exit-with-stdin",
+    ]
+    process.standardInput = lifeline
+    let onExit = onExit
+    process.terminationHandler = { process in
+      let how = process.terminationReason == .uncaughtSignal ? "signal" : "exit status"
+      onExit(Exit(index: index, reason: "\(how) \(process.terminationStatus)"))
+    }
+    do { try process.run() } catch {
+      throw ServiceError("cannot start \(executable.path): \(error.localizedDescription)")
+    }
+    children[index] = Child(process: process, lifeline: lifeline, started: .now, failures: failures)
+  }
+
+  /// Starts a worker again after it ended.
+  ///
+  /// - Throws: when it keeps ending as soon as it is started.
+  func restart(after exit: Exit) throws {
+    guard !stopping, let child = children[exit.index] else { return }
+    let failures = .now - child.started < Self.soon ? child.failures + 1 : 0
+    guard failures < Self.mostFailures else {
+      throw ServiceError(
+        "local worker \(exit.index) ended \(failures) times within \(Self.soon) of its start (\(exit.reason))",
+        remedy: "its messages above say why; the run can be resumed")
+    }
+    logger.warning("local worker \(exit.index) ended (\(exit.reason)); it is started again")
+    try start(exit.index, failures: failures)
+  }
+
+  /// Ends one child that does not do its work; it is started again when its end is reported.
+  func end(_ index: Int) {
+    guard let child = children[index], child.process.isRunning else { return }
+    kill(child.process.processIdentifier, SIGKILL)
+  }
+
+  /// From now on workers are expected to end, and none is started again.
+  func expectEnds() { stopping = true }
+
+  /// Ends all children: politely, by their lifelines, then by force.
+  func stop() {
+    stopping = true
+    for child in children.values { try? child.lifeline.fileHandleForWriting.close() }
+    let deadline = ContinuousClock.now + .seconds(2)
+    for child in children.values {
+      while child.process.isRunning && .now < deadline { usleep(2000) }
+      if child.process.isRunning { kill(child.process.processIdentifier, SIGKILL) }
+      child.process.waitUntilExit()
+    }
+    children = [:]
+  }
+}

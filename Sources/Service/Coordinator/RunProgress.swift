@@ -1,0 +1,96 @@
+import JSON
+import NestedLearning
+
+/// Where a run stands between steps, and what is to be done next: pure, so that a resumed run takes the same turns.
+struct RunProgress: Sendable, Equatable {
+  /// One thing to do. Steps are 1-based.
+  enum Action: Equatable {
+    case train(step: Int)
+    case evaluate
+    case saveBest
+    case saveCheckpoint
+    case finish(Ending)
+  }
+
+  enum Ending: String, Sendable {
+    case completed
+    case stoppedEarly = "stopped early"
+  }
+
+  /// Steps applied so far.
+  private(set) var step = 0
+  private(set) var bestLoss: Double?
+  /// The loss that an evaluation must beat by `min_delta`, and how many in a row did not.
+  private(set) var patienceLoss: Double?
+  private(set) var evaluationsWithoutGain = 0
+  /// The last step at which each of these was done.
+  private(set) var evaluatedStep = 0
+  private(set) var bestStep = 0
+  private(set) var savedBestStep = 0
+  private(set) var checkpointStep = 0
+
+  init() {}
+
+  /// The next thing to do under `config`.
+  func next(_ config: NestedLearningConfig) -> Action {
+    if step > 0 {
+      let last = step == config.numSteps
+      if evaluatedStep < step && (step % config.evalEvery == 0 || last) { return .evaluate }
+      if savedBestStep < bestStep { return .saveBest }
+      if checkpointStep < step && step % config.checkpointEvery == 0 && !config.saveBestOnly {
+        return .saveCheckpoint
+      }
+      if config.earlyStop && evaluationsWithoutGain >= config.patience { return .finish(.stoppedEarly) }
+      if last { return .finish(.completed) }
+    }
+    return .train(step: step + 1)
+  }
+
+  mutating func applied(step: Int) { self.step = step }
+
+  mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
+    evaluatedStep = step
+    if loss < bestLoss ?? .infinity {
+      bestLoss = loss
+      bestStep = step
+    }
+    if loss < (patienceLoss ?? .infinity) - config.minDelta {
+      patienceLoss = loss
+      evaluationsWithoutGain = 0
+    } else {
+      evaluationsWithoutGain += 1
+    }
+  }
+
+  mutating func savedBest() { savedBestStep = bestStep }
+  mutating func savedCheckpoint() { checkpointStep = step }
+}
+
+extension RunProgress {
+  /// For a snapshot.
+  var json: JSONValue {
+    [
+      "step": .number(step), "best_loss": bestLoss.map { .number($0) } ?? nil,
+      "patience_loss": patienceLoss.map { .number($0) } ?? nil,
+      "evaluations_without_gain": .number(evaluationsWithoutGain), "evaluated_step": .number(evaluatedStep),
+      "best_step": .number(bestStep), "saved_best_step": .number(savedBestStep),
+      "checkpoint_step": .number(checkpointStep),
+    ]
+  }
+
+  /// - Throws: `ServiceError` if a snapshot lacks a member.
+  init(json: JSONValue) throws {
+    func number(_ key: String) throws -> Int {
+      guard let value = json[key]?.int else { throw ServiceError("the snapshot's progress lacks \"\(key)\"") }
+      return value
+    }
+    step = try number("step")
+    bestLoss = json["best_loss"]?.double
+    patienceLoss = json["patience_loss"]?.double
+    evaluationsWithoutGain = try number("evaluations_without_gain")
+    evaluatedStep = try number("evaluated_step")
+    bestStep = try number("best_step")
+    savedBestStep = try number("saved_best_step")
+    checkpointStep = try number("checkpoint_step")
+  }
+}

@@ -1,0 +1,129 @@
+import Coordination
+import Foundation
+import JSON
+import NestedLearning
+import Protocol
+
+/// A tier's values at one version, ready to be sent.
+struct TierValues: Sendable {
+  let tier: Int
+  /// Number of updates applied.
+  let version: Int
+  let digest: String
+  let values: WireObject
+}
+
+/// What applying a step came to.
+struct AppliedStep: Sendable {
+  let step: Int
+  /// Mean loss over the trained tokens.
+  let loss: Double
+  let tokens: Int
+  let outcome: StepOutcome
+  let updateCounts: [Int]
+  /// The tiers that were updated.
+  let changed: [TierValues]
+  /// Over the digests of all tiers' parameters: what a replayed step must give again.
+  let digest: String
+}
+
+/// The state of training, and the arithmetic of a step on it: the sums of the workers' gradients by the fixed tree,
+/// division, clipping, update. Belongs to the queue that the coordinator runs steps on.
+final class StepEngine: @unchecked Sendable {
+  private(set) var state: NestedTrainerState
+  private let layout: TierLayout
+  private var digests: [String]
+  /// Whether any update has changed anything; a run that was resumed has passed that test before.
+  private var hasChanged: Bool
+
+  init(state: NestedTrainerState) {
+    self.state = state
+    hasChanged = state.step > 0
+    layout = TierLayout(scheduler: state.scheduler, shapes: state.shapes)
+    digests = state.scheduler.tiers.map { StateDigest.of(state.parameterTensors(tier: $0.index)) }
+  }
+
+  /// All tiers as they are.
+  func tierValues() -> [TierValues] { state.scheduler.tiers.map { values(tier: $0.index) } }
+
+  private func values(tier: Int) -> TierValues {
+    TierValues(
+      tier: tier, version: state.optimizer.updateCounts[tier], digest: digests[tier],
+      values: WireObject(
+        name: ParametersMessage.objectName,
+        floats: layout.joined(tier: tier) { state.parameters[$0] ?? [] }))
+  }
+
+  /// Applies a step.
+  ///
+  /// - Parameter results: every (node, tiers) of the step once, with what its worker sent.
+  /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
+  ///   nothing.
+  func apply(
+    step: Int, lossSum: Double, tokens: Int, results: [(shard: Shard, message: ResultMessage)]
+  ) throws -> AppliedStep {
+    let gradients = try state.window == nil ? sums(step, results) : microBatches(results)
+    let outcome = try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    hasChanged = hasChanged || outcome.changedParameters
+    if !hasChanged && outcome.isWithoutEffect {
+      throw ServiceError(
+        "step \(step) was to update tiers \(outcome.activeTiers), and not one parameter changed",
+        remedy:
+          "every gradient is zero: check that the base model is a trained one and that the data have labels")
+    }
+    for tier in outcome.activeTiers { digests[tier] = StateDigest.of(state.parameterTensors(tier: tier)) }
+    return AppliedStep(
+      step: step, loss: lossSum / Double(tokens), tokens: tokens, outcome: outcome,
+      updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map(values),
+      digest: parametersDigest())
+  }
+
+  /// The root of the fixed tree for every active tier.
+  private func sums(_ step: Int, _ results: [(shard: Shard, message: ResultMessage)]) throws -> StepGradients
+  {
+    let count = state.config.gradientAccumulationSteps
+    var sums: GradientSums = [:]
+    for tier in state.scheduler.activeTiers(at: step) {
+      var parts: [TreeNode: [Float]] = [:]
+      for (shard, message) in results where shard.tiers.contains(tier) {
+        parts[shard.node] = try message.values(tier: tier, microBatch: nil)
+      }
+      let total = try ReductionTree.combine(
+        parts, into: .root(count: count), count: count, add: { Vectors.add($1, to: &$0) })
+      try layout.split(tier: tier, total, into: &sums)
+    }
+    return .sums(sums)
+  }
+
+  private func microBatches(_ results: [(shard: Shard, message: ResultMessage)]) throws -> StepGradients {
+    let count = state.config.gradientAccumulationSteps
+    var microBatches = Array(repeating: GradientSums(), count: count)
+    for (shard, message) in results {
+      for g in shard.node.leaves(count: count) {
+        for tier in shard.tiers {
+          try layout.split(tier: tier, message.values(tier: tier, microBatch: g), into: &microBatches[g])
+        }
+      }
+    }
+    return .scaledMicroBatches(microBatches)
+  }
+
+  private func parametersDigest() -> String {
+    let lines = zip(state.optimizer.updateCounts, digests).enumerated().map { tier, state in
+      "\(tier) \(state.0) \(state.1)\n"
+    }
+    return Digest.sha256(lines.joined())
+  }
+}
+
+extension ResultMessage {
+  /// The gradient of one tier, in the layout of WELCOME.
+  func values(tier: Int, microBatch: Int?) throws -> [Float] {
+    guard let gradient = gradients.first(where: { $0.tier == tier && $0.microBatch == microBatch }) else {
+      throw ServiceError(
+        "the result of attempt \(attempt) lacks the gradient \(TierGradient.name(tier: tier, microBatch: microBatch))"
+      )
+    }
+    return try gradient.values.floats()
+  }
+}

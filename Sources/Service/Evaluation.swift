@@ -1,0 +1,27 @@
+import Data
+import Foundation
+import JSON
+import LanguageModel
+
+/// The loss of a model on a file: the sum of token losses over the number of trained tokens.
+public struct Evaluation: Sendable {
+  public let loss: Double
+  public let tokens: Int
+  public let rows: Int
+
+  public var perplexity: Double { Self.perplexity(loss) }
+
+  /// e to the loss, held finite so that it can be written as JSON.
+  static func perplexity(_ loss: Double) -> Double { min(exp(loss), .greatestFiniteMagnitude) }
+
+  public var json: JSONValue {
+    [
+      "loss": .number(loss), "perplexity": .number(perplexity), "tokens": .number(tokens),
+      "rows": .number(rows),
+    ]
+  }
+
+  public var text: String {
+    String(format: "Loss: %.4f | Perplexity: %.2f | %d rows, %d tokens", loss, perplexity, rows, tokens)
+  }
+}

@@ -1,0 +1,45 @@
+import Foundation
+import JSON
+import NestedLearning
+
+/// Reads a run's config from a file and from flags.
+public enum RunConfig {
+  /// - Parameter file: JSON (`.json`) or YAML; nil for flags alone.
+  /// - Parameter overrides: values given as flags; relative paths among them are relative to the working folder.
+  /// - Returns: every value, defaults included, and absolute paths.
+  /// - Throws: `ConfigError` that names file, line and key.
+  public static func read(file: String?, overrides: [(key: String, value: JSONValue)]) throws
+    -> NestedLearningConfig
+  {
+    let working = FileManager.default.currentDirectoryPath
+    guard let file else {
+      var config = try NestedLearningConfig(text: "{}", file: "run", format: .json, overrides: overrides)
+      config.resolvePaths(fileFolder: working, workingFolder: working)
+      return config
+    }
+    guard let data = FileManager.default.contents(atPath: file) else {
+      throw ServiceError("cannot read the config \(file)", remedy: "check the path given with --config")
+    }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw ServiceError("\(file) is not UTF-8 text")
+    }
+    guard let format = ConfigFormat(file: file) else {
+      throw ServiceError(
+        "\(file): a config is a .json, .yaml or .yml file", remedy: "rename it to what it is")
+    }
+    var config = try NestedLearningConfig(text: text, file: file, format: format, overrides: overrides)
+    let folder = URL(fileURLWithPath: file).deletingLastPathComponent().path
+    config.resolvePaths(fileFolder: folder, workingFolder: working)
+    return config
+  }
+}
+
+extension RunConfig {
+  /// The config of an existing run, and the digests of what it was started from.
+  static func recorded(_ folder: RunFolder) throws -> (config: NestedLearningConfig, inputs: JSONValue) {
+    var members = try folder.configuration().object ?? JSONObject()
+    let inputs = members["inputs_sha256"] ?? nil
+    members["inputs_sha256"] = nil
+    return (try NestedLearningConfig(object: members, file: folder.configurationFile), inputs)
+  }
+}

@@ -1,0 +1,165 @@
+import Data
+import Foundation
+import JSON
+import LanguageModel
+import Ledger
+import NestedLearning
+import Tensors
+
+/// Everything that a run is made from, read and checked: config, model, adapter, tiers and data. To make one is to
+/// validate a config; nothing is written.
+public struct RunPlan: Sendable {
+  /// Every value in force; a loaded adapter's rank, scale and modules among them.
+  public let config: NestedLearningConfig
+  let folder: ModelFolder
+  let trainable: Trainable
+  /// Sorted by the UTF-8 bytes of their names.
+  let parameters: [ParameterInfo]
+  let scheduler: ParameterTierScheduler
+  /// What training starts from.
+  let initialValues: [String: [Float]]
+  let data: TrainingData
+  let sampler: StepSampler
+  let inputs: RunInputs
+
+  /// - Throws: what is wrong, with file, line and key where there is one.
+  public init(config requested: NestedLearningConfig) throws {
+    folder = try ModelFolder(path: requested.baseModelPath)
+    let start = try StartingPoint(config: requested, model: folder)
+    config = start.config
+    trainable = start.trainable
+    let model = try TrainableModel(
+      folder: folder, trainable: trainable,
+      pool: ThreadPool(threads: ProcessInfo.processInfo.activeProcessorCount))
+    parameters = model.parameters
+    scheduler = try ParameterTierScheduler(
+      config: config,
+      parameters: parameters.map {
+        TrainableParameter(name: $0.name, module: $0.module, layer: $0.layer, count: $0.shape.reduce(1, *))
+      })
+    initialValues = try Dictionary(
+      uniqueKeysWithValues: model.parameters.map { parameter in
+        (
+          parameter.name,
+          try start.values[parameter.name]?.values ?? model.parameterValues(parameter.name).values
+        )
+      })
+    data = try TrainingData(config: config, encoder: Tokenizer(modelFolder: folder.path))
+    sampler = try StepSampler(rows: data.train, config: config)
+    try Self.check(data, vocabulary: folder.configuration.vocabularySize)
+    inputs = try RunInputs(config: config, folder: folder)
+  }
+
+  /// A tokenizer that belongs to another model is found here rather than by the first worker.
+  private static func check(_ data: TrainingData, vocabulary: Int) throws {
+    let rows = [data.train, data.validation].joined()
+    guard let largest = rows.lazy.compactMap({ $0.max() }).max(), largest >= vocabulary else { return }
+    throw ServiceError(
+      "the tokenizer gives the id \(largest), but the model's vocabulary has \(vocabulary) entries",
+      remedy: "the model folder's tokenizer.json belongs to another model")
+  }
+
+  /// The text of the run folder's config.json: every value, and what the run was started from.
+  var recordedConfig: JSONValue {
+    var members = config.json().object ?? JSONObject()
+    members["inputs_sha256"] = inputs.json
+    return .object(members)
+  }
+
+  /// The shape of each parameter, by name.
+  var shapes: [String: [Int]] {
+    Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
+  }
+
+  /// How tiers travel.
+  var layout: TierLayout { TierLayout(scheduler: scheduler, shapes: shapes) }
+
+  /// What is trained, as workers are told.
+  var trainableJSON: JSONValue {
+    switch trainable {
+    case .full: "full"
+    case .lora(let lora): lora.json()
+    }
+  }
+
+  var usesDropout: Bool {
+    if case .lora(let lora) = trainable { lora.dropout > 0 } else { false }
+  }
+
+  var usesWindows: Bool { config.inactiveGradients != .discard }
+
+  /// What would be trained, for a person.
+  public var summary: String {
+    var lines = [
+      "Model    \(folder.path) (\(folder.configuration.modelType), \(folder.configuration.layerCount) layers)"
+    ]
+    switch trainable {
+    case .full: lines.append("Trained  all weights, \(parameterCount) parameters")
+    case .lora(let lora):
+      lines.append(
+        "Trained  LoRA of rank \(lora.rank), scale \(lora.scale), on \(lora.targetModules.joined(separator: ", ")): "
+          + "\(parameterCount) parameters")
+    }
+    for tier in scheduler.tiers {
+      lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
+    }
+    lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
+    for skipped in data.skipped {
+      lines.append(
+        "         \(skipped.lines.count) rows of \(skipped.file) skipped: they have no token to predict")
+    }
+    lines.append(
+      "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) rows"
+    )
+    lines.append("Output   \(outputFolder)")
+    return lines.joined(separator: "\n")
+  }
+
+  private var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
+
+  /// `<output_path>/<experiment_name>`
+  var outputFolder: String { config.outputPath + "/" + config.experimentName }
+}
+
+// MARK: - What is written of a step and of a checkpoint
+
+extension RunPlan {
+  /// A step's row of train_metrics.jsonl.
+  func metrics(_ applied: AppliedStep, seconds: Double) -> JSONValue {
+    let outcome = applied.outcome
+    return [
+      "step": .number(applied.step), "loss": .number(applied.loss),
+      "learning_rate": .number(outcome.learningRate),
+      "tier_learning_rates": .numbers(outcome.tierLearningRates), "grad_norm": .number(outcome.gradNorm),
+      "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),
+      "tokens": .number(applied.tokens),
+      "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
+      "step_time": .number(seconds), "epoch": .number(sampler.epoch(after: applied.step)),
+      "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
+    ]
+  }
+
+  /// A tier as the ledger has it.
+  func record(of tier: TierValues) -> TierVersionRecord {
+    let description = scheduler.tiers[tier.tier]
+    return TierVersionRecord(
+      tier: tier.tier, frequency: description.frequency, parameterCount: description.parameterCount,
+      version: tier.version, digest: tier.digest)
+  }
+
+  /// Writes a checkpoint's tensors: the adapter in both forms, or the whole model.
+  func write(parameters: [String: [Float]], to folder: String) throws {
+    var tensors: [String: HostTensor] = [:]
+    for (name, shape) in shapes { tensors[name] = HostTensor(shape: shape, values: parameters[name] ?? []) }
+    switch trainable {
+    case .lora(let specification):
+      try AdapterWriter.write(
+        AdapterWeights(specification: specification, tensors: tensors), base: self.folder.path,
+        model: self.folder.configuration, to: folder)
+    case .full:
+      // In the precision of the base model, whose place the folder takes; the state keeps the f32 masters.
+      let storesBF16 = self.parameters.contains { self.folder.weights[$0.name]?.dtype == .bf16 }
+      try CheckpointModelWriter.write(tensors, base: self.folder, as: storesBF16 ? .bf16 : .f32, to: folder)
+    }
+  }
+}

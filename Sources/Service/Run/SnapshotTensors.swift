@@ -1,0 +1,47 @@
+import JSON
+import NestedLearning
+
+/// The tensors of a training state in a snapshot: one blob for each kind (parameters, m, v, a window's chain) and tier,
+/// so that a snapshot is a few files, and a tier that did not change costs none.
+enum SnapshotTensors {
+  /// Adds the blobs.
+  ///
+  /// - Returns: the list of tensors, in the order in which they lie in their blobs, for the manifest.
+  static func write(_ tensors: [NamedTensor], to writer: inout SnapshotWriter) throws -> JSONValue {
+    var order: [String] = []
+    var blobs: [String: [Float]] = [:]
+    for tensor in tensors {
+      let blob = blob(of: tensor.name, tier: tensor.tier)
+      if blobs[blob] == nil { order.append(blob) }
+      blobs[blob, default: []] += tensor.values
+    }
+    for blob in order { try writer.add(blob, floats: blobs[blob] ?? []) }
+    return .array(
+      tensors.map { ["name": .string($0.name), "tier": .number($0.tier), "shape": .numbers($0.shape)] })
+  }
+
+  static func read(_ snapshot: Snapshot) throws -> [NamedTensor] {
+    var rest: [String: ArraySlice<Float>] = [:]
+    for blob in snapshot.blobs { rest[blob.name] = try snapshot.floats(of: blob.name)[...] }
+    return try (snapshot.state["tensors"]?.array ?? []).map { entry in
+      guard let name = entry["name"]?.string, let tier = entry["tier"]?.int,
+        let shape = entry["shape"]?.array?.compactMap(\.int), shape.allSatisfy({ $0 > 0 && $0 < 1 << 40 })
+      else {
+        throw ServiceError("the snapshot of step \(snapshot.step) lists a tensor without name, tier or shape")
+      }
+      let blob = blob(of: name, tier: tier)
+      let count = shape.reduce(1) { $0.multipliedReportingOverflow(by: $1).partialValue }
+      guard let values = rest[blob], count >= 0, values.count >= count else {
+        throw ServiceError("the snapshot of step \(snapshot.step) has no values for \(name)")
+      }
+      rest[blob] = values.dropFirst(count)
+      return NamedTensor(name: name, tier: tier, shape: shape, values: Array(values.prefix(count)))
+    }
+  }
+
+  /// `m/model.layers.0.….lora_a` of tier 1 lies in the blob `m/tier.1`.
+  private static func blob(of tensor: String, tier: Int) -> String {
+    let kind = tensor.lastIndex(of: "/").map { tensor[..<$0] } ?? ""
+    return "\(kind)/tier.\(tier)"
+  }
+}

@@ -1,0 +1,81 @@
+import JSON
+import LanguageModel
+import NestedLearning
+
+/// What a run trains, and the values that it starts from: a loaded adapter, a fresh one, or the whole model.
+struct StartingPoint {
+  /// The config with the loaded adapter's rank, scale and modules in it.
+  let config: NestedLearningConfig
+  let trainable: Trainable
+  /// Empty for full training, which starts from the checkpoint itself.
+  let values: [String: HostTensor]
+
+  init(config requested: NestedLearningConfig, model: ModelFolder) throws {
+    switch (requested.trainable, requested.adapterPath) {
+    case (.full, nil): self.init(config: requested, trainable: .full)
+    case (.full, let path?):
+      throw ConfigError(
+        file: "config", key: "adapter_path", reason: "\(path) cannot be loaded when all weights are trained",
+        remedy: "leave out adapter_path, or set \"trainable\" to \"lora\"")
+    case (.lora, nil): try self.init(fresh: requested, model: model.configuration)
+    case (.lora, let path?):
+      try self.init(
+        loaded: AdapterReader.read(folder: path, model: model.configuration), path: path, config: requested)
+    }
+  }
+
+  private init(
+    config: NestedLearningConfig, trainable: Trainable, values: [String: HostTensor] = [:]
+  ) {
+    self.config = config
+    self.trainable = trainable
+    self.values = values
+  }
+
+  private init(fresh config: NestedLearningConfig, model: ModelConfiguration) throws {
+    let lora = LoRASpecification(
+      rank: config.loraRank, alpha: config.loraAlpha, useRSLoRA: config.useRslora,
+      dropout: Float(config.loraDropout),
+      targetModules: config.loraTargetModules, layers: Array(0..<model.layerCount))
+    try lora.check(for: model, file: "config")
+    self.init(
+      config: config, trainable: .lora(lora),
+      values: TrainableModel.freshLoRA(configuration: model, specification: lora, seed: config.seed))
+  }
+
+  /// A loaded adapter fixes rank, scale and modules; a key that says otherwise is an error rather than ignored.
+  private init(loaded adapter: AdapterWeights, path: String, config requested: NestedLearningConfig) throws {
+    var lora = adapter.specification
+    var config = requested
+    func fix<Value: Equatable>(
+      _ key: String, _ property: WritableKeyPath<NestedLearningConfig, Value>, _ value: Value
+    ) throws {
+      if requested.explicitKeys.contains(key) && requested[keyPath: property] != value {
+        throw ConfigError(
+          file: "config", key: key,
+          reason: "is \(requested[keyPath: property]), but the adapter in \(path) has \(value)",
+          remedy: "leave out \(key), or leave out adapter_path to start a fresh adapter")
+      }
+      config[keyPath: property] = value
+    }
+    try fix("lora_rank", \.loraRank, lora.rank)
+    try fix("lora_alpha", \.loraAlpha, lora.alpha)
+    try fix("use_rslora", \.useRslora, lora.useRSLoRA)
+    config.loraTargetModules.sort()
+    let modules = lora.targetModules.sorted()
+    if requested.explicitKeys.contains("lora_target_modules") && config.loraTargetModules != modules {
+      throw ConfigError(
+        file: "config", key: "lora_target_modules",
+        reason: "differs from the adapter in \(path), which has \(modules)",
+        remedy: "leave it out, or leave out adapter_path to start a fresh adapter")
+    }
+    config.loraTargetModules = modules
+    if requested.explicitKeys.contains("lora_dropout") {
+      lora.dropout = Float(requested.loraDropout)
+    } else {
+      config.loraDropout = Double(lora.dropout)
+    }
+    self.init(
+      config: config, trainable: .lora(lora), values: adapter.tensors)
+  }
+}

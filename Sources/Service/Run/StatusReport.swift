@@ -1,0 +1,50 @@
+import Foundation
+import JSON
+import Ledger
+
+/// How far a run is, read from its folder without taking it from a coordinator that works on it.
+public struct StatusReport: Sendable {
+  let folder: String
+  let status: RunStatus
+  let snapshot: SnapshotRecord?
+  let totalSteps: Int?
+  let last: StepRecord?
+  /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot; empty before the first.
+  public let digest: String
+
+  public init(folder: String) throws {
+    self.folder = folder
+    let path = folder + "/state.sqlite"
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw RunFolderError.notARun(path: folder, missing: "state.sqlite")
+    }
+    let ledger = try Ledger.open(at: path, access: .readOnly)
+    status = try ledger.status()
+    snapshot = try ledger.latestSnapshot()
+    last = try ledger.step(status.lastStep)
+    totalSteps = status.run.configuration["num_steps"]?.int
+    digest =
+      try snapshot.map {
+        try SnapshotStore(folder: folder + "/state").open($0.manifest).state["digest"]?.string ?? ""
+      } ?? ""
+  }
+
+  public var json: JSONValue {
+    [
+      "experiment_name": .string(status.run.experimentName), "state": .string(status.state),
+      "reason": status.reason.map { .string($0) } ?? nil, "step": .number(status.lastStep),
+      "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last.map { .number($0.loss) } ?? nil,
+      "snapshot_step": snapshot.map { .number($0.step) } ?? nil,
+      "state_digest": digest.isEmpty ? nil : .string(digest),
+    ]
+  }
+
+  public var text: String {
+    var lines = ["\(status.run.experimentName): \(status.state)" + (status.reason.map { " (\($0))" } ?? "")]
+    var progress = "Step \(status.lastStep)" + (totalSteps.map { "/\($0)" } ?? "")
+    if let last { progress += " | Loss: \(ProgressLine.decimal(last.loss, places: 3))" }
+    lines.append(progress)
+    if let snapshot { lines.append("Last snapshot after step \(snapshot.step), state \(digest)") }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,44 @@
+import LanguageModel
+import NestedLearning
+import Protocol
+
+/// How a tier's parameters, or their gradients, lie one behind the other in the run of values that travels: names
+/// ascending by UTF-8 bytes, row-major.
+struct TierLayout: Sendable, Equatable {
+  let tiers: [[TierParameter]]
+
+  /// The layout that a coordinator decides on.
+  init(scheduler: ParameterTierScheduler, shapes: [String: [Int]]) {
+    tiers = scheduler.tiers.map { tier in
+      tier.parameters.map { TierParameter(name: $0, shape: shapes[$0] ?? []) }
+    }
+  }
+
+  /// The layout that a worker was told in WELCOME.
+  init(_ welcome: Welcome) { tiers = welcome.tiers }
+
+  /// Number of values in a tier.
+  func count(tier: Int) -> Int { tiers[tier].reduce(0) { $0 + $1.count } }
+
+  /// One run of values from a value for each parameter.
+  func joined(tier: Int, _ values: (String) throws -> [Float]) rethrows -> [Float] {
+    var all: [Float] = []
+    all.reserveCapacity(count(tier: tier))
+    for parameter in tiers[tier] { all += try values(parameter.name) }
+    return all
+  }
+
+  /// Adds each parameter's part of a tier's run of values to `sums`.
+  ///
+  /// - Throws: `ServiceError` if the run has another length.
+  func split(tier: Int, _ values: [Float], into sums: inout GradientSums) throws {
+    guard values.count == count(tier: tier) else {
+      throw ServiceError("tier \(tier) has \(count(tier: tier)) values, but \(values.count) came")
+    }
+    var start = 0
+    for parameter in tiers[tier] {
+      sums[parameter.name] = Array(values[start..<(start + parameter.count)])
+      start += parameter.count
+    }
+  }
+}

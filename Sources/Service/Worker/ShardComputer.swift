@@ -1,0 +1,156 @@
+import Coordination
+import Foundation
+import JSON
+import LanguageModel
+import NestedLearning
+import Protocol
+import Tensors
+
+/// The arithmetic of a worker: a model, the newest parameters of each tier, and the gradients of shards. Belongs to
+/// one queue.
+final class ShardComputer: @unchecked Sendable {
+  private let pool: ThreadPool
+  private let modelPath: String?
+  private var loaded: Loaded?
+
+  private struct Loaded {
+    let sha256: String
+    let trainable: JSONValue
+    let model: TrainableModel
+    let layout: TierLayout
+    /// The version of each tier that the model has; nil before the first.
+    var versions: [Int?]
+  }
+
+  init(threads: Int, modelPath: String?) throws {
+    pool = try ThreadPool(threads: threads)
+    self.modelPath = modelPath
+  }
+
+  /// Loads the model that the coordinator asks for, unless it is the one that is loaded.
+  ///
+  /// - Returns: the SHA-256 of the model folder.
+  /// - Throws: if there is no such folder here, or its content is not the coordinator's.
+  func load(_ welcome: Welcome) throws -> String {
+    let layout = TierLayout(welcome)
+    if let loaded, loaded.sha256 == welcome.modelSHA256, loaded.trainable == welcome.trainable,
+      loaded.layout == layout
+    {
+      self.loaded?.versions = Array(repeating: nil, count: layout.tiers.count)
+      return loaded.sha256
+    }
+    loaded = nil
+    let path = modelPath ?? welcome.modelPath
+    guard FileManager.default.fileExists(atPath: path + "/config.json") else {
+      throw ServiceError(
+        "the base model is not on this machine: \(path) has no config.json",
+        remedy: "copy the coordinator's folder \(welcome.modelPath) here and give it with --model DIR")
+    }
+    let folder = try ModelFolder(path: path)
+    let sha256 = try FileDigest.sha256(files: folder.weightFiles())
+    guard sha256 == welcome.modelSHA256 else {
+      throw ServiceError(
+        "\(path) is not the coordinator's base model: its SHA-256 is \(sha256), the coordinator's \(welcome.modelSHA256)",
+        remedy: "copy the coordinator's folder \(welcome.modelPath) here and give it with --model DIR")
+    }
+    let trainable: Trainable =
+      welcome.trainable == "full"
+      ? .full : .lora(try LoRASpecification(json: welcome.trainable, file: "WELCOME"))
+    // The coordinator has looked at every weight of this very content.
+    let model = try TrainableModel(folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false)
+    try check(layout, model)
+    loaded = Loaded(
+      sha256: sha256, trainable: welcome.trainable, model: model, layout: layout,
+      versions: Array(repeating: nil, count: layout.tiers.count))
+    return sha256
+  }
+
+  private func check(_ layout: TierLayout, _ model: TrainableModel) throws {
+    let shapes = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.shape) })
+    for parameter in layout.tiers.joined() where shapes[parameter.name] != parameter.shape {
+      throw ServiceError(
+        "the coordinator trains \(parameter.name) with the shape \(parameter.shape), which this model does not have"
+      )
+    }
+  }
+
+  /// Sets a tier's parameters.
+  func apply(_ message: ParametersMessage) throws {
+    guard let loaded, loaded.layout.tiers.indices.contains(message.tier) else {
+      throw ServiceError("parameters of tier \(message.tier) came, which this run does not have")
+    }
+    var values = GradientSums()
+    try loaded.layout.split(tier: message.tier, message.values.floats(), into: &values)
+    for (name, values) in values {
+      try values.withUnsafeBufferPointer { try loaded.model.setParameter(name, $0) }
+    }
+    self.loaded?.versions[message.tier] = message.version
+  }
+
+  /// Computes a shard: the loss of its micro-batches and the gradients of its tiers.
+  func compute(_ message: AssignMessage) throws -> ResultMessage {
+    guard let loaded else { throw ServiceError("a shard came before the model") }
+    guard loaded.versions == message.parameterVersions else {
+      throw ServiceError(
+        "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
+    }
+    let started = MonotonicClock.now()
+    let node = TreeNode(level: message.level, index: message.index)
+    let first = node.leaves(count: message.leafCount).lowerBound
+    var windows: [TierGradient] = []
+    let sum = try ReductionTree.reduce(
+      node, count: message.leafCount,
+      leaf: { g in
+        let leaf = try leafSum(of: message.microBatches[g - first], message, loaded)
+        guard message.window else { return leaf }
+        windows += leaf.tiers.map { tier, values in
+          TierGradient(
+            tier: tier, microBatch: g,
+            floats: GradientWindow.scaled(values, trainedTokens: message.stepTokens))
+        }
+        return LeafSum(loss: leaf.loss, tiers: [:])
+      },
+      add: { try $0.add($1) })
+    let results = message.window ? windows : sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
+    return ResultMessage(
+      attempt: message.attempt, lossSum: sum.loss,
+      tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
+      seconds: MonotonicClock.now().seconds(since: started),
+      gradients: results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) })
+  }
+
+  private func leafSum(
+    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: Loaded
+  ) throws -> LeafSum {
+    let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
+    guard message.purpose == .train else {
+      return LeafSum(loss: try loaded.model.evaluate(batch), tiers: [:])
+    }
+    let names = message.tiers.flatMap { loaded.layout.tiers[$0].map(\.name) }
+    let dropout = message.dropoutSeed.map {
+      DropoutKey(seed: $0, step: message.step, microBatch: microBatch.number)
+    }
+    let result = try loaded.model.gradients(batch, of: Set(names), dropout: dropout)
+    var sum = LeafSum(loss: result.lossSum, tiers: [:])
+    for tier in message.tiers {
+      sum.tiers[tier] = loaded.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
+    }
+    return sum
+  }
+}
+
+/// The loss and the gradients of some micro-batches.
+private struct LeafSum {
+  var loss: Double
+  /// By tier, in the layout of WELCOME.
+  var tiers: [Int: [Float]]
+
+  mutating func add(_ other: LeafSum) throws {
+    loss += other.loss
+    for (tier, values) in other.tiers { Vectors.add(values, to: &tiers[tier, default: []]) }
+  }
+}
+
+extension AssignedMicroBatch {
+  var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
+}

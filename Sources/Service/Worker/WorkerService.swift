@@ -1,0 +1,156 @@
+import Coordination
+import Dispatch
+import Foundation
+import Kernels
+import Logging
+import Protocol
+import Transport
+
+/// A worker at work: it ties the pure core to the socket and the arithmetic. The caller's thread owns the socket;
+/// arithmetic runs on a queue beside it, so that the coordinator is answered at any time.
+public final class WorkerService {
+  /// What other threads tell the one that owns the socket. The session tells apart what belongs to an earlier one.
+  private enum Letter: Sendable {
+    case event(WorkerEvent, generation: Int)
+    case terminate
+  }
+
+  private let options: WorkerOptions
+  private let logger: Logger
+  private let queue = DispatchQueue(label: "compute")
+  private let generation = Generation()
+
+  private var core: WorkerCore
+  private var computer: ShardComputer?
+  private var dealer: Dealer?
+  private var timer = Instant.never
+  private var ending: (successful: Bool, reason: String)?
+
+  public init(options: WorkerOptions) {
+    self.options = options
+    var logger = Logger(label: "nl-worker") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = options.localIndex == nil ? .info : .warning
+    self.logger = logger
+    let isa = String(cString: nl_isa_name(nl_isa_current()))
+    let hello = Hello(
+      program: Program.version, numericProfile: NumericProfile.current, isa: isa, threads: options.threads,
+      host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
+      localIndex: options.localIndex)
+    core = WorkerCore(settings: WorkerSettings(hello: hello, endpoint: options.endpoint))
+  }
+
+  /// Works until the coordinator sends it away, the user ends it, or there is no coordinator for too long.
+  ///
+  /// - Throws: why the worker is of no use.
+  public func run() throws {
+    let waker = try Waker()
+    let mailbox = Mailbox<Letter> { waker.wake() }
+    // A terminal sends Ctrl-C to every process at once; a local worker leaves the answer to its coordinator.
+    let isLocal = options.localIndex != nil
+    let signals = SignalWatch { number in
+      if !(isLocal && number == SIGINT) { mailbox.post(.terminate) }
+    }
+    defer { signals.cancel() }
+    computer = try ShardComputer(threads: options.threads, modelPath: options.modelPath)
+    try handle(.start, waker, mailbox)
+    while ending == nil { try serve(waker, mailbox) }
+    dealer?.close(flushing: true)
+    guard let ending, !ending.successful else { return }
+    throw ServiceError(ending.reason)
+  }
+
+  private func serve(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+    let wait = max(0, min(0.5, timer.seconds(since: MonotonicClock.now())))
+    for received in try dealer?.poll(timeout: wait) ?? [] {
+      switch received {
+      case .success((let envelope, let message)): try handle(.message(envelope, message), waker, mailbox)
+      case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
+      }
+    }
+    for letter in mailbox.take() {
+      switch letter {
+      case .terminate: try handle(.terminate, waker, mailbox)
+      case .event(let event, let generation):
+        if generation == self.generation.current { try handle(event, waker, mailbox) }
+      }
+    }
+    if MonotonicClock.now() >= timer {
+      timer = .never
+      try handle(.timer, waker, mailbox)
+    }
+  }
+
+  private func handle(_ event: WorkerEvent, _ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+    var failure: String?
+    for effect in core.step(event, now: MonotonicClock.now()) {
+      switch effect {
+      case .connect:
+        dealer?.close(flushing: false)
+        dealer = try Dealer(connect: options.endpoint, waker: waker)
+      case .abandon: generation.advance()
+      case .send(let message):
+        do {
+          try dealer?.send(message, term: core.term, session: core.session)
+        } catch {
+          failure = "\(error)"
+        }
+      case .loadModel(let welcome): load(welcome, mailbox)
+      case .apply(let parameters): apply(parameters, mailbox)
+      case .compute(let job, let assignment): compute(job, assignment, mailbox)
+      case .log(let line): logger.info("\(line)")
+      case .exit(let successful, let reason): ending = (successful, reason)
+      case .armTimer(let time): timer = time
+      }
+    }
+    if let failure { try handle(.connectionFailed(reason: failure), waker, mailbox) }
+  }
+
+  // MARK: Arithmetic
+
+  private func load(_ welcome: Welcome, _ mailbox: Mailbox<Letter>) {
+    onQueue(mailbox) { computer in
+      do { return .modelLoaded(sha256: try computer.load(welcome)) } catch {
+        return .modelFailed(reason: "\(error)")
+      }
+    }
+  }
+
+  private func apply(_ parameters: ParametersMessage, _ mailbox: Mailbox<Letter>) {
+    onQueue(mailbox) { computer in
+      do {
+        try computer.apply(parameters)
+        return nil
+      } catch { return .modelFailed(reason: "\(error)") }
+    }
+  }
+
+  private func compute(_ job: Int, _ assignment: AssignMessage, _ mailbox: Mailbox<Letter>) {
+    onQueue(mailbox) { computer in
+      do { return .computed(job: job, try computer.compute(assignment)) } catch {
+        return .computeFailed(job: job, reason: "\(error)")
+      }
+    }
+  }
+
+  /// Runs work in its turn, unless the session that it belongs to has ended by then.
+  private func onQueue(
+    _ mailbox: Mailbox<Letter>, _ work: @escaping @Sendable (ShardComputer) -> WorkerEvent?
+  ) {
+    guard let computer else { return }
+    let mine = generation.current
+    let generation = generation
+    queue.async {
+      guard generation.current == mine, let event = work(computer) else { return }
+      mailbox.post(.event(event, generation: mine))
+    }
+  }
+}
+
+/// Counts sessions, so that what was begun in an earlier one is dropped.
+private final class Generation: @unchecked Sendable {
+  private let lock = NSLock()
+  private var value = 0
+
+  var current: Int { lock.withLock { value } }
+  func advance() { lock.withLock { value += 1 } }
+}

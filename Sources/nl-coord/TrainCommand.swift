@@ -1,0 +1,43 @@
+import ArgumentParser
+import Foundation
+import JSON
+import NestedLearning
+import Service
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train an adapter, or a whole model, in tiers.",
+    discussion: """
+      Options come from --config (JSON or YAML) and from the flags below, which win. Paths in the file are relative \
+      to the file. Ctrl-C finishes the step and writes a checkpoint; `nl-coord resume DIR` goes on from there.
+
+      Examples:
+        nl-coord train --config demo.yaml
+        nl-coord train --config demo.yaml --local-workers 2 --threads-per-worker 4 --num-steps 200
+        nl-coord train --base-model-path Qwen2.5-0.5B --train-data-path train.jsonl --experiment-name demo
+        nl-coord train --config demo.yaml --local-workers 0 --listen tcp://127.0.0.1:5555
+      """)
+
+  @Option(help: "The config file, JSON or YAML.")
+  var config: String?
+
+  @OptionGroup(title: "How the run is carried out")
+  var flags: RunFlags
+
+  @Flag(help: "Check the config, the model and the data, say what would be trained, and stop.")
+  var validateOnly = false
+
+  @OptionGroup(title: "Config keys")
+  var keys: ConfigFlags
+
+  func run() throws {
+    let config = try RunConfig.read(file: config, overrides: keys.overrides())
+    let plan = try RunPlan(config: config)
+    if validateOnly {
+      print(plan.summary)
+      return
+    }
+    try CoordinatorProcess.train(plan: plan, options: flags.options)
+  }
+}

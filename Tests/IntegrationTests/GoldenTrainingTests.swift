@@ -1,0 +1,90 @@
+import Foundation
+import JSON
+import LanguageModel
+import Testing
+
+/// Twelve steps of nested training by the real programs against PyTorch: one `torch.optim` optimizer per tier, with
+/// `p.grad = None` on the steps at which the tier is inactive. The script is
+/// Tests/LanguageModelTests/Fixtures/make_training_golden.py, the numbers lie beside it in `training/`.
+@Suite(.serialized) struct GoldenTrainingTests {
+  static let variants = [
+    "qwen2_discard_shallow", "qwen2_discard_deep", "qwen2_mean_shallow", "qwen2_mean_deep",
+    "qwen2_mean_uneven",
+    "qwen2_sum_shallow", "qwen2_sum_deep", "qwen2_manual_sum", "qwen2_plain", "qwen2_sgd_decay",
+    "qwen2_bf16_discard",
+    "qwen3_discard", "llama_discard", "mistral_discard", "llama_full_mean",
+  ]
+
+  @Test func everyVariantIsTested() throws {
+    let found = try FileManager.default.contentsOfDirectory(atPath: Fixtures.path("training"))
+    #expect(found.sorted() == Self.variants.sorted())
+  }
+
+  @Test(arguments: variants) func matchesPyTorch(variant: String) throws {
+    let scratch = try Scratch()
+    let folder = Fixtures.path("training/\(variant)")
+    let result = try Program.coord.run([
+      "train", "--config", folder + "/config.json", "--output-path", scratch.path("runs"), "--local-workers",
+      "2",
+      "--threads-per-worker", "1",
+    ])
+    try #require(result.status == 0, "\(result.everything)")
+    let run = scratch.path("runs/\(variant)")
+    let expected = try Fixtures.json("training/\(variant)/expected.json")
+    try compareSteps(try rows(run + "/metrics/train_metrics.jsonl"), try #require(expected["steps"]?.array))
+    try compareEvaluations(try rows(run + "/metrics/eval_metrics.jsonl"), expected)
+    try compareParameters(run: run, folder: folder)
+  }
+
+  func compareSteps(_ rows: [JSONValue], _ expected: [JSONValue]) throws {
+    try #require(rows.count == expected.count)
+    for (row, reference) in zip(rows, expected) {
+      let step = try #require(reference["step"]?.int)
+      #expect(row["step"]?.int == step)
+      #expect(row["tokens"]?.int == reference["tokens"]?.int, "tokens of step \(step)")
+      #expect(row["active_tiers"] == reference["active_tiers"], "active tiers of step \(step)")
+      try close(row, reference, "loss", 1e-5, step)
+      try close(row, reference, "learning_rate", 1e-12, step)
+      try close(row, reference, "grad_norm", 1e-4, step)
+    }
+  }
+
+  func close(_ row: JSONValue, _ reference: JSONValue, _ key: String, _ tolerance: Double, _ step: Int) throws
+  {
+    let value = try #require(row[key]?.double, "\(key) of step \(step)")
+    let wanted = try #require(reference[key]?.double)
+    #expect(
+      abs(value - wanted) <= tolerance * abs(wanted), "\(key) of step \(step): \(value), PyTorch \(wanted)")
+  }
+
+  func compareEvaluations(_ rows: [JSONValue], _ expected: JSONValue) throws {
+    let references = try #require(expected["evaluations"]?.array)
+    try #require(rows.count == references.count)
+    for (row, reference) in zip(rows, references) {
+      #expect(row["step"]?.int == reference["step"]?.int)
+      try close(row, reference, "loss", 1e-5, reference["step"]?.int ?? 0)
+    }
+  }
+
+  /// ‖Δ‖/‖reference‖ ≤ 1e-4, of all tensors together and of each.
+  func compareParameters(run: String, folder: String) throws {
+    let full = FileManager.default.fileExists(atPath: folder + "/model.safetensors")
+    let name = full ? "model.safetensors" : "adapter_model.safetensors"
+    let ours = try SafetensorsFile(path: run + "/checkpoints/final/" + (full ? name : "peft/" + name))
+    let reference = try SafetensorsFile(path: folder + "/" + name)
+    #expect(ours.names == reference.names)
+    var difference = 0.0
+    var size = 0.0
+    for tensor in reference.names {
+      let a = try ours.tensor(tensor).hostTensor()
+      let b = try reference.tensor(tensor).hostTensor()
+      try #require(a.shape == b.shape, "\(tensor)")
+      let d = zip(a.values, b.values).reduce(0.0) { $0 + pow(Double($1.0) - Double($1.1), 2) }
+      let s = b.values.reduce(0.0) { $0 + Double($1) * Double($1) }
+      #expect(d.squareRoot() <= 1e-4 * s.squareRoot(), "\(tensor): \((d / s).squareRoot())")
+      difference += d
+      size += s
+    }
+    #expect((difference / size).squareRoot() <= 1e-4)
+  }
+}

@@ -1,0 +1,173 @@
+import Foundation
+import JSON
+import Testing
+
+/// Promise 1: the trained adapter is a function of config, data and base model alone. The reference of each test is
+/// a run by one worker with one thread.
+@Suite(.serialized) struct OneAnswerTests {
+  @Test(arguments: ["discard", "mean"])
+  func workersAndThreadsDoNotChangeABit(window: String) throws {
+    let changes: [String: JSONValue] = ["inactive_gradients": .string(window)]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--local-workers", "1", "--threads-per-worker", "1"])
+    let adapter = try reference.adapterHash()
+    let state = try reference.stateDigest()
+    #expect(state.count == 64)
+    for (workers, threads) in [(1, 2), (2, 1), (2, 2), (3, 1), (3, 2), (5, 1), (5, 2)] {
+      let run = try TrainingRun(changes)
+      try run.train(["--local-workers", "\(workers)", "--threads-per-worker", "\(threads)"])
+      #expect(try run.adapterHash() == adapter, "\(workers) workers with \(threads) threads")
+      #expect(try run.stateDigest() == state, "\(workers) workers with \(threads) threads")
+    }
+  }
+
+  @Test func cuttingAlongTiersDoesNotChangeABit() throws {
+    let reference = try TrainingRun()
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try TrainingRun()
+    try run.train(["--local-workers", "2", "--threads-per-worker", "1", "--shard-by", "tier"])
+    #expect(try run.adapterHash() == reference.adapterHash())
+  }
+
+  @Test(arguments: ["avx2", "baseline"])
+  func instructionSetsDoNotChangeABit(isa: String) throws {
+    let reference = try TrainingRun(["num_steps": 4])
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try TrainingRun(["num_steps": 4])
+    try run.train(["--threads-per-worker", "1"], environment: ["NL_ISA": isa])
+    #expect(try run.adapterHash() == reference.adapterHash())
+  }
+
+  /// Dropout is keyed by (row, position, channel), not by who computes.
+  @Test func dropoutDoesNotDependOnWorkers() throws {
+    let changes: [String: JSONValue] = ["lora_dropout": 0.2]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try TrainingRun(changes)
+    try run.train(["--local-workers", "3", "--threads-per-worker", "1"])
+    #expect(try run.adapterHash() == reference.adapterHash())
+    let without = try TrainingRun()
+    try without.train()
+    #expect(try without.adapterHash() != reference.adapterHash())
+  }
+
+  @Test func aWorkerThatComesLateOverTCPDoesNotChangeABit() throws {
+    let changes: [String: JSONValue] = ["num_steps": 400, "eval_every": 400]
+    let reference = try TrainingRun(changes)
+    try reference.train()
+    let run = try TrainingRun(changes)
+    let port = Int.random(in: 20000..<40000)
+    let coordinator = try run.start([
+      "--local-workers", "1", "--threads-per-worker", "1", "--listen", "tcp://127.0.0.1:\(port)",
+    ])
+    let metrics = run.file("metrics/train_metrics.jsonl")
+    #expect(waitUntil(seconds: 30) { ((try? rows(metrics).count) ?? 0) >= 3 })
+    let worker = try Program.worker.start(["--connect", "tcp://127.0.0.1:\(port)", "--threads", "1"])
+    #expect(try coordinator.wait().status == 0, "\(coordinator.output)\(coordinator.errors)")
+    #expect(try worker.wait(seconds: 20).status == 0, "\(worker.output)\(worker.errors)")
+    #expect(try run.adapterHash() == reference.adapterHash())
+    let computed = try sqlite(
+      run.file("state.sqlite"),
+      "SELECT count(DISTINCT worker) FROM assignments WHERE outcome = 'committed' AND purpose = 'train'")
+    #expect(computed == "2", "the late worker has computed nothing")
+  }
+
+  @Test func aWorkerKilledInTheMiddleDoesNotChangeABit() throws {
+    let changes: [String: JSONValue] = ["num_steps": 300, "eval_every": 300]
+    let reference = try TrainingRun(changes)
+    try reference.train()
+    let run = try TrainingRun(changes)
+    let coordinator = try run.start(["--local-workers", "2", "--threads-per-worker", "1"])
+    let metrics = run.file("metrics/train_metrics.jsonl")
+    #expect(waitUntil(seconds: 30) { ((try? rows(metrics).count) ?? 0) >= 3 })
+    try killOneChild(of: coordinator.process.processIdentifier)
+    #expect(try coordinator.wait().status == 0, "\(coordinator.output)\(coordinator.errors)")
+    #expect(coordinator.errors.contains("started again"))
+    #expect(try run.adapterHash() == reference.adapterHash())
+  }
+
+  /// Stopped in the middle of the windows of both slow tiers, more than once.
+  @Test(arguments: ["discard", "mean", "sum"])
+  func stopAndResumeDoNotChangeABit(window: String) throws {
+    let changes: [String: JSONValue] = [
+      "inactive_gradients": .string(window), "num_steps": 300, "eval_every": 100,
+      "tier_update_frequencies": [1, 3, 7],
+    ]
+    let reference = try TrainingRun(changes)
+    try reference.train()
+    let run = try TrainingRun(changes)
+    let metrics = run.file("metrics/train_metrics.jsonl")
+    var running = try run.start()
+    for stop in [40, 120] {
+      #expect(waitUntil(seconds: 30) { ((try? rows(metrics).count) ?? 0) >= stop })
+      running.interrupt()
+      let result = try running.wait(seconds: 30)
+      #expect(result.status == 0, "\(result.everything)")
+      let done = try run.metrics().count
+      #expect(done < 300, "the run ended before it could be stopped")
+      let name = "checkpoint_" + String(repeating: "0", count: 7 - "\(done)".count) + "\(done)"
+      #expect(FileManager.default.fileExists(atPath: run.file("checkpoints/\(name)/adapters.safetensors")))
+      running = try Program.coord.start(["resume", run.folder])
+    }
+    #expect(try running.wait().status == 0, "\(running.output)\(running.errors)")
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+    #expect(try run.metrics().map { $0["step"]?.int } == Array(1...300))
+    let evaluations = try rows(run.file("metrics/eval_metrics.jsonl"))
+    #expect(try evaluations == rows(reference.file("metrics/eval_metrics.jsonl")))
+  }
+
+  @Test func aKilledCoordinatorIsResumedToTheSameBits() throws {
+    let changes: [String: JSONValue] = [
+      "inactive_gradients": "sum", "num_steps": 200, "checkpoint_every": 30,
+    ]
+    let reference = try TrainingRun(changes)
+    try reference.train()
+    let run = try TrainingRun(changes)
+    let running = try run.start(["--local-workers", "2", "--threads-per-worker", "1"])
+    #expect(
+      waitUntil(seconds: 30) { ((try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0) >= 70 })
+    let children = try children(of: running.process.processIdentifier)
+    #expect(children.count == 2)
+    running.terminate()
+    _ = try running.wait()
+    #expect(
+      waitUntil(seconds: 5) { children.allSatisfy { kill($0, 0) != 0 } }, "workers outlived the coordinator")
+    try run.resume()
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+    #expect(try run.metrics().map { $0["step"]?.int } == Array(1...200))
+  }
+}
+
+/// What the `sqlite3` program answers.
+func sqlite(_ database: String, _ query: String) throws -> String {
+  let process = Process()
+  let pipe = Pipe()
+  process.executableURL = URL(fileURLWithPath: "/usr/bin/sqlite3")
+  process.arguments = ["-readonly", database, query]
+  process.standardOutput = pipe
+  try process.run()
+  let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  process.waitUntilExit()
+  return text.trimmingCharacters(in: .whitespacesAndNewlines)
+}
+
+func children(of parent: Int32) throws -> [Int32] {
+  let list = try String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)
+  let ofMain = list.split(separator: " ").compactMap { Int32($0) }
+  // Children belong to the thread that started them.
+  let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task").filter {
+    $0 != "\(parent)"
+  }
+  return ofMain
+    + tasks.flatMap { task in
+      ((try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? "")
+        .split(separator: " ").compactMap { Int32($0) }
+    }
+}
+
+func killOneChild(of parent: Int32) throws {
+  let child = try #require(try children(of: parent).first)
+  kill(child, SIGKILL)
+}
