@@ -1,6 +1,7 @@
 import Data
 import Foundation
 import JSON
+import Kernels
 import LanguageModel
 
 /// The loss of a model on a file: the sum of token losses over the number of trained tokens.
@@ -12,7 +13,7 @@ public struct Evaluation: Sendable {
   public var perplexity: Double { Self.perplexity(loss) }
 
   /// e to the loss, held finite so that it can be written as JSON.
-  static func perplexity(_ loss: Double) -> Double { min(exp(loss), .greatestFiniteMagnitude) }
+  static func perplexity(_ loss: Double) -> Double { min(nl_exp(loss), .greatestFiniteMagnitude) }
 
   public var json: JSONValue {
     [

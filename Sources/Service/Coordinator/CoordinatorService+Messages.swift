@@ -38,6 +38,7 @@ extension CoordinatorService {
   /// One turn: what came from workers, from other threads, and of the timer.
   private func serve() throws {
     let now = MonotonicClock.now()
+    sayWhatIsWaitedFor(now)
     // Half a second bounds every wait, whatever the timer says.
     for (peer, received) in try router.poll(timeout: max(0, min(0.5, timer.seconds(since: now)))) {
       try receive(peer, received)
@@ -51,6 +52,16 @@ extension CoordinatorService {
       timer = .never
       try handle(.timer)
     }
+  }
+
+  /// A wait that lasts is named, with its reason, now and then.
+  private func sayWhatIsWaitedFor(_ now: Instant) {
+    guard now.seconds(since: lastSaid) > 10 else { return }
+    lastSaid = now
+    let status = core.status
+    guard status.run == .paused || status.run == .gathering else { return }
+    let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)" } ?? ""
+    logger.notice("waiting: \(status.reason)\(remedy)")
   }
 
   private func read(_ letter: Letter) throws {
@@ -145,7 +156,7 @@ extension CoordinatorService {
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session: session)
     case .sendDrain(let peer, let session): send(.drain, to: peer, session: session)
-    case .workerReady(let workerID): logger.info("worker \(workerID) is ready")
+    case .workerReady(let workerID): note("\(describe(workerID)) is ready", of: workerID)
     case .workerLeft(let workerID, let peer, let localIndex, let reason):
       try workerLeft(workerID, peer, localIndex, reason)
     case .log(let line): logger.info("\(line)")
@@ -159,6 +170,7 @@ extension CoordinatorService {
 
   private func welcome(_ peer: PeerID, _ session: SessionID, _ workerID: Int) throws {
     guard let hello = greetings[peer] else { return }
+    members[workerID] = hello
     if let index = hello.localIndex { localPeers[index] = peer }
     try run.ledger.record(
       worker: WorkerRecord(
@@ -172,13 +184,24 @@ extension CoordinatorService {
     send(.welcome(message), to: peer, session: session)
   }
 
+  /// Workers of other machines come and go by others' hands, so that is said; local ones are this program's own affair.
+  private func note(_ text: String, of workerID: Int) {
+    let isLocal = members[workerID]?.localIndex != nil
+    logger.log(level: isLocal ? .info : .notice, "\(text)")
+  }
+
+  private func describe(_ workerID: Int) -> String {
+    guard let hello = members[workerID] else { return "worker \(workerID)" }
+    return "worker \(workerID) (\(hello.host), process \(hello.processID), \(hello.threads) threads)"
+  }
+
   private func reject(_ peer: PeerID, _ code: RejectCode, _ reason: String) {
     try? router.send(.reject(Reject(code: code, reason: reason)), to: peer, term: run.term, session: .none)
     router.forget(peer)
   }
 
   private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) throws {
-    logger.info("worker \(workerID) left: \(reason)")
+    note("\(describe(workerID)) left: \(reason)", of: workerID)
     router.forget(peer)
     try run.ledger.workerLeft(workerID, reason: reason)
     guard let localIndex, localPeers[localIndex] == peer else { return }

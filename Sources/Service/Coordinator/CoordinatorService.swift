@@ -40,9 +40,12 @@ final class CoordinatorService {
   let router: Router
   let mailbox: Mailbox<Letter>
   let localWorkers: LocalWorkers
-  /// The connection of each local worker, what peers said in HELLO, and who could not be sent something.
+  /// The connection of each local worker, what peers said in HELLO, the same by worker, when a wait was last named,
+  /// and who could not be sent something.
   var localPeers: [Int: PeerID] = [:]
   var greetings: [PeerID: Hello] = [:]
+  var members: [Int: Hello] = [:]
+  var lastSaid = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
 
   /// The open unit's micro-batches and the number of its trained tokens.
@@ -61,6 +64,8 @@ final class CoordinatorService {
   private var progress: RunProgress
   private var progressLine: ProgressLine
   private var sampler: StepSampler
+  /// The last step that was committed before this coordinator took the run.
+  private let replayedUpTo: Int
   /// Where arithmetic on the state and all disk work run, one after the other.
   let queue = DispatchQueue(label: "steps")
 
@@ -78,6 +83,7 @@ final class CoordinatorService {
     let mailbox = Mailbox<Letter> { waker.wake() }
     self.mailbox = mailbox
     (engine, progress) = try run.restore(plan: plan)
+    replayedUpTo = try run.ledger.lastStep()
     core = CoordinatorCore(
       settings: try run.settings(plan: plan, options: options), now: MonotonicClock.now())
     localWorkers = try LocalWorkers(endpoint: endpoint, threads: options.threadsPerWorker, logger: logger) {
@@ -158,6 +164,8 @@ extension CoordinatorService {
       try handle(.parametersChanged(versions(of: applied.changed)))
     }
     showProgress(applied)
+    // A replay is over: the next crash need not repeat it.
+    if step == replayedUpTo { try snapshot() }
   }
 
   /// One transaction, before any worker hears of the next step. A step that was committed before a crash is computed

@@ -55,8 +55,9 @@ public final class WorkerService {
     try handle(.start, waker, mailbox)
     while ending == nil { try serve(waker, mailbox) }
     dealer?.close(flushing: true)
-    guard let ending, !ending.successful else { return }
-    throw ServiceError(ending.reason)
+    guard let ending else { return }
+    if !ending.successful { throw ServiceError(ending.reason) }
+    logger.info("\(ending.reason)")
   }
 
   private func serve(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
