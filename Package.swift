@@ -57,7 +57,6 @@ let package = Package(
       dependencies: [
         "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "JSON",
-        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ]),
     .executableTarget(

@@ -139,6 +139,22 @@ import Testing
     try expectRefusal(run, ["model.safetensors", "NaN"])
   }
 
+  /// The coordinator's model is `qwen2_f32`; a worker that has another one, or none, is told so and ends.
+  @Test(arguments: [
+    ("models/llama", "is not the coordinator's base model"), ("nowhere", "is not on this machine"),
+  ])
+  func aWorkerWithoutTheModel(folder: String, reason: String) throws {
+    let run = try TrainingRun(["num_steps": 5000, "eval_every": 5000])
+    let port = Int.random(in: 20000..<40000)
+    let coordinator = try run.start(["--local-workers", "1", "--listen", "tcp://127.0.0.1:\(port)"])
+    defer { coordinator.terminate() }
+    #expect(waitUntil(seconds: 30) { ((try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0) >= 1 })
+    let result = try Program.worker.run(
+      ["--connect", "tcp://127.0.0.1:\(port)", "--model", Fixtures.path(folder)], seconds: 30)
+    #expect(result.status != 0)
+    #expect(result.errors.contains(reason) && result.errors.contains("--model"), "\(result.errors)")
+  }
+
   @Test func unsupportedModelType() throws {
     let run = try modelCopy { _ in }
     let path = run.scratch.path("model/config.json")

@@ -30,9 +30,13 @@ public enum CoordinatorProcess {
   }
 
   /// Writes a line at once, so that it keeps its place among the lines of progress.
-  private static func say(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+  private static func say(_ text: String) {
+    try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+  }
 
   private static func carryOut(plan: RunPlan, run: OpenRun, options: RunOptions, sockets: Sockets) throws {
+    // A reader of our output that goes away, as `| head` does, does not end the run.
+    signal(SIGPIPE, SIG_IGN)
     var logger = Logger(label: "nl-coord") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .notice
     if let endpoint = sockets.remoteEndpoint { logger.notice("listening on \(endpoint)") }

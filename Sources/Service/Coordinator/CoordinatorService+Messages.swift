@@ -192,7 +192,8 @@ extension CoordinatorService {
 
   private func describe(_ workerID: Int) -> String {
     guard let hello = members[workerID] else { return "worker \(workerID)" }
-    return "worker \(workerID) (\(hello.host), process \(hello.processID), \(hello.threads) threads)"
+    return
+      "worker \(workerID) (\(hello.host), process \(hello.processID), \(hello.threads) thread\(hello.threads == 1 ? "" : "s"))"
   }
 
   private func reject(_ peer: PeerID, _ code: RejectCode, _ reason: String) {

@@ -99,7 +99,8 @@ final class CoordinatorService {
 
   private func show(_ text: String) {
     guard !text.isEmpty else { return }
-    FileHandle.standardOutput.write(Data(text.utf8))
+    // A log that cannot be written, as on a full disk, is no reason to end a run.
+    try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
   }
 }
 

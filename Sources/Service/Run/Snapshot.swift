@@ -1,4 +1,3 @@
-import Crypto
 import JSON
 
 /// A blob as a manifest names it.
@@ -109,19 +108,4 @@ public struct SnapshotError: Error, Sendable, CustomStringConvertible {
   }
 
   public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
-}
-
-/// SHA-256 in hex.
-func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
-  let digits = Array("0123456789abcdef".utf8)
-  var hash = SHA256()
-  hash.update(bufferPointer: bytes)
-  let digest = Array(hash.finalize())
-  return String(unsafeUninitializedCapacity: 64) { text in
-    for (i, byte) in digest.enumerated() {
-      text[2 * i] = digits[Int(byte >> 4)]
-      text[2 * i + 1] = digits[Int(byte & 15)]
-    }
-    return 64
-  }
 }

@@ -1,6 +1,6 @@
-import Crypto
 import JSON
 import Ledger
+import Protocol
 
 /// The `state` folder of a run: snapshots as content-addressed files.
 ///
@@ -60,7 +60,7 @@ public struct SnapshotStore: Sendable {
   func read(_ path: String, digest: String, what: String) throws(SnapshotError) -> [UInt8] {
     let bytes: [UInt8]
     do { bytes = try AtomicFile.read(path) } catch { throw SnapshotError(error, what: what) }
-    let found = bytes.withUnsafeBytes(sha256)
+    let found = bytes.withUnsafeBytes { Digest.sha256($0) }
     guard found == digest else {
       throw SnapshotError(path: path, reason: "\(what) is damaged: its SHA-256 is \(found)")
     }
@@ -69,7 +69,7 @@ public struct SnapshotStore: Sendable {
 
   /// Stores bytes under their digest, unless they are there already.
   func store(_ bytes: UnsafeRawBufferPointer, path: (String) -> String) throws(SnapshotError) -> String {
-    let digest = sha256(bytes)
+    let digest = Digest.sha256(bytes)
     let path = path(digest)
     if (try? read(path, digest: digest, what: "")) != nil { return digest }
     do {

@@ -86,6 +86,7 @@ public final class WorkerService {
     for effect in core.step(event, now: MonotonicClock.now()) {
       switch effect {
       case .connect:
+        logger.info("looking for a coordinator at \(options.endpoint)")
         dealer?.close(flushing: false)
         dealer = try Dealer(connect: options.endpoint, waker: waker)
       case .abandon: generation.advance()

@@ -1,0 +1,93 @@
+import JSON
+import NestedLearning
+import Testing
+
+@testable import Service
+
+/// What a run does between steps, as a transcript. The reference is the specification of eval_every,
+/// checkpoint_every, early_stop and save_best_only.
+@Suite struct RunProgressTests {
+  /// Runs to the end with these validation losses, in order; at `reread` the state goes through its JSON, as it does
+  /// through a snapshot.
+  func transcript(_ config: NestedLearningConfig, losses: [Double], reread: Int? = nil) throws -> String {
+    var progress = RunProgress()
+    var losses = losses[...]
+    var lines: [String] = []
+    while lines.count < 100 {
+      switch progress.next(config) {
+      case .train(let step):
+        if step == reread { progress = try RunProgress(json: JSONValue(parsing: progress.json.text)) }
+        progress.applied(step: step)
+        lines.append("step \(step)")
+      case .evaluate:
+        let loss = losses.popFirst() ?? .infinity
+        progress.evaluated(loss: loss, config)
+        lines.append("evaluate \(loss)")
+      case .saveBest:
+        progress.savedBest()
+        lines.append("best")
+      case .saveCheckpoint:
+        progress.savedCheckpoint()
+        lines.append("checkpoint")
+      case .finish(let ending):
+        lines.append(ending.rawValue)
+        return lines.joined(separator: ", ")
+      }
+    }
+    return lines.joined(separator: ", ")
+  }
+
+  func config(_ change: (inout NestedLearningConfig) -> Void = { _ in }) -> NestedLearningConfig {
+    var config = NestedLearningConfig(baseModelPath: "m", trainDataPath: "d", experimentName: "e")
+    config.numSteps = 7
+    config.evalEvery = 3
+    config.checkpointEvery = 2
+    change(&config)
+    return config
+  }
+
+  @Test func takesItsTurns() throws {
+    let expected = """
+      step 1, step 2, checkpoint, step 3, evaluate 2.0, best, step 4, checkpoint, step 5, step 6, evaluate 2.5, \
+      checkpoint, step 7, evaluate 1.5, best, completed
+      """
+    #expect(try transcript(config(), losses: [2, 2.5, 1.5]) == expected)
+    for step in 1...7 {
+      #expect(
+        try transcript(config(), losses: [2, 2.5, 1.5], reread: step) == expected, "resumed before \(step)")
+    }
+  }
+
+  @Test func stopsEarlyWhenTheLossNoLongerFalls() throws {
+    let config = config {
+      $0.numSteps = 100
+      $0.evalEvery = 1
+      $0.checkpointEvery = 1000
+      $0.patience = 2
+      $0.minDelta = 0.1
+    }
+    // 1.95 is the best so far, but not by min_delta, so patience goes on counting.
+    #expect(
+      try transcript(config, losses: [2, 1.95, 2.1]) == """
+        step 1, evaluate 2.0, best, step 2, evaluate 1.95, best, step 3, evaluate 2.1, stopped early
+        """)
+  }
+
+  @Test func withoutEarlyStopGoesOn() throws {
+    let config = config {
+      $0.earlyStop = false
+      $0.patience = 1
+      $0.saveBestOnly = true
+      $0.numSteps = 3
+      $0.evalEvery = 1
+    }
+    #expect(
+      try transcript(config, losses: [2, 3, 4]) == """
+        step 1, evaluate 2.0, best, step 2, evaluate 3.0, step 3, evaluate 4.0, completed
+        """)
+  }
+
+  @Test func refusesASnapshotThatLacksAMember() {
+    #expect(throws: ServiceError.self) { try RunProgress(json: ["step": 3]) }
+  }
+}
