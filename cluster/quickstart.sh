@@ -35,7 +35,7 @@ nl-coord train --config $example/quickstart.json --output-path runs --experiment
 held_back=.build/quickstart-held-back.jsonl
 tail -n $(($(wc -l <$example/genesis.jsonl) / 10)) $example/genesis.jsonl >$held_back
 evaluate() { nl evaluate --data $held_back --max-seq-length 96 --model $example/base "$@"; }
-generate() { nl generate --prompt "$prompt" --max-tokens 40 --model $example/base "$@"; }
+generate() { nl generate --prompt "$prompt" --max-tokens 30 --temperature 0.7 --seed 3 --model $example/base "$@"; }
 
 echo
 echo "== Loss on the verses that were held back"
