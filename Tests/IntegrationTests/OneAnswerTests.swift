@@ -127,7 +127,7 @@ import Testing
     let running = try run.start(["--local-workers", "2", "--threads-per-worker", "1"])
     #expect(
       waitUntil(seconds: 30) { ((try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0) >= 70 })
-    let children = try children(of: running.process.processIdentifier)
+    let children = children(of: running.process.processIdentifier)
     #expect(children.count == 2)
     running.terminate()
     _ = try running.wait()
@@ -153,21 +153,17 @@ func sqlite(_ database: String, _ query: String) throws -> String {
   return text.trimmingCharacters(in: .whitespacesAndNewlines)
 }
 
-func children(of parent: Int32) throws -> [Int32] {
-  let list = try String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)
-  let ofMain = list.split(separator: " ").compactMap { Int32($0) }
+/// The processes that a program has started; none if it has ended.
+func children(of parent: Int32) -> [Int32] {
   // Children belong to the thread that started them.
-  let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task").filter {
-    $0 != "\(parent)"
+  let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task")) ?? []
+  return tasks.flatMap { task in
+    ((try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? "")
+      .split(separator: " ").compactMap { Int32($0) }
   }
-  return ofMain
-    + tasks.flatMap { task in
-      ((try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? "")
-        .split(separator: " ").compactMap { Int32($0) }
-    }
 }
 
 func killOneChild(of parent: Int32) throws {
-  let child = try #require(try children(of: parent).first)
+  let child = try #require(children(of: parent).first)
   kill(child, SIGKILL)
 }

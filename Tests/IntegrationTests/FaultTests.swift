@@ -1,0 +1,158 @@
+import Foundation
+import JSON
+import Testing
+
+/// Promise 2: kill anything at any moment. The reference of each test is the same run without faults: the same
+/// SHA-256 of the adapter and of the state, and every step in the metrics once.
+@Suite(.serialized) struct FaultTests {
+  static let changes: [String: JSONValue] = [
+    "inactive_gradients": "sum", "num_steps": 400, "eval_every": 100, "checkpoint_every": 40,
+    "tier_update_frequencies": [1, 3, 7], "gradient_accumulation_steps": 4,
+  ]
+
+  /// What a run without faults comes to.
+  struct Reference: Sendable {
+    let adapter: String
+    let state: String
+    let evaluations: [JSONValue]
+
+    init() throws {
+      let run = try TrainingRun(FaultTests.changes)
+      try run.train()
+      adapter = try run.adapterHash()
+      state = try run.stateDigest()
+      evaluations = try rows(run.file("metrics/eval_metrics.jsonl"))
+    }
+
+    func expectSame(_ run: TrainingRun, _ comment: Comment, line: Int = #line) throws {
+      let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1)
+      #expect(try run.adapterHash() == adapter, comment, sourceLocation: place)
+      #expect(try run.stateDigest() == state, comment, sourceLocation: place)
+      #expect(try run.metrics().map { $0["step"]?.int } == Array(1...400), comment, sourceLocation: place)
+      #expect(try rows(run.file("metrics/eval_metrics.jsonl")) == evaluations, comment, sourceLocation: place)
+    }
+  }
+
+  /// Computed once for all tests.
+  static let reference = Result { try Reference() }
+
+  func steps(_ run: TrainingRun) -> Int { (try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0 }
+
+  /// Workers and the coordinator are killed, stopped and interrupted at random; the coordinator is resumed until the
+  /// run is complete. The seed is random and printed: `NL_FAULT_SEED` repeats its choices.
+  @Test func killsAtRandom() throws {
+    let seed =
+      ProcessInfo.processInfo.environment["NL_FAULT_SEED"].flatMap(UInt64.init)
+      ?? UInt64.random(in: 0...UInt64.max)
+    print("NL_FAULT_SEED=\(seed)")
+    var random = SplitMix(seed: seed)
+    let reference = try Self.reference.get()
+    let run = try TrainingRun(Self.changes)
+    let flags = ["--local-workers", "3", "--threads-per-worker", "1"]
+    var coordinator = try run.start(flags)
+    var counts: [String: Int] = [:]
+    for _ in 0..<200 {
+      if waitUntil(seconds: Double.random(in: 0.1...0.6, using: &random), { !coordinator.process.isRunning })
+      {
+        let result = try coordinator.wait()
+        if result.output.contains("Done") { break }
+        // A second interrupt during one step ends the coordinator at once.
+        let killed = coordinator.process.terminationReason == .uncaughtSignal
+        #expect(
+          result.status == 0 || killed || result.errors.contains("stopped at once"), "\(result.everything)")
+        let resumed = FileManager.default.fileExists(atPath: run.file("state.sqlite"))
+        coordinator = try resumed ? Program.coord.start(["resume", run.folder] + flags) : run.start(flags)
+        continue
+      }
+      let workers = children(of: coordinator.process.processIdentifier)
+      let fault =
+        ["kill", "kill", "kill", "stop", "coordinator", "interrupt"].randomElement(using: &random) ?? "kill"
+      counts[fault, default: 0] += 1
+      switch fault {
+      case "coordinator": coordinator.terminate()
+      case "interrupt": coordinator.interrupt()
+      case "stop":
+        guard let worker = workers.randomElement(using: &random) else { continue }
+        kill(worker, SIGSTOP)
+        usleep(300_000)
+        kill(worker, SIGCONT)
+      default:
+        if let worker = workers.randomElement(using: &random) { kill(worker, SIGKILL) }
+      }
+    }
+    let status = try Program.coord.run(["status", run.folder]).output
+    try #require(status.contains("completed"), "seed \(seed), \(counts): \(status)")
+    try reference.expectSame(run, "seed \(seed), \(counts)")
+  }
+
+  /// Row 4 of the fault matrix: nobody is left to compute; the run goes on when one comes back.
+  @Test func allWorkersLostAndOneBack() throws {
+    let reference = try Self.reference.get()
+    let run = try TrainingRun(Self.changes)
+    let port = Int.random(in: 20000..<40000)
+    let address = "tcp://127.0.0.1:\(port)"
+    let coordinator = try run.start(["--local-workers", "0", "--listen", address])
+    let workers = try (0..<2).map { _ in try Program.worker.start(["--connect", address, "--threads", "1"]) }
+    #expect(waitUntil(seconds: 30) { steps(run) >= 20 })
+    for worker in workers {
+      worker.terminate()
+      _ = try worker.wait()
+    }
+    let left = steps(run)
+    #expect(left < 400)
+    let back = try Program.worker.start(["--connect", address, "--threads", "1"])
+    #expect(try coordinator.wait().status == 0, "\(coordinator.output)\(coordinator.errors)")
+    #expect(try back.wait(seconds: 20).status == 0, "\(back.errors)")
+    try reference.expectSame(run, "lost after step \(left)")
+  }
+
+  /// Row 18: the second coordinator is refused while the first works, and the lock does not outlive a SIGKILL.
+  @Test func twoCoordinatorsOnOneRun() throws {
+    let reference = try Self.reference.get()
+    let run = try TrainingRun(Self.changes)
+    let first = try run.start()
+    #expect(waitUntil(seconds: 30) { steps(run) >= 10 })
+    let second = try Program.coord.run(["resume", run.folder])
+    #expect(second.status != 0)
+    #expect(second.errors.contains("another coordinator works on this run"), "\(second.errors)")
+    first.terminate()
+    _ = try first.wait()
+    try run.resume()
+    try reference.expectSame(run, "after SIGKILL of the first coordinator")
+  }
+
+  /// Row 21: SIGTERM ends each role with exit code 0, and nothing is lost.
+  @Test func terminationOfEachRole() throws {
+    let reference = try Self.reference.get()
+    let run = try TrainingRun(Self.changes)
+    let port = Int.random(in: 20000..<40000)
+    let address = "tcp://127.0.0.1:\(port)"
+    let coordinator = try run.start([
+      "--local-workers", "1", "--threads-per-worker", "1", "--listen", address,
+    ])
+    let worker = try Program.worker.start(["--connect", address, "--threads", "1"])
+    #expect(waitUntil(seconds: 30) { steps(run) >= 20 })
+    worker.process.terminate()
+    #expect(try worker.wait(seconds: 20).status == 0, "\(worker.errors)")
+    coordinator.process.terminate()
+    #expect(try coordinator.wait(seconds: 20).status == 0, "\(coordinator.errors)")
+    #expect(steps(run) < 400, "the run ended before it could be stopped")
+    try run.resume()
+    try reference.expectSame(run, "after SIGTERM of both roles")
+  }
+}
+
+/// Steele, Lea and Flood 2014.
+struct SplitMix: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
