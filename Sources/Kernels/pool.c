@@ -1,8 +1,9 @@
 // A pool of threads for regions that are short (tens of µs) and follow each other closely.
 //
-// The parts of a region are handed out by one 64-bit word: the number of the region above, the next part below.
-// A thread that wakes late and still holds an old word cannot claim a part of a new region with it, so nobody waits
-// for workers that never came: the region is over when its parts are, whoever did them.
+// The parts of a region are handed out by one 64-bit word: the number of the region above, the parts still to be
+// handed out below. A thread that wakes late and still holds an old word cannot claim a part of a new region with it,
+// so nobody waits for workers that never came: the region is over when its parts are, whoever did them. How many are
+// left must stand in the word itself: read beside it, it could be the next region's, and the claim an old one's.
 #include "Kernels.h"
 
 #include <pthread.h>
@@ -31,7 +32,6 @@ struct nl_pool {
   // The present region. Written before `ticket` names the region, read after; stale reads are found out by the claim.
   _Atomic(part_body) body;
   _Atomic(void *) context;
-  _Atomic long parts;
   // Apart from the rest, as all threads write them.
   _Alignas(128) _Atomic uint64_t ticket;
   _Alignas(128) _Atomic long unfinished;
@@ -68,7 +68,7 @@ static bool spin_on(spin *s) {
 
 // ---- regions ----------------------------------------------------------------------------------------------------
 static uint32_t region_of(uint64_t ticket) { return (uint32_t)(ticket >> PART_BITS); }
-static long part_of(uint64_t ticket) { return (long)(uint32_t)ticket; }
+static long left_of(uint64_t ticket) { return (long)(uint32_t)ticket; }
 
 static void finish_part(nl_pool *pool) {
   if (atomic_fetch_sub(&pool->unfinished, 1) != 1 || !atomic_load(&pool->caller_sleeps)) return;
@@ -82,11 +82,10 @@ static void work_on(nl_pool *pool, uint64_t ticket) {
   uint32_t region = region_of(ticket);
   part_body body = atomic_load_explicit(&pool->body, memory_order_relaxed);
   void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
-  long parts = atomic_load_explicit(&pool->parts, memory_order_relaxed);
-  while (region_of(ticket) == region && part_of(ticket) < parts) {
-    if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1)) continue;
-    // The claim proves that the region is not over, hence that body, context and parts were this region's.
-    body(context, part_of(ticket));
+  while (region_of(ticket) == region && left_of(ticket) > 0) {
+    if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1)) continue;
+    // The claim proves that the region is not over, hence that body and context were this region's.
+    body(context, left_of(ticket) - 1);
     finish_part(pool);
     ticket = atomic_load(&pool->ticket);
   }
@@ -144,9 +143,8 @@ static void wake(nl_pool *pool, long wanted) {
 static void run_region(nl_pool *pool, long parts, part_body body, void *context) {
   atomic_store_explicit(&pool->body, body, memory_order_relaxed);
   atomic_store_explicit(&pool->context, context, memory_order_relaxed);
-  atomic_store_explicit(&pool->parts, parts, memory_order_relaxed);
   atomic_store(&pool->unfinished, parts);
-  uint64_t ticket = (uint64_t)(region_of(atomic_load(&pool->ticket)) + 1u) << PART_BITS;
+  uint64_t ticket = (uint64_t)(region_of(atomic_load(&pool->ticket)) + 1u) << PART_BITS | (uint64_t)parts;
   atomic_store(&pool->ticket, ticket);
   wake(pool, parts - 1);
   work_on(pool, ticket);
