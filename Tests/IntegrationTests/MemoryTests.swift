@@ -1,0 +1,26 @@
+import Foundation
+import Testing
+
+/// Memory is planned and used again: the resident size does not grow from step to step.
+@Suite struct MemoryTests {
+  /// Resident bytes of a process, from /proc/PID/statm.
+  func residentBytes(_ process: Int32) throws -> Int {
+    let text = try String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)
+    return try #require(Int(text.split(separator: " ")[1])) * Int(sysconf(Int32(_SC_PAGESIZE)))
+  }
+
+  /// Rows of varying length in random order, windows and evaluations: after the first 300 steps everything has had its
+  /// largest size. A leak of one gradient (7 KB) a step would show.
+  @Test func aWorkerDoesNotGrow() throws {
+    let run = try TrainingRun(["num_steps": 1300, "eval_every": 50, "inactive_gradients": "mean"])
+    let coordinator = try run.start(["--local-workers", "1", "--threads-per-worker", "1"])
+    func steps() -> Int { (try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0 }
+    #expect(waitUntil(seconds: 60) { steps() >= 300 })
+    let worker = try #require(children(of: coordinator.process.processIdentifier).first)
+    let before = try residentBytes(worker)
+    #expect(waitUntil(seconds: 120) { steps() >= 1200 })
+    #expect(try residentBytes(worker) < before + (2 << 20))
+    coordinator.terminate()
+    _ = try coordinator.wait()
+  }
+}
