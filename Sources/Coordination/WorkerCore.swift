@@ -46,6 +46,7 @@ public struct WorkerCore: Sendable {
       greet(unanswered: 0, now: now)
     case .message(let envelope, let message): take(message, envelope, now: now)
     case .connectionFailed(let reason): reconnect("the connection failed: \(reason)", now: now)
+    case .refused(let reason, let isFinal): refused(reason, isFinal: isFinal)
     case .modelLoaded(let sha256): loaded(sha256, now: now)
     case .modelFailed(let reason):
       if state == .loading { send(.error(ErrorMessage(code: .model, reason: reason)), now: now) }
@@ -132,6 +133,16 @@ public struct WorkerCore: Sendable {
     }
     lastHeard = now
     reconnect("the coordinator does not know this session: \(reject.reason)", now: now)
+  }
+
+  /// At the door, before any message. The same reason, again and again, is told once.
+  private mutating func refused(_ reason: String, isFinal: Bool) {
+    if isFinal {
+      return exit(successful: false, "the coordinator at \(settings.endpoint) refused: \(reason)")
+    }
+    guard case .greeting = state, lastRefusal != reason else { return }
+    lastRefusal = reason
+    log("the coordinator at \(settings.endpoint) takes no workers: \(reason)")
   }
 
   private mutating func loaded(_ sha256: String, now: Instant) {

@@ -30,6 +30,8 @@ public enum WorkerEvent: Sendable {
   case message(Envelope, Message)
   /// What came could not be read, or could not be sent.
   case connectionFailed(reason: String)
+  /// The coordinator did not let the connection through; final if another try would end alike.
+  case refused(reason: String, isFinal: Bool)
   /// The model of the last `loadModel` is loaded; this is its folder's digest.
   case modelLoaded(sha256: String)
   case modelFailed(reason: String)

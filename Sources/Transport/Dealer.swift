@@ -5,28 +5,50 @@ import Protocol
 /// does not know a connection again that ZeroMQ has restored. Belongs to one thread; only its `Waker` is for others.
 public final class Dealer {
   private let socket: Socket
+  private let monitor: HandshakeMonitor
+  private let waker: Waker
   private var sent: UInt64 = 0
   private var lastReceived: UInt64 = 0
+  private var handshakeFailure: HandshakeFailure?
 
   /// Begins to connect; whether somebody listens there shows only in answers.
   ///
-  /// - Parameter endpoint: `tcp://HOST:PORT` or `ipc://PATH`
+  /// - Parameters:
+  ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
+  ///   - security: keys, for a coordinator that has some
   /// - Throws: `TransportError` if that is not an address.
   public init(
-    connect endpoint: String, waker: Waker, options: TransportOptions = TransportOptions()
+    connect endpoint: String, waker: Waker, security: ClientSecurity? = nil,
+    options: TransportOptions = TransportOptions()
   ) throws(TransportError) {
-    socket = try Socket(type: ZMQ_DEALER, waker: waker, options: options)
+    let context = try Context()
+    self.waker = waker
+    socket = try Socket(
+      type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
+    guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
+    monitor = try HandshakeMonitor(of: handle, context: context)
     try socket.set(ZMQ_RECONNECT_IVL, 100)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, 2000)
     try socket.connect(endpoint)
   }
 
-  /// Waits until a message or a wake comes, at most `timeout` seconds, and returns what is there, in order.
+  deinit { close(flushing: false) }
+
+  /// Waits until a message, a wake or a failed handshake comes, at most `timeout` seconds, and returns the messages
+  /// that are there, in order.
   public func poll(timeout: Double) throws(TransportError) -> [Received] {
-    try socket.wait(seconds: timeout)
+    try Context.wait(
+      for: [socket.handle, monitor.handle].compactMap(\.self), waker: waker, seconds: timeout)
+    if let failure = monitor.take().last { handshakeFailure = failure }
     var all: [Received] = []
     while all.count < socket.options.messagesPerPoll, let received = try receive() { all.append(received) }
     return all
+  }
+
+  /// How the last handshake failed, if `poll` has heard of one since this was last asked.
+  public func takeHandshakeFailure() -> HandshakeFailure? {
+    defer { handshakeFailure = nil }
+    return handshakeFailure
   }
 
   private func receive() throws(TransportError) -> Received? {
@@ -56,5 +78,6 @@ public final class Dealer {
   public func close(flushing: Bool) {
     if !flushing { try? socket.set(ZMQ_LINGER, 0) }
     socket.close()
+    monitor.close()
   }
 }

@@ -23,27 +23,32 @@ public struct TransportOptions: Sendable, Equatable {
 /// A message that came, or the reason why what came is none.
 public typealias Received = Result<(Envelope, Message), ProtocolError>
 
-/// One ZeroMQ socket with its context. Belongs to one thread.
+/// One ZeroMQ socket. Belongs to one thread.
 final class Socket {
-  private let context: UnsafeMutableRawPointer
-  private var handle: UnsafeMutableRawPointer?
-  private let waker: Waker
+  /// The side of CURVE that a socket takes.
+  enum Security {
+    case none
+    case server(SecretKey)
+    case client(ClientSecurity)
+  }
+
+  /// What the encryption adds to a frame on the wire, with room to spare.
+  private static let curveBytes = 64
+
+  private let context: Context
+  private(set) var handle: UnsafeMutableRawPointer?
   let options: TransportOptions
 
   /// - Parameter type: ZMQ_ROUTER or ZMQ_DEALER
-  init(type: Int32, waker: Waker, options: TransportOptions) throws(TransportError) {
-    guard let context = zmq_ctx_new() else { throw .last("a ZeroMQ context could not be made") }
-    guard let handle = zmq_socket(context, type) else {
-      let error = TransportError.last("a socket could not be made")
-      zmq_ctx_term(context)
-      throw error
-    }
+  init(
+    type: Int32, context: Context, security: Security = .none, options: TransportOptions
+  ) throws(TransportError) {
+    handle = try context.open(type)
     self.context = context
-    self.handle = handle
-    self.waker = waker
     self.options = options
     do {
       try configure()
+      try configure(security)
     } catch {
       close()
       throw error
@@ -58,16 +63,36 @@ final class Socket {
     try set(ZMQ_RCVHWM, Int32(clamping: options.queuedMessages))
     try set(ZMQ_TCP_KEEPALIVE, 1)
     try set(ZMQ_HANDSHAKE_IVL, 5000)
-    let size = Int64(options.limits.frameBytes)
-    let result = withUnsafeBytes(of: size) {
-      zmq_setsockopt(handle, ZMQ_MAXMSGSIZE, $0.baseAddress, $0.count)
-    }
-    guard result == 0 else { throw .last("the frame limit could not be set") }
+    try set(ZMQ_MAXMSGSIZE, bytes: Int64(options.limits.frameBytes))
   }
 
-  func set(_ option: Int32, _ value: Int32) throws(TransportError) {
+  private func configure(_ security: Security) throws(TransportError) {
+    switch security {
+    case .none: return
+    case .server(let key):
+      try set(ZMQ_CURVE_SERVER, 1)
+      try set(ZMQ_CURVE_SECRETKEY, bytes: key.bytes)
+      // Without a domain ZeroMQ would let anyone in who knows the public key.
+      try set(ZMQ_ZAP_DOMAIN, bytes: Array(AuthenticationRequest.domain.utf8))
+    case .client(let security):
+      try set(ZMQ_CURVE_SERVERKEY, bytes: security.serverKey.bytes)
+      try set(ZMQ_CURVE_PUBLICKEY, bytes: security.secretKey.publicKey.bytes)
+      try set(ZMQ_CURVE_SECRETKEY, bytes: security.secretKey.bytes)
+    }
+    try set(ZMQ_MAXMSGSIZE, bytes: Int64(options.limits.frameBytes + Self.curveBytes))
+  }
+
+  func set(_ option: Int32, _ value: Int32) throws(TransportError) { try set(option, bytes: value) }
+
+  private func set<Value: BitwiseCopyable>(_ option: Int32, bytes value: Value) throws(TransportError) {
     let result = withUnsafeBytes(of: value) { zmq_setsockopt(handle, option, $0.baseAddress, $0.count) }
     guard result == 0 else { throw .last("socket option \(option) could not be set") }
+  }
+
+  private func set(_ option: Int32, bytes: [UInt8]) throws(TransportError) {
+    guard zmq_setsockopt(handle, option, bytes, bytes.count) == 0 else {
+      throw .last("socket option \(option) could not be set; does this libzmq have CURVE?")
+    }
   }
 
   /// Listens; returns the endpoint with the port that was chosen for port 0.
@@ -93,33 +118,16 @@ final class Socket {
     guard zmq_connect(handle, endpoint) == 0 else { throw .last("cannot connect to", endpoint: endpoint) }
   }
 
-  /// Closes the socket, then its context, which waits for the linger time at most. The context is never ended while
-  /// the socket is open: that would wait forever.
   func close() {
     guard let open = handle else { return }
     handle = nil
-    zmq_close(open)
-    while zmq_ctx_term(context) != 0, zmq_errno() == EINTR {}
+    context.close(open)
   }
 
-  /// Waits until a message or a wake comes, at most so long.
-  func wait(seconds: Double) throws(TransportError) {
-    let milliseconds = Int((max(0, min(seconds, 86_400)) * 1000).rounded(.up))
-    var items = [
-      zmq_pollitem_t(socket: handle, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
-      zmq_pollitem_t(socket: nil, fd: waker.readEnd, events: Int16(ZMQ_POLLIN), revents: 0),
-    ]
-    guard zmq_poll(&items, 2, milliseconds) >= 0 else {
-      // A signal ends the wait like a wake does.
-      if zmq_errno() == EINTR { return }
-      throw .last("waiting for messages failed")
-    }
-    if items[1].revents != 0 { waker.clear() }
-  }
-
-  /// Receives one frame without waiting; nil if there is none. The frame's bytes are valid during the call.
+  /// Receives one frame without waiting; nil if there is none. The frame's bytes are valid during the call, which is
+  /// also told whether the connection's key was let in (not for the routing id).
   func receiveFrame<R>(
-    _ body: (UnsafeRawBufferPointer, _ isLast: Bool) -> R
+    _ body: (UnsafeRawBufferPointer, _ isLast: Bool, _ isAuthenticated: Bool) -> R
   ) throws(TransportError) -> R? {
     var message = zmq_msg_t()
     zmq_msg_init(&message)
@@ -132,17 +140,21 @@ final class Socket {
       }
     }
     let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
-    return body(bytes, zmq_msg_more(&message) == 0)
+    return body(bytes, zmq_msg_more(&message) == 0, zmq_msg_gets(&message, "User-Id") != nil)
   }
 
   /// Receives one message of the protocol, without waiting; nil if there is none. All of its frames are taken in any
   /// case; after an error the rest is dropped as it comes.
-  func receiveMessage() throws(TransportError) -> Received? {
+  func receiveMessage(needsKey: Bool = false) throws(TransportError) -> Received? {
     var decoder = MessageDecoder(limits: options.limits)
     var failure: ProtocolError?
     var isLast = false
     while !isLast {
-      let frame = try receiveFrame { bytes, isLast in
+      let frame = try receiveFrame { bytes, isLast, isAuthenticated in
+        // ZeroMQ has asked the authenticator before; this holds even if it had not.
+        if needsKey && !isAuthenticated && failure == nil {
+          failure = ProtocolError(.frames, "the connection's key was not checked")
+        }
         if failure == nil {
           do throws(ProtocolError) { try decoder.add(frame: bytes) } catch { failure = error }
         }
@@ -158,7 +170,7 @@ final class Socket {
 
   /// Sends the frames of a message without waiting, behind a routing id if there is one.
   func send(_ message: EncodedMessage, to peer: PeerID?) throws(TransportError) {
-    if let peer { try send(peer.bytes, more: true, peer: peer) }
+    if let peer { try send(Array(peer.routingID), more: true, peer: peer) }
     for (number, frame) in message.head.enumerated() {
       try send(frame, more: number < message.head.count - 1 || message.hasChunks, peer: peer)
     }

@@ -6,8 +6,9 @@ struct ResumeCommand: ParsableCommand {
     commandName: "resume",
     abstract: "Go on with a run that was stopped, to the same bits as if it had not been.",
     discussion: """
-      Example:
+      Examples:
         nl-coord resume runs/demo --local-workers 2
+        nl-coord resume runs/demo --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
       """)
 
   @Argument(help: "The run's folder: <output_path>/<experiment_name>.")
@@ -16,5 +17,5 @@ struct ResumeCommand: ParsableCommand {
   @OptionGroup(title: "How the run is carried out")
   var flags: RunFlags
 
-  func run() throws { try CoordinatorProcess.resume(folder: folder, options: flags.options) }
+  func run() throws { try CoordinatorProcess.resume(folder: folder, options: flags.options()) }
 }

@@ -19,6 +19,17 @@ struct RunFlags: ParsableArguments {
       "Take workers from other machines too, e.g. tcp://10.0.0.1:5555.", valueName: "tcp://addr:port"))
   var listen: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "This coordinator's secret key, by nl keygen: --listen is then encrypted.", valueName: "file"))
+  var key: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The public keys of the workers that may join, one a line, then a name if you like; # begins a comment.",
+      valueName: "file"))
+  var allowKeys: String?
+
   @Flag(help: "Listen beyond this machine without encryption or keys: anyone who reaches the port can join.")
   var insecure = false
 
@@ -33,16 +44,31 @@ struct RunFlags: ParsableArguments {
     if localWorkers == 0 && listen == nil {
       throw ValidationError("--local-workers 0 leaves nobody to compute; add --listen tcp://ADDR:PORT")
     }
-    if let listen { try ListenAddress.check(listen, insecure: insecure) }
+    if key == nil && allowKeys != nil {
+      throw ValidationError("--allow-keys needs --key; see nl keygen --help")
+    }
+    if key != nil && allowKeys == nil {
+      throw ValidationError(
+        "--key needs --allow-keys, the list of the workers' public keys; see nl keygen --help")
+    }
+    if key != nil && insecure {
+      throw ValidationError("--insecure means without keys; leave it out, or --key")
+    }
+    if key != nil && listen == nil {
+      throw ValidationError("--key and --allow-keys are for --listen tcp://ADDR:PORT")
+    }
+    if let listen { try ListenAddress.check(listen, hasKeys: key != nil, insecure: insecure) }
   }
 
-  var options: RunOptions {
+  /// - Throws: if a file of keys cannot be used.
+  func options() throws -> RunOptions {
     let workers = localWorkers ?? (listen == nil ? 1 : 0)
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    return RunOptions(
+    var options = RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
-      listen: listen,
-      shardBy: shardBy)
+      listen: listen, shardBy: shardBy)
+    if let key, let allowKeys { try options.useKeys(file: key, allowedKeysFile: allowKeys) }
+    return options
   }
 }
 

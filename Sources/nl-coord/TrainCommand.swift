@@ -17,6 +17,9 @@ struct TrainCommand: ParsableCommand {
         nl-coord train --config demo.yaml --local-workers 2 --threads-per-worker 4 --num-steps 200
         nl-coord train --base-model-path Qwen2.5-0.5B --train-data-path train.jsonl --experiment-name demo
         nl-coord train --config demo.yaml --local-workers 0 --listen tcp://127.0.0.1:5555
+        nl-coord train --config demo.yaml --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
+
+      Keys are made with nl keygen; see its --help.
       """)
 
   @Option(help: "The config file, JSON or YAML.")
@@ -32,12 +35,13 @@ struct TrainCommand: ParsableCommand {
   var keys: ConfigFlags
 
   func run() throws {
+    let options = try flags.options()
     let config = try RunConfig.read(file: config, overrides: keys.overrides())
     let plan = try RunPlan(config: config)
     if validateOnly {
       print(plan.summary)
       return
     }
-    try CoordinatorProcess.train(plan: plan, options: flags.options)
+    try CoordinatorProcess.train(plan: plan, options: options)
   }
 }

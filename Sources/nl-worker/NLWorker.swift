@@ -12,8 +12,12 @@ struct NLWorker: ParsableCommand {
       Its content is compared with the coordinator's by SHA-256. Data are sent by the coordinator. Ctrl-C ends the \
       worker; what it was computing is handed to another.
 
-      Example:
-        nl-worker --connect tcp://10.0.0.1:5555 --threads 8 --model ~/models/Qwen2.5-0.5B
+      A coordinator on another machine is joined with keys, which nl keygen makes. Its owner needs this worker's \
+      public key, the worker needs the coordinator's.
+
+      Examples:
+        nl-worker --connect tcp://127.0.0.1:5555 --threads 8 --model ~/models/Qwen2.5-0.5B
+        nl-worker --connect tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub
       """)
 
   @Option(help: "Where the coordinator listens: tcp://HOST:PORT, or ipc://PATH on the same machine.")
@@ -25,6 +29,14 @@ struct NLWorker: ParsableCommand {
   @Option(help: "The base model's folder on this machine; by default the path that the coordinator names.")
   var model: String?
 
+  @Option(help: ArgumentHelp("This worker's secret key, by nl keygen.", valueName: "file"))
+  var key: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The coordinator's public key, or the .pub file that holds it.", valueName: "public-key|file"))
+  var serverKey: String?
+
   @Option(help: .hidden)
   var localIndex: Int?
 
@@ -33,6 +45,12 @@ struct NLWorker: ParsableCommand {
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+    if (key == nil) != (serverKey == nil) {
+      throw ValidationError("--key and --server-key belong together; see nl keygen --help")
+    }
+    if key != nil && !connect.hasPrefix("tcp://") {
+      throw ValidationError("--key and --server-key are for tcp://HOST:PORT; ipc is without keys")
+    }
     guard connect.hasPrefix("tcp://") || connect.hasPrefix("ipc://") else {
       throw ValidationError("--connect must be tcp://HOST:PORT or ipc://PATH, not \(connect)")
     }
@@ -41,9 +59,9 @@ struct NLWorker: ParsableCommand {
   func run() throws {
     if exitWithStdin { ParentWatch.exitWhenStandardInputEnds() }
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    let worker = WorkerService(
-      options: WorkerOptions(
-        endpoint: connect, threads: threads ?? cores, modelPath: model, localIndex: localIndex))
-    try worker.run()
+    var options = WorkerOptions(
+      endpoint: connect, threads: threads ?? cores, modelPath: model, localIndex: localIndex)
+    if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
+    try WorkerService(options: options).run()
   }
 }

@@ -185,7 +185,8 @@ import Testing
   }
 
   @Test func listeningBeyondThisMachineWithoutKeys() throws {
-    try expectRefusal(try TrainingRun(), flags: ["--listen", "tcp://0.0.0.0:5555"], ["--insecure"])
+    try expectRefusal(
+      try TrainingRun(), flags: ["--listen", "tcp://0.0.0.0:5555"], ["--insecure", "--key", "--allow-keys"])
   }
 
   @Test func aRunThatIsThereAlready() throws {

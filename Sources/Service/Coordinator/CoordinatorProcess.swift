@@ -39,7 +39,10 @@ public enum CoordinatorProcess {
     signal(SIGPIPE, SIG_IGN)
     var logger = Logger(label: "nl-coord") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .notice
-    if let endpoint = sockets.remoteEndpoint { logger.notice("listening on \(endpoint)") }
+    if let endpoint = sockets.remoteEndpoint {
+      let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
+      logger.notice("listening on \(endpoint)\(keys)")
+    }
     do {
       let service = try CoordinatorService(
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
@@ -83,7 +86,7 @@ private struct Sockets {
 
   init(_ options: RunOptions) throws {
     waker = try Waker()
-    router = try Router(waker: waker)
+    router = try Router(waker: waker, security: options.security)
     if let listen = options.listen { remoteEndpoint = try router.bind(listen) } else { remoteEndpoint = nil }
     var template = Array("/tmp/nl-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else {

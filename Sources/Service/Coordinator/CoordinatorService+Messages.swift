@@ -43,6 +43,8 @@ extension CoordinatorService {
     for (peer, received) in try router.poll(timeout: max(0, min(0.5, timer.seconds(since: now)))) {
       try receive(peer, received)
     }
+    let (refusals, count) = router.takeRefusals()
+    if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for letter in mailbox.take() { try read(letter) }
     // Not while an effect is carried out: the core is told of one thing at a time.
     let lost = unreachable
@@ -60,7 +62,8 @@ extension CoordinatorService {
     lastSaid = now
     let status = core.status
     guard status.run == .paused || status.run == .gathering else { return }
-    let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)" } ?? ""
+    let keys = options.security.map { " --key FILE --server-key '\($0.secretKey.publicKey)'" } ?? ""
+    let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)\(keys)" } ?? ""
     logger.notice("waiting: \(status.reason)\(remedy)")
   }
 
@@ -110,7 +113,9 @@ extension CoordinatorService {
   private func receive(_ peer: PeerID, _ envelope: Envelope, _ message: Message) throws {
     let session = envelope.session
     switch message {
-    case .hello(let hello):
+    case .hello(var hello):
+      // A worker that has come with a key is not one that this program has started, whatever it says.
+      if peer.hasKey { hello.localIndex = nil }
       greetings[peer] = hello
       defer { greetings[peer] = nil }
       try handle(.hello(peer: peer, hello))

@@ -47,6 +47,7 @@ final class CoordinatorService {
   var members: [Int: Hello] = [:]
   var lastSaid = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
+  var refusalLog = RefusalLog()
 
   /// The open unit's micro-batches and the number of its trained tokens.
   var batches: [MicroBatch] = []

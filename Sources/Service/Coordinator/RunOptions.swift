@@ -1,4 +1,5 @@
 import Foundation
+import Transport
 
 /// Along what a step is cut into shards.
 public enum ShardAxis: String, Sendable, CaseIterable {
@@ -13,31 +14,38 @@ public struct RunOptions: Sendable {
   public var threadsPerWorker: Int
   /// `tcp://ADDR:PORT` to take workers from other machines; nil for local workers alone.
   public var listen: String?
+  /// Keys for `listen`; nil for none.
+  public var security: ServerSecurity?
   public var shardBy: ShardAxis
 
   public init(
-    localWorkers: Int = 1, threadsPerWorker: Int = 1, listen: String? = nil, shardBy: ShardAxis = .microBatch
+    localWorkers: Int = 1, threadsPerWorker: Int = 1, listen: String? = nil, security: ServerSecurity? = nil,
+    shardBy: ShardAxis = .microBatch
   ) {
     self.localWorkers = localWorkers
     self.threadsPerWorker = threadsPerWorker
     self.listen = listen
+    self.security = security
     self.shardBy = shardBy
   }
 }
 
 /// Where a coordinator may listen.
 public enum ListenAddress {
-  /// Refuses an address that is not `tcp://ADDR:PORT`, and one beyond loopback unless `insecure`.
-  public static func check(_ address: String, insecure: Bool) throws {
+  /// Refuses an address that is not `tcp://ADDR:PORT`, and one beyond loopback without keys unless
+  /// `insecure`.
+  public static func check(_ address: String, hasKeys: Bool, insecure: Bool) throws {
     guard address.hasPrefix("tcp://"), let colon = address.lastIndex(of: ":"),
       colon > address.index(address.startIndex, offsetBy: 4),
       let port = Int(address[address.index(after: colon)...]), (0...65535).contains(port)
     else { throw ServiceError("--listen \(address) is not of the form tcp://ADDR:PORT") }
     let host = address[address.index(address.startIndex, offsetBy: 6)..<colon]
-    if !isLoopback(host) && !insecure {
+    if !isLoopback(host) && !hasKeys && !insecure {
       throw ServiceError(
         "--listen \(address) is open to other machines, without keys",
-        remedy: "listen on tcp://127.0.0.1:\(port), or add --insecure on a network where everyone is trusted")
+        remedy:
+          "give --key and --allow-keys, see nl keygen --help; or add --insecure on a network where everyone is trusted"
+      )
     }
   }
 

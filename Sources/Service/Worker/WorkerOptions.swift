@@ -1,3 +1,5 @@
+import Transport
+
 /// How a worker is started.
 public struct WorkerOptions: Sendable {
   /// `tcp://HOST:PORT` or `ipc://PATH`
@@ -7,11 +9,17 @@ public struct WorkerOptions: Sendable {
   public var modelPath: String?
   /// The worker's number, if the coordinator started it.
   public var localIndex: Int?
+  /// Keys, for a coordinator that has some.
+  public var security: ClientSecurity?
 
-  public init(endpoint: String, threads: Int, modelPath: String? = nil, localIndex: Int? = nil) {
+  public init(
+    endpoint: String, threads: Int, modelPath: String? = nil, localIndex: Int? = nil,
+    security: ClientSecurity? = nil
+  ) {
     self.endpoint = endpoint
     self.threads = threads
     self.modelPath = modelPath
     self.localIndex = localIndex
+    self.security = security
   }
 }

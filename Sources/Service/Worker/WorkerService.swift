@@ -68,6 +68,9 @@ public final class WorkerService {
       case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
       }
     }
+    if let failure = dealer?.takeHandshakeFailure() {
+      try handle(refusal(failure), waker, mailbox)
+    }
     for letter in mailbox.take() {
       switch letter {
       case .terminate: try handle(.terminate, waker, mailbox)
@@ -88,7 +91,7 @@ public final class WorkerService {
       case .connect:
         logger.info("looking for a coordinator at \(options.endpoint)")
         dealer?.close(flushing: false)
-        dealer = try Dealer(connect: options.endpoint, waker: waker)
+        dealer = try Dealer(connect: options.endpoint, waker: waker, security: options.security)
       case .abandon: generation.advance()
       case .send(let message):
         do {
@@ -105,6 +108,35 @@ public final class WorkerService {
       }
     }
     if let failure { try handle(.connectionFailed(reason: failure), waker, mailbox) }
+  }
+
+  /// What a failed handshake means for this worker, and what its user can do.
+  private func refusal(_ failure: HandshakeFailure) -> WorkerEvent {
+    switch failure {
+    case .keyRefused:
+      let key = options.security.map { " \($0.secretKey.publicKey)" } ?? ""
+      return .refused(
+        reason: "it does not let this worker's public key\(key) in (add it to the file of the coordinator's "
+          + "--allow-keys, and start that again)", isFinal: true)
+    case .keysOnOneSide where options.security == nil:
+      return .refused(
+        reason: "it wants keys, this worker has none (give --key and --server-key; see nl keygen --help)",
+        isFinal: true)
+    case .keysOnOneSide:
+      return .refused(
+        reason:
+          "it has no keys, this worker has (start it with --key and --allow-keys; see nl keygen --help)",
+        isFinal: true)
+    case .notDecided: return .refused(reason: "it could not check this worker's key", isFinal: false)
+    case .brokenOff where options.security == nil:
+      return .refused(
+        reason: "it broke off the handshake (if it has keys, give --key and --server-key; see "
+          + "nl keygen --help)", isFinal: false)
+    case .brokenOff:
+      return .refused(
+        reason: "it broke off the handshake (is --server-key its public key? it says it when it starts)",
+        isFinal: false)
+    }
   }
 
   // MARK: Arithmetic

@@ -1,0 +1,75 @@
+import CZeroMQ
+
+/// Why a connection came to nothing although somebody listens.
+public enum HandshakeFailure: Sendable, Equatable {
+  /// The coordinator does not let this worker's public key in.
+  case keyRefused
+  /// The coordinator could not decide about the key.
+  case notDecided
+  /// One side has keys, the other has none.
+  case keysOnOneSide
+  /// It ended without a reason. A coordinator that has another key than the worker expects ends it so.
+  case brokenOff
+}
+
+/// Hears which handshakes of a socket fail.
+final class HandshakeMonitor {
+  private static let endpoint = "inproc://handshakes"
+  private static let events =
+    ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+
+  private let context: Context
+  private(set) var handle: UnsafeMutableRawPointer?
+
+  init(of socket: UnsafeMutableRawPointer, context: Context) throws(TransportError) {
+    guard zmq_socket_monitor(socket, Self.endpoint, Self.events) == 0 else {
+      throw .last("a socket could not be watched")
+    }
+    let handle = try context.open(ZMQ_PAIR)
+    guard zmq_connect(handle, Self.endpoint) == 0 else {
+      let error = TransportError.last("a socket could not be watched")
+      context.close(handle)
+      throw error
+    }
+    self.context = context
+    self.handle = handle
+  }
+
+  deinit { close() }
+
+  func close() {
+    guard let open = handle else { return }
+    handle = nil
+    context.close(open)
+  }
+
+  /// The failures since the last call, in order.
+  func take() -> [HandshakeFailure] {
+    var outcomes: [HandshakeFailure] = []
+    while let (event, value) = receive() {
+      switch Int32(event) {
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: outcomes.append(value == 400 ? .keyRefused : .notDecided)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+      where Int32(value) == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+        outcomes.append(.keysOnOneSide)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        outcomes.append(.brokenOff)
+      default: break
+      }
+    }
+    return outcomes
+  }
+
+  /// One event: a frame with its number (16 bits) and value (32 bits), and a frame with the address.
+  private func receive() -> (event: UInt16, value: UInt32)? {
+    guard let handle else { return nil }
+    var first = [UInt8](repeating: 0, count: 6)
+    guard zmq_recv(handle, &first, first.count, ZMQ_DONTWAIT) == first.count else { return nil }
+    var address = [UInt8](repeating: 0, count: 1024)
+    zmq_recv(handle, &address, address.count, ZMQ_DONTWAIT)
+    return first.withUnsafeBytes {
+      ($0.loadUnaligned(as: UInt16.self), $0.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
+    }
+  }
+}
