@@ -169,7 +169,10 @@ public struct WorkerCore: Sendable {
     case .resultAck(let ack):
       if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
     case .ping: send(.pong, now: now)
-    case .hello, .welcome, .reject, .ready, .result, .pong, .drained, .goodbye: break
+    case .hello, .welcome, .reject, .ready, .accept, .decline, .leaseRenew, .cancel, .cancelled, .result,
+      .pong,
+      .drained, .goodbye:
+      break
     }
   }
 

@@ -71,6 +71,10 @@ struct BodyReader {
     return value
   }
 
+  func optionalBool(_ key: String) throws(ProtocolError) -> Bool? {
+    optional(key) == nil ? nil : try bool(key)
+  }
+
   func string(_ key: String, maximum: Int = WireLimits.textBytes) throws(ProtocolError) -> String {
     guard let text = try value(key).string, text.utf8.count <= maximum else {
       throw error(key, "must be a text of at most \(maximum) bytes")

@@ -13,9 +13,11 @@ struct FrameHeader: Equatable {
   var bodyChecksum: UInt32
 
   /// F0: "NL", major and minor version.
-  static let prefix: [UInt8] = [
-    UInt8(ascii: "N"), UInt8(ascii: "L"), ProtocolVersion.major, ProtocolVersion.minor,
-  ]
+  static func prefix(minor: UInt8) -> [UInt8] {
+    [UInt8(ascii: "N"), UInt8(ascii: "L"), ProtocolVersion.major, minor]
+  }
+
+  var prefix: [UInt8] { Self.prefix(minor: envelope.minor) }
 
   init(envelope: Envelope, bodyLength: Int, objectCount: Int, chunkCount: Int, bodyChecksum: UInt32) {
     self.envelope = envelope
@@ -40,12 +42,13 @@ struct FrameHeader: Equatable {
     out.append(littleEndian: UInt32(truncatingIfNeeded: bodyLength))
     out.append(littleEndian: UInt32(truncatingIfNeeded: chunkCount))
     out.append(littleEndian: bodyChecksum)
-    out.append(littleEndian: Checksum.of(FrameHeader.prefix, out))
+    out.append(littleEndian: Checksum.of(prefix, out))
     return out
   }
 
   static func check(prefix: UnsafeRawBufferPointer) throws(ProtocolError) {
-    guard prefix.count == prefixByteCount, prefix[0] == Self.prefix[0], prefix[1] == Self.prefix[1] else {
+    guard prefix.count == prefixByteCount, prefix[0] == UInt8(ascii: "N"), prefix[1] == UInt8(ascii: "L")
+    else {
       throw ProtocolError(.magic, "the first frame is not \"NL\" and a version")
     }
     guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3]) else {
@@ -71,8 +74,12 @@ struct FrameHeader: Equatable {
     guard let type = MessageType(rawValue: header[0]) else {
       throw ProtocolError(.type, "type \(header[0]) is not known")
     }
+    guard type.sinceMinor <= prefix[3] else {
+      throw ProtocolError(
+        .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(prefix[3])")
+    }
     envelope = Envelope(
-      type: type, term: header.littleEndian(at: 8, as: UInt64.self),
+      type: type, minor: prefix[3], term: header.littleEndian(at: 8, as: UInt64.self),
       session: SessionID(
         high: header.littleEndian(at: 16, as: UInt64.self), low: header.littleEndian(at: 24, as: UInt64.self)),
       sequence: header.littleEndian(at: 32, as: UInt64.self),

@@ -14,6 +14,16 @@ public enum Message: Sendable, Equatable {
   case parameters(ParametersMessage)
   /// Coordinator: compute this tier shard.
   case assign(AssignMessage)
+  /// Worker: I compute this attempt.
+  case accept(Accept)
+  /// Worker: I cannot compute this attempt.
+  case decline(Decline)
+  /// Worker: I am still at it, and so far.
+  case leaseRenew(LeaseRenew)
+  /// Coordinator: this attempt is not needed any more.
+  case cancel(Cancel)
+  /// Worker: I have stopped it.
+  case cancelled(Cancelled)
   /// Worker: what a tier shard came to.
   case result(ResultMessage)
   /// Coordinator: what became of a result.
@@ -39,6 +49,11 @@ public enum Message: Sendable, Equatable {
     case .ready: .ready
     case .parameters: .parameters
     case .assign: .assign
+    case .accept: .accept
+    case .decline: .decline
+    case .leaseRenew: .leaseRenew
+    case .cancel: .cancel
+    case .cancelled: .cancelled
     case .result: .result
     case .resultAck: .resultAck
     case .ping: .ping
@@ -58,6 +73,11 @@ public enum Message: Sendable, Equatable {
     case .ready(let body): body
     case .parameters(let body): body
     case .assign(let body): body
+    case .accept(let body): body
+    case .decline(let body): body
+    case .leaseRenew(let body): body
+    case .cancel(let body): body
+    case .cancelled(let body): body
     case .result(let body): body
     case .resultAck(let body): body
     case .error(let body): body
@@ -82,6 +102,11 @@ public enum Message: Sendable, Equatable {
     case .ready: self = .ready(try Ready(from: &reader))
     case .parameters: self = .parameters(try ParametersMessage(from: &reader))
     case .assign: self = .assign(try AssignMessage(from: &reader))
+    case .accept: self = .accept(try Accept(from: &reader))
+    case .decline: self = .decline(try Decline(from: &reader))
+    case .leaseRenew: self = .leaseRenew(try LeaseRenew(from: &reader))
+    case .cancel: self = .cancel(try Cancel(from: &reader))
+    case .cancelled: self = .cancelled(try Cancelled(from: &reader))
     case .result: self = .result(try ResultMessage(from: &reader))
     case .resultAck: self = .resultAck(try ResultAck(from: &reader))
     case .ping: self = .ping
@@ -91,8 +116,7 @@ public enum Message: Sendable, Equatable {
     case .goodbye: self = .goodbye
     case .error: self = .error(try ErrorMessage(from: &reader))
     case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
-      .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
-      .resultCredit, .resultChunk:
+      .parametersChunk, .parametersAck, .resultOffer, .resultCredit, .resultChunk:
       throw ProtocolError(
         .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(ProtocolVersion.minor)")
     }

@@ -6,10 +6,15 @@ public struct EncodedMessage: Sendable {
   public let head: [[UInt8]]
   private let objects: [WireObject]
 
-  /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts.
+  /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts, of kind `type` if the
+  ///   envelope's minor version does not have it.
   public init(
     _ message: Message, envelope: Envelope, limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
+    guard message.type.sinceMinor <= envelope.minor else {
+      throw ProtocolError(
+        .type, "\(message.type.name) is not used in version \(ProtocolVersion.major).\(envelope.minor)")
+    }
     let (fields, objects) = message.parts()
     let chunkCount = try EncodedMessage.check(objects, of: message.type, limits)
     var body = JSONObject(fields)
@@ -26,7 +31,7 @@ public struct EncodedMessage: Sendable {
     let header = FrameHeader(
       envelope: envelope, bodyLength: text.count, objectCount: objects.count, chunkCount: chunkCount,
       bodyChecksum: Checksum.of([], text))
-    head = [FrameHeader.prefix, header.bytes, text]
+    head = [header.prefix, header.bytes, text]
     self.objects = objects
   }
 

@@ -38,6 +38,19 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case goodbye = 68
   case error = 69
 
+  /// The minor version that has brought this message; it is never sent in an older one.
+  public var sinceMinor: UInt8 {
+    switch self {
+    case .hello, .welcome, .reject, .ready, .parameters, .assign, .resultAck, .result, .ping, .pong, .drain,
+      .drained, .goodbye, .error:
+      0
+    case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
+      .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
+      .resultCredit, .resultChunk:
+      1
+    }
+  }
+
   /// The name in capitals with underscores, as the protocol document and error messages have it.
   public var name: String {
     switch self {

@@ -36,6 +36,25 @@ public struct TierGradient: Sendable, Equatable {
   }
 }
 
+/// What a gradient would be, in a result that has only digests.
+public struct GradientDigest: Sendable, Equatable {
+  /// As `TierGradient.name` gives it.
+  public var name: String
+  public var byteCount: Int
+  public var sha256: String
+
+  public init(name: String, byteCount: Int, sha256: String) {
+    self.name = name
+    self.byteCount = byteCount
+    self.sha256 = sha256
+  }
+
+  public init(_ gradient: TierGradient) {
+    self.init(
+      name: gradient.values.name, byteCount: gradient.values.byteCount, sha256: gradient.values.sha256)
+  }
+}
+
 /// RESULT: what an attempt came to.
 public struct ResultMessage: Sendable, Equatable {
   public var attempt: Int
@@ -45,15 +64,24 @@ public struct ResultMessage: Sendable, Equatable {
   public var tokens: Int
   /// Time spent computing, by the worker's clock; for the record alone.
   public var seconds: Double
+  /// Steps of the computation, as LEASE_RENEW counts them; 0 if they were not counted.
+  public var progress: Int
   /// Ordered by tier, then micro-batch.
   public var gradients: [TierGradient]
+  /// In their stead, if the assignment asked for digests alone.
+  public var digests: [GradientDigest]
 
-  public init(attempt: Int, lossSum: Double, tokens: Int, seconds: Double, gradients: [TierGradient]) {
+  public init(
+    attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0,
+    gradients: [TierGradient], digests: [GradientDigest] = []
+  ) {
     self.attempt = attempt
     self.lossSum = lossSum
     self.tokens = tokens
     self.seconds = seconds
+    self.progress = progress
     self.gradients = gradients
+    self.digests = digests
   }
 }
 
@@ -63,6 +91,14 @@ extension ResultMessage: MessageBody {
     writer.add("loss_sum", bits: lossSum)
     writer.add("tokens", tokens)
     writer.add("seconds", .number(seconds))
+    writer.add("progress", ifPresent: progress > 0 ? .number(progress) : nil)
+    guard !digests.isEmpty else { return }
+    writer.add(
+      "digests",
+      .array(
+        digests.map {
+          ["name": .string($0.name), "bytes": .number($0.byteCount), "sha256": .string($0.sha256)]
+        }))
   }
 
   var objects: [WireObject] { gradients.map(\.values) }
@@ -81,7 +117,25 @@ extension ResultMessage: MessageBody {
       lossSum: try reader.bits("loss_sum"),
       tokens: try reader.integer("tokens", in: 0...Int(Int32.max)),
       seconds: try reader.seconds("seconds"),
-      gradients: gradients)
+      progress: try reader.optionalInteger("progress", in: 0...Int.max) ?? 0,
+      gradients: gradients,
+      digests: try Self.digests(from: reader))
+  }
+
+  private static func digests(from reader: BodyReader) throws(ProtocolError) -> [GradientDigest] {
+    guard let value = reader.optional("digests") else { return [] }
+    guard let items = value.array, items.count <= WireLimits.tiers * 256 else {
+      throw reader.error("digests", "must be a list of at most \(WireLimits.tiers * 256) digests")
+    }
+    var digests: [GradientDigest] = []
+    for item in items {
+      guard let name = item["name"]?.string, name.utf8.count <= WireLimits.nameBytes,
+        let bytes = item["bytes"]?.int, bytes >= 0,
+        let sha256 = item["sha256"]?.string, Digest.isSHA256(sha256)
+      else { throw reader.error("digests", "must give each gradient's name, bytes and SHA-256") }
+      digests.append(GradientDigest(name: name, byteCount: bytes, sha256: sha256))
+    }
+    return digests
   }
 }
 

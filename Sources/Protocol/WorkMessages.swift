@@ -108,6 +108,8 @@ public struct AssignMessage: Sendable, Equatable {
   public var window: Bool
   /// Trained tokens of the whole step; not 0 if `window`.
   public var stepTokens: Int
+  /// Whether digests of the gradients are wanted instead of the gradients themselves.
+  public var digestOnly: Bool
   /// For every tier the version to compute with.
   public var parameterVersions: [Int]
   /// Key of the dropout masks; nil without dropout.
@@ -117,8 +119,8 @@ public struct AssignMessage: Sendable, Equatable {
 
   public init(
     attempt: Int, purpose: Purpose, step: Int, leafCount: Int, level: Int, index: Int, tiers: [Int],
-    window: Bool, stepTokens: Int, parameterVersions: [Int], dropoutSeed: UInt64? = nil,
-    microBatches: [AssignedMicroBatch]
+    window: Bool, digestOnly: Bool = false, stepTokens: Int, parameterVersions: [Int],
+    dropoutSeed: UInt64? = nil, microBatches: [AssignedMicroBatch]
   ) {
     self.attempt = attempt
     self.purpose = purpose
@@ -128,6 +130,7 @@ public struct AssignMessage: Sendable, Equatable {
     self.index = index
     self.tiers = tiers
     self.window = window
+    self.digestOnly = digestOnly
     self.stepTokens = stepTokens
     self.parameterVersions = parameterVersions
     self.dropoutSeed = dropoutSeed
@@ -145,6 +148,7 @@ extension AssignMessage: MessageBody {
     writer.add("index", index)
     writer.add("tiers", tiers)
     writer.add("window", .bool(window))
+    writer.add("digest_only", ifPresent: digestOnly ? .bool(true) : nil)
     writer.add("step_tokens", stepTokens)
     writer.add("parameter_versions", parameterVersions)
     writer.add("dropout_seed", ifPresent: dropoutSeed.map { .number(String($0)) })
@@ -177,7 +181,7 @@ extension AssignMessage: MessageBody {
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,
       step: try reader.integer("step", in: 0...Int.max), leafCount: leafCount, level: level, index: index,
-      tiers: tiers, window: window,
+      tiers: tiers, window: window, digestOnly: try reader.optionalBool("digest_only") ?? false,
       stepTokens: try reader.integer("step_tokens", in: (window ? 1 : 0)...Int(Int32.max)),
       parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
       microBatches: microBatches)

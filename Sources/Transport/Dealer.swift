@@ -7,6 +7,7 @@ public final class Dealer {
   private let socket: Socket
   private let monitor: HandshakeMonitor
   private let waker: Waker
+  private let minor: UInt8
   private var sent: UInt64 = 0
   private var lastReceived: UInt64 = 0
   private var handshakeFailure: HandshakeFailure?
@@ -16,13 +17,15 @@ public final class Dealer {
   /// - Parameters:
   ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
   ///   - security: keys, for a coordinator that has some
+  ///   - minor: the minor version to speak
   /// - Throws: `TransportError` if that is not an address.
   public init(
     connect endpoint: String, waker: Waker, security: ClientSecurity? = nil,
-    options: TransportOptions = TransportOptions()
+    minor: UInt8 = ProtocolVersion.minor, options: TransportOptions = TransportOptions()
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
+    self.minor = minor
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
@@ -69,7 +72,8 @@ public final class Dealer {
     _ message: Message, term: UInt64, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
     let envelope = Envelope(
-      type: message.type, term: term, session: session, sequence: sent + 1, correlation: correlation)
+      type: message.type, minor: minor, term: term, session: session, sequence: sent + 1,
+      correlation: correlation)
     try socket.send(try EncodedMessage.checked(message, envelope, socket.options.limits), to: nil)
     sent += 1
   }

@@ -15,6 +15,8 @@ public final class Router {
   private struct Counters {
     var sent: UInt64 = 0
     var received: UInt64 = 0
+    /// What the peer is known to read.
+    var minor = ProtocolVersion.oldestMinor
   }
 
   private let waker: Waker
@@ -117,6 +119,7 @@ public final class Router {
       return .failure(ProtocolError(.sequence, "number \(envelope.sequence) came after \(last)"))
     }
     counters[peer, default: Counters()].received = envelope.sequence
+    counters[peer, default: Counters()].minor = min(envelope.minor, ProtocolVersion.minor)
     return received
   }
 
@@ -130,9 +133,11 @@ public final class Router {
     guard let socket = peer.lane.flatMap(socket(of:)) else {
       throw TransportError(.unreachable, "worker connection \(peer) is not connected")
     }
-    let sequence = counters[peer, default: Counters()].sent + 1
+    let peerCounters = counters[peer, default: Counters()]
+    let sequence = peerCounters.sent + 1
     let envelope = Envelope(
-      type: message.type, term: term, session: session, sequence: sequence, correlation: correlation)
+      type: message.type, minor: peerCounters.minor, term: term, session: session, sequence: sequence,
+      correlation: correlation)
     try socket.send(try EncodedMessage.checked(message, envelope, socket.options.limits), to: peer)
     counters[peer, default: Counters()].sent = sequence
   }

@@ -123,7 +123,7 @@ import Testing
 
   /// A newer minor version and another major version are told apart from garbage.
   @Test func otherVersions() throws {
-    for version in [[2, 0], [1, 1], [0, 0]] as [[UInt8]] {
+    for version in [[2, 0], [1, 2], [0, 0]] as [[UInt8]] {
       var frames = try Samples.frames(.ping)
       frames[0] = [0x4E, 0x4C] + version
       #expect { try MessageDecoder.decode(frames: frames) } throws: {
@@ -140,6 +140,12 @@ import Testing
         ($0 as? ProtocolError)?.kind == .type && "\($0)".contains(type.name)
       }
     }
+    // Of its own version, a type that came later is none.
+    var frames = Forged.header(type: MessageType.accept.rawValue, minor: 0)
+    frames.append([])
+    #expect { try MessageDecoder.decode(frames: frames) } throws: {
+      "\($0)".contains("ACCEPT is not used in version 1.0")
+    }
     #expect { try MessageDecoder.decode(frames: Forged.frames(type: 200, body: "", objects: [])) } throws: {
       ($0 as? ProtocolError)?.kind == .type
     }
@@ -149,9 +155,10 @@ import Testing
 /// Messages with right checksums and wrong contents.
 enum Forged {
   static func header(
-    type: UInt8, objects: UInt32 = 0, body: UInt32 = 0, chunks: UInt32 = 0, bodyChecksum: UInt32 = 0
+    type: UInt8, objects: UInt32 = 0, body: UInt32 = 0, chunks: UInt32 = 0, bodyChecksum: UInt32 = 0,
+    minor: UInt8 = 1
   ) -> [[UInt8]] {
-    let prefix: [UInt8] = [0x4E, 0x4C, 1, 0]
+    let prefix: [UInt8] = [0x4E, 0x4C, 1, minor]
     var header: [UInt8] = [type, 0, 0, 0] + little(objects) + [UInt8](repeating: 0, count: 24)
     header += [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
     header += little(body) + little(chunks) + little(bodyChecksum)

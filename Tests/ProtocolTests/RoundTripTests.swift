@@ -11,6 +11,24 @@ import Testing
     #expect(decoded == message)
   }
 
+  /// A peer of the version before gets messages that bear its number, and none that it does not know.
+  @Test func olderVersion() throws {
+    for message in Samples.all {
+      var envelope = Samples.envelope(message.type)
+      envelope.minor = 0
+      guard message.type.sinceMinor == 0 else {
+        #expect {
+          try EncodedMessage(message, envelope: envelope)
+        } throws: { ($0 as? ProtocolError)?.kind == .type }
+        continue
+      }
+      let frames = try EncodedMessage(message, envelope: envelope).frames
+      #expect(frames[0] == [0x4E, 0x4C, 1, 0])
+      let (decoded, same) = try MessageDecoder.decode(frames: frames)
+      #expect(decoded == envelope && same == message)
+    }
+  }
+
   /// Optional fields that are absent stay absent.
   @Test func absentFields() throws {
     var hello = Samples.hello
@@ -76,7 +94,7 @@ import Testing
     expected += [UInt8](repeating: 0, count: 12)
     let checksum = Checksums.crc32c(frames[0] + expected)
     expected += (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * $0)) }
-    #expect(frames == [[0x4E, 0x4C, 1, 0], expected, []])
+    #expect(frames == [[0x4E, 0x4C, 1, 1], expected, []])
   }
 }
 

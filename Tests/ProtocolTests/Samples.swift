@@ -22,6 +22,7 @@ enum Samples {
 
   static let assign = AssignMessage(
     attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,
+    digestOnly: true,
     stepTokens: 17, parameterVersions: [3, 2, 1], dropoutSeed: .max,
     microBatches: [
       AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100]),
@@ -29,12 +30,16 @@ enum Samples {
     ])
 
   static let result = ResultMessage(
-    attempt: 9, lossSum: 0.1 + 0.2, tokens: 17, seconds: 0.25,
+    attempt: 9, lossSum: 0.1 + 0.2, tokens: 17, seconds: 0.25, progress: 48,
     gradients: [
       TierGradient(tier: 0, microBatch: 0, floats: [1, -0.0, .leastNonzeroMagnitude]),
       TierGradient(tier: 0, microBatch: 1, floats: [.infinity]),
       TierGradient(tier: 2, floats: []),
     ])
+
+  static let digests = ResultMessage(
+    attempt: 10, lossSum: -1, tokens: 17, seconds: 0, gradients: [],
+    digests: [GradientDigest(name: "tier.0", byteCount: 12, sha256: digest)])
 
   static let parameters = ParametersMessage(
     tier: 1, version: 4, digest: digest,
@@ -43,6 +48,10 @@ enum Samples {
   static let all: [Message] = [
     .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
     .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
+    .result(digests),
+    .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),
+    .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
+    .cancelled(Cancelled(attempt: 9)),
     .resultAck(ResultAck(attempt: 9, outcome: .duplicate)), .ping, .pong, .drain, .drained, .goodbye,
     .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)),
   ]

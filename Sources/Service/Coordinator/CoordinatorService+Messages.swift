@@ -130,8 +130,8 @@ extension CoordinatorService {
     case .ping:
       try handle(.heard(peer: peer, session: session))
       send(.pong, to: peer, session: session)
-    case .pong: try handle(.heard(peer: peer, session: session))
-    case .welcome, .reject, .parameters, .assign, .resultAck, .drain:
+    case .pong, .accept, .decline, .leaseRenew, .cancelled: try handle(.heard(peer: peer, session: session))
+    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }
