@@ -86,9 +86,11 @@ let package = Package(
     .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
     .testTarget(name: "ServiceTests", dependencies: ["Service"]),
+    // What tests of the real programs share.
+    .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(
       name: "IntegrationTests",
-      dependencies: ["Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
+      dependencies: ["Harness", "Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -64,9 +64,9 @@ struct RunFlags: ParsableArguments {
   func options() throws -> RunOptions {
     let workers = localWorkers ?? (listen == nil ? 1 : 0)
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    var options = RunOptions(
+    var options = try RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
-      listen: listen, shardBy: shardBy)
+      listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
     if let key, let allowKeys { try options.useKeys(file: key, allowedKeysFile: allowKeys) }
     return options
   }

@@ -59,8 +59,9 @@ struct NLWorker: ParsableCommand {
   func run() throws {
     if exitWithStdin { ParentWatch.exitWhenStandardInputEnds() }
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    var options = WorkerOptions(
-      endpoint: connect, threads: threads ?? cores, modelPath: model, localIndex: localIndex)
+    var options = try WorkerOptions(
+      endpoint: connect, threads: threads ?? cores, modelPath: model, localIndex: localIndex,
+      failpoints: Failpoints.ofEnvironment())
     if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
     try WorkerService(options: options).run()
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import JSON
 import NestedLearning
 import Testing
@@ -109,5 +110,5 @@ import Testing
 }
 
 extension Program: CustomTestStringConvertible {
-  var testDescription: String { name }
+  package var testDescription: String { name }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import JSON
 import Testing
 
@@ -51,35 +52,43 @@ import Testing
     let flags = ["--local-workers", "3", "--threads-per-worker", "1"]
     var coordinator = try run.start(flags)
     var counts: [String: Int] = [:]
-    for _ in 0..<200 {
-      if waitUntil(seconds: Double.random(in: 0.1...0.6, using: &random), { !coordinator.process.isRunning })
-      {
-        let result = try coordinator.wait()
-        if result.output.contains("Done") { break }
-        // A second interrupt during one step ends the coordinator at once.
-        let killed = coordinator.process.terminationReason == .uncaughtSignal
-        #expect(
-          result.status == 0 || killed || result.errors.contains("stopped at once"), "\(result.everything)")
-        let resumed = FileManager.default.fileExists(atPath: run.file("state.sqlite"))
-        coordinator = try resumed ? Program.coord.start(["resume", run.folder] + flags) : run.start(flags)
+    var isDone = false
+    /// Starts the coordinator again if it has ended before the run was done.
+    func goOn() throws {
+      let result = try coordinator.wait()
+      isDone = result.output.contains("Done")
+      // A second interrupt during one step ends the coordinator at once.
+      let killed = coordinator.process.terminationReason == .uncaughtSignal
+      #expect(
+        result.status == 0 || killed || result.errors.contains("stopped at once"), "\(result.everything)")
+      guard !isDone else { return }
+      let resumed = FileManager.default.fileExists(atPath: run.file("state.sqlite"))
+      coordinator = try resumed ? Program.coord.start(["resume", run.folder] + flags) : run.start(flags)
+    }
+    // So many that a run is hit again and again; however slow the machine is, the rest of it is then left alone.
+    for _ in 0..<40 where !isDone {
+      let wait = Double.random(in: 0.1...0.6, using: &random)
+      if waitUntil(seconds: wait, { !coordinator.process.isRunning }) {
+        try goOn()
         continue
       }
-      let workers = children(of: coordinator.process.processIdentifier)
       let fault =
         ["kill", "kill", "kill", "stop", "coordinator", "interrupt"].randomElement(using: &random) ?? "kill"
+      let worker = children(of: coordinator.id).randomElement(using: &random)
       counts[fault, default: 0] += 1
       switch fault {
       case "coordinator": coordinator.terminate()
       case "interrupt": coordinator.interrupt()
       case "stop":
-        guard let worker = workers.randomElement(using: &random) else { continue }
+        guard let worker else { continue }
         kill(worker, SIGSTOP)
         usleep(300_000)
         kill(worker, SIGCONT)
-      default:
-        if let worker = workers.randomElement(using: &random) { kill(worker, SIGKILL) }
+      default: if let worker { kill(worker, SIGKILL) }
       }
     }
+    // A coordinator that was interrupted last ends once more before the run is done.
+    for _ in 0..<3 where !isDone { try goOn() }
     let status = try Program.coord.run(["status", run.folder]).output
     try #require(status.contains("completed"), "seed \(seed), \(counts): \(status)")
     try reference.expectSame(run, "seed \(seed), \(counts)")
@@ -139,20 +148,5 @@ import Testing
     #expect(steps(run) < 400, "the run ended before it could be stopped")
     try run.resume()
     try reference.expectSame(run, "after SIGTERM of both roles")
-  }
-}
-
-/// Steele, Lea and Flood 2014.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

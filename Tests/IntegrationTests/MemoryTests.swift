@@ -1,14 +1,9 @@
 import Foundation
+import Harness
 import Testing
 
 /// Memory is planned and used again: the resident size does not grow from step to step.
 @Suite struct MemoryTests {
-  /// Resident bytes of a process, from /proc/PID/statm.
-  func residentBytes(_ process: Int32) throws -> Int {
-    let text = try String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)
-    return try #require(Int(text.split(separator: " ")[1])) * Int(sysconf(Int32(_SC_PAGESIZE)))
-  }
-
   /// Rows of varying length in random order, windows and evaluations: after the first 300 steps everything has had its
   /// largest size. A leak of one gradient (7 KB) a step would show.
   @Test func aWorkerDoesNotGrow() throws {

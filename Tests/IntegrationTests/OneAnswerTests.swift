@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import JSON
 import Testing
 
@@ -137,29 +138,6 @@ import Testing
     #expect(try run.adapterHash() == reference.adapterHash())
     #expect(try run.stateDigest() == reference.stateDigest())
     #expect(try run.metrics().map { $0["step"]?.int } == Array(1...200))
-  }
-}
-
-/// What the `sqlite3` program answers.
-func sqlite(_ database: String, _ query: String) throws -> String {
-  let process = Process()
-  let pipe = Pipe()
-  process.executableURL = URL(fileURLWithPath: "/usr/bin/sqlite3")
-  process.arguments = ["-readonly", database, query]
-  process.standardOutput = pipe
-  try process.run()
-  let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  process.waitUntilExit()
-  return text.trimmingCharacters(in: .whitespacesAndNewlines)
-}
-
-/// The processes that a program has started; none if it has ended.
-func children(of parent: Int32) -> [Int32] {
-  // Children belong to the thread that started them.
-  let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task")) ?? []
-  return tasks.flatMap { task in
-    ((try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? "")
-      .split(separator: " ").compactMap { Int32($0) }
   }
 }
 

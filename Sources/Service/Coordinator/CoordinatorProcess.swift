@@ -39,6 +39,7 @@ public enum CoordinatorProcess {
     signal(SIGPIPE, SIG_IGN)
     var logger = Logger(label: "nl-coord") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .notice
+    options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
       logger.notice("listening on \(endpoint)\(keys)")

@@ -177,6 +177,7 @@ extension CoordinatorService {
     guard let hello = greetings[peer] else { return }
     members[workerID] = hello
     if let index = hello.localIndex { localPeers[index] = peer }
+    options.failpoints.die(at: .exitPersist)
     try run.ledger.record(
       worker: WorkerRecord(
         term: run.term, id: workerID, host: hello.host, pid: hello.processID, threads: hello.threads,
@@ -209,6 +210,7 @@ extension CoordinatorService {
   private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) throws {
     note("\(describe(workerID)) left: \(reason)", of: workerID)
     router.forget(peer)
+    options.failpoints.die(at: .exitPersist)
     try run.ledger.workerLeft(workerID, reason: reason)
     guard let localIndex, localPeers[localIndex] == peer else { return }
     // A process of ours that was given up is ended, and started again when its end is reported.
@@ -242,6 +244,7 @@ extension CoordinatorService {
 
   /// A worker that cannot be reached is found by its silence; nothing is lost, as its shards are handed out again.
   private func send(_ message: Message, to peer: PeerID, session: SessionID) {
+    options.failpoints.die(at: .exitSend)
     do {
       try router.send(message, to: peer, term: run.term, session: session)
     } catch {

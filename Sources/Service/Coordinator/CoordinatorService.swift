@@ -85,8 +85,9 @@ final class CoordinatorService {
     self.mailbox = mailbox
     (engine, progress) = try run.restore(plan: plan)
     replayedUpTo = try run.ledger.lastStep()
-    core = CoordinatorCore(
-      settings: try run.settings(plan: plan, options: options), now: MonotonicClock.now())
+    var settings = try run.settings(plan: plan, options: options)
+    options.failpoints.shorten(&settings)
+    core = CoordinatorCore(settings: settings, now: MonotonicClock.now())
     localWorkers = try LocalWorkers(endpoint: endpoint, threads: options.threadsPerWorker, logger: logger) {
       mailbox.post(.childEnded($0))
     }
@@ -135,6 +136,7 @@ extension CoordinatorService {
 
   private func begin() throws {
     tiers = try awaiting { [engine] in engine.tierValues() }
+    options.failpoints.die(at: .exitPersist)
     try run.ledger.record(tiers: tiers.map { plan.record(of: $0) })
     try handle(.parametersChanged(versions(of: tiers)))
     try localWorkers.start(count: options.localWorkers)
@@ -174,6 +176,7 @@ extension CoordinatorService {
   /// again, and must come out the same.
   private func commit(_ applied: AppliedStep, seconds: Double) throws {
     let records = takeRecords()
+    options.failpoints.die(at: .exitPersist)
     if let recorded = try run.ledger.step(applied.step) {
       guard recorded.digest == applied.digest else {
         throw ServiceError(
@@ -194,6 +197,7 @@ extension CoordinatorService {
       metrics: row)
     let changed = applied.changed.map { plan.record(of: $0) }
     try awaiting { [ledger = run.ledger] in try ledger.commit(record, tiers: changed, assignments: records) }
+    options.failpoints.die(at: .exitPersist)
     try run.trainMetrics.append(row, step: applied.step)
   }
 
@@ -222,11 +226,13 @@ extension CoordinatorService {
       "step": .number(step), "loss": .number(loss), "perplexity": .number(Evaluation.perplexity(loss)),
       "tokens": .number(unit.tokens),
     ]
+    options.failpoints.die(at: .exitPersist)
     try run.ledger.record(
       evaluation: EvaluationRecord(
         step: step, loss: loss, perplexity: Evaluation.perplexity(loss), tokens: unit.tokens, isBest: isBest,
         seconds: MonotonicClock.now().seconds(since: started), metrics: row),
       assignments: takeRecords())
+    options.failpoints.die(at: .exitPersist)
     try run.evalMetrics.append(row, step: step)
     progress.evaluated(loss: loss, plan.config)
     show(
@@ -266,11 +272,13 @@ extension CoordinatorService {
   }
 
   private func checkpoint(_ kind: CheckpointWriter.Kind) throws {
+    options.failpoints.die(at: .exitPersist)
     let (plan, run, progress) = (plan, run, progress)
     try awaiting { [engine] in try run.writeCheckpoint(kind, plan: plan, progress: progress, engine: engine) }
   }
 
   private func snapshot() throws {
+    options.failpoints.die(at: .exitPersist)
     let (run, progress) = (run, progress)
     try awaiting { [engine] in try run.writeSnapshot(engine: engine, progress: progress) }
   }

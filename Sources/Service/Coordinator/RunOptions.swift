@@ -17,16 +17,19 @@ public struct RunOptions: Sendable {
   /// Keys for `listen`; nil for none.
   public var security: ServerSecurity?
   public var shardBy: ShardAxis
+  /// Faults to be made on purpose.
+  public var failpoints: Failpoints
 
   public init(
     localWorkers: Int = 1, threadsPerWorker: Int = 1, listen: String? = nil, security: ServerSecurity? = nil,
-    shardBy: ShardAxis = .microBatch
+    shardBy: ShardAxis = .microBatch, failpoints: Failpoints = .none
   ) {
     self.localWorkers = localWorkers
     self.threadsPerWorker = threadsPerWorker
     self.listen = listen
     self.security = security
     self.shardBy = shardBy
+    self.failpoints = failpoints
   }
 }
 

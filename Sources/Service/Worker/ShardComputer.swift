@@ -11,6 +11,7 @@ import Tensors
 final class ShardComputer: @unchecked Sendable {
   private let pool: ThreadPool
   private let modelPath: String?
+  private let failpoints: Failpoints
   private var loaded: Loaded?
 
   private struct Loaded {
@@ -22,8 +23,9 @@ final class ShardComputer: @unchecked Sendable {
     var versions: [Int?]
   }
 
-  init(threads: Int, modelPath: String?) throws {
+  init(threads: Int, modelPath: String?, failpoints: Failpoints) throws {
     pool = try ThreadPool(threads: threads)
+    self.failpoints = failpoints
     self.modelPath = modelPath
   }
 
@@ -94,6 +96,7 @@ final class ShardComputer: @unchecked Sendable {
       throw ServiceError(
         "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
     }
+    try failpoints.beforeShard(of: message)
     let started = MonotonicClock.now()
     let node = TreeNode(level: message.level, index: message.index)
     let first = node.leaves(count: message.leafCount).lowerBound
@@ -122,6 +125,8 @@ final class ShardComputer: @unchecked Sendable {
   private func leafSum(
     of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: Loaded
   ) throws -> LeafSum {
+    let started = MonotonicClock.now()
+    defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
     let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
     guard message.purpose == .train else {
       return LeafSum(loss: try loaded.model.evaluate(batch), tiers: [:])
@@ -133,7 +138,9 @@ final class ShardComputer: @unchecked Sendable {
     let result = try loaded.model.gradients(batch, of: Set(names), dropout: dropout)
     var sum = LeafSum(loss: result.lossSum, tiers: [:])
     for tier in message.tiers {
-      sum.tiers[tier] = loaded.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
+      var values = loaded.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
+      failpoints.tamper(with: &values)
+      sum.tiers[tier] = values
     }
     return sum
   }

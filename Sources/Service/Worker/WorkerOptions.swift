@@ -11,15 +11,18 @@ public struct WorkerOptions: Sendable {
   public var localIndex: Int?
   /// Keys, for a coordinator that has some.
   public var security: ClientSecurity?
+  /// Faults to be made on purpose.
+  public var failpoints: Failpoints
 
   public init(
     endpoint: String, threads: Int, modelPath: String? = nil, localIndex: Int? = nil,
-    security: ClientSecurity? = nil
+    security: ClientSecurity? = nil, failpoints: Failpoints = .none
   ) {
     self.endpoint = endpoint
     self.threads = threads
     self.modelPath = modelPath
     self.localIndex = localIndex
     self.security = security
+    self.failpoints = failpoints
   }
 }

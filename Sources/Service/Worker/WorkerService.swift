@@ -33,10 +33,14 @@ public final class WorkerService {
     self.logger = logger
     let isa = String(cString: nl_isa_name(nl_isa_current()))
     let hello = Hello(
-      program: Program.version, numericProfile: NumericProfile.current, isa: isa, threads: options.threads,
+      program: Program.version,
+      numericProfile: options.failpoints.word(.numericProfile) ?? NumericProfile.current, isa: isa,
+      threads: options.threads,
       host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
       localIndex: options.localIndex)
-    core = WorkerCore(settings: WorkerSettings(hello: hello, endpoint: options.endpoint))
+    var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
+    if let seconds = options.failpoints.number(.silence) { settings.silenceSeconds = seconds }
+    core = WorkerCore(settings: settings)
   }
 
   /// Works until the coordinator sends it away, the user ends it, or there is no coordinator for too long.
@@ -51,7 +55,9 @@ public final class WorkerService {
       if !(isLocal && number == SIGINT) { mailbox.post(.terminate) }
     }
     defer { signals.cancel() }
-    computer = try ShardComputer(threads: options.threads, modelPath: options.modelPath)
+    options.failpoints.announce(logger)
+    computer = try ShardComputer(
+      threads: options.threads, modelPath: options.modelPath, failpoints: options.failpoints)
     try handle(.start, waker, mailbox)
     while ending == nil { try serve(waker, mailbox) }
     dealer?.close(flushing: true)
@@ -64,7 +70,9 @@ public final class WorkerService {
     let wait = max(0, min(0.5, timer.seconds(since: MonotonicClock.now())))
     for received in try dealer?.poll(timeout: wait) ?? [] {
       switch received {
-      case .success((let envelope, let message)): try handle(.message(envelope, message), waker, mailbox)
+      case .success((let envelope, let message)):
+        if case .assign = message { options.failpoints.die(at: .exitAccept) }
+        try handle(.message(envelope, message), waker, mailbox)
       case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
       }
     }
@@ -95,7 +103,7 @@ public final class WorkerService {
       case .abandon: generation.advance()
       case .send(let message):
         do {
-          try dealer?.send(message, term: core.term, session: core.session)
+          try send(message)
         } catch {
           failure = "\(error)"
         }
@@ -108,6 +116,21 @@ public final class WorkerService {
       }
     }
     if let failure { try handle(.connectionFailed(reason: failure), waker, mailbox) }
+  }
+
+  private func send(_ message: Message) throws {
+    guard case .result = message else {
+      try dealer?.send(message, term: core.term, session: core.session)
+      return
+    }
+    if options.failpoints.fires(.resultDrop) { return }
+    try dealer?.send(message, term: core.term, session: core.session)
+    options.failpoints.die(at: .exitUpload)
+    if options.failpoints.fires(.exitUploaded) {
+      // Time for ZeroMQ's own thread to bring it out.
+      usleep(100_000)
+      kill(getpid(), SIGKILL)
+    }
   }
 
   /// What a failed handshake means for this worker, and what its user can do.

@@ -1,0 +1,43 @@
+import Foundation
+
+/// The processes that a program has started; none if it has ended.
+package func children(of parent: Int32) -> [Int32] {
+  // Children belong to the thread that started them.
+  let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(parent)/task")) ?? []
+  return tasks.flatMap { task in
+    ((try? String(contentsOfFile: "/proc/\(parent)/task/\(task)/children", encoding: .utf8)) ?? "")
+      .split(separator: " ").compactMap { Int32($0) }
+  }
+}
+
+/// Resident bytes of a process, from /proc/PID/statm.
+///
+/// - Throws: `HarnessError` if there is no such process.
+package func residentBytes(_ process: Int32) throws -> Int {
+  let text = (try? String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)) ?? ""
+  guard let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
+    throw HarnessError("process \(process) has no resident size: it has ended")
+  }
+  return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+}
+
+/// Whether all of a process stands still, as after SIGSTOP.
+package func isStopped(_ process: Int32) -> Bool {
+  let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+  return text.split(separator: ")").last?.split(separator: " ").first == "T"
+}
+
+/// Steele, Lea and Flood 2014.
+package struct SplitMix: RandomNumberGenerator {
+  private var state: UInt64
+
+  package init(seed: UInt64) { state = seed }
+
+  package mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
