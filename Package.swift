@@ -81,13 +81,21 @@ let package = Package(
       name: "LanguageModelTests", dependencies: ["LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
     .testTarget(name: "DataTests", dependencies: ["Data"]),
-    .testTarget(name: "ProtocolTests", dependencies: ["Protocol"]),
+    .testTarget(
+      name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Vectors", "make_vectors.py"]),
     .testTarget(name: "CoordinationTests", dependencies: ["Coordination"]),
     .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
     .testTarget(name: "ServiceTests", dependencies: ["Service"]),
     // What tests of the real programs share.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
+    .testTarget(
+      name: "FuzzTests",
+      dependencies: [
+        "Service", "Transport", "Protocol", "Data", "NestedLearning", "LanguageModel", "JSON",
+        "Kernels",
+      ],
+      exclude: ["Corpus"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: ["Harness", "Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),

@@ -32,7 +32,7 @@ check() {
 no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log; }
 
 check "no warnings" no_warnings
-check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests
+check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
 
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -1,0 +1,50 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// The fuzzer, a package of its own so that nobody else's build is slowed: the readers of the project, compiled once
+// more with coverage counters and AddressSanitizer, and one program that runs them. `Project` is a link to the
+// project's sources. cluster/testbed/fuzz.sh builds and runs it.
+
+let swift: [SwiftSetting] = [.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])]
+let c: [CSetting] = [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])]
+
+let package = Package(
+  name: "fuzz",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CZeroMQ", path: "Project/CZeroMQ"),
+    .systemLibrary(name: "CPCRE2", path: "Project/CPCRE2", pkgConfig: "libpcre2-8"),
+    .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
+    .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
+    .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
+    .target(
+      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"],
+      path: "Project/LanguageModel", swiftSettings: swift),
+    .target(
+      name: "NestedLearning",
+      dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
+      path: "Project/NestedLearning", swiftSettings: swift),
+    .target(
+      name: "Data", dependencies: ["NestedLearning", "LanguageModel", "JSON"], path: "Project/Data",
+      swiftSettings: swift),
+    .target(
+      name: "Protocol",
+      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
+      path: "Project/Protocol", exclude: ["PROTOCOL.md"], swiftSettings: swift),
+    .target(
+      name: "Transport", dependencies: ["CZeroMQ", "Protocol"], path: "Project/Transport",
+      swiftSettings: swift),
+    // Of the service only what reads key files.
+    .target(name: "Service", dependencies: ["Transport"], swiftSettings: swift),
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: [
+        "Protocol", "NestedLearning", "LanguageModel", "Data", "Transport", "Service", "JSON", "Kernels",
+      ],
+      swiftSettings: swift, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
+  ],
+  swiftLanguageModes: [.v6]
+)

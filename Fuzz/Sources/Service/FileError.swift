@@ -1,0 +1,1 @@
+../../../Sources/Service/Run/FileError.swift

@@ -1,0 +1,1 @@
+../../../Sources/Service/Keys/KeyFile.swift

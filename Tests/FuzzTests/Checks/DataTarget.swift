@@ -1,0 +1,29 @@
+@testable import Data
+
+extension FuzzTarget {
+  /// A JSONL file as training reads it. Every row that is kept must have a token to predict.
+  static let rows = FuzzTarget(name: "rows") { input in
+    ScratchFolder.with(input, named: "rows.jsonl") { path in
+      for skip in [false, true] {
+        guard
+          let rows = try? TokenRows(
+            file: path, encoder: BytesAsTokens(), maxLength: 64, skipUnusable: skip)
+        else { continue }
+        guard !rows.rows.isEmpty, rows.rows.allSatisfy({ (2...64).contains($0.count) }) else {
+          return "a row without a token to predict was kept"
+        }
+        let lines = rows.skippedLines
+        guard skip || lines.isEmpty, zip(lines, lines.dropFirst()).allSatisfy({ $0 < $1 }) else {
+          return "lines \(lines) were skipped"
+        }
+      }
+      return nil
+    }
+  }
+
+  private struct BytesAsTokens: TextEncoder {
+    func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
+      text.utf8.prefix(max(0, maxLength - 1)).map { Int32($0) } + [256]
+    }
+  }
+}
