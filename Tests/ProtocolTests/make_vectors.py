@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Writes Vectors/VERSION/MESSAGE.txt: every message of the protocol, byte by byte.
+
+Made from PROTOCOL.md alone and without the encoder, which VectorTests holds to these files. Run it again after a change
+of the protocol; the files of an older version stay as they are.
+
+usage: make_vectors.py [--seeds FOLDER]    also writes each message as an input of the frame fuzzer
+"""
+
+import hashlib
+import pathlib
+import struct
+import sys
+
+CHUNK = 262_144
+TERM, SESSION, SEQUENCE, CORRELATION = 7, (0x0123456789ABCDEF, 0xFEDCBA9876543210), 42, 41
+DIGEST = "0123456789abcdef" * 4
+
+
+def crc32c(data):
+    """CRC-32C of RFC 3720: reflected, polynomial 1EDC6F41."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def crc_entry(byte):
+    for _ in range(8):
+        byte = (byte >> 1) ^ 0x82F63B78 if byte & 1 else byte >> 1
+    return byte
+
+
+CRC_TABLE = [crc_entry(byte) for byte in range(256)]
+assert crc32c(b"123456789") == 0xE3069283
+
+
+def json_text(value):
+    """The form in which bodies are sent: no space but after the commas of lists."""
+    if isinstance(value, dict):
+        return "{" + ",".join(json_text(key) + ":" + json_text(item) for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(json_text(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return '"' + "".join(escaped(character) for character in value) + '"'
+    return repr(value)
+
+
+def escaped(character):
+    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    if character in short:
+        return short[character]
+    return f"\\u{ord(character):04x}" if ord(character) < 0x20 else character
+
+
+def floats(*values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def integers(*values):
+    return struct.pack(f"<{len(values)}i", *values)
+
+
+def bits(value):
+    return struct.pack(">d", value).hex()
+
+
+class Message:
+    """One message: its fields, its objects, and the rows of its file."""
+
+    def __init__(self, name, number, fields=None, objects=(), session=SESSION, minor=1):
+        self.name, self.number, self.session, self.minor = name, number, session, minor
+        self.objects = list(objects)
+        fields = dict(fields or {})
+        if self.objects:
+            fields["objects"] = [
+                {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                for name, data in self.objects
+            ]
+        self.text = json_text(fields) if fields else ""
+        self.body = self.text.encode()
+        self.chunks = [
+            (number, place, data[place * CHUNK : (place + 1) * CHUNK])
+            for number, (_, data) in enumerate(self.objects)
+            for place in range((len(data) + CHUNK - 1) // CHUNK)
+        ]
+
+    def prefix(self):
+        return b"NL" + bytes([1, self.minor])
+
+    def header(self):
+        """Rows of (bytes, meaning)."""
+        rows = [
+            (bytes([self.number]), f"type {self.number}: {self.name.split('-')[0]}"),
+            (bytes(3), "reserved"),
+            (struct.pack("<I", len(self.objects)), f"objects: {len(self.objects)}"),
+            (struct.pack("<Q", TERM), f"term: {TERM}"),
+            (struct.pack("<QQ", *self.session), f"session: {self.session[0]:016x}{self.session[1]:016x}"),
+            (struct.pack("<Q", SEQUENCE), f"sequence: {SEQUENCE}"),
+            (struct.pack("<Q", CORRELATION), f"correlation: {CORRELATION}"),
+            (struct.pack("<I", len(self.body)), f"bytes of the body: {len(self.body)}"),
+            (struct.pack("<I", len(self.chunks)), f"chunks: {len(self.chunks)}"),
+            (struct.pack("<I", crc32c(self.body)), "CRC-32C of the body"),
+        ]
+        before = b"".join(data for data, _ in rows)
+        assert len(before) == 60
+        return rows + [(struct.pack("<I", crc32c(self.prefix() + before)), "CRC-32C of F0 and the 60 bytes above")]
+
+    @staticmethod
+    def chunk(number, place, payload):
+        start = struct.pack("<III", number, place, len(payload))
+        return start, struct.pack("<I", crc32c(start + payload))
+
+    def frames(self):
+        head = b"".join(data for data, _ in self.header())
+        chunks = [b"".join(self.chunk(*chunk)) + chunk[2] for chunk in self.chunks]
+        return [self.prefix(), head, self.body] + chunks
+
+    def lines(self):
+        yield f"# {self.name.split('-')[0]}, version 1.{self.minor}. A row is: frame | bytes | what they are."
+        yield from row("F0", self.prefix(), f'"NL", version 1.{self.minor}')
+        for place, (data, meaning) in enumerate(self.header()):
+            yield from row("F1" if place == 0 else "", data, meaning)
+        yield from body_rows(self.body)
+        for frame, (number, place, payload) in enumerate(self.chunks, start=3):
+            start, checksum = self.chunk(number, place, payload)
+            name = self.objects[number][0]
+            yield from row(f"F{frame}", start[:4], f'object {number}: "{name}"')
+            yield from row("", start[4:8], f"chunk: {place}")
+            yield from row("", start[8:], f"bytes of payload: {len(payload)}")
+            yield from row("", checksum, "CRC-32C of the 12 bytes above and the payload")
+            yield from payload_rows(name, payload)
+
+
+def row(label, data, meaning):
+    yield f"{label:4}| {data.hex(' '):47} | {meaning}"
+
+
+def body_rows(body):
+    if not body:
+        yield from row("F2", b"", "empty")
+    for start in range(0, len(body), 16):
+        part = body[start : start + 16]
+        shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "·" for byte in part)
+        yield from row("F2" if start == 0 else "", part, shown)
+
+
+def payload_rows(name, payload):
+    if len(payload) > 64 and len(set(payload)) == 1:
+        yield f"    | {payload[:1].hex()}*{len(payload):<44} | one byte, {len(payload)} times"
+        return
+    kind = "i" if name.split(".")[0] in ("tokens", "offsets", "labels") else "f"
+    for start in range(0, len(payload), 16):
+        part = payload[start : start + 16]
+        values = struct.unpack(f"<{len(part) // 4}{kind}", part[: len(part) // 4 * 4])
+        yield from row("", part, ", ".join(str(value) for value in values))
+
+
+def messages(minor):
+    """The messages of a minor version; those of an older one lack what came later."""
+    is_new = minor >= 1
+    assign = {
+        "attempt": 9, "purpose": "train", "step": 12, "leaf_count": 3, "level": 1, "index": 0, "tiers": [0, 2],
+        "window": True, **({"digest_only": True} if is_new else {}), "step_tokens": 17,
+        "parameter_versions": [3, 2, 1], "dropout_seed": 2**64 - 1,
+    }
+    yield Message(
+        "HELLO", 1,
+        {"minor": minor, "program": "nl-worker 1.0", "numeric_profile": "f32-1", "isa": "avx2", "threads": 4,
+         "host": "höst \"1\"", "process_id": 123, "local_index": 3, "model_sha256": DIGEST},
+        session=(0, 0))
+    yield Message(
+        "WELCOME", 2,
+        {"worker_id": 5, "model_path": "/models/base", "model_sha256": DIGEST,
+         "trainable": {"rank": 8, "alpha": 16.5},
+         "tiers": [[{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [4]}], []], "heartbeat_seconds": 0.5})
+    yield Message("REJECT", 3, {"code": "numeric_profile", "reason": "other bits"})
+    yield Message("READY", 6, {"model_sha256": DIGEST})
+    # Two chunks: a full one and the rest.
+    yield Message(
+        "PARAMETERS", 24, {"tier": 1, "version": 4, "digest": DIGEST}, [("tier", b"\x3f" * (CHUNK + 8))])
+    yield Message(
+        "ASSIGN", 32, assign,
+        [("tokens.0", integers(1, 2, 3)), ("offsets.0", integers(0, 2, 3)), ("labels.0", integers(2, -100, -100)),
+         ("tokens.1", integers(4, 5)), ("offsets.1", integers(0, 2)), ("labels.1", integers(5, -100))])
+    # Bits that a decimal number would lose; an object without bytes, which has no chunk.
+    yield Message(
+        "RESULT", 52,
+        {"attempt": 9, "loss_sum": bits(0.1 + 0.2), "tokens": 17, "seconds": 0.25,
+         **({"progress": 48} if is_new else {})},
+        [("tier.0.0", floats(1, -0.0, 2.0**-149)), ("tier.0.1", floats(float("inf"))), ("tier.2", b"")])
+    yield Message("RESULT_ACK", 51, {"attempt": 9, "outcome": "duplicate"})
+    for name, number in [("PING", 64), ("PONG", 65), ("DRAIN", 66), ("DRAINED", 67), ("GOODBYE", 68)]:
+        yield Message(name, number)
+    yield Message("ERROR", 69, {"code": "compute", "reason": "no \"memory\"\n\t\\ \u0001", "attempt": 9})
+    if not is_new:
+        return
+    yield Message(
+        "RESULT-digests", 52,
+        {"attempt": 10, "loss_sum": bits(-1.0), "tokens": 17, "seconds": 0,
+         "digests": [{"name": "tier.0", "bytes": 12, "sha256": DIGEST}]})
+    yield Message("ACCEPT", 33, {"attempt": 9})
+    yield Message("DECLINE", 34, {"attempt": 9, "code": "parameters", "reason": "none"})
+    yield Message("LEASE_RENEW", 35, {"attempt": 9, "progress": 12})
+    yield Message("CANCEL", 36, {"attempt": 9})
+    yield Message("CANCELLED", 37, {"attempt": 9})
+
+
+def seed(message, flags=0x3F):
+    """An input of the frame fuzzer: what to repair, then each frame behind its length. FrameTarget.swift reads it."""
+    frames = message.frames()
+    if any(len(frame) > 4096 for frame in frames):
+        flags |= 0x40
+        frames = [frame[:17] if len(frame) > 4096 else frame for frame in frames]
+    return bytes([flags]) + b"".join(struct.pack("<H", len(frame)) + frame for frame in frames)
+
+
+def main():
+    folder = pathlib.Path(__file__).parent / "Vectors"
+    seeds = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--seeds"] else None
+    for minor in (0, 1):
+        for message in messages(minor):
+            message.minor = minor
+            path = folder / f"1.{minor}" / f"{message.name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = (line.rstrip() for line in message.lines())
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            if seeds and minor == 1:
+                (seeds / f"seed-{message.name}").write_bytes(seed(message))
+
+
+main()
