@@ -1,0 +1,138 @@
+import Foundation
+import Protocol
+import Testing
+
+/// Row 11 of the fault matrix: every header bit flipped, payload flips: all rejected; no crash in 10^7 frames, and the
+/// memory flat.
+@Suite struct FaultMatrixFlipTests {
+  private static func isRefused(_ frames: [[UInt8]]) -> Bool {
+    do {
+      _ = try MessageDecoder.decode(frames: frames)
+      return false
+    } catch {
+      return true
+    }
+  }
+
+  /// Each bit of F0 and F1 of one message of each type, alone.
+  @Test func everyHeaderBit() throws {
+    var count = 0
+    for message in Samples.all {
+      let frames = try Samples.frames(message)
+      for frame in 0...1 {
+        for bit in 0..<(frames[frame].count * 8) {
+          var damaged = frames
+          damaged[frame][bit / 8] ^= 1 << (bit % 8)
+          #expect(Self.isRefused(damaged), "\(message.type.name), frame \(frame), bit \(bit)")
+          count += 1
+        }
+      }
+    }
+    print("row 11: \(count) flipped bits in \(Samples.all.count) headers, all refused")
+  }
+
+  /// Each pair of bits of a header: CRC-32C finds up to five flips in so few bytes.
+  @Test func everyPairOfHeaderBits() throws {
+    let frames = try Samples.frames(.resultAck(ResultAck(attempt: 9, outcome: .stale)))
+    let head = frames[0] + frames[1]
+    var accepted = 0
+    for first in 0..<(head.count * 8) {
+      for second in 0..<first {
+        var damaged = head
+        damaged[first / 8] ^= 1 << (first % 8)
+        damaged[second / 8] ^= 1 << (second % 8)
+        if !Self.isRefused([Array(damaged[..<4]), Array(damaged[4...]), frames[2]]) { accepted += 1 }
+      }
+    }
+    #expect(accepted == 0)
+    let pairs = head.count * 8 * (head.count * 8 - 1) / 2
+    print("row 11: \(pairs) pairs of flipped bits in a header, all refused")
+  }
+
+  /// Each bit of the bodies and chunks of all small messages; of a large one, every 997th.
+  @Test func everyBodyAndChunkBit() throws {
+    var count = 0
+    var accepted: [String] = []
+    for message in Samples.all {
+      let frames = try Samples.frames(message)
+      let step = frames.reduce(0) { $0 + $1.count } > 10_000 ? 997 * 8 + 1 : 1
+      for frame in frames.indices.dropFirst(2) {
+        for bit in stride(from: 0, to: frames[frame].count * 8, by: step) {
+          var damaged = frames
+          damaged[frame][bit / 8] ^= 1 << (bit % 8)
+          if !Self.isRefused(damaged) { accepted.append("\(message.type.name), frame \(frame), bit \(bit)") }
+          count += 1
+        }
+      }
+    }
+    #expect(accepted == [])
+    print("row 11: \(count) flipped bits in bodies and chunks, all refused")
+  }
+
+  /// Random damage, one frame after the other through one process: `NL_FAULT_FRAMES` of them (10^7 for the matrix). A
+  /// failure prints the seed, which `NL_FAULT_SEED` takes.
+  @Test func manyDamagedFrames() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let wanted = environment["NL_FAULT_FRAMES"].flatMap { Int($0) } ?? 300_000
+    let seed = environment["NL_FAULT_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0...UInt64.max)
+    var damage = FrameDamage(seed: seed)
+    let messages = try Samples.all.map { try Samples.frames($0) }.filter { $0.count < 16 }
+    let small = messages.filter { frames in frames.allSatisfy { $0.count < 10_000 } }
+    var memory: [Int] = []
+    var (frames, refused, sound) = (0, 0, 0)
+    while frames < wanted {
+      // A large message takes as long as some thousand small ones.
+      let original = (damage.below(2000) == 0 ? messages : small)[damage.below(small.count)]
+      let damaged = damage.damaged(original)
+      frames += damaged.count
+      if damaged == original {
+        sound += 1
+      } else if Self.isRefused(damaged) {
+        refused += 1
+      } else {
+        #expect(Bool(false), "seed \(seed): damage of \(original[1]) was accepted")
+      }
+      if frames * 100 / wanted > memory.count { memory.append(MemoryFigures.residentBytes ?? 0) }
+    }
+    let (early, late) = (memory[20..<50].min() ?? 0, memory[70...].min() ?? 0)
+    let slope = Double(late - early) / (Double(frames) * 0.5) * 1e6
+    #expect(late - early < 8 << 20, "seed \(seed)")
+    print(
+      "row 11: \(frames) frames, \(refused) damaged messages refused, \(sound) left as they were; resident memory "
+        + "\(early >> 20) MiB, then \(late >> 20) MiB: \(Int(slope)) bytes in a million frames; seed \(seed)")
+  }
+}
+
+/// Damages messages at random.
+struct FrameDamage {
+  private var random: SplitMix64
+
+  init(seed: UInt64) { random = SplitMix64(state: seed) }
+
+  mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<max(1, bound), using: &random) }
+
+  /// One to four changes; now and then they cancel out.
+  mutating func damaged(_ frames: [[UInt8]]) -> [[UInt8]] {
+    var frames = frames
+    for _ in 0...below(4) { change(&frames) }
+    return frames
+  }
+
+  private mutating func change(_ frames: inout [[UInt8]]) {
+    guard !frames.isEmpty else { return }
+    let place = below(frames.count)
+    let length = frames[place].count
+    switch below(8) {
+    case 0: frames.remove(at: place)
+    case 1: frames.insert(frames[place], at: below(frames.count + 1))
+    case 2: frames.swapAt(place, below(frames.count))
+    case 3: frames[place].removeLast(below(min(length, 16) + 1))
+    case 4: frames[place].append(UInt8(below(256)))
+    case 5 where length > 0: frames[place][below(length)] = UInt8(below(256))
+    default:
+      guard length > 0 else { return }
+      let bit = below(length * 8)
+      frames[place][bit / 8] ^= 1 << (bit % 8)
+    }
+  }
+}
