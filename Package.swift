@@ -84,7 +84,10 @@ let package = Package(
     .testTarget(
       name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Vectors", "make_vectors.py"]),
     .testTarget(name: "CoordinationTests", dependencies: ["Coordination"]),
-    .testTarget(name: "LedgerTests", dependencies: ["Ledger"]),
+    .testTarget(
+      name: "LedgerTests",
+      // SQLite's own interface, for a simulated disk below it.
+      dependencies: ["Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
     .testTarget(name: "ServiceTests", dependencies: ["Service"]),
     // What tests of the real programs share.

@@ -28,55 +28,16 @@ extension Ledger {
     }
   }
 
-  /// Records a worker that was welcomed; before the first commit that names it.
-  public func record(worker: WorkerRecord) throws(LedgerError) {
-    try write("recording worker \(worker.id)") { db in
-      try self.checkTerm(db)
-      try db.execute(
-        sql: """
-          INSERT INTO workers (term, worker, host, pid, threads, isa, numeric_profile, program, is_local, joined_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-          """,
-        arguments: [
-          try Self.stored(worker.term), worker.id, worker.host, worker.pid, worker.threads, worker.isa,
-          worker.numericProfile, worker.program, worker.isLocal, worker.joinedAt.text,
-        ])
-    }
-  }
-
-  /// Records that a worker of the present term is gone, and why.
-  public func workerLeft(_ id: Int, reason: String, at time: Timestamp = .now()) throws(LedgerError) {
-    try write("recording the end of worker \(id)") { db in
-      let term = try self.checkTerm(db)
-      try db.execute(
-        sql:
-          "UPDATE workers SET left_at = ?, left_reason = ? WHERE term = ? AND worker = ? AND left_at IS NULL",
-        arguments: [time.text, reason, term, id])
-    }
-  }
-
-  /// The workers of all terms, in the order in which they were welcomed.
-  public func workers() throws(LedgerError) -> [WorkerRecord] {
-    try read("reading the workers") { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM workers ORDER BY term, worker").map { row in
-        WorkerRecord(
-          term: UInt64(clamping: row["term"] as Int64), id: row["worker"], host: row["host"], pid: row["pid"],
-          threads: row["threads"], isa: row["isa"], numericProfile: row["numeric_profile"],
-          program: row["program"], isLocal: row["is_local"], joinedAt: try Self.time(row["joined_at"]))
-      }
-    }
-  }
-
   /// Records an evaluation and its hand-outs. A replay may record one again: it must have the same loss to the
   /// last bit, and changes nothing.
   public func record(
-    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = []
+    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = [], notes: [WorkerNote] = []
   ) throws(LedgerError) {
     guard evaluation.loss.isFinite, !evaluation.perplexity.isNaN else {
       throw .invalid("the evaluation after step \(evaluation.step) has the loss \(evaluation.loss)")
     }
     try write("recording the evaluation after step \(evaluation.step)") { db in
-      try self.checkTerm(db)
+      let term = try self.checkTerm(db)
       let known = try Double.fetchOne(
         db, sql: "SELECT loss FROM evaluations WHERE step = ?", arguments: [evaluation.step])
       if let known, known != evaluation.loss {
@@ -84,6 +45,7 @@ extension Ledger {
           "the evaluation after step \(evaluation.step) gives the loss \(evaluation.loss), but \(known) is recorded"
         )
       }
+      for note in notes { try Self.insert(note, db, term: term) }
       for assignment in assignments { try Self.insert(assignment, db) }
       if known != nil { return }
       try db.execute(
@@ -180,15 +142,15 @@ extension Ledger {
 
   public func latestSnapshot() throws(LedgerError) -> SnapshotRecord? { try snapshots().first }
 
-  /// Forgets all but the newest snapshots, and returns those that stay; their files are what the `state` folder
-  /// must keep.
-  public func pruneSnapshots(keeping count: Int) throws(LedgerError) -> [SnapshotRecord] {
+  /// Forgets all snapshots but those of these steps, and returns those that stay; their files are what the `state`
+  /// folder must keep.
+  @discardableResult
+  public func pruneSnapshots(keeping steps: [Int]) throws(LedgerError) -> [SnapshotRecord] {
     try write("forgetting old snapshots") { db in
       try self.checkTerm(db)
       try db.execute(
-        sql:
-          "DELETE FROM snapshots WHERE step NOT IN (SELECT step FROM snapshots ORDER BY step DESC LIMIT ?)",
-        arguments: [max(count, 0)])
+        sql: "DELETE FROM snapshots WHERE step NOT IN (SELECT value FROM json_each(?))",
+        arguments: [Self.list(steps)])
     }
     return try snapshots()
   }

@@ -17,11 +17,11 @@ extension Ledger {
   /// Records a step, the tiers that it changed and the hand-outs that led to it: all or nothing.
   ///
   /// - Parameter tiers: those whose version changed. Before step 1, see `record(tiers:)`.
-  /// - Parameter assignments: finished hand-outs; their workers must be recorded.
+  /// - Parameter assignments: finished hand-outs; their workers must be recorded, or be among the notes.
   /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
   ///   for a loss, rate or norm that is not a finite number.
   public func commit(
-    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord]
+    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = []
   ) throws(LedgerError) {
     guard step.loss.isFinite, step.gradNorm.isFinite, step.learningRate.isFinite, step.seconds.isFinite else {
       throw .invalid(
@@ -43,6 +43,7 @@ extension Ledger {
           step.digest, step.seconds, term, step.committedAt.text, step.metrics.text,
         ])
       for tier in tiers { try Self.upsert(tier, db) }
+      for note in notes { try Self.insert(note, db, term: term) }
       for assignment in assignments { try Self.insert(assignment, db) }
     }
   }
@@ -57,10 +58,11 @@ extension Ledger {
 
   /// Records hand-outs that belong to no commit: those of replayed steps, and what was still under way when the
   /// run stopped.
-  public func record(assignments: [AssignmentRecord]) throws(LedgerError) {
-    guard !assignments.isEmpty else { return }
-    try write("recording hand-outs") { db in
-      try self.checkTerm(db)
+  public func record(assignments: [AssignmentRecord], notes: [WorkerNote] = []) throws(LedgerError) {
+    guard !(assignments.isEmpty && notes.isEmpty) else { return }
+    try write("recording workers and hand-outs") { db in
+      let term = try self.checkTerm(db)
+      for note in notes { try Self.insert(note, db, term: term) }
       for assignment in assignments { try Self.insert(assignment, db) }
     }
   }
@@ -114,7 +116,7 @@ extension Ledger {
           tiers: Self.integers(row["tiers"]), worker: row["worker"],
           handedOutAt: try Self.time(row["handed_out_at"]),
           finishedAt: try (row["finished_at"] as String?).map(Self.time), seconds: row["seconds"],
-          outcome: row["outcome"])
+          outcome: row["outcome"], verified: row["verified"])
       }
     }
   }
@@ -148,13 +150,14 @@ extension Ledger {
     try db.execute(
       sql: """
         INSERT INTO assignments (term, attempt, purpose, step, first_micro_batch, last_micro_batch, tiers, worker,
-          handed_out_at, finished_at, seconds, outcome)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          handed_out_at, finished_at, seconds, outcome, verified)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
       arguments: [
         try stored(assignment.term), assignment.attempt, assignment.purpose, assignment.step,
         assignment.firstMicroBatch, assignment.lastMicroBatch, list(assignment.tiers), assignment.worker,
         assignment.handedOutAt.text, assignment.finishedAt?.text, assignment.seconds, assignment.outcome,
+        assignment.verified,
       ])
   }
 }

@@ -28,23 +28,31 @@ public final class Ledger: Sendable {
   }
 
   public let path: String
-  let pool: DatabasePool
+  private let mode: Access
+  /// Nil while it is closed: for good, or because reopening failed.
+  private let connections: Mutex<DatabasePool?>
   /// The term that this process began; 0 before `beginTerm`.
   let term = Mutex<UInt64>(0)
 
   private init(path: String, access: Access) throws(LedgerError) {
     self.path = path
+    mode = access
+    connections = Mutex(try Self.connect(path, access))
+  }
+
+  private static func connect(_ path: String, _ access: Access) throws(LedgerError) -> DatabasePool {
     do {
       var configuration = Configuration()
       configuration.readonly = access == .readOnly
       configuration.busyMode = .timeout(5)
       configuration.maximumReaderCount = 2
-      pool = try DatabasePool(path: path, configuration: configuration)
+      let pool = try DatabasePool(path: path, configuration: configuration)
       if access == .readWrite {
         // A commit must survive the loss of power: a worker that heard of step t+1 may not outlive step t.
         // The pool sets NORMAL when it turns the write-ahead log on, so this comes after.
         try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
       }
+      return pool
     } catch {
       throw LedgerError(error, path: path, doing: "opening the ledger")
     }
@@ -55,7 +63,7 @@ public final class Ledger: Sendable {
     guard access(path, F_OK) != 0 else { throw .exists(path: path) }
     let ledger = try Ledger(path: path, access: .readWrite)
     do {
-      try Schema.migrator.migrate(ledger.pool)
+      try Schema.migrator.migrate(ledger.pool())
     } catch {
       throw LedgerError(error, path: path, doing: "creating the ledger")
     }
@@ -86,8 +94,11 @@ public final class Ledger: Sendable {
       if finding != "ok" { throw LedgerError.damaged(path: path, reason: finding) }
     }
     if mode == .readWrite {
+      // What another process left in the log may have come no further than the operating system's memory.
+      // A reader in the way is no harm here: the log is emptied by the next checkpoint then.
+      _ = try ledger.emptyLog()
       do {
-        try Schema.migrator.migrate(ledger.pool)
+        try Schema.migrator.migrate(ledger.pool())
       } catch {
         throw LedgerError(error, path: path, doing: "bringing the ledger up to date")
       }
@@ -97,15 +108,63 @@ public final class Ledger: Sendable {
 
   /// Closes the database; everything is in the one file then. Further calls fail.
   public func close() throws(LedgerError) {
-    do { try pool.close() } catch { throw LedgerError(error, path: path, doing: "closing the ledger") }
+    do { try connections.withLock { $0 }?.close() } catch {
+      throw LedgerError(error, path: path, doing: "closing the ledger")
+    }
+  }
+
+  /// Opens the database anew after a write or a sync has failed.
+  ///
+  /// A failed sync may have dropped what was written, while reading still shows it, and the next sync succeeds
+  /// without writing it. So nothing that is only in the write-ahead log counts as written: this connection, which
+  /// knows which of it was committed, copies that into the database and syncs it, and empties the log.
+  ///
+  /// - Throws: as long as the disk does not do it. Then the ledger is as it was, or closed; try again.
+  public func reopen() throws(LedgerError) {
+    if let pool = connections.withLock({ $0 }) {
+      guard try emptyLog() else {
+        throw .disk(
+          path: path, doing: "emptying the write-ahead log", reason: "another program is reading the ledger")
+      }
+      do { try pool.close() } catch { throw LedgerError(error, path: path, doing: "closing the ledger") }
+      connections.withLock { $0 = nil }
+    }
+    let pool = try Self.connect(path, mode)
+    connections.withLock { $0 = pool }
+    try read("checking the ledger") { db in
+      guard try Int32.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
+        throw LedgerError.notALedger(path: self.path, reason: "it is an SQLite database of another program")
+      }
+    }
+  }
+
+  /// Moves everything from the write-ahead log into the database; false if another program's reading prevents it.
+  private func emptyLog() throws(LedgerError) -> Bool {
+    let pool = try pool()
+    do {
+      return try pool.writeWithoutTransaction { db in
+        try Bool.fetchOne(db, sql: "PRAGMA wal_checkpoint(TRUNCATE)") == false
+      }
+    } catch {
+      throw LedgerError(error, path: path, doing: "emptying the write-ahead log")
+    }
+  }
+
+  func pool() throws(LedgerError) -> DatabasePool {
+    guard let pool = connections.withLock({ $0 }) else {
+      throw .disk(path: path, doing: "using the ledger", reason: "it could not be opened again")
+    }
+    return pool
   }
 
   /// One transaction: all of `body` or nothing.
   func write<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {
+    let pool = try pool()
     do { return try pool.write(body) } catch { throw LedgerError(error, path: path, doing: doing) }
   }
 
   func read<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {
+    let pool = try pool()
     do { return try pool.read(body) } catch { throw LedgerError(error, path: path, doing: doing) }
   }
 }

@@ -1,6 +1,7 @@
 import GRDB
 
-/// Why the ledger could not do what it was asked. The ledger is unchanged after every one of these.
+/// Why the ledger could not do what it was asked. The ledger is unchanged after every one of these; after a fault of
+/// the disk it must be reopened to be sure of that.
 public enum LedgerError: Error, Sendable, CustomStringConvertible {
   case missing(path: String)
   case exists(path: String)
@@ -9,6 +10,9 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// The volume has no room; the same call succeeds once there is some.
   case diskFull(path: String, doing: String)
+  /// The volume does not read, write or sync. Nothing that was not acknowledged before may be taken for written:
+  /// see `Ledger.reopen`.
+  case disk(path: String, doing: String, reason: String)
   /// A coordinator with a later term has taken the run over.
   case fenced(path: String, term: UInt64, current: UInt64)
   /// A step must be committed right after the one before it, and once.
@@ -17,6 +21,14 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
   case contradiction(String)
   case invalid(String)
   case failed(path: String, doing: String, reason: String)
+
+  /// Whether the disk is at fault: the same call may succeed later, once the ledger has been reopened.
+  public var isDiskFault: Bool {
+    switch self {
+    case .diskFull, .disk: true
+    default: false
+    }
+  }
 
   public var description: String {
     switch self {
@@ -30,6 +42,8 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
       "\(path): the ledger is damaged (\(reason)); `sqlite3 \(path) .recover` shows what can still be read"
     case .diskFull(let path, let doing):
       "\(path): no space left on the disk while \(doing); free some space on this volume and resume the run"
+    case .disk(let path, let doing, let reason):
+      "\(path): \(doing) failed: \(reason); check this volume (the system's log says more) and resume the run"
     case .fenced(let path, let term, let current):
       "\(path): this coordinator (term \(term)) was replaced by another one (term \(current)) and must stop"
     case .outOfOrder(let step, let expected):
@@ -48,6 +62,8 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
     let reason = error.message ?? "\(error.extendedResultCode)"
     switch error.resultCode {
     case .SQLITE_FULL: self = .diskFull(path: path, doing: doing)
+    case .SQLITE_IOERR, .SQLITE_READONLY:
+      self = .disk(path: path, doing: doing, reason: reason)
     case .SQLITE_NOTADB: self = .notALedger(path: path, reason: reason)
     case .SQLITE_CORRUPT: self = .damaged(path: path, reason: reason)
     case .SQLITE_CANTOPEN:

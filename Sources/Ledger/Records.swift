@@ -122,7 +122,7 @@ extension Ledger {
     /// The term in which the shard was handed out; with the attempt it identifies the hand-out.
     public var term: UInt64
     public var attempt: Int
-    /// `train` or `evaluate`.
+    /// `train`, `evaluate`, or one of those for windows: see SCHEMA.md.
     public var purpose: String
     public var step: Int
     public var firstMicroBatch: Int
@@ -136,11 +136,13 @@ extension Ledger {
     public var seconds: Double?
     /// `committed`, or why it was not: `duplicate`, `stale`, `corrupt`, `lost`, `expired`, ….
     public var outcome: String
+    /// Whether a worker of another identity came to the same bytes.
+    public var verified: Bool
 
     public init(
       term: UInt64, attempt: Int, purpose: String, step: Int, firstMicroBatch: Int, lastMicroBatch: Int,
       tiers: [Int], worker: Int, handedOutAt: Timestamp, finishedAt: Timestamp?, seconds: Double?,
-      outcome: String
+      outcome: String, verified: Bool = false
     ) {
       self.term = term
       self.attempt = attempt
@@ -154,6 +156,7 @@ extension Ledger {
       self.finishedAt = finishedAt
       self.seconds = seconds
       self.outcome = outcome
+      self.verified = verified
     }
   }
 }
@@ -162,6 +165,8 @@ extension Ledger {
 public struct WorkerRecord: Sendable, Equatable {
   public var term: UInt64
   public var id: Int
+  /// Its public key, or `host/pid` without one.
+  public var identity: String
   public var host: String
   public var pid: Int
   public var threads: Int
@@ -173,11 +178,12 @@ public struct WorkerRecord: Sendable, Equatable {
   public var joinedAt: Timestamp
 
   public init(
-    term: UInt64, id: Int, host: String, pid: Int, threads: Int, isa: String, numericProfile: String,
-    program: String, isLocal: Bool, joinedAt: Timestamp = .now()
+    term: UInt64, id: Int, identity: String? = nil, host: String, pid: Int, threads: Int, isa: String,
+    numericProfile: String, program: String, isLocal: Bool, joinedAt: Timestamp = .now()
   ) {
     self.term = term
     self.id = id
+    self.identity = identity ?? "\(host)/\(pid)"
     self.host = host
     self.pid = pid
     self.threads = threads
@@ -258,4 +264,47 @@ public struct SnapshotRecord: Sendable, Equatable {
     self.bytes = bytes
     self.writtenAt = writtenAt
   }
+}
+
+/// What happened to a worker, to be recorded with the next commit or before it.
+public enum WorkerNote: Sendable, Equatable {
+  /// It was welcomed. Hand-outs that name it are recorded after this.
+  case joined(WorkerRecord)
+  /// It is gone, and why.
+  case left(id: Int, reason: String, at: Timestamp)
+  /// Its results were found wrong.
+  case quarantined(QuarantineRecord)
+}
+
+/// An identity that is never admitted again.
+public struct QuarantineRecord: Sendable, Equatable {
+  public var identity: String
+  public var term: UInt64
+  public var worker: Int
+  public var reason: String
+  public var at: Timestamp
+
+  public init(identity: String, term: UInt64, worker: Int, reason: String, at: Timestamp = .now()) {
+    self.identity = identity
+    self.term = term
+    self.worker = worker
+    self.reason = reason
+    self.at = at
+  }
+}
+
+/// A return of the run to an earlier step.
+public struct ReturnRecord: Sendable, Equatable {
+  public var term: UInt64
+  /// Whose results were not to be trusted.
+  public var identity: String
+  /// The first step with an unverified result of it.
+  public var firstUnverifiedStep: Int
+  /// The last committed step before and after.
+  public var fromStep: Int
+  public var toStep: Int
+  public var voidedSteps: Int
+  public var voidedEvaluations: Int
+  public var voidedResults: Int
+  public var at: Timestamp
 }

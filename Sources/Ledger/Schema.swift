@@ -12,8 +12,103 @@ enum Schema {
       try db.execute(sql: "PRAGMA application_id = \(applicationID)")
       for table in firstTables { try db.execute(sql: table) }
     }
+    migrator.registerMigration("2: identities, verified results, going back") { db in
+      try renewWorkersAndAssignments(db)
+      for table in tablesOfGoingBack { try db.execute(sql: table) }
+    }
     return migrator
   }
+
+  /// Both tables with their new columns. The old ones move aside first, so that the new ones are made by the very
+  /// text that SCHEMA.md shows.
+  private static func renewWorkersAndAssignments(_ db: Database) throws {
+    try db.execute(
+      sql: """
+        DROP INDEX assignments_by_step;
+        DROP INDEX assignments_by_worker;
+        ALTER TABLE assignments RENAME TO assignments_1;
+        ALTER TABLE workers RENAME TO workers_1;
+        """)
+    for table in renewedTables { try db.execute(sql: table) }
+    try db.execute(
+      sql: """
+        INSERT INTO workers SELECT term, worker, host || '/' || pid, host, pid, threads, isa, numeric_profile, program,
+          is_local, joined_at, left_at, left_reason FROM workers_1;
+        INSERT INTO assignments SELECT term, attempt, purpose, step, first_micro_batch, last_micro_batch, tiers, worker,
+          handed_out_at, finished_at, seconds, outcome, 0 FROM assignments_1;
+        DROP TABLE assignments_1;
+        DROP TABLE workers_1;
+        """)
+  }
+
+  private static let renewedTables = [
+    """
+    CREATE TABLE workers (
+      term INTEGER NOT NULL,
+      worker INTEGER NOT NULL,
+      identity TEXT NOT NULL,
+      host TEXT NOT NULL,
+      pid INTEGER NOT NULL,
+      threads INTEGER NOT NULL,
+      isa TEXT NOT NULL,
+      numeric_profile TEXT NOT NULL,
+      program TEXT NOT NULL,
+      is_local INTEGER NOT NULL CHECK (is_local IN (0, 1)),
+      joined_at TEXT NOT NULL,
+      left_at TEXT,
+      left_reason TEXT,
+      PRIMARY KEY (term, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE assignments (
+      term INTEGER NOT NULL,
+      attempt INTEGER NOT NULL,
+      purpose TEXT NOT NULL
+        CHECK (purpose IN ('train', 'evaluate', 'collect', 'recompute', 'flush')),
+      step INTEGER NOT NULL,
+      first_micro_batch INTEGER NOT NULL,
+      last_micro_batch INTEGER NOT NULL CHECK (last_micro_batch >= first_micro_batch),
+      tiers TEXT NOT NULL CHECK (json_valid(tiers)),
+      worker INTEGER NOT NULL,
+      handed_out_at TEXT NOT NULL,
+      finished_at TEXT,
+      seconds REAL,
+      outcome TEXT NOT NULL,
+      verified INTEGER NOT NULL CHECK (verified IN (0, 1)),
+      PRIMARY KEY (term, attempt),
+      FOREIGN KEY (term, worker) REFERENCES workers (term, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX assignments_by_step ON assignments (step)",
+    "CREATE INDEX assignments_by_worker ON assignments (term, worker)",
+  ]
+
+  private static let tablesOfGoingBack = [
+    """
+    CREATE TABLE quarantine (
+      identity TEXT PRIMARY KEY,
+      term INTEGER NOT NULL,
+      worker INTEGER NOT NULL,
+      reason TEXT NOT NULL,
+      quarantined_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE returns (
+      id INTEGER PRIMARY KEY,
+      term INTEGER NOT NULL,
+      identity TEXT NOT NULL,
+      first_unverified_step INTEGER NOT NULL,
+      from_step INTEGER NOT NULL,
+      to_step INTEGER NOT NULL,
+      voided_steps INTEGER NOT NULL,
+      voided_evaluations INTEGER NOT NULL,
+      voided_results INTEGER NOT NULL,
+      returned_at TEXT NOT NULL
+    ) STRICT
+    """,
+  ]
 
   private static let firstTables = [
     """

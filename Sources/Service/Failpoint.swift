@@ -41,6 +41,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case leaseInitial = "lease.initial"
   /// Seconds in place of `noWorkerSeconds`.
   case noWorkers = "no-workers"
+  /// Seconds that a run waits for a disk that is full or broken.
+  case diskPause = "disk.pause"
 
   // In both.
   /// Seconds in place of `silenceSeconds`.
@@ -86,7 +88,7 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter: .number(0...3600)
     case .computePoison: .number(1...1e9)
-    case .leaseFloor, .leaseInitial, .noWorkers, .silence: .number(0.1...86_400)
+    case .leaseFloor, .leaseInitial, .noWorkers, .diskPause, .silence: .number(0.1...86_400)
     case .numericProfile: .word
     }
   }

@@ -22,6 +22,6 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     let status = try StatusReport(folder: folder)
-    print(digest ? status.digest : json ? status.json.text : status.text)
+    print(digest ? try status.digest() : json ? status.json.text : status.text)
   }
 }

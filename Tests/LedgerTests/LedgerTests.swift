@@ -37,7 +37,7 @@ import Testing
   /// SQLite: in write-ahead-log mode only `synchronous = FULL` (2) syncs the log at every commit.
   @Test func everyCommitIsSynced() throws {
     let ledger = try workingLedger(in: folder)
-    let (journal, synchronous) = try ledger.pool.writeWithoutTransaction { db in
+    let (journal, synchronous) = try ledger.pool().writeWithoutTransaction { db in
       (try String.fetchOne(db, sql: "PRAGMA journal_mode"), try Int.fetchOne(db, sql: "PRAGMA synchronous"))
     }
     #expect(journal == "wal")
@@ -99,7 +99,7 @@ import Testing
       ("checkpoint", { try old.record(checkpoint: checkpoint("checkpoints/best", step: 1)) }),
       ("forget", { try old.forget(checkpoint: "checkpoints/best") }),
       ("snapshot", { try old.record(snapshot: snapshot(1)) }),
-      ("prune", { _ = try old.pruneSnapshots(keeping: 1) }),
+      ("prune", { _ = try old.pruneSnapshots(keeping: [1]) }),
       ("finish", { try old.finish(.completed(reason: "")) }),
     ]
     for (name, write) in writes {
@@ -147,7 +147,7 @@ import Testing
         "checkpoints/checkpoint_0000004 4",
       ])
     #expect(try ledger.latestSnapshot() == snapshot(4))
-    #expect(try ledger.pruneSnapshots(keeping: 2) == [snapshot(4), snapshot(3)])
+    #expect(try ledger.pruneSnapshots(keeping: [4, 3]) == [snapshot(4), snapshot(3)])
     #expect(try ledger.snapshots() == [snapshot(4), snapshot(3)])
   }
 
@@ -202,7 +202,7 @@ import Testing
     let ledger = try workingLedger(in: folder)
     #expect(
       message { _ = try Ledger.create(at: path, run: demoRun) }?.contains("a ledger here already") == true)
-    try ledger.pool.write {
+    try ledger.pool().write {
       try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99: from the future')")
     }
     try ledger.close()

@@ -49,7 +49,6 @@ public enum CoordinatorProcess {
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
         endpoint: sockets.localEndpoint, logger: logger)
       let ending = try service.execute()
-      try run.ledger.finish(ending.outcome)
       say(ending.lastWords(folder: run.folder.path))
     } catch {
       try? run.ledger.finish(.failed(reason: "\(error)"))

@@ -16,6 +16,7 @@ extension CoordinatorService {
     try handle(.open(unit))
     while completed == nil {
       if stopRequested && unit.purpose == .evaluate { return nil }
+      try recordNotes()
       try serve()
     }
     return completed
@@ -36,11 +37,11 @@ extension CoordinatorService {
   }
 
   /// One turn: what came from workers, from other threads, and of the timer.
-  private func serve() throws {
+  func serve(until end: Instant = .never) throws {
     let now = MonotonicClock.now()
     sayWhatIsWaitedFor(now)
     // Half a second bounds every wait, whatever the timer says.
-    for (peer, received) in try router.poll(timeout: max(0, min(0.5, timer.seconds(since: now)))) {
+    for (peer, received) in try router.poll(timeout: max(0, min(0.5, min(timer, end).seconds(since: now)))) {
       try receive(peer, received)
     }
     let (refusals, count) = router.takeRefusals()
@@ -53,6 +54,24 @@ extension CoordinatorService {
     if MonotonicClock.now() >= timer {
       timer = .never
       try handle(.timer)
+    }
+  }
+
+  /// Puts down who came and went, for whoever looks at the ledger during a long step. It is not needed for anything, so
+  /// a disk that does not take it is left to the next commit.
+  private func recordNotes() throws {
+    guard let due = notesDue else {
+      notesDue = notes.isEmpty ? nil : MonotonicClock.now() + 1
+      return
+    }
+    guard MonotonicClock.now() >= due else { return }
+    notesDue = nil
+    options.failpoints.die(at: .exitPersist)
+    do {
+      try run.ledger.record(assignments: [], notes: notes)
+      notes = []
+    } catch {
+      guard DiskFault(error) != nil else { throw error }
     }
   }
 
@@ -150,7 +169,7 @@ extension CoordinatorService {
     case .keepPayload(let attempt): payloads[attempt] = incoming
     case .discardPayload(let attempt): payloads[attempt] = nil
     case .record(let record): records.append(record)
-    case .welcome(let peer, let session, let workerID): try welcome(peer, session, workerID)
+    case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
     case .reject(let peer, let code, let reason):
       logger.warning("a worker was turned away: \(reason)")
       reject(peer, code, reason)
@@ -163,7 +182,7 @@ extension CoordinatorService {
     case .sendDrain(let peer, let session): send(.drain, to: peer, session: session)
     case .workerReady(let workerID): note("\(describe(workerID)) is ready", of: workerID)
     case .workerLeft(let workerID, let peer, let localIndex, let reason):
-      try workerLeft(workerID, peer, localIndex, reason)
+      workerLeft(workerID, peer, localIndex, reason)
     case .log(let line): logger.info("\(line)")
     case .unitComplete(let unit): completed = unit
     case .drained: drained = true
@@ -173,16 +192,16 @@ extension CoordinatorService {
     }
   }
 
-  private func welcome(_ peer: PeerID, _ session: SessionID, _ workerID: Int) throws {
+  private func welcome(_ peer: PeerID, _ session: SessionID, _ workerID: Int) {
     guard let hello = greetings[peer] else { return }
     members[workerID] = hello
     if let index = hello.localIndex { localPeers[index] = peer }
-    options.failpoints.die(at: .exitPersist)
-    try run.ledger.record(
-      worker: WorkerRecord(
-        term: run.term, id: workerID, host: hello.host, pid: hello.processID, threads: hello.threads,
-        isa: hello.isa,
-        numericProfile: hello.numericProfile, program: hello.program, isLocal: hello.localIndex != nil))
+    notes.append(
+      .joined(
+        WorkerRecord(
+          term: run.term, id: workerID, host: hello.host, pid: hello.processID, threads: hello.threads,
+          isa: hello.isa,
+          numericProfile: hello.numericProfile, program: hello.program, isLocal: hello.localIndex != nil)))
     let message = Welcome(
       workerID: workerID, modelPath: plan.folder.path, modelSHA256: plan.inputs.model,
       trainable: plan.trainableJSON,
@@ -207,11 +226,10 @@ extension CoordinatorService {
     router.forget(peer)
   }
 
-  private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) throws {
+  private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) {
     note("\(describe(workerID)) left: \(reason)", of: workerID)
     router.forget(peer)
-    options.failpoints.die(at: .exitPersist)
-    try run.ledger.workerLeft(workerID, reason: reason)
+    notes.append(.left(id: workerID, reason: reason, at: .now()))
     guard let localIndex, localPeers[localIndex] == peer else { return }
     // A process of ours that was given up is ended, and started again when its end is reported.
     localPeers[localIndex] = nil

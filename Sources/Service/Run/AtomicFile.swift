@@ -12,16 +12,18 @@ public enum AtomicFile {
   static let temporaryPrefix = ".tmp-"
 
   /// Writes a file beside its name, syncs it, renames it and syncs its folder. After a failure what stood there
-  /// before still does.
+  /// before still does, unless it was the folder's sync that failed: then one or the other does.
   ///
   /// - Parameter syncingFolder: false if the caller syncs the folder after several files.
+  /// - Parameter content: gives the bytes, in order, to the function that it is given.
   public static func write(
-    _ bytes: UnsafeRawBufferPointer, to path: String, syncingFolder: Bool = true
+    to path: String, syncingFolder: Bool = true,
+    _ content: ((UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
   ) throws(FileError) {
     let folder = FileSystem.folder(of: path)
     let temporary = "\(folder)/\(temporaryPrefix)\(getpid())-\(FileSystem.name(of: path))"
     do throws(FileError) {
-      try writeAndSync(bytes, to: temporary)
+      try writeAndSync(to: temporary, content)
       try FileSystem.rename(temporary, to: path)
     } catch {
       unlink(temporary)
@@ -31,17 +33,23 @@ public enum AtomicFile {
   }
 
   public static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
-    let result = bytes.withUnsafeBytes { buffer in
-      Result { () throws(FileError) in try write(buffer, to: path) }
+    try write(to: path) { write throws(FileError) in
+      let result = bytes.withUnsafeBytes { buffer in
+        Result { () throws(FileError) in try write(buffer) }
+      }
+      try result.get()
     }
-    try result.get()
   }
 
-  private static func writeAndSync(_ bytes: UnsafeRawBufferPointer, to path: String) throws(FileError) {
+  private static func writeAndSync(
+    to path: String, _ content: ((UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
+  ) throws(FileError) {
+    try FileSystem.watch(.create(path))
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw FileError(path: path, doing: "writing", code: errno) }
     defer { close(descriptor) }
-    try writeAll(bytes, to: descriptor, path: path)
+    try content { bytes throws(FileError) in try writeAll(bytes, to: descriptor, path: path) }
+    try FileSystem.watch(.sync(path))
     guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
   }
 
@@ -49,6 +57,7 @@ public enum AtomicFile {
   static func writeAll(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
   ) throws(FileError) {
+    try FileSystem.watch(.write(path, count: bytes.count))
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = systemWrite(descriptor, UnsafeRawBufferPointer(rebasing: rest))

@@ -75,17 +75,39 @@ public struct CheckpointWriter: Sendable {
       let names = try FileSystem.names(in: folder)
       let steps = names.compactMap(Self.step).sorted()
       let old = steps.dropLast(keepLast).map { Kind.step($0).name }
-      for name in old {
-        // A folder whose deletion is cut short must not look like a checkpoint.
-        let temporary = folder + "/" + AtomicFile.temporaryPrefix + name
-        try FileSystem.remove(temporary)
-        try FileSystem.rename(folder + "/" + name, to: temporary)
-        try FileSystem.remove(temporary)
-      }
+      for name in old { try delete(name) }
       return old
     } catch {
       throw CheckpointError(path: folder, error)
     }
+  }
+
+  /// Deletes every checkpoint folder but these: what is not in the ledger was cut short, or became void.
+  func deleteAll(but names: some Collection<String>) throws(CheckpointError) {
+    do {
+      for name in try FileSystem.names(in: folder)
+      where (name == Kind.best.name || name == Kind.final.name || Self.step(name) != nil)
+        && !names.contains(where: { $0.utf8.elementsEqual(name.utf8) })
+      {
+        try delete(name)
+      }
+    } catch {
+      throw CheckpointError(path: folder, error)
+    }
+  }
+
+  /// The step that a checkpoint folder says it is of; nil if there is none.
+  func writtenStep(_ name: String) -> Int? {
+    (try? AtomicFile.read("\(folder)/\(name)/metadata.json"))
+      .flatMap { try? JSONValue(parsing: $0)["step"]?.int }
+  }
+
+  /// A folder whose deletion is cut short must not look like a checkpoint.
+  private func delete(_ name: String) throws(FileError) {
+    let temporary = folder + "/" + AtomicFile.temporaryPrefix + name
+    try FileSystem.remove(temporary)
+    try FileSystem.rename(folder + "/" + name, to: temporary)
+    try FileSystem.remove(temporary)
   }
 
   /// Ends a replacement that a crash cut short: a checkpoint that was moved aside, with none in its place yet,
@@ -110,6 +132,8 @@ public struct CheckpointWriter: Sendable {
     let aside = parent + "/" + asidePrefix + FileSystem.name(of: path)
     let replaces = FileSystem.kind(path) != nil
     if replaces {
+      // One that is left of a replacement whose last sync failed may be the only one that is on the disk.
+      if FileSystem.kind(aside) != nil { try FileSystem.syncFolder(parent) }
       try FileSystem.remove(aside)
       try FileSystem.rename(path, to: aside)
     }
@@ -124,7 +148,7 @@ public struct CheckpointWriter: Sendable {
   }
 
   /// The step of a folder's name; nil for every other name.
-  private static func step(_ name: String) -> Int? {
+  static func step(_ name: String) -> Int? {
     guard name.hasPrefix("checkpoint_"), let step = Int(name.dropFirst("checkpoint_".count)), step >= 0,
       Kind.step(step).name == name
     else { return nil }
@@ -176,13 +200,24 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
   public let reason: String
   /// The same call succeeds once there is room on the disk.
   public let isDiskFull: Bool
+  /// The volume is at fault; the same call may succeed later.
+  public let isDiskFault: Bool
 
   init(path: String, _ error: any Error) {
     self.path = path
-    let noSpace = FileError(path: "", doing: "", code: ENOSPC).reason
-    // Writers of other modules have errors of their own, which carry the system's words.
-    isDiskFull = (error as? FileError)?.isDiskFull ?? "\(error)".contains(noSpace)
-    reason = isDiskFull ? noSpace : "\(error)"
+    let fault = Self.diskFault(error)
+    isDiskFull = fault?.isDiskFull ?? false
+    isDiskFault = fault != nil
+    reason = fault?.reason ?? "\(error)"
+  }
+
+  /// Writers of other modules have errors of their own, which carry the system's words.
+  private static func diskFault(_ error: any Error) -> FileError? {
+    if let error = error as? FileError { return error.isDiskFault ? error : nil }
+    let text = "\(error)"
+    return FileError.diskCodes.lazy.map { FileError(path: "", doing: "", code: $0) }.first {
+      text.contains($0.reason)
+    }
   }
 
   public var description: String {

@@ -32,6 +32,12 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
 
   public var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }
 
+  /// Whether the volume is at fault, so that the same call may succeed later.
+  public var isDiskFault: Bool { Self.diskCodes.contains(code) }
+
+  /// Full, over quota, broken, mounted read-only after an error, or a network volume that does not answer.
+  static let diskCodes: [Int32] = [ENOSPC, EDQUOT, EIO, EROFS, ESTALE, ETIMEDOUT]
+
   public var description: String {
     let remedy =
       switch code {
@@ -39,6 +45,8 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
       case EDQUOT: "; free some of your quota on this volume"
       case EACCES, EPERM: "; check who owns it and its permissions"
       case EROFS: "; choose a folder on a volume that can be written to"
+      case EIO: "; check this volume (the system's log says more)"
+      case ESTALE, ETIMEDOUT: "; check the connection to this volume"
       case EMFILE, ENFILE: "; raise the limit on open files (ulimit -n)"
       default: ""
       }

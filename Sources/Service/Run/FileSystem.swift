@@ -9,6 +9,34 @@
 /// The file operations of a run, each with an error that names the path. Contents and names are durable only
 /// once they are synced: the file for its bytes, its folder for its name.
 public enum FileSystem {
+  /// What is about to happen to a file or folder.
+  enum Change: Sendable, Equatable {
+    case create(String)
+    case write(String, count: Int)
+    case truncate(String)
+    case sync(String)
+    case rename(String, to: String)
+    case makeFolder(String)
+    case remove(String)
+
+    var path: String {
+      switch self {
+      case .create(let path), .write(let path, _), .truncate(let path), .sync(let path), .rename(_, let path),
+        .makeFolder(let path), .remove(let path):
+        path
+      }
+    }
+  }
+
+  /// Hears of every change before it is made, and may make it fail with an error number: how tests cut the power, or
+  /// break the disk, at any of them. Nil outside of tests.
+  @TaskLocal static var watcher: (@Sendable (Change) -> Int32?)?
+
+  static func watch(_ change: Change) throws(FileError) {
+    guard let watcher, let code = watcher(change) else { return }
+    throw FileError(path: change.path, doing: "changing", code: code)
+  }
+
   public enum Kind: Sendable { case file, folder, other }
 
   /// What stands at a path, a symbolic link being what it points to; nil if nothing does.
@@ -24,6 +52,13 @@ public enum FileSystem {
     case S_IFDIR: .folder
     default: .other
     }
+  }
+
+  /// The length of a file in bytes; nil if there is none.
+  static func size(_ path: String) -> Int? {
+    var info = stat()
+    guard stat(path, &info) == 0, kind(info.st_mode) == .file else { return nil }
+    return Int(info.st_size)
   }
 
   /// The names in a folder but `.` and `..`, in the order of their bytes.
@@ -57,6 +92,7 @@ public enum FileSystem {
   }
 
   static func makeFolder(_ path: String, orUseExisting: Bool = false) throws(FileError) {
+    try watch(.makeFolder(path))
     guard mkdir(path, 0o777) != 0 else { return }
     let code = errno
     if orUseExisting, code == EEXIST, kind(path) == .folder { return }
@@ -64,6 +100,7 @@ public enum FileSystem {
   }
 
   public static func rename(_ old: String, to new: String) throws(FileError) {
+    try watch(.rename(old, to: new))
     guard systemRename(old, new) == 0 else {
       throw FileError(path: new, doing: "renaming \(name(of: old)) to it", code: errno)
     }
@@ -80,6 +117,7 @@ public enum FileSystem {
     if isFolder {
       for name in try names(in: path) { try remove(path + "/" + name) }
     }
+    try watch(.remove(path))
     guard (isFolder ? rmdir(path) : unlink(path)) == 0 || errno == ENOENT else {
       throw FileError(path: path, doing: "deleting", code: errno)
     }
@@ -100,6 +138,7 @@ public enum FileSystem {
   }
 
   private static func sync(_ path: String, flags: Int32) throws(FileError) {
+    try watch(.sync(path))
     let descriptor = open(path, flags | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
     defer { close(descriptor) }

@@ -11,10 +11,14 @@ final class OpenRun: @unchecked Sendable {
   let folder: RunFolder
   let ledger: Ledger
   let term: UInt64
-  let trainMetrics: MetricsLog
-  let evalMetrics: MetricsLog
-  private let snapshots: SnapshotStore
-  private let checkpoints: CheckpointWriter
+  private(set) var trainMetrics: MetricsLog
+  private(set) var evalMetrics: MetricsLog
+  let snapshots: SnapshotStore
+  let checkpoints: CheckpointWriter
+  /// The blobs of all snapshots that the ledger has, and of the last one that this process wrote, with the number of
+  /// updates of each tier then.
+  private var recordedBlobs: [SnapshotBlob] = []
+  private var last: (blobs: [SnapshotBlob], updateCounts: [Int])?
 
   /// Makes the folder of a new run.
   static func create(plan: RunPlan) throws -> OpenRun {
@@ -30,18 +34,27 @@ final class OpenRun: @unchecked Sendable {
     self.folder = folder
     ledger = try folder.openLedger()
     term = try ledger.beginTerm()
-    let ledger = ledger
-    trainMetrics = try MetricsLog(path: folder.trainMetricsFile, lastCommitted: ledger.lastStep()) {
-      try ledger.stepMetrics(after: $0)
-    }
-    let lastEvaluation = try ledger.evaluations().last?.step ?? 0
-    evalMetrics = try MetricsLog(path: folder.evaluationMetricsFile, lastCommitted: lastEvaluation) {
-      try ledger.evaluationMetrics(after: $0)
-    }
+    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger)
     snapshots = SnapshotStore(folder: folder.stateFolder)
     checkpoints = CheckpointWriter(
       folder: folder.checkpointsFolder, keepLast: config.keepLastNCheckpoints,
       saveBestOnly: config.saveBestOnly)
+    try keepReadableSnapshots()
+    try checkpoints.deleteAll(but: try ledger.checkpoints().map { FileSystem.name(of: $0.path) })
+  }
+
+  /// Both files of metrics, as the ledger says that they should be.
+  private static func metrics(_ folder: RunFolder, _ ledger: Ledger) throws -> (
+    train: MetricsLog, evaluations: MetricsLog
+  ) {
+    let train = try MetricsLog(path: folder.trainMetricsFile, lastCommitted: ledger.lastStep()) {
+      try ledger.stepMetrics(after: $0)
+    }
+    let lastEvaluation = try ledger.evaluations().last?.step ?? 0
+    let evaluations = try MetricsLog(path: folder.evaluationMetricsFile, lastCommitted: lastEvaluation) {
+      try ledger.evaluationMetrics(after: $0)
+    }
+    return (train, evaluations)
   }
 
   /// The state of the last snapshot, or the one before step 1.
@@ -60,16 +73,73 @@ final class OpenRun: @unchecked Sendable {
   }
 
   /// Writes everything that the run needs to go on from here.
-  func writeSnapshot(engine: StepEngine, progress: RunProgress) throws {
+  ///
+  /// - Parameter withDigest: the state's digest is in it, for whoever looks; that costs a pass over all of it.
+  func writeSnapshot(engine: StepEngine, progress: RunProgress, withDigest: Bool) throws {
     let state = engine.state.snapshot()
-    var writer = snapshots.begin(step: progress.step)
-    let list = try SnapshotTensors.write(state.tensors, to: &writer)
-    let record = try writer.finish(state: [
-      "trainer": state.numbers, "progress": progress.json, "digest": .string(StateDigest.of(state.tensors)),
-      "tensors": list,
-    ])
+    let counts = engine.state.optimizer.updateCounts
+    var writer = snapshots.begin(step: progress.step, recorded: recordedBlobs)
+    let list = try SnapshotTensors.write(state.tensors, unchanged: unchangedBlobs(counts), to: &writer)
+    var members: JSONObject = ["trainer": state.numbers, "progress": progress.json, "tensors": list]
+    if withDigest { members["digest"] = .string(StateDigest.of(state.tensors)) }
+    let record = try writer.finish(state: .object(members))
     try ledger.record(snapshot: record)
-    try snapshots.prune(keeping: ledger.pruneSnapshots(keeping: 2).map(\.manifest))
+    last = (writer.blobs, counts)
+    try pruneSnapshots()
+  }
+
+  /// An old snapshot that is damaged is no reason not to go on from the newest.
+  private func keepReadableSnapshots() throws {
+    let records = try ledger.snapshots()
+    let readable = records.enumerated().filter { place, record in
+      guard let blobs = try? snapshots.open(record.manifest).blobs else { return place == 0 }
+      recordedBlobs += blobs
+      return true
+    }
+    if readable.count < records.count {
+      try ledger.pruneSnapshots(keeping: readable.map(\.element.step))
+    }
+  }
+
+  /// Makes metrics, checkpoints and snapshots what the ledger says after a return.
+  func followLedger() throws {
+    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger)
+    try checkpoints.deleteAll(but: try ledger.checkpoints().map { FileSystem.name(of: $0.path) })
+    last = nil
+    try pruneSnapshots()
+  }
+
+  /// Of the last snapshot, what holds a tier that was not updated since.
+  private func unchangedBlobs(_ updateCounts: [Int]) -> [String: SnapshotBlob] {
+    guard let last else { return [:] }
+    let tiers = updateCounts.indices.filter { last.updateCounts[$0] == updateCounts[$0] }
+    let names = Set(tiers.flatMap(SnapshotTensors.blobsOfUpdates))
+    return Dictionary(
+      last.blobs.filter { names.contains($0.name) }.map { ($0.name, $0) },
+      uniquingKeysWith: { first, _ in first })
+  }
+
+  private func pruneSnapshots() throws {
+    let kept = try ledger.pruneSnapshots(keeping: SnapshotRetention.kept(ledger.snapshots()).map(\.step))
+    recordedBlobs = try kept.flatMap { try snapshots.open($0.manifest).blobs }
+    try snapshots.prune(keeping: kept.map(\.manifest))
+  }
+
+  /// The last step that a snapshot holds; 0 if there is none.
+  func lastSnapshotStep() throws -> Int { try ledger.latestSnapshot()?.step ?? 0 }
+
+  /// Whether a checkpoint of this kind, of this step or a later one, is there: a replay comes past those that were
+  /// written before the crash.
+  func hasCheckpoint(_ kind: CheckpointWriter.Kind, from step: Int) throws -> Bool {
+    try ledger.checkpoints().contains { record in
+      let name = FileSystem.name(of: record.path)
+      let isSameKind =
+        switch kind {
+        case .best, .final: name == kind.name
+        case .step: CheckpointWriter.step(name) != nil
+        }
+      return isSameKind && record.step >= step && checkpoints.writtenStep(name) == record.step
+    }
   }
 
   /// Writes a checkpoint folder, and forgets those that are no longer kept.

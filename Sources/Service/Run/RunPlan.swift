@@ -117,6 +117,11 @@ public struct RunPlan: Sendable {
 
   private var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
 
+  /// What the state holds at most: parameters, both moments, and a chain for each micro-batch.
+  var stateBytes: Int {
+    parameterCount * 4 * (3 + (usesWindows ? config.gradientAccumulationSteps : 0))
+  }
+
   /// `<output_path>/<experiment_name>`
   var outputFolder: String { config.outputPath + "/" + config.experimentName }
 }

@@ -94,17 +94,21 @@ public struct SnapshotError: Error, Sendable, CustomStringConvertible {
   public let reason: String
   /// The same call succeeds once there is room on the disk.
   public let isDiskFull: Bool
+  /// The volume is at fault; the same call may succeed later.
+  public let isDiskFault: Bool
 
   init(path: String, reason: String) {
     self.path = path
     self.reason = reason
     isDiskFull = false
+    isDiskFault = false
   }
 
   init(_ error: FileError, what: String = "") {
     path = what.isEmpty ? "" : error.path
     reason = what.isEmpty ? error.description : "\(what): \(error.doing) failed: \(error.reason)"
     isDiskFull = error.isDiskFull
+    isDiskFault = error.isDiskFault
   }
 
   public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }

@@ -16,7 +16,12 @@ public struct SnapshotStore: Sendable {
   public init(folder: String) { self.folder = folder }
 
   /// Begins a snapshot of the state after `step`.
-  public func begin(step: Int) -> SnapshotWriter { SnapshotWriter(store: self, step: step) }
+  ///
+  /// - Parameter recorded: blobs of snapshots that the ledger has; they are on the disk, and not written again. Any
+  ///   other file, even if it is there, may be the rest of an attempt whose sync failed.
+  public func begin(step: Int, recorded: some Sequence<SnapshotBlob> = []) -> SnapshotWriter {
+    SnapshotWriter(store: self, step: step, durable: Set(recorded.map(\.sha256)))
+  }
 
   /// Opens a snapshot by the digest of its manifest. Blobs are checked when they are read.
   public func open(_ manifest: String) throws(SnapshotError) -> Snapshot {
@@ -67,17 +72,15 @@ public struct SnapshotStore: Sendable {
     return bytes
   }
 
-  /// Stores bytes under their digest, unless they are there already.
-  func store(_ bytes: UnsafeRawBufferPointer, path: (String) -> String) throws(SnapshotError) -> String {
-    let digest = Digest.sha256(bytes)
-    let path = path(digest)
-    if (try? read(path, digest: digest, what: "")) != nil { return digest }
+  /// Writes what `content` gives under its digest.
+  func write(
+    _ path: String, _ content: ((UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
+  ) throws(SnapshotError) {
     do {
-      try AtomicFile.write(bytes, to: path, syncingFolder: false)
+      try AtomicFile.write(to: path, syncingFolder: false, content)
     } catch {
       throw SnapshotError(error)
     }
-    return digest
   }
 }
 
@@ -85,34 +88,60 @@ public struct SnapshotStore: Sendable {
 public struct SnapshotWriter {
   private let store: SnapshotStore
   private let step: Int
-  private var blobs: [SnapshotBlob] = []
+  private let durable: Set<String>
+  private(set) var blobs: [SnapshotBlob] = []
   private var bytes = 0
 
-  init(store: SnapshotStore, step: Int) {
+  init(store: SnapshotStore, step: Int, durable: Set<String>) {
     self.store = store
     self.step = step
+    self.durable = durable
   }
 
-  /// Stores the bytes of a blob. Names are those by which the blob is found again; each may be used once.
-  public mutating func add(_ name: String, bytes: UnsafeRawBufferPointer) throws(SnapshotError) {
+  /// Names a blob of a recorded snapshot again: nothing is written, nor looked at.
+  mutating func reuse(_ blob: SnapshotBlob) throws(SnapshotError) {
+    try refuseSecond(blob.name)
+    blobs.append(blob)
+    bytes += blob.byteCount
+  }
+
+  /// Stores f32 values as their little-endian bytes, those of all lists one after the other. Names are those by which
+  /// the blob is found again; each may be used once.
+  public mutating func add(_ name: String, floats lists: [[Float]]) throws(SnapshotError) {
+    try refuseSecond(name)
+    let lists = lists.map(Self.littleEndian)
+    var digest = DigestBuilder()
+    for list in lists { list.withUnsafeBytes { digest.update($0) } }
+    let blob = SnapshotBlob(
+      name: name, byteCount: lists.reduce(0) { $0 + 4 * $1.count }, sha256: digest.finish())
+    let path = store.blobPath(blob.sha256)
+    if !durable.contains(blob.sha256) || FileSystem.size(path) != blob.byteCount {
+      try store.write(path) { write throws(FileError) in
+        for list in lists {
+          let result = list.withUnsafeBytes { bytes in
+            Result { () throws(FileError) in try write(bytes) }
+          }
+          try result.get()
+        }
+      }
+    }
+    blobs.append(blob)
+    bytes += blob.byteCount
+  }
+
+  public mutating func add(_ name: String, floats: [Float]) throws(SnapshotError) {
+    try add(name, floats: [floats])
+  }
+
+  private func refuseSecond(_ name: String) throws(SnapshotError) {
     guard !blobs.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
       throw SnapshotError(path: store.folder, reason: "the snapshot has two blobs named \(name)")
     }
-    let digest = try store.store(bytes, path: store.blobPath)
-    blobs.append(SnapshotBlob(name: name, byteCount: bytes.count, sha256: digest))
-    self.bytes += bytes.count
   }
 
-  /// Stores f32 values as their little-endian bytes.
-  public mutating func add(_ name: String, floats: [Float]) throws(SnapshotError) {
-    var values = floats
-    if Float(1).bitPattern.littleEndian != Float(1).bitPattern {
-      values = floats.map { Float(bitPattern: $0.bitPattern.littleEndian) }
-    }
-    let result = values.withUnsafeBytes { bytes in
-      Result { () throws(SnapshotError) in try add(name, bytes: bytes) }
-    }
-    try result.get()
+  private static func littleEndian(_ floats: [Float]) -> [Float] {
+    guard Float(1).bitPattern.littleEndian != Float(1).bitPattern else { return floats }
+    return floats.map { Float(bitPattern: $0.bitPattern.littleEndian) }
   }
 
   /// Puts the snapshot on the disk: its blobs, then the manifest that refers to them.
@@ -124,19 +153,14 @@ public struct SnapshotWriter {
       "format": .number(Snapshot.format), "step": .number(step), "state": state,
       "blobs": .array(blobs.map(\.json)),
     ]
+    let text = manifest.bytes(indent: 2)
+    let digest = text.withUnsafeBytes { Digest.sha256($0) }
     do {
       try FileSystem.syncFolder(store.folder)
-      let text = manifest.bytes(indent: 2)
-      let result = text.withUnsafeBytes { bytes in
-        Result { () throws(SnapshotError) in try store.store(bytes, path: store.manifestPath) }
-      }
-      let digest = try result.get()
-      try FileSystem.syncFolder(store.folder)
+      try AtomicFile.write(text, to: store.manifestPath(digest))
       return SnapshotRecord(step: step, manifest: digest, bytes: bytes + text.count)
-    } catch let error as FileError {
-      throw SnapshotError(error)
     } catch {
-      throw error as? SnapshotError ?? SnapshotError(path: store.folder, reason: "\(error)")
+      throw SnapshotError(error)
     }
   }
 }

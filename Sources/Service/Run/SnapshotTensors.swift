@@ -6,19 +6,31 @@ import NestedLearning
 enum SnapshotTensors {
   /// Adds the blobs.
   ///
+  /// - Parameter unchanged: blobs of the last snapshot, by name, that hold the very same values.
   /// - Returns: the list of tensors, in the order in which they lie in their blobs, for the manifest.
-  static func write(_ tensors: [NamedTensor], to writer: inout SnapshotWriter) throws -> JSONValue {
+  static func write(
+    _ tensors: [NamedTensor], unchanged: [String: SnapshotBlob], to writer: inout SnapshotWriter
+  ) throws -> JSONValue {
     var order: [String] = []
-    var blobs: [String: [Float]] = [:]
+    var blobs: [String: [[Float]]] = [:]
     for tensor in tensors {
       let blob = blob(of: tensor.name, tier: tensor.tier)
       if blobs[blob] == nil { order.append(blob) }
-      blobs[blob, default: []] += tensor.values
+      blobs[blob, default: []].append(tensor.values)
     }
-    for blob in order { try writer.add(blob, floats: blobs[blob] ?? []) }
+    for blob in order {
+      if let unchanged = unchanged[blob] {
+        try writer.reuse(unchanged)
+      } else {
+        try writer.add(blob, floats: blobs[blob] ?? [])
+      }
+    }
     return .array(
       tensors.map { ["name": .string($0.name), "tier": .number($0.tier), "shape": .numbers($0.shape)] })
   }
+
+  /// The blobs that hold nothing but what a tier's updates change: all but the windows.
+  static func blobsOfUpdates(tier: Int) -> [String] { ["parameters", "m", "v"].map { "\($0)/tier.\(tier)" } }
 
   static func read(_ snapshot: Snapshot) throws -> [NamedTensor] {
     var rest: [String: ArraySlice<Float>] = [:]

@@ -9,8 +9,8 @@ public struct StatusReport: Sendable {
   let snapshot: SnapshotRecord?
   let totalSteps: Int?
   let last: StepRecord?
-  /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot; empty before the first.
-  public let digest: String
+  /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, if that has it.
+  let recordedDigest: String?
 
   public init(folder: String) throws {
     self.folder = folder
@@ -23,10 +23,20 @@ public struct StatusReport: Sendable {
     snapshot = try ledger.latestSnapshot()
     last = try ledger.step(status.lastStep)
     totalSteps = status.run.configuration["num_steps"]?.int
-    digest =
-      try snapshot.map {
-        try SnapshotStore(folder: folder + "/state").open($0.manifest).state["digest"]?.string ?? ""
-      } ?? ""
+    recordedDigest = try snapshot.flatMap { try Self.open($0, in: folder).state["digest"]?.string }
+  }
+
+  /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, read for it if need be; empty
+  /// before the first.
+  public func digest() throws -> String {
+    if let recordedDigest { return recordedDigest }
+    guard let snapshot else { return "" }
+    let tensors = try SnapshotTensors.read(Self.open(snapshot, in: folder))
+    return StateDigest.of(tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
+  }
+
+  private static func open(_ record: SnapshotRecord, in folder: String) throws -> Snapshot {
+    try SnapshotStore(folder: folder + "/state").open(record.manifest)
   }
 
   public var json: JSONValue {
@@ -35,7 +45,7 @@ public struct StatusReport: Sendable {
       "reason": status.reason.map { .string($0) } ?? nil, "step": .number(status.lastStep),
       "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last.map { .number($0.loss) } ?? nil,
       "snapshot_step": snapshot.map { .number($0.step) } ?? nil,
-      "state_digest": digest.isEmpty ? nil : .string(digest),
+      "state_digest": recordedDigest.map { .string($0) } ?? nil,
     ]
   }
 
@@ -44,7 +54,10 @@ public struct StatusReport: Sendable {
     var progress = "Step \(status.lastStep)" + (totalSteps.map { "/\($0)" } ?? "")
     if let last { progress += " | Loss: \(ProgressLine.decimal(last.loss, places: 3))" }
     lines.append(progress)
-    if let snapshot { lines.append("Last snapshot after step \(snapshot.step), state \(digest)") }
+    if let snapshot {
+      lines.append(
+        "Last snapshot after step \(snapshot.step)" + (recordedDigest.map { ", state \($0)" } ?? ""))
+    }
     return lines.joined(separator: "\n")
   }
 }

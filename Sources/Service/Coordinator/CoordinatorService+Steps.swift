@@ -1,0 +1,107 @@
+import Coordination
+import Foundation
+import JSON
+import Ledger
+import NestedLearning
+
+/// One step, and one evaluation.
+extension CoordinatorService {
+  func train(_ step: Int) throws {
+    let started = MonotonicClock.now()
+    batches = (0..<plan.config.gradientAccumulationSteps).map { sampler.microBatch(step: step, index: $0) }
+    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
+    let due = plan.usesWindows ? plan.scheduler.tiers.map(\.index) : plan.scheduler.activeTiers(at: step)
+    guard
+      let unit = try compute(
+        WorkUnit(
+          purpose: .train, step: step, leafCount: batches.count, dueTiers: due, window: plan.usesWindows))
+    else { return }
+    let results = takePayloads(of: unit)
+    let applied = try awaiting { [engine] in
+      try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+    }
+    try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
+    progress.applied(step: step)
+    if !applied.changed.isEmpty {
+      for tier in applied.changed { tiers[tier.tier] = tier }
+      try handle(.parametersChanged(versions(of: applied.changed)))
+    }
+    show(
+      progressLine.step(
+        applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers, now: Self.seconds()))
+    if snapshotIsDue() { try snapshot() }
+  }
+
+  /// One transaction, before any worker hears of the next step. A step that was committed before a crash is computed
+  /// again, and must come out the same.
+  private func commit(_ applied: AppliedStep, seconds: Double) throws {
+    let (records, notes, run) = (takeRecords(), takeNotes(), run)
+    if let recorded = try run.ledger.step(applied.step) {
+      guard recorded.digest == applied.digest else {
+        throw ServiceError(
+          "step \(applied.step), computed again, has the digest \(applied.digest), but the ledger has \(recorded.digest)",
+          remedy:
+            "the run's files, the program or this machine's arithmetic have changed since; do not trust this run"
+        )
+      }
+      return try durably("recording who computed step \(applied.step) again") { _ in
+        try run.ledger.record(assignments: records, notes: notes)
+      }
+    }
+    let row = plan.metrics(applied, seconds: seconds)
+    let record = StepRecord(
+      step: applied.step, loss: applied.loss, tokens: applied.tokens,
+      learningRate: applied.outcome.learningRate,
+      gradNorm: applied.outcome.gradNorm, activeTiers: applied.outcome.activeTiers, digest: applied.digest,
+      seconds: seconds,
+      metrics: row)
+    let changed = applied.changed.map { plan.record(of: $0) }
+    try durably("committing step \(applied.step)") { isRepeated in
+      let isDone = isRepeated ? try run.ledger.step(record.step)?.digest == record.digest : false
+      if !isDone { try run.ledger.commit(record, tiers: changed, assignments: records, notes: notes) }
+      try run.trainMetrics.append(row, step: record.step)
+    }
+  }
+
+  func evaluate() throws {
+    let step = progress.step
+    // A resumed run takes the evaluations that it has made already from the ledger.
+    if let recorded = try run.ledger.evaluations().first(where: { $0.step == step }) {
+      progress.evaluated(loss: recorded.loss, plan.config)
+      return
+    }
+    let started = MonotonicClock.now()
+    batches = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
+    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
+    guard
+      let unit = try compute(WorkUnit(purpose: .evaluate, step: step, leafCount: batches.count, dueTiers: []))
+    else { return }
+    let loss = unit.lossSum / Double(unit.tokens)
+    let isBest = loss < progress.bestLoss ?? .infinity
+    try record(unit, loss: loss, isBest: isBest, seconds: MonotonicClock.now().seconds(since: started))
+    progress.evaluated(loss: loss, plan.config)
+    show(
+      progressLine.message(
+        String(
+          format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", step, loss,
+          Evaluation.perplexity(loss))
+          + (isBest ? " | best so far" : "")))
+  }
+
+  private func record(_ unit: CompletedUnit, loss: Double, isBest: Bool, seconds: Double) throws {
+    let (step, perplexity) = (unit.unit.step, Evaluation.perplexity(loss))
+    let row: JSONValue = [
+      "step": .number(step), "loss": .number(loss), "perplexity": .number(perplexity),
+      "tokens": .number(unit.tokens),
+    ]
+    let evaluation = EvaluationRecord(
+      step: step, loss: loss, perplexity: perplexity, tokens: unit.tokens, isBest: isBest, seconds: seconds,
+      metrics: row)
+    let (records, notes, run) = (takeRecords(), takeNotes(), run)
+    try durably("recording the evaluation after step \(step)") { isRepeated in
+      let isDone = isRepeated ? try run.ledger.evaluations().contains { $0.step == step } : false
+      if !isDone { try run.ledger.record(evaluation: evaluation, assignments: records, notes: notes) }
+      try run.evalMetrics.append(row, step: step)
+    }
+  }
+}

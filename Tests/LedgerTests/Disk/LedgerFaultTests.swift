@@ -1,0 +1,226 @@
+import Foundation
+import GRDB
+import Testing
+
+@testable import Ledger
+
+/// Rows 6 and 7 of the fault matrix, for the ledger. The reference is the same sequence of calls on a disk without
+/// faults: what the ledger holds must be what it held there before or after the call that was hit, and everything that
+/// a call has returned for must be there, also when the power fails later.
+@Suite(.serialized) struct LedgerFaultTests {
+  /// A call on the ledger; each is one transaction.
+  typealias Call = @Sendable (Ledger) throws -> Void
+
+  /// What a run does to its ledger: the start of a term, workers, steps, an evaluation, files, a return, the end.
+  static let calls: [Call] = {
+    var calls: [Call] = [
+      { _ = try $0.beginTerm() },
+      { try $0.record(tiers: [tier(0, version: 0), tier(1, version: 0)]) },
+      { try $0.record(worker: worker(1, term: 1)) },
+    ]
+    for number in 1...6 {
+      calls.append { ledger in
+        try ledger.commit(
+          step(number), tiers: [tier(0, version: number)],
+          assignments: (0..<3).map { handOut(3 * number + $0, term: 1, step: number) },
+          notes: number == 2 ? [.joined(worker(2, term: 1))] : [])
+      }
+      if number == 3 { calls += files(at: 3) }
+    }
+    calls += [
+      { try $0.workerLeft(2, reason: "lost", at: noon) },
+      { try $0.record(assignments: [], notes: [.quarantined(finding)]) },
+      { _ = try $0.goBack(to: 3, identity: finding.identity, firstUnverifiedStep: 4, at: noon) },
+      { try $0.commit(step(4), tiers: [tier(0, version: 4)], assignments: [handOut(90, term: 1, step: 4)]) },
+      { try $0.finish(.completed(reason: "all steps are done"), at: noon) },
+    ]
+    return calls
+  }()
+
+  private static let finding = QuarantineRecord(
+    identity: "alpha/4711", term: 1, worker: 1, reason: "two others differ", at: noon)
+
+  private static func files(at number: Int) -> [Call] {
+    [
+      {
+        try $0.record(
+          evaluation: EvaluationRecord(
+            step: number, loss: 1.5, perplexity: 4.5, tokens: 64, isBest: true, seconds: 1, evaluatedAt: noon,
+            metrics: ["step": .number(number)]))
+      },
+      {
+        try $0.record(
+          checkpoint: CheckpointRecord(
+            path: "checkpoints/best", step: number, isBest: true, isFinal: false, bestValidationLoss: 1.5,
+            writtenAt: noon))
+      },
+      { try $0.record(snapshot: SnapshotRecord(step: number, manifest: "m", bytes: 9, writtenAt: noon)) },
+      { _ = try $0.pruneSnapshots(keeping: [number]) },
+    ]
+  }
+
+  /// Everything in the ledger, as text.
+  private func contents(_ ledger: Ledger) throws -> String {
+    try ledger.read("") { db in
+      let tables = try String.fetchAll(
+        db, sql: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'grdb%' ORDER BY name"
+      )
+      return try tables.map { table in
+        try "\(table)\n" + Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { "\($0)\n" }.joined()
+      }.joined()
+    }
+  }
+
+  /// A new ledger on a disk of its own, without a call made yet.
+  private struct Bench {
+    let folder: TemporaryFolder
+    let disk: SimulatedDisk
+    var path: String { folder.file("state.sqlite") }
+
+    init(seed: UInt64) throws {
+      folder = try TemporaryFolder()
+      try Ledger.create(at: folder.file("state.sqlite"), run: demoRun).close()
+      disk = SimulatedDisk(folder: folder.path, seed: seed)
+      try disk.settle()
+      try SimulatedVFS.mount(disk)
+    }
+
+    func remove() { SimulatedVFS.unmount(disk) }
+  }
+
+  /// What the ledger holds before the first call and after each, and how many operations of the disk that took.
+  private func reference() throws -> (contents: [String], operations: Int) {
+    let bench = try Bench(seed: 0)
+    defer { bench.remove() }
+    let ledger = try Ledger.open(at: bench.path)
+    var all = [try contents(ledger)]
+    for call in Self.calls {
+      try call(ledger)
+      all.append(try contents(ledger))
+    }
+    try ledger.close()
+    return (all, bench.disk.counts.operations)
+  }
+
+  private func seed() -> UInt64 {
+    let seed =
+      ProcessInfo.processInfo.environment["NL_DISK_SEED"].flatMap(UInt64.init)
+      ?? UInt64.random(in: 0...UInt64.max)
+    print("NL_DISK_SEED=\(seed)")
+    return seed
+  }
+
+  /// What the disk holds when the machine is back.
+  private func afterPowerLoss(_ disk: SimulatedDisk, _ fate: SimulatedDisk.Fate?) throws -> String {
+    let folder = try TemporaryFolder()
+    try disk.recover(into: folder.path, fate)
+    // A disk without faults, which spares the real one the syncs.
+    let sound = SimulatedDisk(folder: folder.path, seed: 0)
+    try SimulatedVFS.mount(sound)
+    defer { SimulatedVFS.unmount(sound) }
+    let ledger = try Ledger.open(at: folder.file("state.sqlite"))
+    let check = try ledger.read("") { try String.fetchAll($0, sql: "PRAGMA integrity_check") }
+    #expect(check == ["ok"])
+    let text = try contents(ledger)
+    try ledger.close()
+    return text
+  }
+
+  /// Row 6: the power fails at the n-th operation, for every n.
+  @Test func powerLossAtEveryOperation() throws {
+    let (expected, operations) = try reference()
+    let seed = seed()
+    var states = Set<String>()
+    for number in 1...operations {
+      let bench = try Bench(seed: seed &+ UInt64(number))
+      defer { bench.remove() }
+      bench.disk.plan(.powerLoss, at: number)
+      var done = 0
+      do {
+        let ledger = try Ledger.open(at: bench.path)
+        for call in Self.calls {
+          try call(ledger)
+          done += 1
+        }
+        try ledger.close()
+      } catch {}
+      #expect(bench.disk.counts.hits == 1, "operation \(number)")
+      let allowed = expected[done...min(done + 1, Self.calls.count)]
+      for fate: SimulatedDisk.Fate? in [nil, nil, .applied, .dropped, .trashed] {
+        let found = try afterPowerLoss(bench.disk, fate)
+        #expect(allowed.contains(found), "operation \(number) of call \(done), pending writes \(fate as Any)")
+        states.insert(found)
+      }
+    }
+    print(
+      "row 6: power loss at each of \(operations) operations, \(states.count) states of \(Set(expected).count)"
+    )
+    #expect(operations > 100 && states == Set(expected))
+  }
+
+  /// Row 7: the n-th write finds no room, or fails, or the n-th sync fails, for every n. The call fails by name; once
+  /// the ledger is reopened it goes through, and from then on a loss of power loses nothing that was acknowledged.
+  @Test(arguments: [SimulatedDisk.Fault.full, .writeError, .syncError])
+  func faultAtEveryOperation(fault: SimulatedDisk.Fault) throws {
+    let (expected, operations) = try reference()
+    let seed = seed()
+    var hits = 0
+    for number in 1...operations {
+      let bench = try Bench(seed: seed &+ UInt64(number))
+      defer { bench.remove() }
+      // The disk stays as it is for a while, so that reopening fails too.
+      bench.disk.plan(fault, at: number, times: 1 + number % 3)
+      guard let ledger = try open(bench.path) else { continue }
+      for (place, call) in Self.calls.enumerated() {
+        let before = bench.disk.counts.hits
+        try go(on: ledger, call, from: expected[place], to: expected[place + 1], "\(fault) \(number)")
+        guard bench.disk.counts.hits > before || place + 1 == Self.calls.count else { continue }
+        for fate: SimulatedDisk.Fate? in [nil, .dropped] {
+          #expect(
+            try afterPowerLoss(bench.disk, fate) == expected[place + 1],
+            "\(fault) at operation \(number): call \(place) was acknowledged, and is lost with the power")
+        }
+      }
+      try? ledger.close()
+      hits += bench.disk.counts.hits
+    }
+    print("row 7: \(fault) at each of \(operations) operations, \(hits) failures")
+    #expect(hits > 20)
+  }
+
+  /// Opening may be what is hit; nothing has been acknowledged then.
+  private func open(_ path: String) throws -> Ledger? {
+    for _ in 0..<10 {
+      do { return try Ledger.open(at: path) } catch {
+        guard (error as LedgerError).isDiskFault else { throw error }
+      }
+    }
+    Issue.record("the ledger does not open any more")
+    return nil
+  }
+
+  /// As the coordinator does it: reopen until that works, then try again unless it was done.
+  private func go(
+    on ledger: Ledger, _ call: Call, from before: String, to after: String, _ comment: String
+  ) throws {
+    for _ in 0..<10 {
+      do {
+        try call(ledger)
+        #expect(try contents(ledger) == after, "\(comment)")
+        return
+      } catch {
+        let error = try #require(error as? LedgerError)
+        #expect(error.isDiskFault, "\(comment): \(error)")
+        #expect("\(error)".contains("state.sqlite"), "\(comment): \(error)")
+      }
+      for _ in 0..<10 {
+        do {
+          try ledger.reopen()
+          break
+        } catch { #expect((error as LedgerError).isDiskFault, "\(comment): \(error)") }
+      }
+      #expect(try contents(ledger) == before, "\(comment): a call that failed has left something")
+    }
+    Issue.record("\(comment): the call does not go through any more")
+  }
+}
