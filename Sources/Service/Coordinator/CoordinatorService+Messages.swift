@@ -150,7 +150,7 @@ extension CoordinatorService {
       try handle(.heard(peer: peer, session: session))
       send(.pong, to: peer, session: session)
     case .pong, .accept, .decline, .leaseRenew, .cancelled: try handle(.heard(peer: peer, session: session))
-    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
+    case .welcome, .reject, .parameters, .window, .assign, .cancel, .resultAck, .drain:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }
