@@ -4,12 +4,19 @@ import JSON
 /// ignored, so that a later minor version may add some; an object that nobody asks for is an error.
 struct BodyReader {
   let type: MessageType
+  let limits: WireLimits
   private let fields: JSONObject
   private var objects: [String: WireObject]
+  private let chunk: WireSlice?
 
-  init(type: MessageType, fields: JSONObject, objects: [WireObject]) {
+  init(
+    type: MessageType, fields: JSONObject, objects: [WireObject], chunk: WireSlice? = nil,
+    limits: WireLimits = WireLimits()
+  ) {
     self.type = type
+    self.limits = limits
     self.fields = fields
+    self.chunk = chunk
     self.objects = Dictionary(objects.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -109,6 +116,15 @@ struct BodyReader {
     return Double(bitPattern: word)
   }
 
+  /// The bytes behind the body, with the checksum that they should have.
+  func payload() throws(ProtocolError) -> (WireSlice, UInt32) {
+    guard let chunk else { throw ProtocolError(.frames, "\(type.name) has no payload") }
+    guard try integer("bytes", in: 1...WireLimits.chunkBytes) == chunk.byteCount else {
+      throw error("bytes", "must be the length of the payload, which has \(chunk.byteCount) bytes")
+    }
+    return (chunk, UInt32(truncatingIfNeeded: try integer("crc32c", in: 0...Int(UInt32.max))))
+  }
+
   mutating func object(_ name: String) throws(ProtocolError) -> WireObject {
     guard let object = objects.removeValue(forKey: name) else { throw missing(name) }
     return object
@@ -140,6 +156,10 @@ struct BodyWriter {
   mutating func add(_ key: String, _ value: [Int]) { add(key, .numbers(value)) }
   mutating func add(_ key: String, bits value: Double) {
     add(key, .string(Hexadecimal.text(value.bitPattern)))
+  }
+  mutating func add(payload: WireSlice, checksum: UInt32) {
+    add("bytes", payload.byteCount)
+    add("crc32c", Int(checksum))
   }
   mutating func add(_ key: String, ifPresent value: JSONValue?) {
     if let value { add(key, value) }

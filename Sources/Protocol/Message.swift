@@ -12,8 +12,6 @@ public enum Message: Sendable, Equatable {
   case ready(Ready)
   /// Coordinator: a tier's parameters at a version.
   case parameters(ParametersMessage)
-  /// Coordinator: chains of windows, to go on from.
-  case window(WindowMessage)
   /// Coordinator: compute this tier shard.
   case assign(AssignMessage)
   /// Worker: I compute this attempt.
@@ -42,6 +40,11 @@ public enum Message: Sendable, Equatable {
   case goodbye
   /// Either: what was asked for could not be done.
   case error(ErrorMessage)
+  /// Either: a part of the transfer of a large message. The transport deals with these by itself; whoever reads
+  /// messages from it needs them only as signs of life.
+  case transfer(TransferMessage)
+  /// Either: the base model's files.
+  case model(ModelMessage)
 
   public var type: MessageType {
     switch self {
@@ -50,7 +53,6 @@ public enum Message: Sendable, Equatable {
     case .reject: .reject
     case .ready: .ready
     case .parameters: .parameters
-    case .window: .window
     case .assign: .assign
     case .accept: .accept
     case .decline: .decline
@@ -65,6 +67,8 @@ public enum Message: Sendable, Equatable {
     case .drained: .drained
     case .goodbye: .goodbye
     case .error: .error
+    case .transfer(let message): message.type
+    case .model(let message): message.type
     }
   }
 
@@ -75,7 +79,6 @@ public enum Message: Sendable, Equatable {
     case .reject(let body): body
     case .ready(let body): body
     case .parameters(let body): body
-    case .window(let body): body
     case .assign(let body): body
     case .accept(let body): body
     case .decline(let body): body
@@ -85,6 +88,8 @@ public enum Message: Sendable, Equatable {
     case .result(let body): body
     case .resultAck(let body): body
     case .error(let body): body
+    case .transfer(let message): message.body
+    case .model(let message): message.body
     case .ping, .pong, .drain, .drained, .goodbye: nil
     }
   }
@@ -97,15 +102,27 @@ public enum Message: Sendable, Equatable {
     return (writer.fields, body.objects)
   }
 
-  init(type: MessageType, fields: JSONObject, objects: [WireObject]) throws(ProtocolError) {
-    var reader = BodyReader(type: type, fields: fields, objects: objects)
+  /// The bytes that follow the body in a frame of their own.
+  var payload: WireSlice? {
+    switch self {
+    case .transfer(let message):
+      if case .chunk(let chunk) = message.content { chunk.payload } else { nil }
+    case .model(.chunk(let chunk)): chunk.payload
+    default: nil
+    }
+  }
+
+  init(
+    type: MessageType, fields: JSONObject, objects: [WireObject], chunk: WireSlice? = nil,
+    limits: WireLimits = WireLimits()
+  ) throws(ProtocolError) {
+    var reader = BodyReader(type: type, fields: fields, objects: objects, chunk: chunk, limits: limits)
     switch type {
     case .hello: self = .hello(try Hello(from: &reader))
     case .welcome: self = .welcome(try Welcome(from: &reader))
     case .reject: self = .reject(try Reject(from: &reader))
     case .ready: self = .ready(try Ready(from: &reader))
     case .parameters: self = .parameters(try ParametersMessage(from: &reader))
-    case .window: self = .window(try WindowMessage(from: &reader))
     case .assign: self = .assign(try AssignMessage(from: &reader))
     case .accept: self = .accept(try Accept(from: &reader))
     case .decline: self = .decline(try Decline(from: &reader))
@@ -113,15 +130,29 @@ public enum Message: Sendable, Equatable {
     case .cancel: self = .cancel(try Cancel(from: &reader))
     case .cancelled: self = .cancelled(try Cancelled(from: &reader))
     case .result: self = .result(try ResultMessage(from: &reader))
-    case .resultAck: self = .resultAck(try ResultAck(from: &reader))
+    case .resultAck:
+      self =
+        reader.optional("transfer") == nil
+        ? .resultAck(try ResultAck(from: &reader))
+        : .transfer(TransferMessage(.result, .acknowledgement(try TransferAck(from: &reader))))
     case .ping: self = .ping
     case .pong: self = .pong
     case .drain: self = .drain
     case .drained: self = .drained
     case .goodbye: self = .goodbye
     case .error: self = .error(try ErrorMessage(from: &reader))
-    case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
-      .parametersChunk, .parametersAck, .resultOffer, .resultCredit, .resultChunk:
+    case .modelOffer: self = .model(.offer(try ModelOffer(from: &reader)))
+    case .modelCredit: self = .model(.credit(try ModelCredit(from: &reader)))
+    case .modelChunk: self = .model(.chunk(try ModelChunk(from: &reader)))
+    case .parametersOffer, .resultOffer:
+      self = .transfer(TransferMessage(type.transferKind, .offer(try TransferOffer(from: &reader))))
+    case .parametersCredit, .resultCredit:
+      self = .transfer(TransferMessage(type.transferKind, .credit(try TransferCredit(from: &reader))))
+    case .parametersChunk, .resultChunk:
+      self = .transfer(TransferMessage(type.transferKind, .chunk(try TransferChunk(from: &reader))))
+    case .parametersAck:
+      self = .transfer(TransferMessage(.parameters, .acknowledgement(try TransferAck(from: &reader))))
+    case .probe, .probeResult:
       throw ProtocolError(
         .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(ProtocolVersion.minor)")
     }

@@ -16,6 +16,8 @@ public struct MessageDecoder: Sendable {
   private var bytes: [UInt8] = []
   private var digest = DigestBuilder()
   private var nextChunk = 0
+  /// The bytes behind the body of a message that has a payload instead of objects.
+  private var payload: WireSlice?
 
   public init(limits: WireLimits = WireLimits()) { self.limits = limits }
 
@@ -51,6 +53,7 @@ public struct MessageDecoder: Sendable {
       expected = .chunk
       try takeEmptyObjects()
     case .chunk:
+      if header?.envelope.type.hasPayload ?? false { return try add(payload: frame) }
       try add(chunk: frame)
       try takeEmptyObjects()
     }
@@ -61,11 +64,14 @@ public struct MessageDecoder: Sendable {
     guard let header, expected == .chunk else {
       throw ProtocolError(.frames, "the message ends before its body")
     }
+    guard payload != nil || !header.envelope.type.hasPayload else {
+      throw ProtocolError(.frames, "the message ends before its payload")
+    }
     guard objects.count == declarations.count else {
       throw ProtocolError(.frames, "the message ends within object \"\(declarations[objects.count].name)\"")
     }
     let type = header.envelope.type
-    let message = try Message(type: type, fields: body, objects: objects)
+    let message = try Message(type: type, fields: body, objects: objects, chunk: payload, limits: limits)
     return (header.envelope, message)
   }
 
@@ -89,7 +95,28 @@ public struct MessageDecoder: Sendable {
         throw ProtocolError(.body, "\(error)")
       }
     }
-    declarations = try ObjectDeclaration.list(in: body, header: header, limits: limits)
+    try declare(header)
+  }
+
+  private mutating func declare(_ header: FrameHeader) throws(ProtocolError) {
+    let type = header.envelope.type
+    guard type.hasPayload || type.isOffer else {
+      declarations = try ObjectDeclaration.list(in: body, header: header, limits: limits)
+      return
+    }
+    guard header.objectCount == 0, header.chunkCount == (type.hasPayload ? 1 : 0) else {
+      throw ProtocolError(.header, "\(type.name) cannot have the objects or chunks that the header counts")
+    }
+  }
+
+  /// Its checksum is looked at by whoever knows what the payload belongs to, and can ask for it again.
+  private mutating func add(payload frame: UnsafeRawBufferPointer) throws(ProtocolError) {
+    guard payload == nil else { throw ProtocolError(.frames, "more frames than one of payload") }
+    guard (1...WireLimits.chunkBytes).contains(frame.count) else {
+      throw ProtocolError(
+        .chunk, "a payload of \(frame.count) bytes; there must be 1 to \(WireLimits.chunkBytes)")
+    }
+    payload = WireSlice(Array(frame))
   }
 
   private mutating func add(chunk frame: UnsafeRawBufferPointer) throws(ProtocolError) {
@@ -127,7 +154,7 @@ public struct MessageDecoder: Sendable {
       throw ProtocolError(
         .digest, "object \"\(declaration.name)\" does not have the SHA-256 announced for it")
     }
-    objects.append(WireObject(name: declaration.name, bytes: bytes, verified: declaration.sha256))
+    objects.append(WireObject(checked: declaration, bytes: bytes))
     bytes = []
     digest = DigestBuilder()
     nextChunk = 0

@@ -5,17 +5,26 @@ public struct EncodedMessage: Sendable {
   /// F0, F1 and F2: version, fixed header, control body.
   public let head: [[UInt8]]
   private let objects: [WireObject]
+  /// The last frame of a message that has a payload instead of objects; it can be sent from where it lies.
+  public let payload: WireSlice?
 
   /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts, of kind `type` if the
   ///   envelope's minor version does not have it.
   public init(
     _ message: Message, envelope: Envelope, limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
+    try self.init(PreparedMessage(message), envelope: envelope, limits: limits)
+  }
+
+  /// - Throws: the same for a message that was taken apart before.
+  public init(
+    _ prepared: PreparedMessage, envelope: Envelope, limits: WireLimits = WireLimits()
+  ) throws(ProtocolError) {
+    let (message, fields, objects) = (prepared.message, prepared.fields, prepared.objects)
     guard message.type.sinceMinor <= envelope.minor else {
       throw ProtocolError(
         .type, "\(message.type.name) is not used in version \(ProtocolVersion.major).\(envelope.minor)")
     }
-    let (fields, objects) = message.parts()
     let chunkCount = try EncodedMessage.check(objects, of: message.type, limits)
     var body = JSONObject(fields)
     if !objects.isEmpty { body["objects"] = EncodedMessage.declaration(of: objects) }
@@ -28,14 +37,15 @@ public struct EncodedMessage: Sendable {
     }
     var envelope = envelope
     envelope.type = message.type
+    payload = message.payload
     let header = FrameHeader(
-      envelope: envelope, bodyLength: text.count, objectCount: objects.count, chunkCount: chunkCount,
-      bodyChecksum: Checksum.of([], text))
+      envelope: envelope, bodyLength: text.count, objectCount: objects.count,
+      chunkCount: payload == nil ? chunkCount : 1, bodyChecksum: Checksum.of([], text))
     head = [header.prefix, header.bytes, text]
     self.objects = objects
   }
 
-  private static func check(
+  fileprivate static func check(
     _ objects: [WireObject], of type: MessageType, _ limits: WireLimits
   ) throws(ProtocolError) -> Int {
     guard objects.count <= limits.objects else {
@@ -58,10 +68,7 @@ public struct EncodedMessage: Sendable {
   }
 
   private static func declaration(of objects: [WireObject]) -> JSONValue {
-    .array(
-      objects.map {
-        ["name": .string($0.name), "bytes": .number($0.byteCount), "sha256": .string($0.sha256)]
-      })
+    .array(objects.map { ObjectDeclaration($0).json })
   }
 
   /// Calls `send` for every chunk frame in order: its header, its payload (valid during the call), and whether it is
@@ -83,76 +90,41 @@ public struct EncodedMessage: Sendable {
     }
   }
 
-  /// Whether any chunk follows the head.
-  public var hasChunks: Bool { objects.contains { $0.byteCount > 0 } }
+  /// Whether any frame follows the head.
+  public var hasChunks: Bool { payload != nil || objects.contains { $0.byteCount > 0 } }
 
   /// All frames, each in an array of its own.
   public var frames: [[UInt8]] {
     var frames = head
     forEachChunk { header, payload, _ in frames.append(header + payload) }
+    if let payload { frames.append(payload.withUnsafeBytes { Array($0) }) }
     return frames
   }
 }
 
-/// What the control body says about an object before its bytes come.
-struct ObjectDeclaration {
-  let name: String
-  let byteCount: Int
-  let sha256: String
+/// A message taken apart into fields and objects, once: the digests of its objects are computed in doing so.
+public struct PreparedMessage: Sendable {
+  public let message: Message
+  let fields: [JSONObject.Member]
+  public let objects: [WireObject]
 
-  var chunkCount: Int { Self.chunkCount(byteCount: byteCount) }
-
-  static func chunkCount(byteCount: Int) -> Int {
-    byteCount / WireLimits.chunkBytes + (byteCount % WireLimits.chunkBytes > 0 ? 1 : 0)
+  public init(_ message: Message) {
+    self.message = message
+    (fields, objects) = message.parts()
   }
 
-  /// Reads the body's list of objects and holds it to the limits and to the header's counts.
-  static func list(
-    in body: JSONObject, header: FrameHeader, limits: WireLimits
-  ) throws(ProtocolError) -> [ObjectDeclaration] {
-    let items = body["objects"]?.array ?? []
-    guard items.count == header.objectCount else {
-      throw ProtocolError(
-        .body, "\(items.count) objects are described, the header counts \(header.objectCount)")
-    }
-    var declarations: [ObjectDeclaration] = []
-    var names = Set<String>()
-    var total = 0
-    var chunks = 0
-    for item in items {
-      let declaration = try ObjectDeclaration(item, limits: limits)
-      guard names.insert(declaration.name).inserted else {
-        throw ProtocolError(.body, "two objects have the name \"\(declaration.name)\"")
-      }
-      guard declaration.byteCount <= limits.messageBytes - total else {
-        throw ProtocolError(.limit, "the objects have more than \(limits.messageBytes) bytes together")
-      }
-      total += declaration.byteCount
-      chunks += declaration.chunkCount
-      declarations.append(declaration)
-    }
-    guard chunks == header.chunkCount else {
-      throw ProtocolError(.body, "the objects have \(chunks) chunks, the header counts \(header.chunkCount)")
-    }
-    return declarations
+  /// - Throws: `ProtocolError` of kind `limit` if there are more objects, or larger ones, than a receiver accepts.
+  public func check(_ limits: WireLimits) throws(ProtocolError) {
+    _ = try EncodedMessage.check(objects, of: message.type, limits)
   }
 
-  private init(_ item: JSONValue, limits: WireLimits) throws(ProtocolError) {
-    guard let name = item["name"]?.string, (1...WireLimits.nameBytes).contains(name.utf8.count) else {
-      throw ProtocolError(.body, "an object's name must have 1 to \(WireLimits.nameBytes) bytes")
-    }
-    guard let byteCount = item["bytes"]?.int, byteCount >= 0 else {
-      throw ProtocolError(.body, "object \"\(name)\" has no length")
-    }
-    guard byteCount <= limits.objectBytes else {
-      throw ProtocolError(
-        .limit, "object \"\(name)\" of \(byteCount) bytes; the limit is \(limits.objectBytes)")
-    }
-    guard let sha256 = item["sha256"]?.string, Digest.isSHA256(sha256) else {
-      throw ProtocolError(.body, "object \"\(name)\" has no SHA-256")
-    }
-    self.name = name
-    self.byteCount = byteCount
-    self.sha256 = sha256
+  /// The bytes of all objects.
+  public var objectBytes: Int { objects.reduce(0) { $0 + $1.byteCount } }
+
+  /// What stands for this message until its objects are sent.
+  public func offer(transfer: Int) -> TransferOffer {
+    TransferOffer(
+      transfer: transfer, of: message.type, fields: .object(JSONObject(fields)),
+      objects: objects.map { ObjectDeclaration($0) })
   }
 }

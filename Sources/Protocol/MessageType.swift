@@ -17,7 +17,6 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case parametersChunk = 22
   case parametersAck = 23
   case parameters = 24
-  case window = 25
   // Work.
   case assign = 32
   case accept = 33
@@ -46,12 +45,25 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
       .drained, .goodbye, .error:
       0
     case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
-      .parametersChunk, .parametersAck, .window, .accept, .decline, .leaseRenew, .cancel, .cancelled,
-      .resultOffer,
+      .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
       .resultCredit, .resultChunk:
       1
     }
   }
+
+  /// Whether one frame of bytes follows the body, instead of objects in chunks.
+  var hasPayload: Bool { self == .modelChunk || self == .parametersChunk || self == .resultChunk }
+
+  /// The direction of a transfer that this belongs to.
+  var transferKind: TransferKind {
+    switch self {
+    case .resultOffer, .resultCredit, .resultChunk, .resultAck: .result
+    default: .parameters
+    }
+  }
+
+  /// Whether the body describes objects that are not in this message.
+  var isOffer: Bool { self == .parametersOffer || self == .resultOffer }
 
   /// The name in capitals with underscores, as the protocol document and error messages have it.
   public var name: String {
@@ -70,7 +82,6 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .parametersChunk: "PARAMS_CHUNK"
     case .parametersAck: "PARAMS_ACK"
     case .parameters: "PARAMETERS"
-    case .window: "WINDOW"
     case .assign: "ASSIGN"
     case .accept: "ACCEPT"
     case .decline: "DECLINE"

@@ -21,6 +21,10 @@ public struct ProtocolError: Error, Sendable, Equatable, CustomStringConvertible
     case chunk
     /// An object does not have the SHA-256 that was announced for it.
     case digest
+    /// A transfer went on in a way that was not agreed upon.
+    case transfer
+    /// A transfer has not moved for too long.
+    case stalled
     /// The sequence number did not grow: a message came twice or out of order.
     case sequence
   }

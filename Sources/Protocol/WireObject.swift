@@ -1,16 +1,10 @@
 /// A named run of bytes that travels beside a message's control body: parameters, gradients, tokens. Numbers are
 /// little-endian, as on every machine that this project runs on.
 public struct WireObject: Sendable, Equatable {
-  private enum Storage: Sendable {
-    case bytes([UInt8])
-    case floats([Float])
-    case integers([Int32])
-  }
-
   public let name: String
   /// SHA-256 of the bytes, in hexadecimal; computed once, when the object is made.
   public let sha256: String
-  private let storage: Storage
+  private let storage: WireStorage
 
   public init(name: String, bytes: [UInt8]) { self.init(name: name, .bytes(bytes)) }
 
@@ -20,34 +14,45 @@ public struct WireObject: Sendable, Equatable {
   /// Keeps the array as it is; nothing is copied.
   public init(name: String, integers: [Int32]) { self.init(name: name, .integers(integers)) }
 
-  private init(name: String, _ storage: Storage) {
+  /// Keeps the memory as it is; its bytes are sent from there.
+  public init(name: String, shared: SharedBytes) { self.init(name: name, .shared(shared)) }
+
+  /// Copies the values to memory that every peer is sent the object from; for what goes to many.
+  public init(name: String, sharing floats: [Float]) {
+    self.init(name: name, shared: floats.withUnsafeBytes { SharedBytes(copying: $0) })
+  }
+
+  private init(name: String, _ storage: WireStorage) {
     self.name = name
     self.storage = storage
-    sha256 = WireObject.withUnsafeBytes(of: storage) { Digest.sha256($0) }
+    sha256 = storage.withUnsafeBytes { Digest.sha256($0) }
   }
 
   /// An object whose digest has been checked against its bytes.
-  init(name: String, bytes: [UInt8], verified sha256: String) {
-    self.name = name
-    self.sha256 = sha256
+  package init(checked declaration: ObjectDeclaration, bytes: [UInt8]) {
+    name = declaration.name
+    sha256 = declaration.sha256
     storage = .bytes(bytes)
   }
 
-  public var byteCount: Int { withUnsafeBytes { $0.count } }
+  /// An object that was offered, and whose bytes have not come.
+  init(announced declaration: ObjectDeclaration) {
+    name = declaration.name
+    sha256 = declaration.sha256
+    storage = .announced(declaration.byteCount)
+  }
 
+  public var byteCount: Int { storage.byteCount }
+
+  /// Of an object that was only offered there are no bytes.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-    try WireObject.withUnsafeBytes(of: storage, body)
+    try storage.withUnsafeBytes(body)
   }
 
-  private static func withUnsafeBytes<R>(
-    of storage: Storage, _ body: (UnsafeRawBufferPointer) throws -> R
-  ) rethrows -> R {
-    switch storage {
-    case .bytes(let values): try values.withUnsafeBytes(body)
-    case .floats(let values): try values.withUnsafeBytes(body)
-    case .integers(let values): try values.withUnsafeBytes(body)
-    }
-  }
+  /// A part of the bytes, without copying them.
+  ///
+  /// - Precondition: the range lies within the bytes, and they are here.
+  public func slice(_ range: Range<Int>) -> WireSlice { WireSlice(storage, range) }
 
   /// The bytes as f32 values.
   public func floats() throws(ProtocolError) -> [Float] {

@@ -47,6 +47,11 @@ enum Failpoint: String, CaseIterable, Sendable {
   // In both.
   /// Seconds in place of `silenceSeconds`.
   case silence
+  /// Bytes of objects from which on a message is transferred, in place of `inlineBytes`, and the window's bytes.
+  case transferInline = "transfer.inline"
+  case transferWindow = "transfer.window"
+  /// Seconds in place of `stallSeconds`.
+  case transferStall = "transfer.stall"
 
   /// What may be given for a failpoint.
   enum Value: Sendable, Equatable {
@@ -88,7 +93,8 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter: .number(0...3600)
     case .computePoison: .number(1...1e9)
-    case .leaseFloor, .leaseInitial, .noWorkers, .diskPause, .silence: .number(0.1...86_400)
+    case .leaseFloor, .leaseInitial, .noWorkers, .diskPause, .silence, .transferStall: .number(0.1...86_400)
+    case .transferInline, .transferWindow: .number(0...1e10)
     case .numericProfile: .word
     }
   }

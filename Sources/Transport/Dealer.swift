@@ -7,9 +7,8 @@ public final class Dealer {
   private let socket: Socket
   private let monitor: HandshakeMonitor
   private let waker: Waker
-  private let minor: UInt8
-  private var sent: UInt64 = 0
-  private var lastReceived: UInt64 = 0
+  private var link: Link
+  private var lastPoll = monotonicSeconds()
   private var handshakeFailure: HandshakeFailure?
 
   /// Begins to connect; whether somebody listens there shows only in answers.
@@ -25,7 +24,7 @@ public final class Dealer {
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
-    self.minor = minor
+    link = Link(outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers)
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
@@ -38,15 +37,28 @@ public final class Dealer {
   deinit { close(flushing: false) }
 
   /// Waits until a message, a wake or a failed handshake comes, at most `timeout` seconds, and returns the messages
-  /// that are there, in order.
+  /// that are there, in order. Transfers go on meanwhile; of these there is a `Message.transfer` for every message that
+  /// came, as a sign of life, and in the end the message that was transferred.
   public func poll(timeout: Double) throws(TransportError) -> [Received] {
+    let begun = monotonicSeconds()
+    excuse(begun - lastPoll)
     try Context.wait(
       for: [socket.handle, monitor.handle].compactMap(\.self), waker: waker, seconds: timeout)
+    excuse(monotonicSeconds() - begun - timeout)
     if let failure = monitor.take().last { handshakeFailure = failure }
     var all: [Received] = []
     while all.count < socket.options.messagesPerPoll, let received = try receive() { all.append(received) }
+    let now = monotonicSeconds()
+    lastPoll = now
+    do throws(TransportError) { try pump() } catch {
+      all.append(.failure(ProtocolError(.transfer, error.description)))
+    }
+    if let stall = link.stall(now: now) { all.append(.failure(stall)) }
     return all
   }
+
+  /// Time in which this process itself stood still is nobody's stall.
+  private func excuse(_ pause: Double) { if pause > Link.excusedPause { link.excuse(pause) } }
 
   /// How the last handshake failed, if `poll` has heard of one since this was last asked.
   public func takeHandshakeFailure() -> HandshakeFailure? {
@@ -56,32 +68,75 @@ public final class Dealer {
 
   private func receive() throws(TransportError) -> Received? {
     guard let received = try socket.receiveMessage() else { return nil }
-    guard case .success((let envelope, _)) = received else { return received }
-    guard envelope.sequence > lastReceived else {
-      return .failure(ProtocolError(.sequence, "number \(envelope.sequence) came after \(lastReceived)"))
+    guard case .success((let envelope, let message)) = received else { return received }
+    do throws(ProtocolError) {
+      try link.admit(envelope)
+      guard case .transfer(let transfer) = message else { return received }
+      let outcome = try link.take(transfer, envelope, now: monotonicSeconds(), judge: nil)
+      for answer in outcome.answers { try reply(answer, to: envelope) }
+      return outcome.completed.map { .success($0) } ?? received
+    } catch {
+      return .failure(error)
     }
-    lastReceived = envelope.sequence
-    return received
   }
 
-  /// Sends without waiting; what is sent before the connection stands waits for it.
+  private func reply(_ answer: TransferMessage, to envelope: Envelope) throws(ProtocolError) {
+    do throws(TransportError) {
+      try transmit(PreparedMessage(.transfer(answer)), Address(answering: envelope))
+    } catch {
+      throw ProtocolError(.transfer, error.description)
+    }
+  }
+
+  /// Sends without waiting; what is sent before the connection stands waits for it. A message with large objects goes
+  /// as the coordinator takes it, while `poll` is called; what must not overtake it waits behind it.
   ///
   /// - Throws: `TransportError`: `congested` if the coordinator does not take its messages, `message` if the message
   ///   is over the limits. Nothing has been sent then.
   public func send(
     _ message: Message, term: UInt64, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
-    let envelope = Envelope(
-      type: message.type, minor: minor, term: term, session: session, sequence: sent + 1,
-      correlation: correlation)
-    try socket.send(try EncodedMessage.checked(message, envelope, socket.options.limits), to: nil)
-    sent += 1
+    let address = Address(term: term, session: session, correlation: correlation)
+    guard let prepared = try link.waits(for: message, socket.options) else {
+      return try transmit(PreparedMessage(message), address)
+    }
+    try link.sender.add(prepared, address, now: monotonicSeconds())
+    try pump()
   }
 
-  /// Closes. With `flushing`, what was sent goes out first, for the linger time at most.
+  private func transmit(_ message: PreparedMessage, _ address: Address) throws(TransportError) {
+    try socket.send(try link.encode(message, address, socket.options.limits), to: nil)
+    link.sent += 1
+  }
+
+  /// Sends what is due of transfers, and what waits for them.
+  private func pump() throws(TransportError) {
+    while let next = link.sender.next() {
+      do throws(TransportError) { try transmit(next.message, next.address) } catch {
+        // Its turn comes again with the next poll; if that lasts, it is a stall.
+        if error.kind == .congested { return }
+        throw error
+      }
+      link.sender.sent(now: monotonicSeconds())
+    }
+  }
+
+  /// The transfers that are under way.
+  public var transfers: [TransferStatus] { link.transfers(now: monotonicSeconds()) }
+
+  /// Closes. With `flushing`, what was sent goes out first: transfers for the drain time at most, the rest for the
+  /// linger time.
   public func close(flushing: Bool) {
-    if !flushing { try? socket.set(ZMQ_LINGER, 0) }
+    if flushing { finishTransfers() } else { try? socket.set(ZMQ_LINGER, 0) }
     socket.close()
     monitor.close()
+  }
+
+  private func finishTransfers() {
+    let end = monotonicSeconds() + socket.options.drainSeconds
+    while !link.sender.isIdle, monotonicSeconds() < end {
+      guard let all = try? poll(timeout: 0.1) else { return }
+      for case .failure in all { return }
+    }
   }
 }

@@ -12,18 +12,17 @@ public final class Router {
   /// Connections whose sequence numbers are kept; a message over any further one is refused.
   private static let maximumPeers = 65_536
 
-  private struct Counters {
-    var sent: UInt64 = 0
-    var received: UInt64 = 0
-    /// What the peer is known to read.
-    var minor = ProtocolVersion.oldestMinor
-  }
-
   private let waker: Waker
   private let plain: Socket
   /// The socket with keys, and who decides about them.
   private let secured: (socket: Socket, authenticator: Authenticator)?
-  private var counters: [PeerID: Counters] = [:]
+  private let options: TransportOptions
+  private var links: [PeerID: Link] = [:]
+  /// Peers with a transfer under way, or a message that waits for one.
+  private var busy = Set<PeerID>()
+  private var lastPoll = monotonicSeconds()
+  /// Judges a result that is offered, before its bytes are sent: not nil if it is not wanted, and why.
+  public var resultJudge: ((PeerID, Envelope, ResultMessage) -> ResultOutcome?)?
   /// The addresses that are listened on, with the ports that were chosen.
   public private(set) var boundEndpoints: [String] = []
 
@@ -32,6 +31,7 @@ public final class Router {
     waker: Waker, security: ServerSecurity? = nil, options: TransportOptions = TransportOptions()
   ) throws(TransportError) {
     self.waker = waker
+    self.options = options
     let context = try Context()
     plain = try Socket(type: ZMQ_ROUTER, context: context, options: options)
     if let security {
@@ -61,27 +61,76 @@ public final class Router {
     return bound
   }
 
-  /// Waits until a message or a wake comes, at most `timeout` seconds, and returns what is there, in order.
+  /// Waits until a message or a wake comes, at most `timeout` seconds, and returns what is there, in order. Transfers go
+  /// on meanwhile; of these there is a `Message.transfer` for every message that came, as a sign of life, and in the end
+  /// the message that was transferred. A peer whose transfer does not move any more is a failure.
   ///
   /// - Throws: `TransportError`, also if the authentication has ended; nobody could join any more.
   public func poll(timeout: Double) throws(TransportError) -> [(peer: PeerID, received: Received)] {
+    let begun = monotonicSeconds()
+    excuse(begun - lastPoll)
     try Context.wait(
       for: [plain.handle, secured?.socket.handle].compactMap(\.self), waker: waker, seconds: timeout)
+    excuse(monotonicSeconds() - begun - timeout)
     if let failure = secured?.authenticator.failure { throw failure }
     var all: [(peer: PeerID, received: Received)] = []
     var isEmpty = false
     // In turn, so that neither side can starve the other.
-    while all.count < plain.options.messagesPerPoll && !isEmpty {
+    while all.count < options.messagesPerPoll && !isEmpty {
       isEmpty = true
       for lane in [PeerID.Lane.plain, .secured] {
-        guard all.count < plain.options.messagesPerPoll, let socket = socket(of: lane),
+        guard all.count < options.messagesPerPoll, let socket = socket(of: lane),
           let one = try receive(from: socket, lane)
         else { continue }
         isEmpty = false
         all.append(one)
       }
     }
-    return all
+    return all + pumpAll()
+  }
+
+  /// Time in which this process itself stood still is nobody's stall.
+  private func excuse(_ pause: Double) {
+    guard pause > Link.excusedPause else { return }
+    for peer in busy { links[peer]?.excuse(pause) }
+  }
+
+  /// Moves every transfer as far as it goes; returns the peers that are lost by it.
+  private func pumpAll() -> [(peer: PeerID, received: Received)] {
+    let now = monotonicSeconds()
+    lastPoll = now
+    var lost: [(peer: PeerID, received: Received)] = []
+    for peer in busy {
+      var failure: ProtocolError?
+      do throws(TransportError) { try pump(peer) } catch {
+        failure = ProtocolError(.transfer, error.description)
+      }
+      if let failure = failure ?? links[peer]?.stall(now: now) {
+        lost.append((peer, .failure(failure)))
+        endTransfers(of: peer)
+      } else if links[peer]?.isIdle ?? true {
+        busy.remove(peer)
+      }
+    }
+    return lost
+  }
+
+  /// Sends what is due of a peer's transfers, and what waits for them.
+  private func pump(_ peer: PeerID) throws(TransportError) {
+    while let next = links[peer]?.sender.next() {
+      do throws(TransportError) { try transmit(next.message, next.address, to: peer) } catch {
+        // Its turn comes again with the next poll; if that lasts, it is a stall.
+        if error.kind == .congested { return }
+        throw error
+      }
+      links[peer]?.sender.sent(now: monotonicSeconds())
+    }
+  }
+
+  /// A peer that failed has no transfers any more; its counters stay.
+  private func endTransfers(of peer: PeerID) {
+    busy.remove(peer)
+    links[peer]?.dropTransfers()
   }
 
   private func socket(of lane: PeerID.Lane) -> Socket? {
@@ -100,7 +149,7 @@ public final class Router {
     guard let (peer, isLast) = first else { return nil }
     if isLast { return (peer, .failure(ProtocolError(.frames, "the message has no frames"))) }
     guard let received = try socket.receiveMessage(needsKey: lane == .secured) else { return nil }
-    return (peer, check(peer, received))
+    return (peer, take(received, of: peer))
   }
 
   /// Connections that were refused since the last call: the first few that differ, and how many in all.
@@ -108,42 +157,83 @@ public final class Router {
     secured?.authenticator.takeRefusals() ?? ([], 0)
   }
 
-  /// A message that comes twice or out of order is refused, whatever it says.
-  private func check(_ peer: PeerID, _ received: Received) -> Received {
-    guard case .success((let envelope, _)) = received else { return received }
-    guard counters[peer] != nil || counters.count < Router.maximumPeers else {
+  /// Holds a message to its sequence, and gives it to the transfers if it belongs to one.
+  private func take(_ received: Received, of peer: PeerID) -> Received {
+    guard case .success((let envelope, let message)) = received else { return received }
+    guard links[peer] != nil || links.count < Router.maximumPeers else {
       return .failure(ProtocolError(.limit, "more than \(Router.maximumPeers) connections"))
     }
-    let last = counters[peer, default: Counters()].received
-    guard envelope.sequence > last else {
-      return .failure(ProtocolError(.sequence, "number \(envelope.sequence) came after \(last)"))
+    do throws(ProtocolError) {
+      try links[peer, default: newLink].admit(envelope)
+      guard case .transfer(let transfer) = message else { return received }
+      let judge = resultJudge.map { judge in
+        { (envelope: Envelope, result: ResultMessage) in judge(peer, envelope, result) }
+      }
+      let outcome = try links[peer, default: newLink].take(
+        transfer, envelope, now: monotonicSeconds(), judge: judge)
+      for answer in outcome.answers { try reply(answer, to: envelope, of: peer) }
+      busy.insert(peer)
+      return outcome.completed.map { .success($0) } ?? received
+    } catch {
+      if error.kind != .sequence { endTransfers(of: peer) }
+      return .failure(error)
     }
-    counters[peer, default: Counters()].received = envelope.sequence
-    counters[peer, default: Counters()].minor = min(envelope.minor, ProtocolVersion.minor)
-    return received
   }
 
-  /// Sends without waiting.
+  private var newLink: Link {
+    Link(
+      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
+      settings: options.transfers)
+  }
+
+  private func reply(_ answer: TransferMessage, to envelope: Envelope, of peer: PeerID) throws(ProtocolError)
+  {
+    do throws(TransportError) {
+      try transmit(PreparedMessage(.transfer(answer)), Address(answering: envelope), to: peer)
+    } catch {
+      throw ProtocolError(.transfer, error.description)
+    }
+  }
+
+  /// Sends without waiting. A message with large objects goes as the peer takes it, while `poll` is called; what must
+  /// not overtake it waits behind it, all else goes at once.
   ///
   /// - Throws: `TransportError`: `unreachable` if the peer has no connection, `congested` if it does not take its
   ///   messages, `message` if the message is over the limits. Nothing has been sent then.
   public func send(
     _ message: Message, to peer: PeerID, term: UInt64, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
+    let address = Address(term: term, session: session, correlation: correlation)
+    guard let prepared = try links[peer]?.waits(for: message, options) else {
+      return try transmit(PreparedMessage(message), address, to: peer)
+    }
+    try links[peer]?.sender.add(prepared, address, now: monotonicSeconds())
+    busy.insert(peer)
+    try pump(peer)
+  }
+
+  private func transmit(
+    _ message: PreparedMessage, _ address: Address, to peer: PeerID
+  ) throws(TransportError) {
     guard let socket = peer.lane.flatMap(socket(of:)) else {
       throw TransportError(.unreachable, "worker connection \(peer) is not connected")
     }
-    let peerCounters = counters[peer, default: Counters()]
-    let sequence = peerCounters.sent + 1
-    let envelope = Envelope(
-      type: message.type, minor: peerCounters.minor, term: term, session: session, sequence: sequence,
-      correlation: correlation)
-    try socket.send(try EncodedMessage.checked(message, envelope, socket.options.limits), to: peer)
-    counters[peer, default: Counters()].sent = sequence
+    let link = links[peer] ?? newLink
+    try socket.send(try link.encode(message, address, options.limits), to: peer)
+    links[peer, default: newLink].sent += 1
   }
 
-  /// Forgets the counters of a peer that will not be heard again.
-  public func forget(_ peer: PeerID) { counters[peer] = nil }
+  /// The transfers that are under way.
+  public var transfers: [(peer: PeerID, status: TransferStatus)] {
+    let now = monotonicSeconds()
+    return busy.flatMap { peer in (links[peer]?.transfers(now: now) ?? []).map { (peer, $0) } }
+  }
+
+  /// Forgets a peer that will not be heard again, with what was to be sent to it.
+  public func forget(_ peer: PeerID) {
+    links[peer] = nil
+    busy.remove(peer)
+  }
 
   /// Lets what was sent go out for the linger time at most, and closes.
   public func close() {
@@ -169,16 +259,4 @@ extension PeerID {
   /// Whether the peer came in with a key, from wherever; without one it is of this machine, or of any if there are no
   /// keys.
   public var hasKey: Bool { lane == .secured }
-}
-
-extension EncodedMessage {
-  static func checked(
-    _ message: Message, _ envelope: Envelope, _ limits: WireLimits
-  ) throws(TransportError) -> EncodedMessage {
-    do throws(ProtocolError) {
-      return try EncodedMessage(message, envelope: envelope, limits: limits)
-    } catch {
-      throw TransportError(.message, error.reason)
-    }
-  }
 }

@@ -10,10 +10,13 @@ import Protocol
 /// How sockets behave.
 public struct TransportOptions: Sendable, Equatable {
   public var limits = WireLimits()
+  public var transfers = TransferSettings()
   /// Messages that wait for one peer before `send` reports that it is congested.
   public var queuedMessages = 256
   /// How long `close` lets what was sent go out, in seconds.
   public var lingerSeconds = 2.0
+  /// How long a worker that leaves lets its last transfers go out before that, in seconds.
+  public var drainSeconds = 30.0
   /// Messages that one `poll` returns at most, so that its caller's timers are not starved.
   public var messagesPerPoll = 64
 
@@ -190,6 +193,25 @@ final class Socket {
     } catch {
       throw TransportError(.system, "\(error)")
     }
+    if let payload = message.payload { try send(payload, peer: peer) }
+  }
+
+  /// Sends a last frame, from where its bytes lie if they can be kept there until they have gone out.
+  private func send(_ payload: WireSlice, peer: PeerID?) throws(TransportError) {
+    guard let (bytes, owner) = payload.shared, let address = bytes.baseAddress else {
+      return try send(payload.withUnsafeBytes { Array($0) }, more: false, peer: peer)
+    }
+    var message = zmq_msg_t()
+    let held = Unmanaged.passRetained(owner).toOpaque()
+    // ZeroMQ only reads what it sends, and lets go of the owner on a thread of its own.
+    let result = zmq_msg_init_data(
+      &message, UnsafeMutableRawPointer(mutating: address), bytes.count,
+      { _, held in if let held { Unmanaged<SharedBytes>.fromOpaque(held).release() } }, held)
+    guard result == 0 else {
+      Unmanaged<SharedBytes>.fromOpaque(held).release()
+      throw .last("there is no memory for a frame")
+    }
+    try send(&message, more: false, peer: peer)
   }
 
   private func send(_ frame: [UInt8], more: Bool, peer: PeerID?) throws(TransportError) {

@@ -67,7 +67,6 @@ import Testing
       case .send(.error(let error)): "send ERROR \(error.code.rawValue): \(error.reason)"
       case .send(let message): "send \(message.type.name)"
       case .loadModel(let welcome): "load \(welcome.modelPath)"
-      case .takeWindow(let window): "take \(window.chains.map(\.values.name).joined(separator: " "))"
       case .apply(let parameters): "apply tier \(parameters.tier), version \(parameters.version)"
       case .compute(let job, let assign): "compute attempt \(assign.attempt) as job \(job)"
       case .log(let line): "log: \(line)"

@@ -72,10 +72,13 @@ def bits(value):
 class Message:
     """One message: its fields, its objects, and the rows of its file."""
 
-    def __init__(self, name, number, fields=None, objects=(), session=SESSION, minor=1):
+    def __init__(self, name, number, fields=None, objects=(), session=SESSION, minor=1, payload=None):
         self.name, self.number, self.session, self.minor = name, number, session, minor
         self.objects = list(objects)
+        self.payload = payload
         fields = dict(fields or {})
+        if payload is not None:
+            fields |= {"bytes": len(payload), "crc32c": crc32c(payload)}
         if self.objects:
             fields["objects"] = [
                 {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -103,12 +106,15 @@ class Message:
             (struct.pack("<Q", SEQUENCE), f"sequence: {SEQUENCE}"),
             (struct.pack("<Q", CORRELATION), f"correlation: {CORRELATION}"),
             (struct.pack("<I", len(self.body)), f"bytes of the body: {len(self.body)}"),
-            (struct.pack("<I", len(self.chunks)), f"chunks: {len(self.chunks)}"),
+            (struct.pack("<I", self.chunk_count()), f"chunks: {self.chunk_count()}"),
             (struct.pack("<I", crc32c(self.body)), "CRC-32C of the body"),
         ]
         before = b"".join(data for data, _ in rows)
         assert len(before) == 60
         return rows + [(struct.pack("<I", crc32c(self.prefix() + before)), "CRC-32C of F0 and the 60 bytes above")]
+
+    def chunk_count(self):
+        return len(self.chunks) if self.payload is None else 1
 
     @staticmethod
     def chunk(number, place, payload):
@@ -118,7 +124,7 @@ class Message:
     def frames(self):
         head = b"".join(data for data, _ in self.header())
         chunks = [b"".join(self.chunk(*chunk)) + chunk[2] for chunk in self.chunks]
-        return [self.prefix(), head, self.body] + chunks
+        return [self.prefix(), head, self.body] + chunks + ([] if self.payload is None else [self.payload])
 
     def lines(self):
         yield f"# {self.name.split('-')[0]}, version 1.{self.minor}. A row is: frame | bytes | what they are."
@@ -134,6 +140,8 @@ class Message:
             yield from row("", start[8:], f"bytes of payload: {len(payload)}")
             yield from row("", checksum, "CRC-32C of the 12 bytes above and the payload")
             yield from payload_rows(name, payload)
+        if self.payload is not None:
+            yield from row("F3", self.payload, "payload")
 
 
 def row(label, data, meaning):
@@ -203,34 +211,43 @@ def messages(minor):
         "RESULT-digests", 52,
         {"attempt": 10, "loss_sum": bits(-1.0), "tokens": 17, "seconds": 0,
          "digests": [{"name": "tier.0", "bytes": 12, "sha256": DIGEST}]})
-    orders = [{"tier": 0, "returns": "sum", "chains": ["start", "given"]},
-              {"tier": 2, "returns": "copy", "chains": [DIGEST, "loose"]}]
-    windows = {key: value for key, value in assign.items() if key not in ("digest_only", "dropout_seed")}
-    windows = {key: windows[key] for key in list(windows)[:9]} | {
-        "windows": orders, "parameter_versions": [3, 2, 1]}
-    yield Message(
-        "ASSIGN-windows", 32, windows,
-        [("tokens.0", integers(1)), ("offsets.0", integers(0, 1)), ("labels.0", integers(2)),
-         ("tokens.1", integers(4)), ("offsets.1", integers(0, 1)), ("labels.1", integers(5))])
-    yield Message(
-        "ASSIGN-collect", 32,
-        {"attempt": 11, "purpose": "collect", "step": 12, "leaf_count": 4, "level": 1, "index": 1, "tiers": [1],
-         "window": True, "step_tokens": 17,
-         "windows": [{"tier": 1, "returns": "copy", "chains": ["skip", DIGEST]}],
-         "parameter_versions": [3, 2, 1]})
-    yield Message(
-        "RESULT-windows", 52,
-        {"attempt": 9, "loss_sum": bits(0.5), "tokens": 17, "seconds": 0.25,
-         "windows": [{"tier": 2, "micro_batch": 0, "first": 9, "last": 12, "chain": DIGEST, "gradient": DIGEST},
-                     {"tier": 2, "micro_batch": 1, "first": 12, "last": 12, "gradient": DIGEST}]},
-        [("tier.0", floats(3)), ("tier.2.1", floats(-0.0)), ("chain.2.0", floats(0.5, 2.0))])
-    yield Message("WINDOW", 25, {"step": 11, "firsts": [9, 1]},
-                  [("chain.1.2", floats(-0.0)), ("chain.2.0", floats(7))])
     yield Message("ACCEPT", 33, {"attempt": 9})
     yield Message("DECLINE", 34, {"attempt": 9, "code": "parameters", "reason": "none"})
     yield Message("LEASE_RENEW", 35, {"attempt": 9, "progress": 12})
     yield Message("CANCEL", 36, {"attempt": 9})
     yield Message("CANCELLED", 37, {"attempt": 9})
+    yield from transfers()
+    yield from model()
+
+
+def transfers():
+    """Transfers: parameters to a worker, results to the coordinator."""
+    tier = [{"name": "tier", "bytes": 300000, "sha256": DIGEST}]
+    gradients = [{"name": "tier.0", "bytes": 300000, "sha256": DIGEST}, {"name": "tier.2", "bytes": 0, "sha256": DIGEST}]
+    parameters = {"tier": 1, "version": 4, "digest": DIGEST}
+    result = {"attempt": 9, "loss_sum": bits(0.5), "tokens": 17, "seconds": 0.25, "progress": 48}
+    for name, first, of, fields, objects in [
+        ("PARAMS", 20, 24, parameters, tier), ("RESULT", 48, 52, result, gradients),
+    ]:
+        yield Message(f"{name}_OFFER", first, {"transfer": 3, "of": of, "fields": fields, "objects": objects})
+        yield Message(f"{name}_CREDIT", first + 1, {"transfer": 3, "bytes": 300000, "received": 262144})
+        yield Message(
+            f"{name}_CHUNK", first + 2, {"transfer": 3, "object": 0, "offset": 262144}, payload=bytes(range(1, 9)))
+        for outcome in ["received", "corrupt"]:
+            yield Message(f"{name}_ACK-{outcome}", first + 3, {"transfer": 3, "outcome": outcome})
+    yield Message("RESULT_ACK-refused", 51, {"transfer": 3, "attempt": 9, "outcome": "stale"})
+
+
+def model():
+    """The base model's files."""
+    files = [
+        {"name": "config.json", "bytes": 700, "sha256": DIGEST},
+        {"name": "model.safetensors", "bytes": 2**40, "sha256": DIGEST},
+    ]
+    yield Message("MODEL_OFFER", 16, {"model_sha256": DIGEST, "files": files})
+    yield Message("MODEL_CREDIT-offer", 17)
+    yield Message("MODEL_CREDIT", 17, {"file": 1, "offset": 2**39, "bytes": 2**20})
+    yield Message("MODEL_CHUNK", 18, {"file": 1, "offset": 2**39}, payload=b"\x09\x08\x07")
 
 
 def seed(message, flags=0x3F):

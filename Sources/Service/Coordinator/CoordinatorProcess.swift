@@ -86,7 +86,8 @@ private struct Sockets {
 
   init(_ options: RunOptions) throws {
     waker = try Waker()
-    router = try Router(waker: waker, security: options.security)
+    router = try Router(
+      waker: waker, security: options.security, options: options.failpoints.transportOptions)
     if let listen = options.listen { remoteEndpoint = try router.bind(listen) } else { remoteEndpoint = nil }
     var template = Array("/tmp/nl-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else {

@@ -149,8 +149,9 @@ extension CoordinatorService {
     case .ping:
       try handle(.heard(peer: peer, session: session))
       send(.pong, to: peer, session: session)
-    case .pong, .accept, .decline, .leaseRenew, .cancelled: try handle(.heard(peer: peer, session: session))
-    case .welcome, .reject, .parameters, .window, .assign, .cancel, .resultAck, .drain:
+    case .pong, .accept, .decline, .leaseRenew, .cancelled, .transfer, .model:
+      try handle(.heard(peer: peer, session: session))
+    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }

@@ -18,8 +18,7 @@ extension CoordinatorService {
     else { return }
     let results = takePayloads(of: unit)
     let applied = try awaiting { [engine] in
-      try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
-      return try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+      try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
     }
     try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
     progress.applied(step: step)

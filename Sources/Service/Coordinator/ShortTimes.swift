@@ -1,4 +1,5 @@
 import Coordination
+import Transport
 
 extension Failpoints {
   /// Sets the time limits that a test does not want to wait for.
@@ -7,5 +8,14 @@ extension Failpoints {
     if let seconds = number(.leaseInitial) { settings.initialLeaseSeconds = seconds }
     if let seconds = number(.silence) { settings.silenceSeconds = seconds }
     if let seconds = number(.noWorkers) { settings.noWorkerSeconds = seconds }
+  }
+
+  /// How the sockets behave.
+  var transportOptions: TransportOptions {
+    var options = TransportOptions()
+    if let bytes = number(.transferInline) { options.transfers.inlineBytes = Int(bytes) }
+    if let bytes = number(.transferWindow) { options.transfers.windowBytes = Int(bytes) }
+    if let seconds = number(.transferStall) { options.transfers.stallSeconds = seconds }
+    return options
   }
 }

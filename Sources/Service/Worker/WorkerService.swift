@@ -99,7 +99,9 @@ public final class WorkerService {
       case .connect:
         logger.info("looking for a coordinator at \(options.endpoint)")
         dealer?.close(flushing: false)
-        dealer = try Dealer(connect: options.endpoint, waker: waker, security: options.security)
+        dealer = try Dealer(
+          connect: options.endpoint, waker: waker, security: options.security,
+          options: options.failpoints.transportOptions)
       case .abandon: generation.advance()
       case .send(let message):
         do {
@@ -109,7 +111,6 @@ public final class WorkerService {
         }
       case .loadModel(let welcome): load(welcome, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
-      case .takeWindow(let window): take(window, mailbox)
       case .compute(let job, let assignment): compute(job, assignment, mailbox)
       case .log(let line): logger.info("\(line)")
       case .exit(let successful, let reason): ending = (successful, reason)
@@ -179,14 +180,6 @@ public final class WorkerService {
         try computer.apply(parameters)
         return nil
       } catch { return .modelFailed(reason: "\(error)") }
-    }
-  }
-
-  /// A chain that cannot be taken is missed by the assignment that needs it, which then fails and says so.
-  private func take(_ window: WindowMessage, _ mailbox: Mailbox<Letter>) {
-    onQueue(mailbox) { computer in
-      try? computer.take(window)
-      return nil
     }
   }
 

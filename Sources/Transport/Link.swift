@@ -1,0 +1,139 @@
+import Protocol
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What one side of a connection knows of the other: sequence numbers, version, transfers.
+struct Link: Sendable {
+  /// Longer pauses of this process are not held against anybody, in seconds.
+  static let excusedPause = 2.0
+
+  /// Sequence numbers of the last message sent and received.
+  var sent: UInt64 = 0
+  var received: UInt64 = 0
+  /// The peer's minor version; nil until it has been heard.
+  private var minor: UInt8?
+  var sender: TransferSender
+  private var receiver: TransferReceiver
+  private let outgoing: TransferKind
+  private let settings: TransferSettings
+  private let ownMinor: UInt8
+  private let assumedMinor: UInt8
+
+  /// - Parameters:
+  ///   - outgoing: the kind of the transfers that this side offers
+  ///   - ownMinor: the minor version that this side speaks
+  ///   - assumedMinor: the one in which it writes to a peer that it has not heard
+  init(outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings) {
+    self.outgoing = outgoing
+    self.settings = settings
+    self.ownMinor = ownMinor
+    self.assumedMinor = assumedMinor
+    sender = TransferSender(kind: outgoing, settings: settings)
+    receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
+  }
+
+  /// The version in which the peer is written to.
+  var writtenMinor: UInt8 { min(ownMinor, minor ?? assumedMinor) }
+
+  /// A transfer is nothing that version 1.0 knows.
+  var knowsTransfers: Bool { ownMinor >= 1 && (minor ?? 0) >= 1 }
+
+  var isIdle: Bool { sender.isIdle && receiver.isIdle }
+
+  /// Notes what a message says of itself.
+  ///
+  /// - Throws: `ProtocolError` if it comes twice or out of order, whatever it says.
+  mutating func admit(_ envelope: Envelope) throws(ProtocolError) {
+    guard envelope.sequence > received else {
+      throw ProtocolError(.sequence, "number \(envelope.sequence) came after \(received)")
+    }
+    received = envelope.sequence
+    minor = envelope.minor
+  }
+
+  /// The message taken apart, if it has to go through the sender: it is large, or keeps its order behind others.
+  ///
+  /// - Throws: `TransportError` of kind `message` if it is over the limits.
+  func waits(for message: Message, _ options: TransportOptions) throws(TransportError) -> PreparedMessage? {
+    guard knowsTransfers, message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
+    let prepared = PreparedMessage(message)
+    guard !sender.isIdle || sender.isLarge(prepared) else { return nil }
+    do throws(ProtocolError) { try prepared.check(options.limits) } catch {
+      throw TransportError(.message, error.reason)
+    }
+    return prepared
+  }
+
+  /// The next message to the peer, in frames.
+  func encode(
+    _ message: PreparedMessage, _ address: Address, _ limits: WireLimits
+  ) throws(TransportError) -> EncodedMessage {
+    let envelope = Envelope(
+      type: message.message.type, minor: writtenMinor, term: address.term, session: address.session,
+      sequence: sent + 1, correlation: address.correlation)
+    do throws(ProtocolError) {
+      return try EncodedMessage(message, envelope: envelope, limits: limits)
+    } catch {
+      throw TransportError(.message, error.reason)
+    }
+  }
+
+  /// Takes a message of a transfer.
+  ///
+  /// - Throws: `ProtocolError` if it was not agreed upon; the peer counts as lost then.
+  mutating func take(
+    _ message: TransferMessage, _ envelope: Envelope, now: Double, judge: TransferReceiver.Judge?
+  ) throws(ProtocolError) -> TransferReceiver.Outcome {
+    switch message.content {
+    case .offer(let offer) where message.kind != outgoing:
+      return try receiver.receive(offer, envelope, now: now, judge: judge)
+    case .chunk(let chunk) where message.kind != outgoing: return try receiver.receive(chunk, now: now)
+    case .credit(let credit) where message.kind == outgoing:
+      try sender.receive(credit, now: now)
+      return TransferReceiver.Outcome()
+    case .acknowledgement(let ack) where message.kind == outgoing:
+      guard let answer = try sender.receive(ack, now: now) else { return TransferReceiver.Outcome() }
+      var envelope = envelope
+      envelope.type = answer.type
+      return TransferReceiver.Outcome(completed: (envelope, answer))
+    default: throw ProtocolError(.transfer, "\(message.type.name) does not come from this side")
+    }
+  }
+
+  /// Forgets all that is under way.
+  mutating func dropTransfers() {
+    sender = TransferSender(kind: outgoing, settings: settings)
+    receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
+  }
+
+  /// Why the peer counts as lost.
+  func stall(now: Double) -> ProtocolError? { sender.stall(now: now) ?? receiver.stall(now: now) }
+
+  /// Time in which this process itself stood still is nobody's fault.
+  mutating func excuse(_ seconds: Double) {
+    sender.excuse(seconds)
+    receiver.excuse(seconds)
+  }
+
+  func transfers(now: Double) -> [TransferStatus] {
+    [sender.status(now: now), receiver.status(now: now)].compactMap(\.self)
+  }
+}
+
+extension Address {
+  /// That of an answer.
+  init(answering envelope: Envelope) {
+    self.init(term: envelope.term, session: envelope.session, correlation: envelope.sequence)
+  }
+}
+
+/// Seconds on the monotonic clock.
+func monotonicSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}

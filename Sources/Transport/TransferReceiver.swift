@@ -1,0 +1,184 @@
+import Protocol
+
+/// The transfers that come in over one connection. Pure: it takes what the peer sends, and says what to answer and
+/// which message is complete. Every limit is checked at the offer; memory grows only with bytes that have come.
+struct TransferReceiver: Sendable {
+  /// What a message of the peer's has led to.
+  struct Outcome: Sendable {
+    var answers: [TransferMessage] = []
+    /// A message that is complete, every digest checked.
+    var completed: (envelope: Envelope, message: Message)?
+  }
+
+  /// Judges a result before its bytes are sent; not nil if they are not wanted.
+  typealias Judge = (Envelope, ResultMessage) -> ResultOutcome?
+
+  private struct Open: Sendable {
+    let offer: TransferOffer
+    let envelope: Envelope
+    let total: Int
+    var objects: [WireObject] = []
+    /// The object that is coming in, and its digest.
+    var bytes: [UInt8] = []
+    var digest = DigestBuilder()
+    var received = 0
+    /// Bytes that the peer may send in all.
+    var granted = 0
+
+    /// The declaration of the object that is coming in.
+    var current: ObjectDeclaration? {
+      offer.objects.indices.contains(objects.count) ? offer.objects[objects.count] : nil
+    }
+  }
+
+  private let kind: TransferKind
+  private let settings: TransferSettings
+  private var open: [Open] = []
+  private var highest = 0
+  private var lastProgress = 0.0
+
+  init(kind: TransferKind, settings: TransferSettings) {
+    self.kind = kind
+    self.settings = settings
+  }
+
+  var isIdle: Bool { open.isEmpty }
+
+  /// - Throws: `ProtocolError` if the number is not new, or too many are open.
+  mutating func receive(
+    _ offer: TransferOffer, _ envelope: Envelope, now: Double, judge: Judge?
+  ) throws(ProtocolError) -> Outcome {
+    guard offer.transfer > highest else {
+      throw ProtocolError(.transfer, "transfer \(offer.transfer) was offered after \(highest)")
+    }
+    guard open.count < settings.openTransfers else {
+      throw ProtocolError(.limit, "more than \(settings.openTransfers) transfers at once")
+    }
+    highest = offer.transfer
+    var outcome = Outcome()
+    if let judge, let result = try offer.announcedResult(), let verdict = judge(envelope, result) {
+      outcome.answers.append(
+        acknowledge(offer.transfer, .refused(ResultAck(attempt: result.attempt, outcome: verdict))))
+      return outcome
+    }
+    if open.isEmpty { lastProgress = now }
+    open.append(Open(offer: offer, envelope: envelope, total: offer.byteCount))
+    try completeObjects(at: open.count - 1, &outcome)
+    outcome.answers += credits()
+    return outcome
+  }
+
+  /// - Throws: `ProtocolError` if it is a chunk that was not offered, not its turn, or without credit.
+  mutating func receive(_ chunk: TransferChunk, now: Double) throws(ProtocolError) -> Outcome {
+    guard let place = open.firstIndex(where: { $0.offer.transfer == chunk.transfer }) else {
+      guard chunk.transfer <= highest else {
+        throw ProtocolError(.transfer, "a chunk of transfer \(chunk.transfer), which was not offered")
+      }
+      // What was on its way when the transfer was given up.
+      return Outcome()
+    }
+    lastProgress = now
+    var outcome = Outcome()
+    try check(chunk, at: place)
+    guard chunk.isIntact else {
+      drop(from: place, &outcome)
+      return outcome
+    }
+    chunk.payload.withUnsafeBytes { payload in
+      // A length that is announced and never sent costs no more than this.
+      if chunk.offset == 0, let current = open[place].current {
+        open[place].bytes.reserveCapacity(min(current.byteCount, 64 << 20))
+      }
+      open[place].bytes.append(contentsOf: payload)
+      open[place].digest.update(payload)
+    }
+    open[place].received += chunk.payload.byteCount
+    try completeObjects(at: place, &outcome)
+    outcome.answers += credits()
+    return outcome
+  }
+
+  private func check(_ chunk: TransferChunk, at place: Int) throws(ProtocolError) {
+    let one = open[place]
+    guard let current = one.current, chunk.object == one.objects.count, chunk.offset == one.bytes.count else {
+      throw ProtocolError(
+        .chunk,
+        "byte \(chunk.offset) of object \(chunk.object) of transfer \(chunk.transfer) came out of its turn")
+    }
+    let length = min(WireLimits.chunkBytes, current.byteCount - chunk.offset)
+    guard chunk.payload.byteCount == length else {
+      throw ProtocolError(
+        .chunk, "a chunk of \"\(current.name)\" has \(chunk.payload.byteCount) bytes, not \(length)")
+    }
+    guard one.received + length <= one.granted else {
+      throw ProtocolError(.transfer, "transfer \(chunk.transfer) was sent without credit")
+    }
+  }
+
+  /// Takes every object whose bytes are all there, and the message if that was the last.
+  private mutating func completeObjects(at place: Int, _ outcome: inout Outcome) throws(ProtocolError) {
+    while let current = open[place].current, open[place].bytes.count == current.byteCount {
+      guard open[place].digest.finish() == current.sha256 else { return drop(from: place, &outcome) }
+      open[place].objects.append(WireObject(checked: current, bytes: open[place].bytes))
+      open[place].bytes = []
+      open[place].digest = DigestBuilder()
+    }
+    guard open[place].current == nil else { return }
+    let one = open.remove(at: place)
+    var envelope = one.envelope
+    envelope.type = one.offer.of
+    outcome.answers.append(acknowledge(one.offer.transfer, .received))
+    outcome.completed = (envelope, try one.offer.message(objects: one.objects))
+  }
+
+  /// Gives up a damaged transfer, and those behind it: the peer sends all of them again, in order.
+  private mutating func drop(from place: Int, _ outcome: inout Outcome) {
+    outcome.answers.append(acknowledge(open[place].offer.transfer, .corrupt))
+    open.removeSubrange(place...)
+  }
+
+  /// New credit: no more than a window is under way, and none is given in small change. What was offered first is
+  /// given all that it needs before the next is given any, so that there is always one that goes on.
+  private mutating func credits() -> [TransferMessage] {
+    var answers: [TransferMessage] = []
+    var budget = settings.window - open.reduce(0) { $0 + $1.granted - $1.received }
+    for place in open.indices where budget > 0 {
+      let rest = open[place].total - open[place].granted
+      let more = min(rest, budget)
+      if more == 0 { continue }
+      guard more == rest || more >= settings.window / 2 else { break }
+      open[place].granted += more
+      budget -= more
+      answers.append(
+        TransferMessage(
+          kind,
+          .credit(
+            TransferCredit(
+              transfer: open[place].offer.transfer, bytes: open[place].granted,
+              received: open[place].received))))
+    }
+    return answers
+  }
+
+  private func acknowledge(_ number: Int, _ outcome: TransferAck.Outcome) -> TransferMessage {
+    TransferMessage(kind, .acknowledgement(TransferAck(transfer: number, outcome: outcome)))
+  }
+
+  /// Why the peer counts as lost, if nothing has come for too long.
+  func stall(now: Double) -> ProtocolError? {
+    guard !isIdle, now - lastProgress > settings.stallSeconds, let status = status(now: now) else {
+      return nil
+    }
+    return ProtocolError(.stalled, "the peer does not send what it offered: \(status.description)")
+  }
+
+  /// Moves the limit of a stall, as after a standstill of this program itself.
+  mutating func excuse(_ seconds: Double) { lastProgress += seconds }
+
+  func status(now: Double) -> TransferStatus? {
+    guard let first = open.first else { return nil }
+    return TransferStatus(
+      message: first.offer.of.name, isOutgoing: false, bytes: first.received, totalBytes: first.total,
+      idleSeconds: max(0, now - lastProgress), waitingMessages: open.count - 1)
+  }
+}

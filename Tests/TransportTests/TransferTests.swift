@@ -1,0 +1,308 @@
+import Foundation
+import Protocol
+import Testing
+
+@testable import Transport
+
+/// A sender and a receiver that talk through the codec, without sockets: what is delivered is what was sent, in order,
+/// with no more than a window of bytes under way.
+@Suite struct TransferTests {
+  /// Repeated with NL_TRANSFER_SEED.
+  static let seed =
+    ProcessInfo.processInfo.environment["NL_TRANSFER_SEED"].flatMap(UInt64.init)
+    ?? UInt64.random(in: 0...UInt64.max)
+
+  struct Random: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var z = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+      return z ^ (z >> 31)
+    }
+  }
+
+  static let address = Address(term: 1, session: SessionID(high: 1, low: 2), correlation: 0)
+
+  static func settings(window: Int = 1 << 20, open: Int = 3) -> TransferSettings {
+    var settings = TransferSettings()
+    settings.windowBytes = window
+    settings.openTransfers = open
+    return settings
+  }
+
+  static func parameters(_ number: Int, bytes: Int) -> Message {
+    let value = UInt8(truncatingIfNeeded: number)
+    return .parameters(
+      ParametersMessage(
+        tier: 0, version: number, digest: Digest.sha256("x"),
+        values: WireObject(name: "tier", bytes: (0..<bytes).map { UInt8(truncatingIfNeeded: $0) ^ value })))
+  }
+
+  /// Both ends of a connection in one direction, and what is under way between them.
+  struct Wire {
+    var sender: TransferSender
+    var receiver: TransferReceiver
+    var judge: TransferReceiver.Judge?
+    var sequence: UInt64 = 0
+    var toReceiver: [(Envelope, Message)] = []
+    var toSender: [TransferMessage] = []
+    var delivered: [Message] = []
+    var answers: [Message] = []
+    /// Bytes of chunks that have been sent and not yet received, and the most that ever were.
+    var underWay = 0
+    var mostUnderWay = 0
+
+    init(_ settings: TransferSettings, _ kind: TransferKind = .parameters) {
+      sender = TransferSender(kind: kind, settings: settings)
+      receiver = TransferReceiver(kind: kind, settings: settings)
+    }
+
+    var isIdle: Bool { sender.isIdle && toReceiver.isEmpty && toSender.isEmpty }
+
+    /// Sends one message, through the codec and, if it is a chunk, past `damage`; false if there is none to send.
+    mutating func send(damage: (inout TransferChunk) -> Void = { _ in }) throws -> Bool {
+      guard let next = sender.next() else { return false }
+      sequence += 1
+      let envelope = Envelope(
+        type: next.message.message.type, term: 1, session: TransferTests.address.session, sequence: sequence)
+      var (came, message) = try MessageDecoder.decode(
+        frames: EncodedMessage(next.message, envelope: envelope).frames)
+      sender.sent(now: 0)
+      if case .transfer(var transfer) = message, case .chunk(var chunk) = transfer.content {
+        underWay += chunk.payload.byteCount
+        mostUnderWay = max(mostUnderWay, underWay)
+        damage(&chunk)
+        transfer.content = .chunk(chunk)
+        message = .transfer(transfer)
+      }
+      toReceiver.append((came, message))
+      return true
+    }
+
+    mutating func receive() throws -> Bool {
+      guard !toReceiver.isEmpty else { return false }
+      let (envelope, message) = toReceiver.removeFirst()
+      guard case .transfer(let transfer) = message else {
+        delivered.append(message)
+        return true
+      }
+      let outcome: TransferReceiver.Outcome
+      switch transfer.content {
+      case .offer(let offer): outcome = try receiver.receive(offer, envelope, now: 0, judge: judge)
+      case .chunk(let chunk):
+        underWay -= chunk.payload.byteCount
+        outcome = try receiver.receive(chunk, now: 0)
+      default: return true
+      }
+      toSender += outcome.answers
+      if let (envelope, message) = outcome.completed {
+        #expect(envelope.type == message.type && envelope.session == TransferTests.address.session)
+        delivered.append(message)
+      }
+      return true
+    }
+
+    mutating func answer() throws -> Bool {
+      guard !toSender.isEmpty else { return false }
+      switch toSender.removeFirst().content {
+      case .credit(let credit): try sender.receive(credit, now: 0)
+      case .acknowledgement(let ack): try sender.receive(ack, now: 0).map { answers.append($0) }
+      default: break
+      }
+      return true
+    }
+
+    /// Until nothing moves any more.
+    mutating func run(damage: (inout TransferChunk) -> Void = { _ in }) throws {
+      while try send(damage: damage) || receive() || answer() {}
+    }
+  }
+
+  private static func flip(_ chunk: TransferChunk, place: Int) -> TransferChunk {
+    var bytes = chunk.payload.withUnsafeBytes { Array($0) }
+    bytes[place % bytes.count] ^= 1
+    var damaged = chunk
+    damaged.payload = WireSlice(bytes)
+    return damaged
+  }
+
+  /// Any sizes, any window, any order of events, now and then a damaged chunk.
+  @Test func everythingArrivesInOrder() throws {
+    print("NL_TRANSFER_SEED=\(Self.seed)")
+    var random = Random(state: Self.seed)
+    for _ in 0..<40 {
+      let window = Int.random(in: 2...5, using: &random) * WireLimits.chunkBytes
+      var settings = Self.settings(window: window, open: Int.random(in: 1...4, using: &random))
+      settings.tries = 1000
+      var wire = Wire(settings)
+      let sizes = [4, 262_144, 262_145, 524_288, 700_001, 1_500_000]
+      var sent: [Message] = []
+      for number in 0..<Int.random(in: 1...6, using: &random) {
+        sent.append(Self.parameters(number, bytes: sizes[Int.random(in: 0..<6, using: &random)]))
+        try wire.sender.add(PreparedMessage(sent[number]), Self.address, now: 0)
+      }
+      var steps = 0
+      while !wire.isIdle && steps < 100_000 {
+        steps += 1
+        let spoil = Int.random(in: 0..<40, using: &random) == 0
+        switch Int.random(in: 0..<3, using: &random) {
+        case 0: _ = try wire.send { if spoil { $0 = Self.flip($0, place: steps) } }
+        case 1: _ = try wire.receive()
+        default: _ = try wire.answer()
+        }
+      }
+      #expect(wire.isIdle && wire.delivered == sent)
+      #expect(wire.mostUnderWay <= window)
+      #expect(wire.receiver.isIdle)
+    }
+  }
+
+  /// A chunk that is damaged again and again: so many offers, then the connection is to blame.
+  @Test func damageIsNotRepairedForEver() throws {
+    var wire = Wire(Self.settings())
+    try wire.sender.add(PreparedMessage(Self.parameters(1, bytes: 700_000)), Self.address, now: 0)
+    var offers = 0
+    #expect {
+      try wire.run {
+        if $0.offset > 0 { $0 = Self.flip($0, place: 7) } else { offers += 1 }
+      }
+    } throws: { ($0 as? ProtocolError)?.kind == .digest && "\($0)".contains("damaged 3 times") }
+    #expect(offers == 3 && wire.delivered.isEmpty)
+  }
+
+  /// Damage that the checksum cannot see, because the sender read it so: the digest of the object sees it.
+  @Test func theDigestHasTheLastWord() throws {
+    var wire = Wire(Self.settings())
+    let message = Self.parameters(1, bytes: 700_000)
+    try wire.sender.add(PreparedMessage(message), Self.address, now: 0)
+    var spoiled = false
+    try wire.run { chunk in
+      guard !spoiled else { return }
+      spoiled = true
+      chunk = TransferChunk(
+        transfer: chunk.transfer, object: chunk.object, offset: chunk.offset,
+        payload: Self.flip(chunk, place: 3).payload)
+    }
+    #expect(spoiled && wire.delivered == [message])
+  }
+
+  /// A result that nobody wants is refused at its offer: none of its bytes are sent, and the worker hears why.
+  @Test func refusedAtTheOffer() throws {
+    var wire = Wire(Self.settings(), .result)
+    wire.judge = { _, result in
+      #expect(result.gradients.map(\.values.byteCount) == [1_000_000, 0, 1_000_000])
+      return result.attempt == 3 ? .duplicate : nil
+    }
+    let unwanted = TransportTests.result(bytes: 2_000_000)
+    var wanted = unwanted
+    wanted.attempt = 4
+    for result in [unwanted, wanted] {
+      try wire.sender.add(PreparedMessage(.result(result)), Self.address, now: 0)
+    }
+    try wire.run()
+    #expect(wire.answers == [.resultAck(ResultAck(attempt: 3, outcome: .duplicate))])
+    #expect(wire.delivered == [.result(wanted)] && wire.sender.isIdle && wire.receiver.isIdle)
+  }
+
+  /// A peer that allows everything at once is still sent no more than a window ahead of what it has.
+  @Test func generousCredit() throws {
+    var wire = Wire(Self.settings(window: 524_288))
+    try wire.sender.add(PreparedMessage(Self.parameters(1, bytes: 3_000_000)), Self.address, now: 0)
+    #expect(try wire.send())
+    try wire.sender.receive(TransferCredit(transfer: 1, bytes: 3_000_000, received: 0), now: 0)
+    while try wire.send() {}
+    #expect(wire.underWay == 524_288)
+    #expect {
+      try wire.sender.receive(TransferCredit(transfer: 1, bytes: 3_000_000, received: 600_000), now: 0)
+    } throws: { ($0 as? ProtocolError)?.kind == .transfer }
+  }
+
+  /// What a peer must not do, each refused by name.
+  @Test func misbehaviour() throws {
+    var wire = Wire(Self.settings(window: 524_288, open: 2))
+    let envelope = Envelope(type: .parametersOffer)
+    func offer(_ number: Int) -> TransferOffer {
+      PreparedMessage(Self.parameters(number, bytes: 700_000)).offer(transfer: number)
+    }
+    func chunk(_ transfer: Int, object: Int = 0, offset: Int = 0, bytes: Int = 262_144) -> TransferChunk {
+      TransferChunk(
+        transfer: transfer, object: object, offset: offset,
+        payload: WireSlice([UInt8](repeating: 0, count: bytes)))
+    }
+    func kind(_ body: () throws -> Void) -> ProtocolError.Kind? {
+      do { try body() } catch { return (error as? ProtocolError)?.kind }
+      return nil
+    }
+    #expect(kind { _ = try wire.receiver.receive(chunk(1), now: 0) } == .transfer)
+    #expect(kind { _ = try wire.receiver.receive(offer(1), envelope, now: 0, judge: nil) } == nil)
+    #expect(kind { _ = try wire.receiver.receive(offer(1), envelope, now: 0, judge: nil) } == .transfer)
+    #expect(kind { _ = try wire.receiver.receive(offer(5), envelope, now: 0, judge: nil) } == nil)
+    #expect(kind { _ = try wire.receiver.receive(offer(6), envelope, now: 0, judge: nil) } == .limit)
+    #expect(kind { _ = try wire.receiver.receive(chunk(5), now: 0) } == .transfer, "no credit yet")
+    #expect(kind { _ = try wire.receiver.receive(chunk(1, object: 1), now: 0) } == .chunk)
+    #expect(kind { _ = try wire.receiver.receive(chunk(1, offset: 4), now: 0) } == .chunk)
+    #expect(kind { _ = try wire.receiver.receive(chunk(1, bytes: 262_143), now: 0) } == .chunk)
+    #expect(kind { _ = try wire.receiver.receive(chunk(1), now: 0) } == nil)
+    #expect(
+      kind { try wire.sender.receive(TransferCredit(transfer: 1, bytes: 1, received: 0), now: 0) }
+        == .transfer)
+    #expect(
+      kind { _ = try wire.sender.receive(TransferAck(transfer: 1, outcome: .received), now: 0) } == .transfer)
+    try wire.sender.add(PreparedMessage(Self.parameters(1, bytes: 700_000)), Self.address, now: 0)
+    #expect(try wire.send())
+    #expect(
+      kind { _ = try wire.sender.receive(TransferAck(transfer: 1, outcome: .received), now: 0) } == .transfer)
+  }
+
+  /// A wait ends, and says what for; time in which this program stood still is not counted.
+  @Test func stalls() throws {
+    var wire = Wire(Self.settings())
+    #expect(wire.sender.stall(now: 1000) == nil)
+    try wire.sender.add(PreparedMessage(Self.parameters(1, bytes: 700_000)), Self.address, now: 1000)
+    try wire.sender.add(PreparedMessage(.goodbye), Self.address, now: 1000)
+    #expect(try wire.send() && !wire.send())
+    #expect(wire.sender.stall(now: 1030) == nil)
+    let stall = wire.sender.stall(now: 1031)
+    #expect(stall?.kind == .stalled)
+    #expect(
+      stall?.reason.contains("PARAMETERS: 0 of 700000 bytes sent, nothing for 31 s, 1 messages") == true)
+    wire.sender.excuse(10)
+    #expect(wire.sender.stall(now: 1040) == nil)
+    #expect(try wire.receive())
+    #expect(wire.receiver.stall(now: 30) == nil)
+    #expect(wire.receiver.stall(now: 31)?.reason.contains("0 of 700000 bytes received") == true)
+  }
+
+  /// What takes an assignment back does not overtake it; what takes back another does.
+  @Test func cancelling() throws {
+    var link = Link(
+      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.minor,
+      settings: Self.settings())
+    try link.admit(Envelope(type: .ping, sequence: 1))
+    let options = TransportOptions()
+    let large = try #require(try link.waits(for: Self.parameters(1, bytes: 700_000), options))
+    try link.sender.add(large, Self.address, now: 0)
+    let assign = AssignMessage(
+      attempt: 7, purpose: .evaluate, step: 1, leafCount: 1, level: 0, index: 0, tiers: [], window: false,
+      stepTokens: 0, parameterVersions: [1],
+      microBatches: [AssignedMicroBatch(number: 0, tokens: [1], offsets: [0, 1], labels: [-100])])
+    let waiting = try #require(try link.waits(for: .assign(assign), options))
+    try link.sender.add(waiting, Self.address, now: 0)
+    #expect(try link.waits(for: .cancel(Cancel(attempt: 7)), options) != nil)
+    #expect(try link.waits(for: .cancel(Cancel(attempt: 6)), options) == nil)
+    #expect(try link.waits(for: .pong, options) == nil)
+  }
+
+  /// A peer that takes nothing is reported before the messages for it fill the memory.
+  @Test func congestion() throws {
+    var settings = Self.settings()
+    settings.waitingMessages = 4
+    var wire = Wire(settings)
+    let message = PreparedMessage(Self.parameters(1, bytes: 300_000))
+    for _ in 0..<4 { try wire.sender.add(message, Self.address, now: 0) }
+    #expect { try wire.sender.add(message, Self.address, now: 0) } throws: {
+      ($0 as? TransportError)?.kind == .congested
+    }
+  }
+}
