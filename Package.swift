@@ -102,6 +102,12 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: ["Harness", "Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
+    // The fault matrix: cluster/testbed/run.sh.
+    .testTarget(
+      name: "FaultMatrixTests",
+      dependencies: [
+        "Harness", "Transport", "Protocol", "CZeroMQ", "JSON", "nl-coord", "nl-worker", "nl",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,166 @@
+import Foundation
+import Harness
+import Testing
+
+/// Workers that die, stop, hang, dawdle, leave, or do not fit.
+extension FaultMatrix {
+  /// Lease of a shard in seconds, in the rows that do not want to wait for the usual 5 s.
+  static let lease = 1.0
+  static let shortLease = "lease.floor=1,lease.initial=5"
+
+  /// Row 1: killed before it accepts, while it computes, while it uploads, after the upload before the answer.
+  @Test func row01WorkerKilled() throws {
+    try Self.row(1, "worker SIGKILL") { findings in
+      let places = ["exit.accept", "exit.compute", "exit.upload", "exit.uploaded"]
+      for place in places {
+        for count in Self.isFull ? [2, 3, 5, 8, 13, 21] : [5] {
+          let cluster = try Cluster(faults: Self.shortLease + ",silence=2")
+          try cluster.worker("compute.delay=0.005")
+          let victim = try cluster.worker("\(place)@\(count)")
+          _ = try victim.wait(seconds: 60)
+          findings.expect(
+            victim.process.terminationReason == .uncaughtSignal, "\(place): the worker was not killed")
+          findings.inject()
+          try cluster.worker()
+          try cluster.finish()
+          for seconds in try cluster.secondsUntilHandedOutAgain(from: victim.id) {
+            findings.recovered("\(place): handed out again", seconds: seconds, limit: Self.lease + 1)
+          }
+          try findings.expectSame(cluster.run, as: cluster.reference, "\(place)@\(count)")
+        }
+      }
+      try Self.killLocalWorkers(findings)
+    }
+  }
+
+  /// The death of a process of the coordinator's own is seen at once.
+  private static func killLocalWorkers(_ findings: Findings) throws {
+    let cluster = try Cluster(faults: "compute.delay=0.02", localWorkers: 3)
+    for step in [5, 15, 25] {
+      try cluster.wait(forStep: step)
+      guard let victim = children(of: cluster.coordinator.id).first else { break }
+      kill(victim, SIGKILL)
+      findings.inject()
+      let killed = Date()
+      try cluster.wait(forStep: cluster.run.step + 1)
+      let seconds = Date().timeIntervalSince(killed)
+      findings.recovered("local worker killed: the next step", seconds: seconds, limit: 1)
+    }
+    try cluster.finish()
+    try findings.expectSame(cluster.run, as: cluster.reference, "local workers killed")
+  }
+
+  /// Row 2: stopped for once and three times its lease, then continued; its late result changes nothing.
+  @Test func row02WorkerStopped() throws {
+    try Self.row(2, "worker SIGSTOP for 1× and 3× the lease") { findings in
+      for leases in [1.0, 3.0] {
+        let cluster = try Cluster(["num_steps": 150], faults: Self.shortLease)
+        try cluster.worker("compute.delay=0.01")
+        let victim = try cluster.worker("compute.stop@5")
+        guard waitUntil(seconds: 30, { isStopped(victim.id) }) else {
+          throw HarnessError("the worker did not stop: \(victim.errors)")
+        }
+        findings.inject()
+        usleep(UInt32(leases * Self.lease * 1.1e6))
+        kill(victim.id, SIGCONT)
+        try cluster.finish()
+        for seconds in try cluster.secondsUntilHandedOutAgain(from: victim.id) {
+          findings.recovered("handed out again", seconds: seconds, limit: Self.lease + 1)
+        }
+        let late = try cluster.outcomes(of: victim.id).filter { $0.key != "committed" }
+        findings.expect(!late.isEmpty, "\(leases)×: no hand-out of the stopped worker counts as late")
+        findings.note("\(leases)×: its hand-outs ended as \(late.sorted { $0.key < $1.key })")
+        try findings.expectSame(cluster.run, as: cluster.reference, "\(leases)×")
+      }
+    }
+  }
+
+  /// Row 4: nobody is left to compute; the run says so, and goes on when one comes back.
+  @Test func row04AllWorkersLost() throws {
+    try Self.row(4, "all workers lost, one returns") { findings in
+      let cluster = try Cluster(["num_steps": 200])
+      let workers = try (0..<3).map { _ in try cluster.worker("compute.delay=0.01") }
+      try cluster.wait(forStep: 10)
+      for worker in workers {
+        worker.terminate()
+        findings.inject()
+      }
+      let lost = Date()
+      let coordinator = cluster.coordinator
+      let isSaid = waitUntil(seconds: 20) { coordinator.errors.contains("waiting: ") }
+      findings.expect(isSaid, "the wait is not named: \(coordinator.errors)")
+      findings.recovered("the wait was named", seconds: Date().timeIntervalSince(lost), limit: 10)
+      let step = cluster.run.step
+      findings.expect(step < 200, "the run ended before the workers were lost")
+      let back = Date()
+      try cluster.worker()
+      try cluster.wait(forStep: step + 1)
+      findings.recovered("a worker back: the next step", seconds: Date().timeIntervalSince(back), limit: 10)
+      try cluster.finish()
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
+  /// Row 15: eight times as slow as the others.
+  @Test func row15SlowWorker() throws {
+    try Self.row(15, "a worker 8 × slower") { findings in
+      let cluster = try Cluster(["num_steps": Self.isFull ? 120 : 60])
+      for _ in 0..<3 { try cluster.worker("compute.delay=0.05") }
+      try cluster.worker("compute.delay=0.05,compute.slow=8")
+      findings.inject()
+      try cluster.finish()
+      let seconds = try cluster.ledger("SELECT seconds FROM steps WHERE step > 10").split(separator: "\n")
+        .compactMap { Double($0) }.sorted()
+      if let last = seconds.last {
+        let median = seconds[seconds.count / 2]
+        findings.note(
+          String(format: "steps: median %.3f s, slowest %.3f s = %.1f ×", median, last, last / median))
+      }
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
+  /// Row 20: another numeric profile would give other bits.
+  @Test func row20OtherNumericProfile() throws {
+    try Self.row(20, "another numeric profile joins") { findings in
+      let cluster = try Cluster()
+      let stranger = try cluster.worker("numeric-profile=bf16/7")
+      findings.inject()
+      let result = try stranger.wait(seconds: 30)
+      findings.expect(result.status != 0, "it was let in")
+      findings.expect(result.errors.contains("\"bf16/7\""), "it is not named: \(result.errors)")
+      try cluster.worker()
+      let run = try cluster.finish()
+      findings.expect(run.errors.contains("\"bf16/7\""), "the coordinator does not name it: \(run.errors)")
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
+  /// Row 21: SIGTERM ends a worker, a local worker and a coordinator with exit code 0, and nothing is lost.
+  @Test func row21Terminated() throws {
+    try Self.row(21, "SIGTERM, each role") { findings in
+      let cluster = try Cluster(["num_steps": 200], localWorkers: 1)
+      let worker = try cluster.worker("compute.delay=0.005")
+      try cluster.wait(forStep: 10)
+      func end(_ program: Running, _ name: String, within seconds: Double) throws {
+        let asked = Date()
+        program.process.terminate()
+        findings.inject()
+        let result = try program.wait(seconds: seconds + 10)
+        findings.expect(result.status == 0, "\(name): exit code \(result.status): \(result.everything)")
+        findings.recovered("\(name) left", seconds: Date().timeIntervalSince(asked), limit: seconds)
+      }
+      try end(worker, "the worker", within: 30)
+      if let local = children(of: cluster.coordinator.id).first {
+        kill(local, SIGTERM)
+        findings.inject()
+        try cluster.wait(forStep: cluster.run.step + 2)
+      }
+      try end(cluster.coordinator, "the coordinator", within: 30)
+      findings.expect(cluster.run.step < 200, "the run ended before it could be stopped")
+      try cluster.resume()
+      try cluster.finish()
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+}
