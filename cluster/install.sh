@@ -2,8 +2,9 @@
 # Installs what the build needs, on Debian and Ubuntu, and checks the Swift toolchain. Only what is missing is
 # installed, so it can be run at any time. The output of apt-get goes to .build/install.log.
 #
-# usage: cluster/install.sh [--aarch64]
+# usage: cluster/install.sh [--aarch64] [--testbed]
 #   --aarch64   also the tools with which the tests run the kernels for AArch64 under qemu (some 400 MB)
+#   --testbed   also the tools with which cluster/testbed makes hosts of its own and cuts them off
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,7 +44,17 @@ missing_packages() {
   command -v pkg-config >/dev/null || printf 'pkg-config '
   # Not for the build: it answers questions about a run (Sources/Ledger/SCHEMA.md).
   command -v sqlite3 >/dev/null || printf 'sqlite3 '
-  [ "${1:-}" != --aarch64 ] || missing_aarch64_packages
+  # cluster/testbed: the proxy and the table.
+  command -v python3 >/dev/null || printf 'python3 '
+  [ -z "$testbed" ] || missing_testbed_packages
+  [ -z "$aarch64" ] || missing_aarch64_packages
+}
+
+missing_testbed_packages() {
+  local package
+  for package in iproute2 nftables; do
+    installed "$package" || printf '%s ' "$package"
+  done
 }
 
 missing_aarch64_packages() {
@@ -83,7 +94,7 @@ apt() {
 
 install_packages() {
   local packages
-  read -r -a packages <<<"$(missing_packages "$@")" || true
+  read -r -a packages <<<"$(missing_packages)" || true
   if [ "${#packages[@]}" = 0 ]; then
     echo "Packages: nothing is missing"
     return
@@ -95,13 +106,17 @@ install_packages() {
   echo "Packages: installing ${packages[*]} (log: .build/install.log)"
   apt update
   # The lists may have been empty, so that the choice among versions is made again.
-  read -r -a packages <<<"$(missing_packages "$@")" || true
+  read -r -a packages <<<"$(missing_packages)" || true
   apt install -y --no-install-recommends "${packages[@]}"
 }
 
-case "${1:-}" in
-  '' | --aarch64) ;;
-  *) fail "usage: cluster/install.sh [--aarch64]" ;;
-esac
+aarch64='' testbed=''
+for argument in "$@"; do
+  case $argument in
+    --aarch64) aarch64=yes ;;
+    --testbed) testbed=yes ;;
+    *) fail "usage: cluster/install.sh [--aarch64] [--testbed]" ;;
+  esac
+done
 check_swift
-if command -v apt-get >/dev/null; then install_packages "$@"; else check_libraries; fi
+if command -v apt-get >/dev/null; then install_packages; else check_libraries; fi

@@ -10,9 +10,9 @@ cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --aarch64 ]; then
   shift
-  cluster/install.sh --aarch64
+  cluster/install.sh --aarch64 --testbed
 else
-  cluster/install.sh
+  cluster/install.sh --testbed
 fi
 cluster/build.sh --build-tests
 
@@ -33,7 +33,13 @@ no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log
 
 check "no warnings" no_warnings
 check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
-check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
+if [ "$#" -gt 0 ]; then
+  check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
+else
+  # The fault matrix measures times, so that it runs by itself.
+  check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
+  check "fault matrix" cluster/testbed/run.sh --quick --no-build
+fi
 
 if [ "${#failed[@]}" -gt 0 ]; then
   printf 'Failed: %s\n' "${failed[@]}"

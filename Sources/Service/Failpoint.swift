@@ -1,3 +1,5 @@
+import Protocol
+
 /// A fault that can be asked for, or a time limit that a test can shorten.
 enum Failpoint: String, CaseIterable, Sendable {
   // In a worker.
@@ -29,6 +31,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case resultDrop = "result.drop"
   /// The numeric profile that the worker claims.
   case numericProfile = "numeric-profile"
+  /// The minor version of the protocol that the worker speaks.
+  case protocolMinor = "protocol.minor"
 
   // In a coordinator.
   /// Killed before it makes something durable.
@@ -93,6 +97,7 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter: .number(0...3600)
     case .computePoison: .number(1...1e9)
+    case .protocolMinor: .number(0...Double(ProtocolVersion.minor))
     case .leaseFloor, .leaseInitial, .noWorkers, .diskPause, .silence, .transferStall: .number(0.1...86_400)
     case .transferInline, .transferWindow: .number(0...1e10)
     case .numericProfile: .word

@@ -26,11 +26,10 @@ for argument in "$@"; do
     --quick) matrix=quick ;;
     --json) format=json ;;
     --no-build) build= ;;
-    [1-9] | [1-9][0-9]) rows+=("$(printf 'row%02d' "$argument")") ;;
+    [1-9] | [1-9][0-9]) rows+=("$argument") ;;
     *) usage ;;
   esac
 done
-[ "${#rows[@]}" -gt 0 ] || rows=('row[0-9][0-9]')
 
 say() { echo "$@" >&2; }
 
@@ -42,8 +41,8 @@ mkdir -p $out
 rm -f $out/report.jsonl $out/tests*.xml
 # One after the other: the rows measure times.
 status=0
-pattern=$(IFS='|'; echo "/(${rows[*]})")
-say "Running $pattern ($matrix); what the tests say goes to $out/tests.log"
+pattern=$(cluster/testbed/table.py --pattern "${rows[@]}")
+say "Running ${rows[*]:-all rows} ($matrix); what the tests say goes to $out/tests.log"
 NL_MATRIX=$matrix NL_MATRIX_REPORT=$PWD/$out/report.jsonl swift test -c release -Xswiftc -enable-testing --skip-build \
   --no-parallel --filter "$pattern" --xunit-output $out/tests.xml >$out/tests.log 2>&1 || status=$?
 cluster/testbed/table.py --format $format $out || status=1

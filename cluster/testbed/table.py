@@ -44,21 +44,46 @@ ROWS = {
 }
 
 
+# Rows whose tests are not, or not all, named after them.
+ELSEWHERE = {
+    6: ["LedgerTests.LedgerFaultTests/powerLossAtEveryOperation"],
+    7: ["LedgerTests.LedgerFaultTests/faultAtEveryOperation"],
+    8: ["CoordinationTests.SimulationTests/", "SimulationTests[.]"],
+    11: ["ProtocolTests.FaultMatrixFlipTests/"],
+    12: ["ProtocolTests.FaultMatrixSizeTests/"],
+    19: ["TransportTests.KeysTests/", "TransportTests.HostileTests/"],
+}
+
+
+def pattern(rows):
+    """What `swift test --filter` takes for some rows; for all if there are none."""
+    rows = rows or list(ROWS)
+    return "|".join("/row%02d" % row for row in rows) + "".join("|" + part for row in rows for part in ELSEWHERE.get(row, []))
+
+
+def row_of(test):
+    """The row that a test belongs to, by its name in full; nothing if it is of another kind."""
+    match = re.search(r"/row(\d\d)", test)
+    if match:
+        return int(match[1])
+    return next((row for row, parts in ELSEWHERE.items() if any(re.search(part, test) for part in parts)), None)
+
+
 def tests(folder):
     """(row, name, verdict, seconds) of every test of the matrix that ran."""
     found = []
     for path in sorted(glob.glob(os.path.join(folder, "tests*.xml"))):
         for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
-            match = re.match(r"row(\d\d)", case.get("name", ""))
-            if not match:
+            name = case.get("name", "").split("(")[0]
+            row = row_of("%s/%s" % (case.get("classname"), name))
+            if row is None:
                 continue
             verdict = "passed"
             if case.find("failure") is not None:
                 verdict = "FAILED"
             elif case.find("skipped") is not None:
                 verdict = "skipped"
-            name = case.get("name").split("(")[0]
-            found.append((int(match[1]), name, verdict, float(case.get("time", 0))))
+            found.append((row, name, verdict, float(case.get("time", 0))))
     return sorted(found)
 
 
@@ -75,7 +100,7 @@ def merge(folder):
     figures = {report["test"]: report for report in reports(folder)}
     entries = []
     for row, name, verdict, seconds in tests(folder):
-        entry = {"row": row, "test": name, "fault": ROWS.get(row, ""), "verdict": verdict, "seconds": seconds}
+        entry = {"row": row, "test": name, "fault": "%s: %s" % (ROWS[row], name), "verdict": verdict, "seconds": seconds}
         entry.update(figures.pop(name, {}))
         entries.append(entry)
     # A test that ended with its process is in no xunit file.
@@ -112,6 +137,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="where run.sh has put the results")
+    parser.add_argument("--pattern", type=int, nargs="*", help="the filter of swift test for these rows")
     parser.add_argument("--list", action="store_true", help="the rows of the matrix")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--brief", action="store_true", help="without the notes of each row")
@@ -119,6 +145,9 @@ def main():
     if options.list:
         for row, fault in ROWS.items():
             print("%2d  %s" % (row, fault))
+        return 0
+    if options.pattern is not None:
+        print(pattern(options.pattern))
         return 0
     entries = merge(options.folder)
     if options.format == "json":

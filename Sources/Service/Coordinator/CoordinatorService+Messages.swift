@@ -77,10 +77,15 @@ extension CoordinatorService {
 
   /// A wait that lasts is named, with its reason, now and then.
   private func sayWhatIsWaitedFor(_ now: Instant) {
-    guard now.seconds(since: lastSaid) > 10 else { return }
-    lastSaid = now
+    guard now.seconds(since: lastLooked) > 0.5 else { return }
+    lastLooked = now
     let status = core.status
-    guard status.run == .paused || status.run == .gathering else { return }
+    // A pause is told of at once, as the start of a run is not.
+    let isNew = status.run == .paused && status.since > lastSaid
+    guard status.run == .paused || status.run == .gathering, isNew || now.seconds(since: lastSaid) > 10 else {
+      return
+    }
+    lastSaid = now
     let keys = options.security.map { " --key FILE --server-key '\($0.secretKey.publicKey)'" } ?? ""
     let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)\(keys)" } ?? ""
     logger.notice("waiting: \(status.reason)\(remedy)")

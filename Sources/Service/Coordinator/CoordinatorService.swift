@@ -46,6 +46,7 @@ final class CoordinatorService {
   var greetings: [PeerID: Hello] = [:]
   var members: [Int: Hello] = [:]
   var lastSaid = MonotonicClock.now()
+  var lastLooked = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
   var refusalLog = RefusalLog()
 

@@ -33,7 +33,7 @@ public final class WorkerService {
     self.logger = logger
     let isa = String(cString: nl_isa_name(nl_isa_current()))
     let hello = Hello(
-      program: Program.version,
+      minor: Int(options.failpoints.minor), program: Program.version,
       numericProfile: options.failpoints.word(.numericProfile) ?? NumericProfile.current, isa: isa,
       threads: options.threads,
       host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
@@ -101,7 +101,7 @@ public final class WorkerService {
         dealer?.close(flushing: false)
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
-          options: options.failpoints.transportOptions)
+          minor: options.failpoints.minor, options: options.failpoints.transportOptions)
       case .abandon: generation.advance()
       case .send(let message):
         do {
