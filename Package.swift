@@ -87,9 +87,9 @@ let package = Package(
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
-      dependencies: ["Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
+      dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
-    .testTarget(name: "ServiceTests", dependencies: ["Service"]),
+    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service"]),
     // What tests of the real programs share.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(

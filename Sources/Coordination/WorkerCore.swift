@@ -169,6 +169,7 @@ public struct WorkerCore: Sendable {
     case .resultAck(let ack):
       if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
     case .ping: send(.pong, now: now)
+    case .status, .statusReply: break
     case .hello, .welcome, .reject, .ready, .accept, .decline, .leaseRenew, .cancel, .cancelled, .result,
       .pong, .drained, .goodbye, .transfer, .model:
       break

@@ -45,6 +45,10 @@ public enum Message: Sendable, Equatable {
   case transfer(TransferMessage)
   /// Either: the base model's files.
   case model(ModelMessage)
+  /// Anyone who may connect: how does the run stand? Needs no session.
+  case status
+  /// Coordinator: so it stands.
+  case statusReply(StatusReply)
 
   public var type: MessageType {
     switch self {
@@ -69,6 +73,8 @@ public enum Message: Sendable, Equatable {
     case .error: .error
     case .transfer(let message): message.type
     case .model(let message): message.type
+    case .status: .status
+    case .statusReply: .statusReply
     }
   }
 
@@ -88,9 +94,10 @@ public enum Message: Sendable, Equatable {
     case .result(let body): body
     case .resultAck(let body): body
     case .error(let body): body
+    case .statusReply(let body): body
     case .transfer(let message): message.body
     case .model(let message): message.body
-    case .ping, .pong, .drain, .drained, .goodbye: nil
+    case .ping, .pong, .drain, .drained, .goodbye, .status: nil
     }
   }
 
@@ -141,6 +148,8 @@ public enum Message: Sendable, Equatable {
     case .drained: self = .drained
     case .goodbye: self = .goodbye
     case .error: self = .error(try ErrorMessage(from: &reader))
+    case .status: self = .status
+    case .statusReply: self = .statusReply(try StatusReply(from: &reader))
     case .modelOffer: self = .model(.offer(try ModelOffer(from: &reader)))
     case .modelCredit: self = .model(.credit(try ModelCredit(from: &reader)))
     case .modelChunk: self = .model(.chunk(try ModelChunk(from: &reader)))

@@ -37,6 +37,9 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case drained = 67
   case goodbye = 68
   case error = 69
+  // For whoever watches.
+  case status = 70
+  case statusReply = 71
 
   /// The minor version that has brought this message; it is never sent in an older one.
   public var sinceMinor: UInt8 {
@@ -46,7 +49,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
       0
     case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
       .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
-      .resultCredit, .resultChunk:
+      .resultCredit, .resultChunk, .status, .statusReply:
       1
     }
   }
@@ -99,6 +102,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .drained: "DRAINED"
     case .goodbye: "GOODBYE"
     case .error: "ERROR"
+    case .status: "STATUS"
+    case .statusReply: "STATUS_REPLY"
     }
   }
 }

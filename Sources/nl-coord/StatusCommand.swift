@@ -4,15 +4,23 @@ import Service
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
-    abstract: "Say how far a run is.",
+    abstract: "Say how far a run is, and what it waits for.",
     discussion: """
+      A coordinator at work is asked itself: what the run does or waits for, why, since when and how long at most, and \
+      the same for each worker. Without one, the run's ledger is read.
+
       Examples:
         nl-coord status runs/demo
+        nl-coord status runs/demo --json
         nl-coord status runs/demo --digest
+        nl-coord status tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub
       """)
 
-  @Argument(help: "The run's folder: <output_path>/<experiment_name>.")
-  var folder: String
+  @Argument(
+    help:
+      "The run's folder, <output_path>/<experiment_name>, or where its coordinator listens: tcp://HOST:PORT."
+  )
+  var target: String
 
   @Flag(help: "Print only the SHA-256 of the run's state: parameters, moments, counts and windows.")
   var digest = false
@@ -20,8 +28,38 @@ struct StatusCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
+  @Option(help: ArgumentHelp("A secret key that the coordinator lets in, by nl keygen.", valueName: "file"))
+  var key: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The coordinator's public key, or the .pub file that holds it.", valueName: "public-key|file"))
+  var serverKey: String?
+
+  private var isAddress: Bool { target.hasPrefix("tcp://") || target.hasPrefix("ipc://") }
+
+  func validate() throws {
+    if (key == nil) != (serverKey == nil) {
+      throw ValidationError("--key and --server-key belong together; see nl keygen --help")
+    }
+    if key != nil && !target.hasPrefix("tcp://") {
+      throw ValidationError("--key and --server-key are for tcp://HOST:PORT")
+    }
+    if digest && isAddress { throw ValidationError("--digest is read from the run's folder; give that") }
+  }
+
   func run() throws {
-    let status = try StatusReport(folder: folder)
-    print(digest ? try status.digest() : json ? status.json.text : status.text)
+    if let live = try live() {
+      print(json ? live.json.text : live.text)
+    } else {
+      let status = try StatusReport(folder: target)
+      print(digest ? try status.digest() : json ? status.json.text : status.text)
+    }
+  }
+
+  private func live() throws -> LiveStatus? {
+    if let key, let serverKey { return try StatusClient.ask(target, key: key, serverKey: serverKey) }
+    if isAddress { return try StatusClient.ask(target) }
+    return digest ? nil : try StatusClient.ask(folder: target)
   }
 }

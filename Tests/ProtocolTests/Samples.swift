@@ -90,7 +90,8 @@ enum Samples {
       .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
       .cancelled(Cancelled(attempt: 9)),
       .resultAck(ResultAck(attempt: 9, outcome: .duplicate)), .ping, .pong, .drain, .drained, .goodbye,
-      .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)),
+      .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)), .status,
+      .statusReply(StatusReply(status: ["state": "paused", "workers": [], "step": 12])),
     ]
 
   static func frames(_ message: Message) throws -> [[UInt8]] {

@@ -216,6 +216,8 @@ def messages(minor):
     yield Message("LEASE_RENEW", 35, {"attempt": 9, "progress": 12})
     yield Message("CANCEL", 36, {"attempt": 9})
     yield Message("CANCELLED", 37, {"attempt": 9})
+    yield Message("STATUS", 70)
+    yield Message("STATUS_REPLY", 71, {"status": {"state": "paused", "workers": [], "step": 12}})
     yield from transfers()
     yield from model()
 

@@ -25,7 +25,8 @@ extension CoordinatorService {
   func durably<Value: Sendable>(
     _ doing: String, _ work: @escaping @Sendable (_ isRepeated: Bool) throws -> Value
   ) throws -> Value {
-    defer { diskPause = nil }
+    activity = (doing, MonotonicClock.now())
+    defer { (diskPause, activity) = (nil, nil) }
     while true {
       do {
         let isRepeated = diskPause != nil

@@ -154,9 +154,13 @@ extension CoordinatorService {
     case .ping:
       try handle(.heard(peer: peer, session: session))
       send(.pong, to: peer, session: session)
+    case .status:
+      send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
+      // Whoever asks is no worker, unless it has joined.
+      if !core.status.workers.contains(where: { $0.peer == peer }) { router.forget(peer) }
     case .pong, .accept, .decline, .leaseRenew, .cancelled, .transfer, .model:
       try handle(.heard(peer: peer, session: session))
-    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
+    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain, .statusReply:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }

@@ -68,6 +68,8 @@ final class CoordinatorService {
   var drained = false
   /// What the run waits for the disk for, if it does.
   var diskPause: DiskPause?
+  /// What the coordinator itself is at, for the status.
+  var activity: (doing: String, since: Instant)?
   /// Identities in quarantine whose unverified results are to be undone before anything else.
   var toUndo: [String] = []
 

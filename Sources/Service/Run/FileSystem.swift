@@ -29,11 +29,18 @@ public enum FileSystem {
   }
 
   /// Hears of every change before it is made, and may make it fail with an error number: how tests cut the power, or
-  /// break the disk, at any of them. Nil outside of tests.
-  @TaskLocal static var watcher: (@Sendable (Change) -> Int32?)?
+  /// break the disk, at any of them.
+  final class Watcher: Sendable {
+    let hear: @Sendable (Change) -> Int32?
+
+    init(_ hear: @escaping @Sendable (Change) -> Int32?) { self.hear = hear }
+  }
+
+  /// Nil outside of tests.
+  @TaskLocal static var watcher: Watcher?
 
   static func watch(_ change: Change) throws(FileError) {
-    guard let watcher, let code = watcher(change) else { return }
+    guard let watcher, let code = watcher.hear(change) else { return }
     throw FileError(path: change.path, doing: "changing", code: code)
   }
 

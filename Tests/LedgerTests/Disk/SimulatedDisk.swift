@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Synchronization
 
 /// What SQLite's files are on a disk that may lose its power or fail, beside what the operating system shows of them.
@@ -185,20 +186,5 @@ final class SimulatedDisk: Sendable {
     let content = fate == .applied ? Array(written) : written.map { $0 ^ 0xA5 }
     file.replaceSubrange(offset..<end, with: content)
     bytes = file
-  }
-}
-
-/// Steele, Lea and Flood 2014.
-struct SplitMix: RandomNumberGenerator, Sendable {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -1,0 +1,44 @@
+import Foundation
+
+/// Where the coordinator that works on a run can be asked, on its own machine: a file in the run folder with the
+/// address of a socket that only its user can reach.
+enum CoordinatorAddress {
+  static func file(in folder: String) -> String { folder + "/coordinator" }
+
+  static func write(_ endpoint: String, in folder: String) throws {
+    try AtomicFile.write(Array((endpoint + "\n").utf8), to: file(in: folder))
+  }
+
+  static func remove(from folder: String) { unlink(file(in: folder)) }
+
+  /// The address, if a coordinator listens there; nil if there is none, or it is gone or on another machine.
+  static func living(in folder: String) -> String? {
+    guard let bytes = try? AtomicFile.read(file(in: folder)), bytes.count < 200,
+      let text = String(validating: bytes, as: UTF8.self)
+    else { return nil }
+    let endpoint = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard endpoint.hasPrefix("ipc:///"), isListening(String(endpoint.dropFirst("ipc://".count))) else {
+      return nil
+    }
+    return endpoint
+  }
+
+  /// A coordinator that was killed leaves its socket file, which nobody answers on.
+  private static func isListening(_ path: String) -> Bool {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let fits = withUnsafeMutableBytes(of: &address.sun_path) { buffer in
+      guard path.utf8.count < buffer.count else { return false }
+      buffer.copyBytes(from: path.utf8)
+      return true
+    }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    guard fits, descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+      }
+    }
+  }
+}

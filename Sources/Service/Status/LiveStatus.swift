@@ -1,0 +1,95 @@
+import Coordination
+import Foundation
+import JSON
+
+/// What a coordinator says of itself: PROTOCOL.md, STATUS_REPLY. Times are seconds.
+extension CoordinatorService {
+  var statusJSON: JSONValue {
+    let now = MonotonicClock.now()
+    let status = core.status
+    let run = runStatus(status, now: now)
+    var members: JSONObject = [
+      "experiment_name": .string(plan.config.experimentName), "folder": .string(self.run.folder.path),
+      "host": .string(ProcessInfo.processInfo.hostName), "process": .number(Int(getpid())),
+      "term": .number(Int(clamping: self.run.term)), "state": .string(run.state),
+      "reason": .string(run.reason),
+      "age": .number(now.seconds(since: run.since)), "ends_in": Self.seconds(until: run.deadline, now),
+      "step": .number(max(progress.step, replayedUpTo)), "num_steps": .number(plan.config.numSteps),
+    ]
+    if progress.step < replayedUpTo { members["replayed_step"] = .number(progress.step) }
+    members["unit"] = status.unit.map { .string("\($0)") } ?? nil
+    members["snapshot_seconds"] = .number(snapshots.spent)
+    members["workers"] = .array(status.workers.map { json($0, now) })
+    members["shards"] = .array(status.shards.map { json($0, now) })
+    members["waits"] = .array(waits(run, status, now))
+    members["ignored_results"] = .object(
+      JSONObject(
+        status.ignoredResults.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+          .init(key: $0.key.rawValue, value: .number($0.value))
+        }))
+    return .object(members)
+  }
+
+  private typealias Wait = (state: String, reason: String, since: Instant, deadline: Instant?)
+
+  /// The run's state with what the core does not know: the disk, and the coordinator's own work.
+  private func runStatus(_ status: CoordinatorStatus, now: Instant) -> Wait {
+    if let pause = diskPause { return ("paused", "disk: \(pause.reason)", pause.since, pause.deadline) }
+    if status.run == .idle, let activity {
+      return ("working", activity.doing, activity.since, nil)
+    }
+    return (name(of: status.run), status.reason, status.since, status.deadline)
+  }
+
+  private func name(of state: RunState) -> String {
+    switch state {
+    case .idle: "working"
+    case .gathering: "gathering"
+    case .stepOpen: "computing"
+    case .paused: "paused"
+    case .draining: "draining"
+    case .completed: "completed"
+    case .failed: "failed"
+    }
+  }
+
+  private func json(_ worker: CoordinatorStatus.Worker, _ now: Instant) -> JSONValue {
+    [
+      "id": .number(worker.id), "host": .string(worker.host), "process": .number(worker.processID),
+      "threads": .number(worker.threads), "local": .bool(worker.localIndex != nil),
+      "state": .string(worker.state.rawValue), "reason": .string(worker.reason),
+      "age": .number(now.seconds(since: worker.since)),
+      "heard": .number(now.seconds(since: worker.lastHeard)),
+      "shards_done": .number(worker.shardsDone),
+    ]
+  }
+
+  private func json(_ shard: CoordinatorStatus.ShardState, _ now: Instant) -> JSONValue {
+    [
+      "name": .string(shard.name), "state": .string(shard.state.rawValue),
+      "failures": .number(shard.failures),
+      "workers": .numbers(shard.workers), "ends_in": Self.seconds(until: shard.leaseEnds, now),
+    ]
+  }
+
+  /// Everything that is waited for: by the run as a whole, and of each worker.
+  private func waits(_ run: Wait, _ status: CoordinatorStatus, _ now: Instant) -> [JSONValue] {
+    let ofRun: JSONValue = [
+      "reason": .string(run.reason), "worker": nil, "age": .number(now.seconds(since: run.since)),
+      "ends_in": Self.seconds(until: run.deadline, now),
+    ]
+    let ofWorkers: [JSONValue] = status.workers.filter { $0.state != .ready }.map { worker in
+      let lease = status.shards.first { $0.workers.contains(worker.id) && $0.state != .verified }?.leaseEnds
+      return [
+        "reason": .string(worker.reason), "worker": .number(worker.id),
+        "age": .number(now.seconds(since: worker.since)), "ends_in": Self.seconds(until: lease, now),
+      ]
+    }
+    return [ofRun] + ofWorkers
+  }
+
+  private static func seconds(until deadline: Instant?, _ now: Instant) -> JSONValue {
+    guard let deadline, deadline != .never else { return nil }
+    return .number(max(0, deadline.seconds(since: now)))
+  }
+}
