@@ -31,6 +31,14 @@ public struct CoordinatorCore: Sendable {
   /// By tier; nil until it has been said.
   var parameters: [TierVersion?]
   var open: OpenUnit?
+  /// The last unit that was completed, until it is durable.
+  var uncommitted: UncommittedUnit?
+  /// Who computed what counts, the last time: it gets the same again if it can be.
+  var holders: [Slot: Int] = [:]
+  /// Identities whose workers have come to a wrong result.
+  var quarantined: Set<String>
+  /// Shards that were to be computed twice, and were not, as there was no second worker.
+  var waivedChecks = 0
   var times = ShardTimes()
   /// The wait for local workers is over.
   var gathered = false
@@ -49,6 +57,7 @@ public struct CoordinatorCore: Sendable {
     self.settings = settings
     nextWorkerID = settings.firstWorkerID
     nextAttempt = settings.firstAttempt
+    quarantined = settings.quarantined
     parameters = Array(repeating: nil, count: settings.tierCount)
     stateSince = now
   }
@@ -64,9 +73,16 @@ public struct CoordinatorCore: Sendable {
 
   private mutating func handle(_ event: CoordinatorEvent, now: Instant) {
     switch event {
-    case .hello(let peer, let hello): join(peer, hello, now: now)
+    case .hello(let peer, let hello, let key): join(peer, hello, key: key, now: now)
     case .ready(let peer, let session, let ready): becomeReady(peer, session, ready, now: now)
     case .heard(let peer, let session): _ = known(peer, session, now: now)
+    case .accepted(let peer, let session, let attempt): accepted(peer, session, attempt, now: now)
+    case .declined(let peer, let session, let attempt, let reason):
+      declined(peer, session, attempt, reason: reason, now: now)
+    case .renewed(let peer, let session, let attempt, let progress):
+      renewed(peer, session, attempt, progress: progress, now: now)
+    case .cancelled(let peer, let session, let attempt): cancelled(peer, session, attempt, now: now)
+    case .moved(let peer, let session, let attempt): moved(peer, session, attempt, now: now)
     case .result(let peer, let session, let term, let result):
       take(result, from: peer, session: session, term: term, now: now)
     case .workerError(let peer, let session, let attempt, let reason):
@@ -79,6 +95,7 @@ public struct CoordinatorCore: Sendable {
       }
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
+    case .committed(let unit): acknowledge(committed: unit)
     case .timer: judgeDeadlines(now: now)
     case .drain: drain(now: now)
     }
@@ -88,7 +105,9 @@ public struct CoordinatorCore: Sendable {
   private mutating func advance(now: Instant) {
     if failure == nil {
       planIfPossible(now: now)
+      waiveChecks()
       handOut(now: now)
+      watchArbiters(now: now)
       completeIfDone(now: now)
     }
     leaveIfDone(now: now)
@@ -111,23 +130,22 @@ public struct CoordinatorCore: Sendable {
       guard let worker = workers[id], let (reason, outcome) = overdue(worker, now: now) else { continue }
       remove(id, reason: reason, outcome: outcome, now: now)
     }
-    for number in attempts.keys.sorted() {
-      if let attempt = attempts[number], !attempt.expired, attempt.leaseEnds <= now {
-        expire(number, now: now)
-      }
-    }
+    judgeAttempts(now: now)
     if let deadline = noWorkerDeadline, deadline <= now, let unit = open?.unit, failure == nil {
       stop(
         "no worker was ready for \(Int(settings.noWorkerSeconds)) s while \(unit) was to be computed; start one with "
           + "nl-worker --connect, then resume the run", now: now)
     }
+    if let deadline = arbiterDeadline, deadline <= now, let progress = shardWithoutArbiter, failure == nil {
+      stop(
+        "\(progress.name): \(arbiterReason(progress)), and none came for \(Int(settings.noWorkerSeconds)) s; start "
+          + "one with nl-worker --connect, then resume the run", now: now)
+    }
   }
 
   private mutating func extendLeases(by seconds: Double) {
     for number in attempts.keys {
-      guard let attempt = attempts[number] else { continue }
-      attempts[number]?.leaseEnds = attempt.leaseEnds + seconds
-      attempts[number]?.givenUp = attempt.givenUp + seconds
+      attempts[number]?.extend(by: seconds)
     }
   }
 
@@ -138,7 +156,7 @@ public struct CoordinatorCore: Sendable {
     if worker.state == .loading, worker.loadDeadline <= now {
       return ("it did not load the model within \(Int(settings.loadSeconds)) s", .lost)
     }
-    if case .busy(let number) = worker.state, let attempt = attempts[number], attempt.expired,
+    if case .busy(let number) = worker.state, let attempt = attempts[number], attempt.isExpired,
       attempt.givenUp <= now
     {
       return (
@@ -151,14 +169,16 @@ public struct CoordinatorCore: Sendable {
   /// When a unit that nobody computes fails the run.
   var noWorkerDeadline: Instant? { open?.withoutWorkersSince.map { $0 + settings.noWorkerSeconds } }
 
-  private var nextDeadline: Instant {
+  private func nextDeadline(now: Instant) -> Instant {
     var next = Instant.never
     for worker in workers.values {
       next = min(next, worker.lastHeard + settings.silenceSeconds)
       if worker.state == .loading { next = min(next, worker.loadDeadline) }
     }
-    for attempt in attempts.values { next = min(next, attempt.expired ? attempt.givenUp : attempt.leaseEnds) }
+    next = min(next, attemptDeadline)
     if failure == nil {
+      next = min(next, backupDeadline(now: now))
+      if let deadline = arbiterDeadline { next = min(next, deadline) }
       if let deadline = noWorkerDeadline { next = min(next, deadline) }
       if let deadline = gatherDeadline { next = min(next, deadline) }
     }
@@ -168,7 +188,7 @@ public struct CoordinatorCore: Sendable {
 
   /// A timer that comes early does no harm, so it is set again only when it would come too late.
   private mutating func arm(now: Instant) {
-    let next = nextDeadline
+    let next = nextDeadline(now: now)
     guard next < armed || armed <= now || (next == .never && armed != .never) else { return }
     armed = next
     effects.timer = next

@@ -41,6 +41,10 @@ public enum CoordinatorEffect: Sendable, Hashable {
   case sendParameters(peer: PeerID, session: SessionID, tier: Int, version: Int)
   /// Send ASSIGN.
   case assign(peer: PeerID, session: SessionID, Assignment)
+  /// Send CANCEL.
+  case cancel(peer: PeerID, session: SessionID, attempt: Int)
+  /// A worker, and whoever comes in its name later, is not trusted any more: keep that for ever.
+  case quarantine(workerID: Int, identity: String, reason: String)
   /// Answer RESULT_ACK.
   case acknowledge(peer: PeerID, session: SessionID, attempt: Int, outcome: ResultOutcome)
   /// Send DRAIN.

@@ -18,23 +18,34 @@ public struct ResultSummary: Sendable, Hashable {
   public let lossSum: Double
   public let tokens: Int
   public let seconds: Double
+  /// Steps of the computation; 0 if they were not counted.
+  public let progress: Int
   /// Ordered by name.
   public let objects: [Object]
+  /// Whether digests of the objects came without their bytes.
+  public let isDigestOnly: Bool
 
-  public init(attempt: Int, lossSum: Double, tokens: Int, seconds: Double, objects: [Object]) {
+  public init(
+    attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0, objects: [Object],
+    isDigestOnly: Bool = false
+  ) {
     self.attempt = attempt
     self.lossSum = lossSum
     self.tokens = tokens
     self.seconds = seconds
+    self.progress = progress
     self.objects = objects.sorted { $0.name < $1.name }
+    self.isDigestOnly = isDigestOnly
   }
 
   public init(_ message: ResultMessage) {
     self.init(
       attempt: message.attempt, lossSum: message.lossSum, tokens: message.tokens, seconds: message.seconds,
+      progress: message.progress,
       objects: message.gradients.map {
         Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
-      })
+      } + message.digests.map { Object(name: $0.name, sha256: $0.sha256, byteCount: $0.byteCount) },
+      isDigestOnly: !message.digests.isEmpty)
   }
 
   /// Whether two results say the same, bit for bit; the time that they took may differ.
@@ -57,13 +68,23 @@ public struct TierVersion: Sendable, Hashable {
 
 /// Everything that can happen to a coordinator.
 public enum CoordinatorEvent: Sendable {
-  /// HELLO came.
-  case hello(peer: PeerID, Hello)
+  /// HELLO came. `key` is the public key that the connection was let in with, if it has one.
+  case hello(peer: PeerID, Hello, key: String? = nil)
   /// READY came, in this session.
   case ready(peer: PeerID, session: SessionID, Ready)
   /// Anything else came that needs no answer by the core (PING and the like). The other events count as a sign of
   /// life by themselves.
   case heard(peer: PeerID, session: SessionID)
+  /// ACCEPT came.
+  case accepted(peer: PeerID, session: SessionID, attempt: Int)
+  /// DECLINE came.
+  case declined(peer: PeerID, session: SessionID, attempt: Int, reason: String)
+  /// LEASE_RENEW came: so many steps of the attempt are done.
+  case renewed(peer: PeerID, session: SessionID, attempt: Int, progress: Int)
+  /// CANCELLED came.
+  case cancelled(peer: PeerID, session: SessionID, attempt: Int)
+  /// Bytes of something large went to a worker or came from it, for an attempt if it is known for which.
+  case moved(peer: PeerID, session: SessionID, attempt: Int?)
   /// RESULT came. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
   case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   /// ERROR came: for an attempt, or, without one, for the worker as a whole.
@@ -76,6 +97,8 @@ public enum CoordinatorEvent: Sendable {
   case parametersChanged([Int: TierVersion])
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
+  /// What the unit came to is durable. To be said after its `unitComplete`, before the next unit is opened.
+  case committed(WorkUnit)
   /// The time that was asked for by `armTimer` has come (an early or extra one does no harm). To be said after the
   /// messages that have come meanwhile, so that nobody who was only waiting to be read is taken for silent.
   case timer

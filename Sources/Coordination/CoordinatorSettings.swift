@@ -36,6 +36,24 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var leaseMedianFactor = 3.0
   /// The lease before any shard of its kind has come back.
   public var initialLeaseSeconds = 300.0
+  /// A worker that reports no progress of its shard for `stallStepFactor` × the usual time of one step of the
+  /// computation, and at least `stallFloorSeconds`, hangs; before that time is known, `initialStallSeconds`.
+  public var stallFloorSeconds = 5.0
+  public var stallStepFactor = 20.0
+  public var initialStallSeconds = 60.0
+
+  /// A shard that takes longer than `backupMedianFactor` × the usual time, and at least this, is also given to a
+  /// worker that has nothing else to do.
+  public var backupFloorSeconds = 0.05
+  public var backupMedianFactor = 2.0
+
+  /// Which share of the shards a second worker computes too, to compare: from 0 to 1.
+  public var verifyFraction = 0.0
+  /// Which of them follows from this seed, the step and the shard's place.
+  public var verifySeed: UInt64 = 0
+  /// Whom no work is given to: workers that have once come to a wrong result.
+  public var quarantined: Set<String> = []
+
   /// A shard that fails so often stops the run.
   public var maximumAttempts = 5
 

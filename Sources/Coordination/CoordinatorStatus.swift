@@ -8,7 +8,7 @@ public enum RunState: Sendable, Hashable {
   case gathering
   /// A unit is open and being computed.
   case stepOpen
-  /// A unit is open and there is nobody to compute it.
+  /// A unit is open and there is nobody to compute it, or nobody to say which of two results is right.
   case paused
   /// The workers are being sent away.
   case draining
@@ -36,12 +36,24 @@ public struct CoordinatorStatus: Sendable, Hashable {
   }
 
   public struct ShardState: Sendable, Hashable {
-    public enum State: String, Sendable { case pending, leased, verified }
+    public enum State: String, Sendable {
+      /// Nobody computes it.
+      case pending
+      case leased
+      /// A backup computes it as well.
+      case speculated
+      /// A result is on its way.
+      case uploading
+      /// A result is here, and is compared with another's.
+      case checking
+      /// Its result counts.
+      case verified
+    }
     public let name: String
     public let state: State
     /// Hand-outs that failed.
     public let failures: Int
-    /// The workers that have it, and until when.
+    /// The workers that have computed it or do, and until when they may.
     public let workers: [Int]
     public let leaseEnds: Instant?
   }
@@ -59,4 +71,6 @@ public struct CoordinatorStatus: Sendable, Hashable {
   public let shards: [ShardState]
   /// Results that came and did not count, by outcome.
   public let ignoredResults: [AttemptOutcome: Int]
+  /// Shards that were to be computed twice and were not, as there was no second worker.
+  public let waivedChecks: Int
 }

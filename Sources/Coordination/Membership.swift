@@ -13,6 +13,8 @@ struct Worker: Sendable {
   let peer: PeerID
   let session: SessionID
   let hello: Hello
+  /// Whose worker it is: its public key if it has one, else its host and process.
+  let identity: String
   var state: State
   var since: Instant
   var lastHeard: Instant
@@ -20,6 +22,11 @@ struct Worker: Sendable {
   /// What it has of each tier.
   var tiers: [Int: TierVersion] = [:]
   var shardsDone = 0
+  /// The time that it takes over the usual one.
+  var pace = 1.0
+
+  /// Whether it says what it is doing, and can be told to stop.
+  var reports: Bool { hello.minor >= 1 }
 }
 
 /// Joining and leaving.
@@ -46,14 +53,15 @@ extension CoordinatorCore {
     return true
   }
 
-  mutating func join(_ peer: PeerID, _ hello: Hello, now: Instant) {
+  mutating func join(_ peer: PeerID, _ hello: Hello, key: String?, now: Instant) {
     if let id = workerOfPeer[peer] {
       // HELLO came twice: the answer may have been lost, but there is still one session.
       guard let worker = workers[id], worker.state == .loading else { return }
       workers[id]?.lastHeard = now
       return send(.welcome(peer: peer, session: worker.session, workerID: id))
     }
-    if let (code, reason) = objection(to: hello) {
+    let identity = key ?? "\(hello.host)/\(hello.processID)"
+    if let (code, reason) = objection(to: hello, identity) {
       log("A worker on \(hello.host) was turned away: \(reason)")
       return send(.reject(peer: peer, code: code, reason: reason))
     }
@@ -64,15 +72,18 @@ extension CoordinatorCore {
       high: mix(settings.sessionSeed ^ settings.term),
       low: mix(settings.sessionSeed &+ UInt64(bitPattern: Int64(id))))
     workers[id] = Worker(
-      id: id, peer: peer, session: session, hello: hello, state: .loading, since: now, lastHeard: now,
-      loadDeadline: now + settings.loadSeconds)
+      id: id, peer: peer, session: session, hello: hello, identity: identity, state: .loading, since: now,
+      lastHeard: now, loadDeadline: now + settings.loadSeconds)
     workerOfPeer[peer] = id
     send(.welcome(peer: peer, session: session, workerID: id))
   }
 
   /// Why a worker cannot take part.
-  private func objection(to hello: Hello) -> (RejectCode, String)? {
+  private func objection(to hello: Hello, _ identity: String) -> (RejectCode, String)? {
     if isEnding { return (.draining, "the run is over") }
+    if quarantined.contains(identity) {
+      return (.quarantined, "a worker of \(identity) has come to a wrong result before in this run")
+    }
     guard let minor = UInt8(exactly: hello.minor), ProtocolVersion.accepts(minor: minor) else {
       return (.version, "it speaks minor version \(hello.minor); install the same release on both sides")
     }
@@ -164,7 +175,7 @@ extension CoordinatorCore {
   /// Once no unit is open, or nobody is there to finish it, the workers are sent away; once they are gone, or their
   /// time is over, the run is.
   mutating func leaveIfDone(now: Instant) {
-    if case .draining = phase, open == nil || usableWorkers.isEmpty {
+    if case .draining = phase, open == nil || usableWorkers.isEmpty || shardWithoutArbiter != nil {
       abandonUnit(now: now)
       for id in workers.keys.sorted() {
         guard let worker = workers[id] else { continue }

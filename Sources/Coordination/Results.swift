@@ -3,64 +3,70 @@ import Protocol
 
 /// What comes back.
 extension CoordinatorCore {
-  /// Takes a result once. The first that is what was asked for counts; every later one must say the same.
+  /// What a result would be answered with, were it to come now; nil: it is wanted, so its bytes are worth sending.
+  /// Changes nothing: the result itself, or what it says of itself, is then to be told by `.result`.
+  public func verdict(
+    on result: ResultSummary, peer: PeerID, session: SessionID, term: UInt64
+  ) -> ResultOutcome? {
+    guard let id = workerOfPeer[peer], workers[id]?.session == session, term == settings.term,
+      let attempt = attempts[result.attempt], attempt.workerID == id, let place = attempt.place,
+      let progress = open?.shards[place]
+    else { return .stale }
+    if fault(in: result, of: attempt) != nil { return .corrupt }
+    let same = progress.opinions.first { $0.summary.agrees(with: result) }
+    return same?.payload == nil ? nil : .duplicate
+  }
+
+  /// Takes a result as its worker's word on its shard. The first that is what was asked for counts, unless more words
+  /// are wanted; every later one must say the same.
   mutating func take(
     _ result: ResultSummary, from peer: PeerID, session: SessionID, term: UInt64, now: Instant
   ) {
     guard let id = known(peer, session, now: now) else { return count(.stale) }
-    func acknowledge(_ outcome: ResultOutcome) {
-      send(.acknowledge(peer: peer, session: session, attempt: result.attempt, outcome: outcome))
-    }
     guard term == settings.term, let attempt = attempts[result.attempt], attempt.workerID == id else {
       let outcome = repeated(result, from: id)
       count(outcome == .duplicate ? .duplicate : .stale)
-      return acknowledge(outcome)
+      return acknowledge(result.attempt, of: id, outcome)
     }
     setState(of: id, .ready, now: now)
     workers[id]?.shardsDone += 1
-    addTime(of: attempt, now: now)
+    addTime(of: attempt, result, now: now)
     guard let place = attempt.place else {
-      finish(attempt, .stale, now: now)
-      return acknowledge(.stale)
+      attempts[result.attempt] = nil
+      count(.stale)
+      record(attempt, .stale, finished: now)
+      return acknowledge(result.attempt, of: id, .stale)
     }
     if let fault = fault(in: result, of: attempt) {
       count(.corrupt)
       // Its parameters may be damaged as well, so they are sent again.
       workers[id]?.tiers = [:]
-      end(result.attempt, .corrupt, reason: "worker \(id): \(fault)", now: now)
-      return acknowledge(.corrupt)
+      acknowledge(result.attempt, of: id, .corrupt)
+      return end(result.attempt, .corrupt, reason: "worker \(id): \(fault)", now: now)
     }
-    if let first = open?.shards[place].result {
-      finish(attempt, .duplicate, now: now)
-      if !result.agrees(with: first.summary) {
-        disagreement(shardName(attempt), first.workerID, id, now: now)
-      }
-      return acknowledge(.duplicate)
-    }
-    commit(result, attempt, at: place, by: id, now: now)
-    acknowledge(.committed)
+    attempts[result.attempt] = nil
+    open?.shards[place].running.removeAll { $0 == result.attempt }
+    add(Vote(attempt: attempt, summary: result, received: now), at: place)
+    settle(place, now: now)
   }
 
   private mutating func count(_ outcome: AttemptOutcome) { ignoredResults[outcome, default: 0] += 1 }
 
-  private mutating func finish(_ attempt: Attempt, _ outcome: AttemptOutcome, now: Instant) {
-    attempts[attempt.assignment.attempt] = nil
-    count(outcome)
-    record(attempt, outcome, now: now)
-  }
-
   /// A result whose attempt is over: the same message again, or one that comes from another time.
   private func repeated(_ result: ResultSummary, from id: Int) -> ResultOutcome {
-    let first = open?.shards.first { $0.result?.summary.attempt == result.attempt }?.result
-    guard let first, first.workerID == id, result.agrees(with: first.summary) else { return .stale }
-    return .duplicate
+    for opinion in open?.shards.flatMap(\.opinions) ?? [] where opinion.summary.agrees(with: result) {
+      if opinion.votes.contains(where: { $0.attempt.number == result.attempt && $0.attempt.workerID == id }) {
+        return .duplicate
+      }
+    }
+    return .stale
   }
 
-  private mutating func addTime(of attempt: Attempt, now: Instant) {
-    let unit = attempt.assignment.unit
+  private mutating func addTime(of attempt: Attempt, _ result: ResultSummary, now: Instant) {
+    notePace(of: attempt, isDone: true, now: now)
     times.add(
-      seconds: now.seconds(since: attempt.handedOut),
-      microBatches: attempt.assignment.shard.node.leaves(count: unit.leafCount).count, purpose: unit.purpose)
+      seconds: now.seconds(since: attempt.handedOut), microBatches: attempt.assignment.leaves.count,
+      progress: result.progress, purpose: attempt.assignment.unit.purpose)
   }
 
   /// What is wrong with a result; nil if it is what was asked for.
@@ -71,6 +77,7 @@ extension CoordinatorCore {
     guard result.objects.count == expected.count else {
       return "the result has \(result.objects.count) gradients, not \(expected.count)"
     }
+    if result.isDigestOnly && !attempt.assignment.digestOnly { return "the result has digests alone" }
     for object in result.objects {
       guard let bytes = expected[object.name] else { return "\(object.name) was not asked for" }
       if object.byteCount != bytes { return "\(object.name) has \(object.byteCount) bytes, not \(bytes)" }
@@ -78,62 +85,70 @@ extension CoordinatorCore {
     return nil
   }
 
-  private mutating func commit(
-    _ result: ResultSummary, _ attempt: Attempt, at place: Int, by id: Int, now: Instant
-  ) {
-    attempts[result.attempt] = nil
-    open?.shards[place].result = (result, id)
-    open?.shards[place].lease = nil
-    persist(.keepPayload(attempt: result.attempt))
-    record(attempt, .committed, now: now)
-    // Shards of the same micro-batches with other tiers have computed the same loss.
-    for other in open?.shards ?? [] where other.shard.node == attempt.assignment.shard.node {
-      guard let (summary, worker) = other.result else { continue }
-      let same = summary.lossSum.bitPattern == result.lossSum.bitPattern && summary.tokens == result.tokens
-      if !same { return disagreement(shardName(attempt), worker, id, now: now) }
+  // MARK: - Votes
+
+  private mutating func add(_ vote: Vote, at place: Int) {
+    guard var opinions = open?.shards[place].opinions else { return }
+    var vote = vote
+    let number = opinions.firstIndex { $0.summary.agrees(with: vote.summary) } ?? opinions.count
+    if number == opinions.count {
+      opinions.append(Opinion(vote))
+    } else {
+      vote.isAcknowledged = !vote.attempt.assignment.digestOnly && opinions[number].payload != nil
+      opinions[number].votes.append(vote)
     }
+    if vote.isAcknowledged {
+      count(.duplicate)
+      acknowledge(vote.attempt.number, of: vote.attempt.workerID, .duplicate)
+    } else if opinions[number].payload == nil && !vote.summary.isDigestOnly {
+      opinions[number].payload = vote.attempt.number
+      persist(.keepPayload(attempt: vote.attempt.number))
+    }
+    open?.shards[place].opinions = opinions
   }
 
-  private mutating func disagreement(_ name: String, _ first: Int, _ second: Int, now: Instant) {
-    stop(
-      "worker \(first) and worker \(second) came to different results for \(name): one of these machines computes "
-        + "wrongly, or runs another release", now: now)
+  /// What follows from the votes on a shard.
+  private mutating func settle(_ place: Int, now: Instant) {
+    guard let progress = open?.shards[place] else { return }
+    if progress.isDisputed {
+      guard let agreed = progress.agreed else { return sayDisputed(progress) }
+      let outvoted = progress.opinions.filter { !$0.summary.agrees(with: agreed.summary) }
+      for vote in outvoted.flatMap(\.votes) {
+        quarantine(
+          vote.attempt.workerID, vote.attempt.identity,
+          "its result for \(progress.name) is not the one that \(agreed.identities.count) others came to",
+          now: now)
+      }
+    }
+    guard let progress = open?.shards[place], let (counted, _) = progress.counted else { return }
+    for number in progress.running { cancel(number, now: now) }
+    compareLoss(of: progress, counted, now: now)
   }
 
-  // MARK: - Ends of units
-
-  mutating func completeIfDone(now: Instant) {
-    guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.result != nil }) else { return }
-    var losses: [TreeNode: Double] = [:]
-    var tokens = 0
-    var results: [CountedResult] = []
-    for progress in open.shards {
-      guard let summary = progress.result?.summary else { continue }
-      if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
-      results.append(CountedResult(shard: progress.shard, attempt: summary.attempt))
-    }
-    do {
-      let count = open.unit.leafCount
-      let lossSum = try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 }
-      closeUnit(now: now)
-      conclude(
-        .unitComplete(CompletedUnit(unit: open.unit, lossSum: lossSum, tokens: tokens, results: results)))
-    } catch {
-      stop("\(open.unit): \(error)", now: now)
-    }
+  private mutating func sayDisputed(_ progress: ShardProgress) {
+    let names = progress.opinions.compactMap(\.workerID).map { "worker \($0)" }.joined(separator: " and ")
+    log("\(names) came to different results for \(progress.name); another worker is to decide")
   }
 
-  /// Ends the open unit without an outcome; kept results are of no use any more.
-  mutating func abandonUnit(now: Instant) {
-    for progress in open?.shards ?? [] {
-      if let result = progress.result { persist(.discardPayload(attempt: result.summary.attempt)) }
+  /// Shards of the same micro-batches with other tiers have computed the same loss; if not, one of their workers
+  /// computes wrongly, and others have to say which.
+  private mutating func compareLoss(of progress: ShardProgress, _ counted: Opinion, now: Instant) {
+    guard let open else { return }
+    let same = open.shards.indices.filter {
+      open.shards[$0].unit == progress.unit && open.shards[$0].shard.node == progress.shard.node
     }
-    closeUnit(now: now)
-  }
-
-  private mutating func closeUnit(now: Instant) {
-    open = nil
-    stateSince = now
-    for number in attempts.keys { attempts[number]?.place = nil }
+    let differs = same.contains { place in
+      guard let other = open.shards[place].counted?.opinion.summary else { return false }
+      return other.lossSum.bitPattern != counted.summary.lossSum.bitPattern
+        || other.tokens != counted.summary.tokens
+    }
+    guard differs else { return }
+    if same.allSatisfy({ open.shards[$0].check == .demanded && open.shards[$0].counted != nil }) {
+      return stop(
+        "\(progress.name): two workers agree on each tier's gradients, but the losses of the tiers differ; these "
+          + "machines do not compute the same from one time to the next", now: now)
+    }
+    log("the shards of \(progress.name) came with different losses; other workers compute them as well")
+    for place in same { self.open?.shards[place].check = .demanded }
   }
 }

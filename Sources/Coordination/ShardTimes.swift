@@ -7,12 +7,29 @@ struct ShardTimes: Sendable {
 
   /// Seconds of each shard per micro-batch, by purpose, the oldest first.
   private var samples: [Purpose: [Double]] = [:]
+  /// Seconds of each step of a computation, the oldest first.
+  private var steps: [Double] = []
 
-  mutating func add(seconds: Double, microBatches: Int, purpose: Purpose) {
-    var kept = samples[purpose, default: []]
-    if kept.count == Self.window { kept.removeFirst() }
-    kept.append(seconds / Double(max(1, microBatches)))
-    samples[purpose] = kept
+  /// - Parameter progress: steps of the computation; 0 if they were not counted.
+  mutating func add(seconds: Double, microBatches: Int, progress: Int, purpose: Purpose) {
+    Self.keep(seconds / Double(max(1, microBatches)), in: &samples[purpose, default: []])
+    if progress > 0 { Self.keep(seconds / Double(progress), in: &steps) }
+  }
+
+  private static func keep(_ sample: Double, in samples: inout [Double]) {
+    if samples.count == window { samples.removeFirst() }
+    samples.append(sample)
+  }
+
+  /// How long a shard takes usually, in seconds; nil before the first of its purpose.
+  func usual(microBatches: Int, purpose: Purpose) -> Double? {
+    median(purpose).map { $0 * Double(max(1, microBatches)) }
+  }
+
+  /// A worker that makes no progress for so long hangs, in seconds.
+  func stallLimit(settings: CoordinatorSettings) -> Double {
+    guard !steps.isEmpty else { return max(settings.initialStallSeconds, settings.stallFloorSeconds) }
+    return max(settings.stallFloorSeconds, settings.stallStepFactor * steps.sorted()[steps.count / 2])
   }
 
   /// The median time of a micro-batch; nil before the first shard.

@@ -7,8 +7,8 @@ extension CoordinatorCore {
     return CoordinatorStatus(
       term: settings.term, run: run, reason: reason, since: stateSince, deadline: deadline, unit: open?.unit,
       workers: workers.keys.sorted().compactMap { workers[$0].map(status(of:)) },
-      shards: open.map { open in open.shards.map { status(of: $0, in: open.unit) } } ?? [],
-      ignoredResults: ignoredResults)
+      shards: open?.shards.map(status(of:)) ?? [],
+      ignoredResults: ignoredResults, waivedChecks: waivedChecks)
   }
 
   private var runStatus: (RunState, reason: String, deadline: Instant?) {
@@ -33,8 +33,16 @@ extension CoordinatorCore {
         .gathering, "\(ready) of \(settings.expectedLocalWorkers) local workers are ready", gatherDeadline
       )
     }
-    let done = open.shards.count { $0.result != nil }
+    if let progress = shardWithoutArbiter { return (.paused, arbiterReason(progress), arbiterDeadline) }
+    let done = open.shards.count { $0.counted != nil }
     return (.stepOpen, "\(done) of \(open.shards.count) shards of \(open.unit) are done", nil)
+  }
+
+  func arbiterReason(_ progress: ShardProgress) -> String {
+    let names = progress.opinions.compactMap(\.workerID).map { "worker \($0)" }.joined(separator: " and ")
+    return progress.isDisputed
+      ? "\(names) came to different results for \(progress.name), and there is no other worker to decide"
+      : "\(progress.name) is to be computed by two workers, and there is only \(names)"
   }
 
   private func counted(_ workers: Int) -> String { workers == 1 ? "1 worker is" : "\(workers) workers are" }
@@ -48,9 +56,10 @@ extension CoordinatorCore {
     case .leaving: (state, reason) = (.leaving, "was told to leave")
     case .busy(let number):
       let attempt = attempts[number]
-      let name = attempt.map(shardName) ?? "nothing that is known"
+      let name = attempt.map { self.name(of: $0) } ?? "nothing that is known"
       (state, reason) = (.busy, "attempt \(number): \(name)")
-      if attempt?.expired == true {
+      if attempt?.isCancelled == true { reason = "was told to stop attempt \(number): \(name)" }
+      if attempt?.isExpired == true {
         (state, reason) = (.suspect, "its lease of attempt \(number) is over: \(name)")
       }
     }
@@ -60,13 +69,25 @@ extension CoordinatorCore {
       since: worker.since, lastHeard: worker.lastHeard, shardsDone: worker.shardsDone)
   }
 
-  private func status(of progress: ShardProgress, in unit: WorkUnit) -> CoordinatorStatus.ShardState {
-    let lease = progress.lease.flatMap { attempts[$0] }
+  private func status(of progress: ShardProgress) -> CoordinatorStatus.ShardState {
+    let active = progress.running.compactMap { attempts[$0] }.filter(\.isActive)
+    let state: CoordinatorStatus.ShardState.State =
+      if progress.counted != nil {
+        .verified
+      } else if !progress.opinions.isEmpty {
+        .checking
+      } else if active.contains(where: \.isUploading) {
+        .uploading
+      } else if active.contains(where: \.hasBackup) {
+        .speculated
+      } else if active.isEmpty {
+        .pending
+      } else {
+        .leased
+      }
+    let voters = progress.opinions.flatMap(\.votes).map(\.attempt.workerID)
     return CoordinatorStatus.ShardState(
-      name: progress.shard.name(in: unit),
-      state: progress.result != nil ? .verified : progress.lease != nil ? .leased : .pending,
-      failures: progress.failures,
-      workers: progress.result.map { [$0.workerID] } ?? lease.map { [$0.workerID] } ?? [],
-      leaseEnds: lease?.leaseEnds)
+      name: progress.name, state: state, failures: progress.failures,
+      workers: voters + active.map(\.workerID), leaseEnds: active.map(\.leaseEnds).min())
   }
 }

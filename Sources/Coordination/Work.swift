@@ -1,48 +1,8 @@
 import NestedLearning
 import Protocol
 
-/// A hand-out whose end has not been heard of.
-struct Attempt: Sendable {
-  let assignment: Assignment
-  let workerID: Int
-  /// Place of its shard in the open unit; nil once the unit is over.
-  var place: Int?
-  let handedOut: Instant
-  var leaseEnds: Instant
-  /// Its shard has been given to others, but its result still counts if it comes first.
-  var expired = false
-  /// When its worker is given up.
-  var givenUp: Instant
-}
-
-/// A shard of the open unit.
-struct ShardProgress: Sendable {
-  let shard: Shard
-  /// The attempt that it is leased to; nil: pending, or verified.
-  var lease: Int?
-  /// The result that counts, and whose it is.
-  var result: (summary: ResultSummary, workerID: Int)?
-  var failures = 0
-  var failedBy = Set<Int>()
-
-  var isPending: Bool { lease == nil && result == nil }
-}
-
-/// The unit that is being computed.
-struct OpenUnit: Sendable {
-  let unit: WorkUnit
-  let opened: Instant
-  /// Empty until there are workers to cut it for.
-  var shards: [ShardProgress] = []
-  var versions: [Int] = []
-  /// Since when nobody computes it or could.
-  var withoutWorkersSince: Instant?
-}
-
-/// Units, shards, attempts.
+/// Units of work: opened, cut into shards, and over.
 extension CoordinatorCore {
-  // MARK: - Opening
-
   mutating func change(_ tiers: [Int: TierVersion], now: Instant) {
     guard open == nil else { return stop("parameters changed while \(openName) was computed", now: now) }
     for (tier, version) in tiers where parameters.indices.contains(tier) { parameters[tier] = version }
@@ -61,7 +21,8 @@ extension CoordinatorCore {
     guard unit.leafCount > 0, unit.dueTiers.allSatisfy(parameters.indices.contains) else {
       return stop("\(unit) has no micro-batch, or a tier that the run does not have", now: now)
     }
-    open = OpenUnit(unit: unit, opened: now, versions: parameters.map { $0?.version ?? 0 })
+    open = OpenUnit(unit: unit, opened: now, versions: parameters.compactMap(\.self))
+    uncommitted = nil
     stateSince = now
   }
 
@@ -74,114 +35,121 @@ extension CoordinatorCore {
 
   /// Cuts the open unit for the workers that are there.
   mutating func planIfPossible(now: Instant) {
-    guard let unit = open?.unit else { return }
-    let workers = usableWorkers.count
-    if workers > 0 {
-      open?.withoutWorkersSince = nil
-    } else if open?.withoutWorkersSince == nil {
-      open?.withoutWorkersSince = now
+    guard let open else { return }
+    let workers = usableWorkers.count { worker in
+      // One that hangs, or may, is not counted on.
+      if case .busy(let number) = worker.state { attempts[number]?.isExpired == false } else { true }
+    }
+    if !usableWorkers.isEmpty {
+      self.open?.withoutWorkersSince = nil
+    } else if open.withoutWorkersSince == nil {
+      self.open?.withoutWorkersSince = now
       stateSince = now
     }
-    guard open?.shards.isEmpty == true, workers > 0 else { return }
+    guard open.shards.isEmpty, !usableWorkers.isEmpty else { return }
     if let deadline = gatherDeadline, deadline > now { return }
     gathered = true
     stateSince = now
-    open?.shards = Planner.shards(
-      of: unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
-      byTier: settings.shardByTier
-    ).map { ShardProgress(shard: $0) }
+    let shards = Planner.shards(
+      of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
+      byTier: settings.shardByTier)
+    let progress = shards.map {
+      ShardProgress(unit: open.unit, shard: $0, versions: open.versions, check: check(of: $0, in: open.unit))
+    }
+    self.open?.shards = progress
   }
 
-  // MARK: - Handing out
+  // MARK: - Ends of units
 
-  /// Gives every pending shard to an idle worker, as far as there are any: to one that has not failed at it if
-  /// possible, else to the one that joined first.
-  mutating func handOut(now: Instant) {
+  /// A unit is complete when every shard counts.
+  mutating func completeIfDone(now: Instant) {
+    guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.counted != nil }) else { return }
+    var losses: [TreeNode: Double] = [:]
+    var tokens = 0
+    var results: [CountedResult] = []
+    for progress in open.shards where progress.unit == open.unit {
+      guard let (opinion, payload) = progress.counted else { continue }
+      let summary = opinion.summary
+      if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
+      results.append(CountedResult(shard: progress.shard, attempt: payload))
+    }
+    do {
+      let count = open.unit.leafCount
+      let lossSum = try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 }
+      let complete = CompletedUnit(unit: open.unit, lossSum: lossSum, tokens: tokens, results: results)
+      close(open, isComplete: true, now: now)
+      conclude(.unitComplete(complete))
+    } catch {
+      stop("\(open.unit): \(error)", now: now)
+    }
+  }
+
+  /// Ends the open unit without an outcome; kept results are of no use any more.
+  mutating func abandonUnit(now: Instant) {
     guard let open else { return }
-    var idle = workers.values.filter { $0.state == .ready }.map(\.id).sorted()
-    for (place, progress) in open.shards.enumerated() where progress.isPending {
-      guard let first = idle.first else { return }
-      let id = idle.first { !progress.failedBy.contains($0) } ?? first
-      idle.removeAll { $0 == id }
-      assign(place, of: open, to: id, now: now)
+    close(open, isComplete: false, now: now)
+  }
+
+  /// Every vote gets its end; whoever still computes is told to stop.
+  private mutating func close(_ unit: OpenUnit, isComplete: Bool, now: Instant) {
+    var waiting: [(attempt: Int, workerID: Int)] = []
+    for progress in unit.shards {
+      let counted = isComplete ? progress.counted : nil
+      for opinion in progress.opinions {
+        if let payload = opinion.payload, payload != counted?.payload {
+          persist(.discardPayload(attempt: payload))
+        }
+        for vote in opinion.votes {
+          let outcome = outcome(of: vote, in: opinion, counted: counted?.payload, isComplete: isComplete)
+          record(vote.attempt, outcome, finished: vote.received)
+          if outcome == .committed {
+            waiting.append((vote.attempt.number, vote.attempt.workerID))
+            holders[progress.slot] = vote.attempt.workerID
+          } else if !vote.isAcknowledged {
+            acknowledge(
+              vote.attempt.number, of: vote.attempt.workerID,
+              !isComplete ? .stale : outcome == .outvoted ? .corrupt : .duplicate)
+          }
+        }
+      }
+    }
+    open = nil
+    stateSince = now
+    uncommitted = isComplete ? UncommittedUnit(unit: unit.unit, results: waiting) : nil
+    for number in attempts.keys.sorted() {
+      attempts[number]?.place = nil
+      cancel(number, now: now)
     }
   }
 
-  private mutating func assign(_ place: Int, of open: OpenUnit, to id: Int, now: Instant) {
-    guard let worker = workers[id] else { return }
-    let progress = open.shards[place]
-    let assignment = Assignment(
-      attempt: nextAttempt, unit: open.unit, shard: progress.shard, versions: open.versions)
-    nextAttempt += 1
-    let lease = times.lease(
-      microBatches: progress.shard.node.leaves(count: open.unit.leafCount).count, purpose: open.unit.purpose,
-      failures: progress.failures, settings: settings)
-    attempts[assignment.attempt] = Attempt(
-      assignment: assignment, workerID: id, place: place, handedOut: now, leaseEnds: now + lease,
-      givenUp: now + 3 * lease)
-    self.open?.shards[place].lease = assignment.attempt
-    setState(of: id, .busy(attempt: assignment.attempt), now: now)
-    for (tier, version) in parameters.enumerated() {
-      guard let version, worker.tiers[tier] != version else { continue }
-      workers[id]?.tiers[tier] = version
-      send(.sendParameters(peer: worker.peer, session: worker.session, tier: tier, version: version.version))
-    }
-    send(.assign(peer: worker.peer, session: worker.session, assignment))
+  private func outcome(
+    of vote: Vote, in opinion: Opinion, counted: Int?, isComplete: Bool
+  ) -> AttemptOutcome {
+    guard isComplete else { return .stale }
+    if opinion.payload != counted { return .outvoted }
+    // Whoever sent the bytes may have been quarantined since; then the first that agrees stands for them.
+    let sender = opinion.votes.first { $0.attempt.number == counted } ?? opinion.votes.first
+    if vote.attempt.number == sender?.attempt.number { return .committed }
+    return vote.attempt.assignment.digestOnly ? .verified : .duplicate
   }
 
-  /// A lease is over: the shard is given to others, while its worker may still finish it.
-  mutating func expire(_ number: Int, now: Instant) {
-    guard let attempt = attempts[number] else { return }
-    attempts[number]?.expired = true
-    guard let place = attempt.place else { return }
-    let seconds = Int(now.seconds(since: attempt.handedOut))
-    log(
-      "Attempt \(number) (\(shardName(attempt))) did not come back from worker \(attempt.workerID) within \(seconds) s"
-    )
-    countFailure(
-      at: place, attempt, reason: "worker \(attempt.workerID) took more than \(seconds) s", now: now)
+  /// The unit is durable: now whoever computed it may forget it.
+  mutating func acknowledge(committed unit: WorkUnit) {
+    guard let pending = uncommitted, pending.unit == unit else { return }
+    uncommitted = nil
+    for (attempt, workerID) in pending.results { acknowledge(attempt, of: workerID, .committed) }
   }
 
-  // MARK: - Ends of attempts
-
-  /// The end of an attempt that brought no result.
-  mutating func end(_ number: Int, _ outcome: AttemptOutcome, reason: String, now: Instant) {
-    guard let attempt = attempts.removeValue(forKey: number) else { return }
-    // What has run out of time is recorded as that, however its worker went.
-    record(attempt, attempt.expired && outcome == .lost ? .expired : outcome, now: now)
-    guard let place = attempt.place else { return }
-    if outcome == .cancelled {
-      if open?.shards[place].lease == number { open?.shards[place].lease = nil }
-    } else if !attempt.expired {
-      countFailure(at: place, attempt, reason: reason, now: now)
-    }
+  /// Answers a result, if its worker is still there.
+  mutating func acknowledge(_ attempt: Int, of workerID: Int, _ outcome: ResultOutcome) {
+    guard let worker = workers[workerID] else { return }
+    send(.acknowledge(peer: worker.peer, session: worker.session, attempt: attempt, outcome: outcome))
   }
+}
 
-  /// A failed hand-out; too many of one shard stop the run, which names it.
-  private mutating func countFailure(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
-    guard let unit = open?.unit, open?.shards[place].result == nil else { return }
-    open?.shards[place].failures += 1
-    open?.shards[place].failedBy.insert(attempt.workerID)
-    if open?.shards[place].lease == attempt.assignment.attempt { open?.shards[place].lease = nil }
-    guard let progress = open?.shards[place], progress.failures >= settings.maximumAttempts else { return }
-    stop(
-      "\(progress.shard.name(in: unit)) failed \(progress.failures) times, the last time: \(reason)", now: now
-    )
-  }
-
-  mutating func record(_ attempt: Attempt, _ outcome: AttemptOutcome, now: Instant) {
-    let unit = attempt.assignment.unit
-    let leaves = attempt.assignment.shard.node.leaves(count: unit.leafCount)
-    persist(
-      .record(
-        AssignmentRecord(
-          attempt: attempt.assignment.attempt, purpose: unit.purpose, step: unit.step,
-          firstMicroBatch: leaves.lowerBound, lastMicroBatch: leaves.upperBound - 1,
-          tiers: attempt.assignment.shard.tiers, workerID: attempt.workerID, handedOut: attempt.handedOut,
-          finished: now, outcome: outcome)))
-  }
-
-  func shardName(_ attempt: Attempt) -> String {
-    attempt.assignment.shard.name(in: attempt.assignment.unit)
-  }
+/// A unit that is computed, and not yet durable.
+struct UncommittedUnit: Sendable {
+  let unit: WorkUnit
+  /// Those that count, whose workers have not been told.
+  let results: [(attempt: Int, workerID: Int)]
 }

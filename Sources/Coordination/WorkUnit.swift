@@ -57,13 +57,19 @@ public struct Assignment: Sendable, Hashable {
   public let shard: Shard
   /// For every tier the version to compute with.
   public let versions: [Int]
+  /// Whether digests of the gradients are enough, as for comparing them.
+  public let digestOnly: Bool
 
-  public init(attempt: Int, unit: WorkUnit, shard: Shard, versions: [Int]) {
+  public init(attempt: Int, unit: WorkUnit, shard: Shard, versions: [Int], digestOnly: Bool = false) {
     self.attempt = attempt
     self.unit = unit
     self.shard = shard
     self.versions = versions
+    self.digestOnly = digestOnly
   }
+
+  /// The micro-batches that it covers.
+  var leaves: Range<Int> { shard.node.leaves(count: unit.leafCount) }
 
   /// Names of the objects that its result must have, each with its length in bytes.
   public func expectedObjects(tierParameterCounts: [Int]) -> [String: Int] {
@@ -86,8 +92,12 @@ public struct Assignment: Sendable, Hashable {
 public enum AttemptOutcome: String, Sendable, CaseIterable {
   /// Its result counts.
   case committed
-  /// Another attempt's result, of the same bytes, came first.
+  /// Another attempt's result, of the same bytes, counts.
   case duplicate
+  /// It was wanted for comparing, and agrees with the one that counts.
+  case verified
+  /// Others came to another result, and are more.
+  case outvoted
   /// Its result came when its unit was over.
   case stale
   /// Its result was not what was asked for.
@@ -98,7 +108,7 @@ public enum AttemptOutcome: String, Sendable, CaseIterable {
   case lost
   /// Its lease ended, and no result came before the worker was given up or the unit was over.
   case expired
-  /// The worker left, or the run ended.
+  /// Another was faster, the worker left, or the run ended.
   case cancelled
 }
 

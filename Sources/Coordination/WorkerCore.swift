@@ -22,6 +22,8 @@ public struct WorkerCore: Sendable {
   public private(set) var session = SessionID.none
 
   private var welcome: Welcome?
+  /// The minor version that is spoken with this coordinator.
+  private var minor = 0
   /// Versions of the tiers that have been set in this session.
   private var versions: [Int: Int] = [:]
   private var nextJob = 1
@@ -55,6 +57,9 @@ public struct WorkerCore: Sendable {
     case .computeFailed(let job, let reason):
       guard let attempt = attempt(of: job) else { break }
       computed(job, .error(ErrorMessage(code: .compute, reason: reason, attempt: attempt)), now: now)
+    case .stopped(let job):
+      guard let attempt = attempt(of: job) else { break }
+      computed(job, .cancelled(Cancelled(attempt: attempt)), now: now)
     case .terminate: terminate(now: now)
     case .timer: judgeDeadlines(now: now)
     }
@@ -114,6 +119,7 @@ public struct WorkerCore: Sendable {
     deadline = .never
     term = envelope.term
     session = envelope.session
+    minor = min(Int(envelope.minor), settings.hello.minor)
     self.welcome = welcome
     state = .loading
     log("joined \(settings.endpoint) as worker \(welcome.workerID)")
@@ -162,6 +168,7 @@ public struct WorkerCore: Sendable {
     switch message {
     case .parameters(let parameters): apply(parameters, now: now)
     case .assign(let assign): begin(assign, now: now)
+    case .cancel(let cancel): stop(cancel.attempt, now: now)
     case .drain:
       send(.drained, now: now)
       exit(successful: true, "the run is over")
@@ -169,9 +176,8 @@ public struct WorkerCore: Sendable {
     case .resultAck(let ack):
       if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
     case .ping: send(.pong, now: now)
-    case .status, .statusReply: break
-    case .hello, .welcome, .reject, .ready, .accept, .decline, .leaseRenew, .cancel, .cancelled, .result,
-      .pong, .drained, .goodbye, .transfer, .model:
+    case .hello, .welcome, .reject, .ready, .accept, .decline, .leaseRenew, .cancelled, .result, .pong,
+      .drained, .goodbye, .transfer, .model, .status, .statusReply:
       break
     }
   }
@@ -191,9 +197,9 @@ public struct WorkerCore: Sendable {
     case .ready: break
     case .computing(_, assign.attempt), .leaving(_, assign.attempt): return
     case .computing(_, let attempt), .leaving(_, let attempt):
-      return refuse(assign, .compute, "attempt \(attempt) is being computed", now: now)
+      return refuse(assign, .busy, "attempt \(attempt) is being computed", now: now)
     case .started, .greeting, .loading, .gone:
-      return refuse(assign, .compute, "the model is not loaded", now: now)
+      return refuse(assign, .notReady, "the model is not loaded", now: now)
     }
     for (tier, version) in assign.parameterVersions.enumerated() where versions[tier] != version {
       let own = versions[tier].map { "version \($0)" } ?? "no version"
@@ -203,11 +209,24 @@ public struct WorkerCore: Sendable {
     let job = nextJob
     nextJob += 1
     state = .computing(job: job, attempt: assign.attempt)
+    if minor >= 1 { send(.accept(Accept(attempt: assign.attempt)), now: now) }
     effects.append(.compute(job: job, assign))
   }
 
-  private mutating func refuse(_ assign: AssignMessage, _ code: ErrorCode, _ reason: String, now: Instant) {
-    send(.error(ErrorMessage(code: code, reason: reason, attempt: assign.attempt)), now: now)
+  private mutating func refuse(_ assign: AssignMessage, _ code: DeclineCode, _ reason: String, now: Instant) {
+    if minor >= 1 {
+      return send(.decline(Decline(attempt: assign.attempt, code: code, reason: reason)), now: now)
+    }
+    let old: ErrorCode = code == .parameters ? .parameters : .compute
+    send(.error(ErrorMessage(code: old, reason: reason, attempt: assign.attempt)), now: now)
+  }
+
+  /// An attempt is not needed any more. One that is over, or was never here, is as good as stopped.
+  private mutating func stop(_ attempt: Int, now: Instant) {
+    switch state {
+    case .computing(let job, attempt), .leaving(let job, attempt): effects.append(.stop(job: job))
+    default: send(.cancelled(Cancelled(attempt: attempt)), now: now)
+    }
   }
 
   /// The attempt that a job is for, if it is still wanted.
@@ -281,7 +300,14 @@ public struct WorkerCore: Sendable {
     if silenceDeadline <= now {
       return reconnect("nothing was heard of the coordinator for \(Int(settings.silenceSeconds)) s", now: now)
     }
-    if lastSent + heartbeat <= now { send(.ping, now: now) }
+    guard lastSent + heartbeat <= now else { return }
+    switch state {
+    case .computing(let job, let attempt), .leaving(let job, let attempt):
+      guard minor >= 1 else { return send(.ping, now: now) }
+      lastSent = now
+      effects.append(.renew(job: job, attempt: attempt))
+    default: send(.ping, now: now)
+    }
   }
 
   private var heartbeat: Double { max(0.01, welcome?.heartbeatSeconds ?? 1) }

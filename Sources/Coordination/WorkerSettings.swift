@@ -38,6 +38,8 @@ public enum WorkerEvent: Sendable {
   /// The job came to this.
   case computed(job: Int, ResultMessage)
   case computeFailed(job: Int, reason: String)
+  /// The job was ended by `stop`.
+  case stopped(job: Int)
   /// The user or the system wants the worker to leave (SIGTERM, SIGINT).
   case terminate
   /// The time that was asked for by `armTimer` has come; to be said after the messages that have come meanwhile.
@@ -48,7 +50,8 @@ public enum WorkerEvent: Sendable {
 public enum WorkerEffect: Sendable, Equatable {
   /// Close the socket, if there is one, and open a new one.
   case connect
-  /// Nothing that was begun for the last session matters any more: drop queued jobs and parameters not yet applied.
+  /// Nothing that was begun for the last session matters any more: end the job at hand, drop queued ones and
+  /// parameters not yet applied.
   case abandon
   /// Send this with the core's `term` and `session` in the envelope.
   case send(Message)
@@ -58,6 +61,10 @@ public enum WorkerEffect: Sendable, Equatable {
   case apply(ParametersMessage)
   /// Compute; jobs are numbered so that one of an earlier session is never taken for one of this.
   case compute(job: Int, AssignMessage)
+  /// End this job at the next layer, then say `stopped` (or `computed`, if it is done before).
+  case stop(job: Int)
+  /// Send LEASE_RENEW for this attempt, with the steps of the job that are done.
+  case renew(job: Int, attempt: Int)
   /// Worth a line in the log.
   case log(String)
   /// Let what was sent go out, then end the process; not successful means an exit code other than 0.

@@ -7,6 +7,8 @@ public struct CounterRandom: Sendable {
   public enum Purpose: UInt32, Sendable {
     /// The order of the training rows in an epoch.
     case rowOrder = 1
+    /// Which shards are computed twice.
+    case verification = 2
   }
 
   private let key: SIMD2<UInt32>

@@ -186,6 +186,8 @@ public enum RejectCode: String, Sendable, CaseIterable {
   case draining
   /// As many workers as the coordinator takes.
   case full
+  /// A worker of this identity has come to a wrong result.
+  case quarantined
   /// A code of a later version.
   case other
 

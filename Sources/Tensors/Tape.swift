@@ -8,6 +8,8 @@
 public final class Tape {
   public let threads: ThreadPool
   public let memory: MemoryPool
+  /// Who watches the present computation, if anybody.
+  public var watch: ComputationWatch?
   private var notes: [(Tape) throws(TensorError) -> Void] = []
 
   public init(threads: ThreadPool, memory: MemoryPool) {
@@ -36,7 +38,10 @@ public final class Tape {
 
   /// Plays the notes back to front, releasing each. For operations that bring their own gradient, as the loss.
   public func backward() throws(TensorError) {
-    while let play = notes.popLast() { try play(self) }
+    while let play = notes.popLast() {
+      try watch?.step()
+      try play(self)
+    }
   }
 
   /// Forgets everything that was noted, after an error.

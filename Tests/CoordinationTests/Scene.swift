@@ -34,9 +34,10 @@ struct Scene {
 
   func session(_ peer: String) -> SessionID { sessions[peer] ?? .none }
 
-  static func hello(local: Int? = nil) -> Hello {
+  /// - Parameter process: tells workers of one machine apart.
+  static func hello(local: Int? = nil, process: Int = 1) -> Hello {
     Hello(
-      program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: "h", processID: 1,
+      program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: "h", processID: process,
       localIndex: local)
   }
 
@@ -47,7 +48,9 @@ struct Scene {
   }
 
   mutating func hello(_ seconds: Double, _ peer: String, local: Int? = nil) -> String {
-    at(seconds, .hello(peer: PeerID(peer), Scene.hello(local: local)))
+    at(
+      seconds,
+      .hello(peer: PeerID(peer), Scene.hello(local: local, process: Int(peer.utf8.first ?? 0) - 96)))
   }
 
   mutating func ready(_ seconds: Double, _ peer: String) -> String {
@@ -68,7 +71,7 @@ struct Scene {
   }
 
   /// The right result of the last assignment of a peer. A micro-batch has 2 tokens, and its number as its loss.
-  func result(_ peer: String, loss: Double? = nil, digest: String = "d") -> ResultSummary {
+  func result(_ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0) -> ResultSummary {
     guard let assignment = assignments[peer] else {
       return ResultSummary(attempt: 0, lossSum: 0, tokens: 0, seconds: 0, objects: [])
     }
@@ -76,16 +79,20 @@ struct Scene {
     let expected = assignment.expectedObjects(tierParameterCounts: core.settings.tierParameterCounts)
     return ResultSummary(
       attempt: assignment.attempt, lossSum: loss ?? Double(leaves.reduce(0, +)), tokens: 2 * leaves.count,
-      seconds: 1, objects: expected.map { .init(name: $0, sha256: digest, byteCount: $1) })
+      seconds: 1, progress: progress,
+      objects: expected.map { .init(name: $0, sha256: digest, byteCount: $1) },
+      isDigestOnly: assignment.digestOnly)
   }
 
   mutating func result(
-    _ seconds: Double, _ peer: String, loss: Double? = nil, digest: String = "d", term: UInt64 = 4
+    _ seconds: Double, _ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0,
+    term: UInt64 = 4
   ) -> String {
     at(
       seconds,
       .result(
-        peer: PeerID(peer), session: session(peer), term: term, result(peer, loss: loss, digest: digest)))
+        peer: PeerID(peer), session: session(peer), term: term,
+        result(peer, loss: loss, digest: digest, progress: progress)))
   }
 
   static func line(_ effect: CoordinatorEffect) -> String {
@@ -102,8 +109,11 @@ struct Scene {
       "parameters to \(peer): tier \(tier), version \(version)"
     case .assign(let peer, _, let assignment):
       "assign to \(peer): attempt \(assignment.attempt), \(assignment.shard.name(in: assignment.unit))"
+        + (assignment.digestOnly ? ", digests alone" : "")
     case .acknowledge(let peer, _, let attempt, let outcome):
       "acknowledge \(peer): attempt \(attempt) \(outcome.rawValue)"
+    case .cancel(let peer, _, let attempt): "cancel \(peer): attempt \(attempt)"
+    case .quarantine(let id, let identity, let reason): "quarantine worker \(id), \(identity): \(reason)"
     case .sendDrain(let peer, _): "drain \(peer)"
     case .workerReady(let id): "worker \(id) is ready"
     case .workerLeft(let id, _, _, let reason): "worker \(id) is gone: \(reason)"

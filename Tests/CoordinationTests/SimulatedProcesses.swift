@@ -58,6 +58,16 @@ extension Simulation {
       switch message {
       case .hello(let hello): coordinator(.hello(peer: peer, hello))
       case .ready(let ready): coordinator(.ready(peer: peer, session: session, ready))
+      case .accept(let accept):
+        coordinator(.accepted(peer: peer, session: session, attempt: accept.attempt))
+      case .decline(let decline):
+        coordinator(
+          .declined(peer: peer, session: session, attempt: decline.attempt, reason: decline.reason))
+      case .leaseRenew(let renew):
+        send(.pong, to: peer, session)
+        coordinator(.renewed(peer: peer, session: session, attempt: renew.attempt, progress: renew.progress))
+      case .cancelled(let cancelled):
+        coordinator(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
       case .result(let result):
         arriving = result
         coordinator(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
@@ -111,6 +121,9 @@ extension Simulation {
       send(.assign(message(of: assignment)), to: peer, session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session)
+    case .cancel(let peer, let session, let attempt):
+      send(.cancel(Cancel(attempt: attempt)), to: peer, session)
+    case .quarantine(let id, _, let reason): outcome.problems.append("worker \(id) is quarantined: \(reason)")
     case .sendDrain(let peer, let session): send(.drain, to: peer, session)
     case .workerReady, .workerLeft, .log: break
     case .unitComplete(let done): complete(done)
@@ -177,6 +190,7 @@ extension Simulation {
   }
 
   private mutating func next(after unit: WorkUnit) {
+    coordinator(.committed(unit))
     guard unit.step < lastStep else { return coordinator(.drain) }
     if unit.purpose == .train {
       for tier in unit.dueTiers { versions[tier] += 1 }
@@ -233,6 +247,12 @@ extension Simulation {
       agenda.add(.worker(place, life: life, .modelLoaded(sha256: Self.model)), at: time)
     case .apply(let parameters): workers[place].versions[parameters.tier] = parameters.version
     case .compute(let job, let assign): compute(job, assign, place)
+    case .stop(let job):
+      agenda.add(
+        .worker(place, life: life, .stopped(job: job)), at: now + Double.random(in: 0...0.1, using: &random))
+    case .renew(_, let attempt):
+      let steps = 1 + Int((now - workers[place].begun) / 0.05)
+      send(.leaseRenew(LeaseRenew(attempt: attempt, progress: steps)), from: place)
     case .log: break
     case .exit(let successful, let reason):
       workers[place].alive = false
@@ -253,6 +273,7 @@ extension Simulation {
     if own != assign.parameterVersions {
       outcome.problems.append("computed with \(own), not \(assign.parameterVersions)")
     }
+    workers[place].begun = now
     let node = TreeNode(level: assign.level, index: assign.index)
     let leaves = node.leaves(count: assign.leafCount)
     let loss = try? ReductionTree.reduce(

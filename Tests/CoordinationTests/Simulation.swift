@@ -36,6 +36,8 @@ struct Simulation {
     var frozenUntil = 0.0
     /// Version of each tier, as set by messages.
     var versions: [Int: Int] = [:]
+    /// When the job at hand was begun.
+    var begun = 0.0
     var sent: UInt64 = 0
   }
 

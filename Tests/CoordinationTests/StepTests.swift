@@ -23,16 +23,24 @@ import Testing
     #expect(
       scene.result(4, "b") == """
         keep 2
-        record 2: train 1, 2–3, tiers [0, 1], worker 2, 3.000s to 4.000s, committed
-        acknowledge b: attempt 2 committed
+        timer 5.000s
         """)
     #expect(
       scene.result(5, "a") == """
         keep 1
         record 1: train 1, 0–1, tiers [0, 1], worker 1, 3.000s to 5.000s, committed
-        acknowledge a: attempt 1 committed
+        record 2: train 1, 2–3, tiers [0, 1], worker 2, 3.000s to 4.000s, committed
         complete: step 1, loss 6.0, 8 tokens, attempts [1, 2]
+        timer 10.000s
         """)
+    // The workers are told when nothing can be lost any more.
+    let unit = WorkUnit(purpose: .train, step: 1, leafCount: 4, dueTiers: [0, 1])
+    #expect(
+      scene.at(5.5, .committed(unit)) == """
+        acknowledge a: attempt 1 committed
+        acknowledge b: attempt 2 committed
+        """)
+    #expect(scene.at(5.5, .committed(unit)) == "")
   }
 
   /// Only tiers with a new version are sent, and only once to each worker.
@@ -129,7 +137,6 @@ import Testing
       scene.result(2, "a") == """
         keep 1
         record 1: train 1, 0–0, tiers [0], worker 1, 0.000s to 2.000s, committed
-        acknowledge a: attempt 1 committed
         drain a
         drain b
         complete: step 1, loss 0.0, 2 tokens, attempts [1]

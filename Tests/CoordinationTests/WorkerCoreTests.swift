@@ -65,10 +65,13 @@ import Testing
       case .connect: "connect"
       case .abandon: "abandon"
       case .send(.error(let error)): "send ERROR \(error.code.rawValue): \(error.reason)"
+      case .send(.decline(let decline)): "send DECLINE \(decline.code.rawValue): \(decline.reason)"
       case .send(let message): "send \(message.type.name)"
       case .loadModel(let welcome): "load \(welcome.modelPath)"
       case .apply(let parameters): "apply tier \(parameters.tier), version \(parameters.version)"
       case .compute(let job, let assign): "compute attempt \(assign.attempt) as job \(job)"
+      case .stop(let job): "stop job \(job)"
+      case .renew(let job, let attempt): "renew attempt \(attempt) with the steps of job \(job)"
       case .log(let line): "log: \(line)"
       case .exit(let successful, let reason): "exit \(successful ? "well" : "badly"): \(reason)"
       case .armTimer(let instant): "timer \(instant)"
@@ -83,10 +86,11 @@ import Testing
     #expect(scene.at(1, .timer) == "send PING\ntimer 2.000s")
     #expect(scene.at(1.5, .modelLoaded(sha256: Scene.model)) == "send READY")
     #expect(scene.receive(2, Scene.parameters(7)) == "apply tier 0, version 7\ntimer 2.500s")
-    #expect(scene.receive(2, Scene.assign(9, version: 7)) == "compute attempt 9 as job 1")
+    #expect(scene.receive(2, Scene.assign(9, version: 7)) == "send ACCEPT\ncompute attempt 9 as job 1")
     #expect(
       scene.receive(2, Scene.assign(9, version: 7)) == "", "an assignment that comes twice is computed once")
-    #expect(scene.at(2.5, .timer) == "send PING\ntimer 3.500s")
+    #expect(scene.at(2.5, .timer) == "timer 3.000s")
+    #expect(scene.at(3, .timer) == "renew attempt 9 with the steps of job 1\ntimer 4.000s")
     #expect(scene.at(3, .computed(job: 1, Scene.result(9))) == "send RESULT")
     #expect(scene.receive(3, .resultAck(ResultAck(attempt: 9, outcome: .committed))) == "")
     #expect(scene.receive(4, .drain) == "send DRAINED\nexit well: the run is over")
@@ -114,7 +118,7 @@ import Testing
     scene.begin()
     _ = scene.receive(0, Scene.parameters(0))
     _ = scene.receive(0, Scene.assign(1, version: 0))
-    for second in 1..<10 { #expect(scene.at(Double(second), .timer).hasPrefix("send PING")) }
+    for second in 1..<10 { #expect(scene.at(Double(second), .timer).hasPrefix("renew attempt 1")) }
     #expect(
       scene.at(10, .timer) == """
         log: nothing was heard of the coordinator for 10 s; joining again
@@ -127,7 +131,8 @@ import Testing
     _ = scene.receive(10.5, Scene.welcome(), term: 5)
     _ = scene.at(10.5, .modelLoaded(sha256: Scene.model))
     _ = scene.receive(10.6, Scene.parameters(0), term: 5)
-    #expect(scene.receive(10.6, Scene.assign(1, version: 0), term: 5) == "compute attempt 1 as job 2")
+    #expect(
+      scene.receive(10.6, Scene.assign(1, version: 0), term: 5) == "send ACCEPT\ncompute attempt 1 as job 2")
     #expect(scene.at(10.7, .computed(job: 1, Scene.result(1))) == "")
     #expect(scene.at(10.8, .computed(job: 2, Scene.result(1))) == "send RESULT")
   }
@@ -177,15 +182,52 @@ import Testing
     scene.begin()
     #expect(
       scene.receive(0.1, Scene.assign(1, version: 0)).hasPrefix(
-        "send ERROR parameters: tier 0 is asked for at version 0, no version is here"))
+        "send DECLINE parameters: tier 0 is asked for at version 0, no version is here"))
     _ = scene.receive(0.1, Scene.parameters(2))
     #expect(scene.receive(0.1, Scene.assign(1, version: 3)).contains("version 3, version 2 is here"))
     #expect(scene.receive(0.1, Scene.parameters(3, count: 5)).contains("tier 0 came with 20 bytes, not 8"))
     _ = scene.receive(0.1, Scene.assign(1, version: 2))
     #expect(
-      scene.receive(0.1, Scene.assign(2, version: 2)) == "send ERROR compute: attempt 1 is being computed")
+      scene.receive(0.1, Scene.assign(2, version: 2)) == "send DECLINE busy: attempt 1 is being computed")
     #expect(scene.at(0.2, .computeFailed(job: 1, reason: "no memory")) == "send ERROR compute: no memory")
-    #expect(scene.receive(0.3, Scene.assign(3, version: 2)) == "compute attempt 3 as job 2")
+    #expect(scene.receive(0.3, Scene.assign(3, version: 2)).hasSuffix("compute attempt 3 as job 2"))
+  }
+
+  /// What is not needed any more is stopped between two layers, and other work taken at once; an attempt that is over
+  /// or was never here counts as stopped.
+  @Test func stopsWhatIsNotNeeded() {
+    var scene = Scene()
+    scene.begin()
+    _ = scene.receive(0, Scene.parameters(0))
+    _ = scene.receive(0, Scene.assign(1, version: 0))
+    var fast = scene
+    #expect(scene.receive(0.1, .cancel(Cancel(attempt: 7))) == "send CANCELLED")
+    #expect(scene.receive(0.2, .cancel(Cancel(attempt: 1))) == "stop job 1")
+    #expect(scene.at(0.3, .stopped(job: 1)) == "send CANCELLED")
+    #expect(scene.receive(0.4, Scene.assign(2, version: 0)).hasSuffix("compute attempt 2 as job 2"))
+    // It may be done before it hears of it.
+    #expect(fast.receive(0.2, .cancel(Cancel(attempt: 1))) == "stop job 1")
+    #expect(fast.at(0.3, .computed(job: 1, Scene.result(1))) == "send RESULT")
+    // Asked to leave as well, it goes once it has stopped.
+    var leaving = fast
+    _ = leaving.receive(0.4, Scene.assign(2, version: 0))
+    _ = leaving.at(0.5, .terminate)
+    #expect(leaving.receive(0.6, .cancel(Cancel(attempt: 2))) == "stop job 2")
+    #expect(
+      leaving.at(0.7, .stopped(job: 2)) == "send CANCELLED\nsend GOODBYE\nexit well: asked to leave")
+  }
+
+  /// To a coordinator of version 1.0 nothing is said that it does not know.
+  @Test func olderCoordinator() {
+    var scene = Scene()
+    _ = scene.at(0, .start)
+    _ = scene.at(
+      0, .message(Envelope(type: .welcome, minor: 0, term: 4, session: scene.session), Scene.welcome()))
+    _ = scene.at(0, .modelLoaded(sha256: Scene.model))
+    #expect(scene.receive(0, Scene.assign(1, version: 0)).hasPrefix("send ERROR parameters"))
+    _ = scene.receive(0, Scene.parameters(0))
+    #expect(scene.receive(0, Scene.assign(1, version: 0)) == "compute attempt 1 as job 1")
+    #expect(scene.at(1, .timer) == "send PING\ntimer 2.000s")
   }
 
   @Test func modelThatIsNotTheRuns() {

@@ -48,6 +48,13 @@ public final class TrainableModel {
   /// from their files are not counted.
   public var peakMemory: Int { tape.memory.highWater }
 
+  /// Who sees how far this model's computations are, and may end them between two layers: `evaluate` and `gradients`
+  /// then throw `TensorError.cancelled`, and the model is as it was.
+  public var watch: ComputationWatch? {
+    get { tape.watch }
+    set { tape.watch = newValue }
+  }
+
   /// Replaces the values of one parameter.
   /// - Throws: `ParameterError` if there is no such parameter or the number of values is another.
   public func setParameter(_ name: String, _ values: UnsafeBufferPointer<Float>) throws {

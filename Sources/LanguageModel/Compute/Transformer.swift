@@ -12,7 +12,11 @@ struct Transformer {
   /// Hidden states after the last layer, before the final norm: [T, hidden].
   func hidden(_ tokens: [Int32], _ pass: ForwardPass) throws(TensorError) -> Variable {
     var x = try pass.tape.embedding(tokens, table: embedTokens.matrix)
-    for layer in layers { x = try layer(x, pass) }
+    for layer in layers {
+      try pass.tape.watch?.step()
+      x = try layer(x, pass)
+    }
+    try pass.tape.watch?.step()
     return x
   }
 

@@ -44,6 +44,10 @@ extension CoordinatorService {
     for (peer, received) in try router.poll(timeout: max(0, min(0.5, min(timer, end).seconds(since: now)))) {
       try receive(peer, received)
     }
+    for (peer, envelope, result) in refusedOffers {
+      try handle(.result(peer: peer, session: envelope.session, term: envelope.term, result))
+    }
+    refusedOffers = []
     let (refusals, count) = router.takeRefusals()
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for letter in mailbox.take() { try read(letter) }
@@ -123,6 +127,15 @@ private final class ResultBox<Value: Sendable>: @unchecked Sendable {
 // MARK: - Messages in
 
 extension CoordinatorService {
+  /// Whether a result that is offered is worth sending. If not, the core is told of it all the same: its worker is
+  /// free again, and it may disagree with what is known.
+  func judge(_ peer: PeerID, _ envelope: Envelope, _ message: ResultMessage) -> ResultOutcome? {
+    let result = ResultSummary(message)
+    let outcome = core.verdict(on: result, peer: peer, session: envelope.session, term: envelope.term)
+    if outcome != nil { refusedOffers.append((peer, envelope, result)) }
+    return outcome
+  }
+
   private func receive(_ peer: PeerID, _ received: Received) throws {
     switch received {
     case .failure(let error):
@@ -131,6 +144,25 @@ extension CoordinatorService {
       try handle(.peerLost(peer: peer, reason: "\(error)"))
     case .success((let envelope, let message)):
       try receive(peer, envelope, message)
+    }
+  }
+
+  /// What a worker says of an attempt before its result.
+  private func receiveOfAttempt(_ peer: PeerID, _ session: SessionID, _ message: Message) throws {
+    switch message {
+    case .accept(let accept):
+      try handle(.accepted(peer: peer, session: session, attempt: accept.attempt))
+    case .decline(let decline):
+      try handle(
+        .declined(peer: peer, session: session, attempt: decline.attempt, reason: decline.reason))
+    case .leaseRenew(let renew):
+      try handle(
+        .renewed(peer: peer, session: session, attempt: renew.attempt, progress: renew.progress))
+      // It stands for a PING too.
+      send(.pong, to: peer, session: session)
+    case .cancelled(let cancelled):
+      try handle(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
+    default: break
     }
   }
 
@@ -158,8 +190,9 @@ extension CoordinatorService {
       send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
       // Whoever asks is no worker, unless it has joined.
       if !core.status.workers.contains(where: { $0.peer == peer }) { router.forget(peer) }
-    case .pong, .accept, .decline, .leaseRenew, .cancelled, .transfer, .model:
-      try handle(.heard(peer: peer, session: session))
+    case .pong, .model: try handle(.heard(peer: peer, session: session))
+    case .transfer: try handle(.moved(peer: peer, session: session, attempt: nil))
+    case .accept, .decline, .leaseRenew, .cancelled: try receiveOfAttempt(peer, session, message)
     case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain, .statusReply:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
@@ -189,6 +222,10 @@ extension CoordinatorService {
       send(.assign(message(assignment)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session: session)
+    case .cancel(let peer, let session, let attempt):
+      send(.cancel(Cancel(attempt: attempt)), to: peer, session: session)
+    case .quarantine(let workerID, let identity, let reason):
+      quarantine(workerID: workerID, identity: identity, reason: reason)
     case .sendDrain(let peer, let session): send(.drain, to: peer, session: session)
     case .workerReady(let workerID): note("\(describe(workerID)) is ready", of: workerID)
     case .workerLeft(let workerID, let peer, let localIndex, let reason):
@@ -262,6 +299,7 @@ extension CoordinatorService {
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
+      digestOnly: assignment.digestOnly,
       stepTokens: unitTokens, parameterVersions: assignment.versions,
       dropoutSeed: usesDropout ? plan.config.seed : nil,
       microBatches: node.leaves(count: unit.leafCount).map { g in

@@ -21,6 +21,7 @@ extension CoordinatorService {
       try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
     }
     try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
+    try handle(.committed(unit.unit))
     progress.applied(step: step)
     if !applied.changed.isEmpty {
       for tier in applied.changed { tiers[tier.tier] = tier }
@@ -79,6 +80,7 @@ extension CoordinatorService {
     let loss = unit.lossSum / Double(unit.tokens)
     let isBest = loss < progress.bestLoss ?? .infinity
     try record(unit, loss: loss, isBest: isBest, seconds: MonotonicClock.now().seconds(since: started))
+    try handle(.committed(unit.unit))
     progress.evaluated(loss: loss, plan.config)
     show(
       progressLine.message(

@@ -49,6 +49,8 @@ final class CoordinatorService {
   var lastLooked = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
   var refusalLog = RefusalLog()
+  /// Results whose bytes were not wanted, since the core was last told.
+  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
 
   /// The open unit's micro-batches and the number of its trained tokens.
   var batches: [MicroBatch] = []
@@ -108,6 +110,7 @@ final class CoordinatorService {
     progressLine = ProgressLine(
       totalSteps: plan.config.numSteps, columns: ProgressLine.terminalColumns(STDOUT_FILENO), now: now)
     snapshots = SnapshotSchedule(step: progress.step, bytes: plan.stateBytes, now: now)
+    router.resultJudge = { [weak self] peer, envelope, result in self?.judge(peer, envelope, result) }
   }
 
   /// Seconds on the monotonic clock.

@@ -90,8 +90,12 @@ final class ShardComputer: @unchecked Sendable {
   }
 
   /// Computes a shard: the loss of its micro-batches and the gradients of its tiers.
-  func compute(_ message: AssignMessage) throws -> ResultMessage {
+  ///
+  /// - Throws: `TensorError.cancelled` when the watch says so.
+  func compute(_ message: AssignMessage, watch: ComputationWatch) throws -> ResultMessage {
     guard let loaded else { throw ServiceError("a shard came before the model") }
+    loaded.model.watch = watch
+    defer { loaded.model.watch = nil }
     guard loaded.versions == message.parameterVersions else {
       throw ServiceError(
         "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
@@ -115,11 +119,13 @@ final class ShardComputer: @unchecked Sendable {
       },
       add: { try $0.add($1) })
     let results = message.window ? windows : sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
+    let gradients = results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     return ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
-      seconds: MonotonicClock.now().seconds(since: started),
-      gradients: results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) })
+      seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
+      gradients: message.digestOnly ? [] : gradients,
+      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [])
   }
 
   private func leafSum(

@@ -4,6 +4,7 @@ import Foundation
 import Kernels
 import Logging
 import Protocol
+import Tensors
 import Transport
 
 /// A worker at work: it ties the pure core to the socket and the arithmetic. The caller's thread owns the socket;
@@ -22,6 +23,8 @@ public final class WorkerService {
 
   private var core: WorkerCore
   private var computer: ShardComputer?
+  /// The job at hand.
+  private var job: (number: Int, watch: ComputationWatch)?
   private var dealer: Dealer?
   private var timer = Instant.never
   private var ending: (successful: Bool, reason: String)?
@@ -102,16 +105,17 @@ public final class WorkerService {
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
           minor: options.failpoints.minor, options: options.failpoints.transportOptions)
-      case .abandon: generation.advance()
-      case .send(let message):
-        do {
-          try send(message)
-        } catch {
-          failure = "\(error)"
-        }
+      case .abandon:
+        generation.advance()
+        job?.watch.cancel()
+      case .send(let message): failure = send(message) ?? failure
       case .loadModel(let welcome): load(welcome, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
       case .compute(let job, let assignment): compute(job, assignment, mailbox)
+      case .stop(let number): if job?.number == number { job?.watch.cancel() }
+      case .renew(let number, let attempt):
+        let progress = job?.number == number ? job?.watch.steps ?? 0 : 0
+        failure = send(.leaseRenew(LeaseRenew(attempt: attempt, progress: progress))) ?? failure
       case .log(let line): logger.info("\(line)")
       case .exit(let successful, let reason): ending = (successful, reason)
       case .armTimer(let time): timer = time
@@ -120,19 +124,23 @@ public final class WorkerService {
     if let failure { try handle(.connectionFailed(reason: failure), waker, mailbox) }
   }
 
-  private func send(_ message: Message) throws {
-    guard case .result = message else {
+  /// Sends; returns what keeps it from being sent.
+  private func send(_ message: Message) -> String? {
+    let isResult = if case .result = message { true } else { false }
+    if isResult && options.failpoints.fires(.resultDrop) { return nil }
+    do {
       try dealer?.send(message, term: core.term, session: core.session)
-      return
+    } catch {
+      return "\(error)"
     }
-    if options.failpoints.fires(.resultDrop) { return }
-    try dealer?.send(message, term: core.term, session: core.session)
+    guard isResult else { return nil }
     options.failpoints.die(at: .exitUpload)
     if options.failpoints.fires(.exitUploaded) {
       // Time for ZeroMQ's own thread to bring it out.
       usleep(100_000)
       kill(getpid(), SIGKILL)
     }
+    return nil
   }
 
   /// What a failed handshake means for this worker, and what its user can do.
@@ -184,8 +192,14 @@ public final class WorkerService {
   }
 
   private func compute(_ job: Int, _ assignment: AssignMessage, _ mailbox: Mailbox<Letter>) {
+    let watch = ComputationWatch()
+    self.job = (job, watch)
     onQueue(mailbox) { computer in
-      do { return .computed(job: job, try computer.compute(assignment)) } catch {
+      do {
+        return .computed(job: job, try computer.compute(assignment, watch: watch))
+      } catch TensorError.cancelled {
+        return .stopped(job: job)
+      } catch {
         return .computeFailed(job: job, reason: "\(error)")
       }
     }

@@ -1,0 +1,91 @@
+import NestedLearning
+import Protocol
+
+/// A shard of the open unit: who computes it, and what they came to.
+struct ShardProgress: Sendable {
+  /// Whether a second worker is to compute it as well.
+  enum Check: Sendable {
+    case none
+    /// Chosen by lot: waived if there is no second worker.
+    case sampled
+    /// Waited for.
+    case demanded
+  }
+
+  /// The unit that it is part of.
+  let unit: WorkUnit
+  let shard: Shard
+  /// What to compute it with, by tier.
+  let versions: [TierVersion]
+  /// The one worker that can compute it; nil: any.
+  var pinnedTo: Int?
+  var check = Check.none
+
+  /// Attempts whose end has not been heard of.
+  var running: [Int] = []
+  /// What came, as far as it differs; the first that came first.
+  var opinions: [Opinion] = []
+  var failures = 0
+  var failedBy = Set<Int>()
+
+  init(unit: WorkUnit, shard: Shard, versions: [TierVersion], pinnedTo: Int? = nil, check: Check = .none) {
+    self.unit = unit
+    self.shard = shard
+    self.versions = versions
+    self.pinnedTo = pinnedTo
+    self.check = check
+  }
+
+  /// How many must agree.
+  var required: Int { check != .none || isDisputed ? 2 : 1 }
+  var isDisputed: Bool { opinions.count > 1 }
+
+  /// The opinion with the most votes; of equal ones the first that came.
+  var leading: Opinion? {
+    var best: Opinion?
+    for opinion in opinions where opinion.identities.count > best?.identities.count ?? 0 { best = opinion }
+    return best
+  }
+
+  /// What the shard comes to, once enough agree.
+  var agreed: Opinion? { leading.flatMap { $0.identities.count >= required ? $0 : nil } }
+
+  /// What counts: agreed, and its bytes are here.
+  var counted: (opinion: Opinion, payload: Int)? {
+    guard let agreed, let payload = agreed.payload else { return nil }
+    return (agreed, payload)
+  }
+
+  /// Its place in units of its kind, by which it goes to the same worker step after step.
+  var slot: Slot { Slot(purpose: unit.purpose, shard: shard) }
+  var voters: Set<String> { opinions.reduce(into: []) { $0.formUnion($1.identities) } }
+  var name: String { shard.name(in: unit) }
+}
+
+/// A shard's place in units of one kind.
+struct Slot: Sendable, Hashable {
+  let purpose: Purpose
+  let node: TreeNode
+  /// Of the shards of the same node, which one.
+  let firstTier: Int?
+
+  init(purpose: Purpose, shard: Shard) {
+    self.purpose = purpose
+    node = shard.node
+    firstTier = shard.tiers.first
+  }
+}
+
+/// The unit that is being computed.
+struct OpenUnit: Sendable {
+  let unit: WorkUnit
+  let opened: Instant
+  /// Empty until there are workers to cut it for.
+  var shards: [ShardProgress] = []
+  /// What its own shards are computed with.
+  var versions: [TierVersion] = []
+  /// Since when nobody computes it or could.
+  var withoutWorkersSince: Instant?
+  /// Since when a shard waits for a worker that could say who is right.
+  var withoutArbiterSince: Instant?
+}
