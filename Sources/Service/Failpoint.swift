@@ -43,6 +43,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case leaseFloor = "lease.floor"
   /// Seconds in place of `initialLeaseSeconds`.
   case leaseInitial = "lease.initial"
+  /// Seconds in place of `backupFloorSeconds`.
+  case backupFloor = "backup.floor"
   /// Seconds in place of `noWorkerSeconds`.
   case noWorkers = "no-workers"
   /// Seconds that a run waits for a disk that is full or broken.
@@ -98,7 +100,8 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeDelay, .computeJitter: .number(0...3600)
     case .computePoison: .number(1...1e9)
     case .protocolMinor: .number(0...Double(ProtocolVersion.minor))
-    case .leaseFloor, .leaseInitial, .noWorkers, .diskPause, .silence, .transferStall: .number(0.1...86_400)
+    case .leaseFloor, .leaseInitial, .backupFloor, .noWorkers, .diskPause, .silence, .transferStall:
+      .number(0.1...86_400)
     case .transferInline, .transferWindow: .number(0...1e10)
     case .numericProfile: .word
     }

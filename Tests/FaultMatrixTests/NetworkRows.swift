@@ -77,6 +77,35 @@ extension FaultMatrix {
     findings.recovered("\(fault) healed: all at work", seconds: Date().timeIntervalSince(healed), limit: 30)
   }
 
+  /// Row 16: workers that read slowly; what waits for them is bounded by the window of 4 MiB for each (PROTOCOL.md).
+  @Test func row16SlowReaders() throws {
+    let count = Self.isFull ? 64 : 12
+    try Self.row(16, "slow reader, \(count) workers") { findings in
+      // Tiers of 0.25 to 0.5 MB, sent at each step to each worker.
+      let cluster = try Cluster(["num_steps": Self.isFull ? 40 : 8, "lora_rank": 128, "max_seq_length": 16])
+      try cluster.worker("compute.delay=0.2")
+      try cluster.wait(forStep: 2)
+      let before = try residentBytes(cluster.coordinator.id)
+      let (_, address) = try cluster.proxy(["--slow-reader", Self.isFull ? "100000" : "300000"])
+      for _ in 0..<count {
+        try cluster.worker(at: address)
+        findings.inject()
+      }
+      var most = before
+      let coordinator = cluster.coordinator
+      _ = waitUntil(seconds: 240) {
+        usleep(20_000)
+        most = max(most, (try? residentBytes(coordinator.id)) ?? 0)
+        return !coordinator.process.isRunning
+      }
+      let budget = count * (4 << 20) + (32 << 20)
+      findings.note("memory grew by \((most - before) >> 20) MiB, the budget is \(budget >> 20) MiB")
+      findings.expect(most - before <= budget, "the coordinator grew by \((most - before) >> 20) MiB")
+      try cluster.finish()
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
   /// Row 10: connections are reset at bytes all over the messages, and bytes are changed; nothing partial is used.
   @Test func row10ConnectionCut() throws {
     try Self.row(10, "connection reset or cut at each chunk") { findings in

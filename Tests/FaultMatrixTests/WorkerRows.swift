@@ -4,9 +4,10 @@ import Testing
 
 /// Workers that die, stop, hang, dawdle, leave, or do not fit.
 extension FaultMatrix {
-  /// Lease of a shard in seconds, in the rows that do not want to wait for the usual 5 s.
+  /// Lease of a shard in seconds, in the rows that do not want to wait for the usual 5 s. Backups are put off, since
+  /// they would have brought the result before the lease is over.
   static let lease = 1.0
-  static let shortLease = "lease.floor=1,lease.initial=5"
+  static let shortLease = "lease.floor=1,lease.initial=5,backup.floor=1000"
 
   /// Row 1: killed before it accepts, while it computes, while it uploads, after the upload before the answer.
   @Test func row01WorkerKilled() throws {
@@ -75,6 +76,23 @@ extension FaultMatrix {
     }
   }
 
+  /// Row 3: the arithmetic hangs while the connection lives; found by the lack of progress, and the shard handed out
+  /// again. Backups are put off, since they would have brought the result long before.
+  @Test func row03ComputeHangs() throws {
+    try Self.row(3, "compute hangs while the socket's thread lives") { findings in
+      let cluster = try Cluster(["num_steps": 150], faults: "backup.floor=1000,lease.floor=1000")
+      try cluster.worker("compute.delay=0.01")
+      let victim = try cluster.worker("compute.hang@9")
+      try cluster.finish()
+      findings.inject()
+      // The stall limit is 5 s, or 20 × the usual time of a layer.
+      let times = try cluster.secondsUntilHandedOutAgain(from: victim.id)
+      findings.expect(!times.isEmpty, "its shard was never handed out again")
+      for seconds in times { findings.recovered("handed out again", seconds: seconds, limit: 6) }
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
   /// Row 4: nobody is left to compute; the run says so, and goes on when one comes back.
   @Test func row04AllWorkersLost() throws {
     try Self.row(4, "all workers lost, one returns") { findings in
@@ -86,10 +104,14 @@ extension FaultMatrix {
         findings.inject()
       }
       let lost = Date()
-      let coordinator = cluster.coordinator
-      let isSaid = waitUntil(seconds: 20) { coordinator.errors.contains("waiting: ") }
-      findings.expect(isSaid, "the wait is not named: \(coordinator.errors)")
-      findings.recovered("the wait was named", seconds: Date().timeIntervalSince(lost), limit: 10)
+      var status = ""
+      let isPaused = waitUntil(seconds: 20) {
+        usleep(100_000)
+        status = (try? Program.coord.run(["status", cluster.run.folder]).output) ?? ""
+        return status.contains(": paused: there is no worker")
+      }
+      findings.expect(isPaused, "the wait is not named: \(status)")
+      findings.recovered("status says paused: no worker", seconds: Date().timeIntervalSince(lost), limit: 10)
       let step = cluster.run.step
       findings.expect(step < 200, "the run ended before the workers were lost")
       let back = Date()
@@ -101,21 +123,56 @@ extension FaultMatrix {
     }
   }
 
-  /// Row 15: eight times as slow as the others.
+  /// Row 15: eight times as slow as the others. What it has not brought in twice the usual time, another computes too.
   @Test func row15SlowWorker() throws {
     try Self.row(15, "a worker 8 × slower") { findings in
-      let cluster = try Cluster(["num_steps": Self.isFull ? 120 : 60])
-      for _ in 0..<3 { try cluster.worker("compute.delay=0.05") }
-      try cluster.worker("compute.delay=0.05,compute.slow=8")
+      let last = Self.isFull ? 150 : 60
+      let cluster = try Cluster(["num_steps": .number(last)])
+      let usual = "compute.delay=0.05"
+      for _ in 0..<3 { try cluster.worker(usual) }
+      let fourth = try cluster.worker(usual)
+      try cluster.wait(forStep: 25)
+      fourth.process.terminate()
+      try fourth.wait(seconds: 40).expectSuccess()
+      let first = cluster.run.step + 3
+      try cluster.worker(usual + ",compute.slow=8")
       findings.inject()
       try cluster.finish()
-      let seconds = try cluster.ledger("SELECT seconds FROM steps WHERE step > 10").split(separator: "\n")
-        .compactMap { Double($0) }.sorted()
-      if let last = seconds.last {
-        let median = seconds[seconds.count / 2]
-        findings.note(
-          String(format: "steps: median %.3f s, slowest %.3f s = %.1f ×", median, last, last / median))
+      func seconds(_ steps: ClosedRange<Int>) throws -> [Double] {
+        try cluster.ledger(
+          "SELECT seconds FROM steps WHERE step BETWEEN \(steps.lowerBound) AND \(steps.upperBound)"
+        ).split(separator: "\n").compactMap { Double($0) }.sorted()
       }
+      let (without, with) = try (seconds(10...24), seconds(first...last))
+      let median = without[without.count / 2]
+      findings.note(
+        String(
+          format: "steps: median %.3f s without; with it: median %.1f ×, nine of ten %.1f ×, slowest %.1f ×",
+          median,
+          with[with.count / 2] / median, with[with.count * 9 / 10] / median, (with.last ?? 0) / median))
+      findings.expect(with[with.count * 9 / 10] <= 2.5 * median, "steps take more than 2.5 × the median")
+      try findings.expectSame(cluster.run, as: cluster.reference)
+    }
+  }
+
+  /// Row 23: workers of the last minor version are replaced by those of this one while the run goes on.
+  @Test func row23RollingUpgrade() throws {
+    try Self.row(23, "rolling upgrade, minor version N−1 → N") { findings in
+      let cluster = try Cluster(["num_steps": 150])
+      var old = try (0..<3).map { _ in try cluster.worker("compute.delay=0.005,protocol.minor=0") }
+      for step in [10, 30, 50] {
+        try cluster.wait(forStep: step)
+        let leaving = old.removeFirst()
+        leaving.process.terminate()
+        findings.inject()
+        let result = try leaving.wait(seconds: 40)
+        findings.expect(result.status == 0, "an old worker did not leave: \(result.everything)")
+        try cluster.worker("compute.delay=0.005")
+      }
+      try cluster.finish()
+      let failed = try cluster.ledger(
+        "SELECT count(*) FROM assignments WHERE outcome IN ('failed', 'expired', 'lost', 'corrupt')")
+      findings.expect(failed == "0", "\(failed) hand-outs have failed")
       try findings.expectSame(cluster.run, as: cluster.reference)
     }
   }

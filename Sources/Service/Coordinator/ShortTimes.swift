@@ -7,6 +7,7 @@ extension Failpoints {
     if let seconds = number(.leaseFloor) { settings.leaseFloorSeconds = seconds }
     if let seconds = number(.leaseInitial) { settings.initialLeaseSeconds = seconds }
     if let seconds = number(.silence) { settings.silenceSeconds = seconds }
+    if let seconds = number(.backupFloor) { settings.backupFloorSeconds = seconds }
     if let seconds = number(.noWorkers) { settings.noWorkerSeconds = seconds }
   }
 
