@@ -101,7 +101,7 @@ let package = Package(
       exclude: ["Corpus"]),
     .testTarget(
       name: "IntegrationTests",
-      dependencies: ["Harness", "Service", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
+      dependencies: ["Harness", "Service", "Ledger", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(
       name: "FaultMatrixTests",

@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test(.enabled(if: SmallVolume.isPermitted, "mounting a small volume needs root"))
-  func fullDiskPausesTheRun() throws {
+  func row07FullDiskPausesTheRun() throws {
     let reference = try Self.reference.get()
     let volume = try #require(SmallVolume(kibibytes: 16 << 10))
     let run = try run(on: volume)
@@ -86,7 +86,7 @@ import Testing
 
   /// Nobody makes room: the run ends by name when its time is over, and goes on later.
   @Test(.enabled(if: SmallVolume.isPermitted, "mounting a small volume needs root"))
-  func fullDiskForTooLong() throws {
+  func row07FullDiskForTooLong() throws {
     let reference = try Self.reference.get()
     let volume = try #require(SmallVolume(kibibytes: 16 << 10))
     let run = try run(on: volume)
@@ -118,7 +118,7 @@ import Testing
       ("pwrite64", "EIO", 500),
       ("fsync", "EIO", 14), ("fsync", "EIO", 30),
     ])
-  func failingCalls(call: String, error: String, number: Int) throws {
+  func row07FailingCalls(call: String, error: String, number: Int) throws {
     let reference = try Self.reference.get()
     let run = try TrainingRun(Self.changes)
     // Only what concerns the run's folder: -P would follow paths that are opened later, too.
@@ -183,7 +183,7 @@ import Testing
   // MARK: - Back after SIGKILL
 
   /// Row 5's bound: back and computing within 10 s, on the quickstart's model.
-  @Test func coordinatorIsBackWithinTenSeconds() throws {
+  @Test func row05CoordinatorIsBackWithinTenSeconds() throws {
     let quickstart = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../examples/quickstart/quickstart.json").standardizedFileURL.path
     let scratch = try Scratch()

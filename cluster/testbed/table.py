@@ -46,7 +46,7 @@ ROWS = {
 
 # Rows whose tests are not, or not all, named after them.
 ELSEWHERE = {
-    6: ["LedgerTests.LedgerFaultTests/powerLossAtEveryOperation"],
+    6: ["LedgerTests.LedgerFaultTests/powerLossAtEveryOperation", "ServiceTests.DiskFaultTests/"],
     7: ["LedgerTests.LedgerFaultTests/faultAtEveryOperation"],
     8: ["CoordinationTests.SimulationTests/", "SimulationTests[.]"],
     11: ["ProtocolTests.FaultMatrixFlipTests/"],

@@ -27,7 +27,7 @@ import Testing
     var number = 0
     while true {
       number += 1
-      let folder = try RunTestFolder()
+      let folder = try RunTestFolder(inMemory: true)
       try before(folder.path)
       let volume = PowerLossVolume(path: folder.path, seed: seed &+ UInt64(number))
       var done = false
@@ -58,7 +58,7 @@ import Testing
       var number = 0
       while true {
         number += 1
-        let folder = try RunTestFolder()
+        let folder = try RunTestFolder(inMemory: true)
         try before(folder.path)
         let volume = PowerLossVolume(path: folder.path, seed: seed &+ UInt64(number))
         try volume.watching(fault, at: number) {
@@ -120,7 +120,7 @@ import Testing
 
   /// A second snapshot, which has one blob of the first; the ledger hears of it once it is written.
   @Test func snapshot() throws {
-    let scratch = try RunTestFolder()
+    let scratch = try RunTestFolder(inMemory: true)
     let first = try save(1, [("a", [1, 2, 3]), ("b", [0])], in: scratch.path, recorded: [])
     let recorded = try SnapshotStore(folder: scratch.path).open(first.manifest).blobs
     let second = try save(2, Self.tensors, in: scratch.path, recorded: recorded)

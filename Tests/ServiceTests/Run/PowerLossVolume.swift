@@ -166,7 +166,7 @@ final class PowerLossVolume: Sendable {
 
   /// Writes what the disk holds into a new folder, and returns that.
   func recover() throws -> RunTestFolder {
-    let target = try RunTestFolder()
+    let target = try RunTestFolder(inMemory: true)
     try state.withLock { state in
       Self.identify(&state)
       if let root = Self.inode(path) { try Self.write(root, to: target.path, &state) }

@@ -9,8 +9,11 @@ import Testing
 final class RunTestFolder {
   let path: String
 
-  init() throws {
-    path = NSTemporaryDirectory() + "nl-run-\(UUID().uuidString)"
+  /// - Parameter inMemory: where syncing costs nothing, if there is such a volume.
+  init(inMemory: Bool = false) throws {
+    let memory = "/dev/shm/"
+    let root = inMemory && access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
+    path = root + "nl-run-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 

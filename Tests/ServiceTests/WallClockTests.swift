@@ -1,0 +1,34 @@
+import Foundation
+import Testing
+
+/// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read in one
+/// place, for times that people read in the ledger and in metadata.
+@Suite struct WallClockTests {
+  private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .appendingPathComponent("../../Sources").standardizedFileURL.path
+
+  /// Every way to the wall clock in Swift and C.
+  private static let ways = [
+    "Date()", "Date.now", "CLOCK_REALTIME", "gettimeofday", "time(nil)", "time(NULL)", "timeIntervalSinceNow",
+    "CFAbsoluteTime", "wallDeadline", "DispatchWallTime",
+  ]
+
+  @Test func row17OnlyTheRecordReadsTheWallClock() throws {
+    var readers: Set<String> = []
+    for name in try FileManager.default.subpathsOfDirectory(atPath: Self.sources)
+    where [".swift", ".c", ".h"].contains(where: name.hasSuffix) {
+      let text = try String(contentsOfFile: Self.sources + "/" + name, encoding: .utf8)
+      if Self.ways.contains(where: text.contains) { readers.insert(name) }
+    }
+    #expect(readers == ["Ledger/Timestamp.swift"])
+  }
+
+  /// Whoever takes a `Timestamp` writes it down; none is compared, added to or waited for.
+  @Test func row17NoTimestampIsJudged() throws {
+    let takers = try FileManager.default.subpathsOfDirectory(atPath: Self.sources).filter { name in
+      guard name.hasSuffix(".swift"), !name.hasPrefix("Ledger/") else { return false }
+      return try String(contentsOfFile: Self.sources + "/" + name, encoding: .utf8).contains("Timestamp.now")
+    }
+    #expect(Set(takers) == ["Service/Run/OpenRun.swift", "Service/MonotonicClock.swift"])
+  }
+}
