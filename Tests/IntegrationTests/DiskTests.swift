@@ -114,7 +114,7 @@ import Testing
   @Test(
     .enabled(if: canTrace, "needs strace (apt install strace)"),
     arguments: [
-      ("fdatasync", "EIO", 12), ("fdatasync", "EIO", 40), ("pwrite64", "ENOSPC", 300),
+      ("fdatasync", "EIO", 24), ("fdatasync", "EIO", 40), ("pwrite64", "ENOSPC", 300),
       ("pwrite64", "EIO", 500),
       ("fsync", "EIO", 14), ("fsync", "EIO", 30),
     ])
