@@ -171,6 +171,7 @@ final class OpenRun: @unchecked Sendable {
       term: term, tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
       modelSHA256: plan.inputs.model,
       numericProfile: NumericProfile.current, sessionSeed: UInt64.random(in: 0...UInt64.max))
+    settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers
     settings.shardByTier = options.shardBy == .tier
     return settings
