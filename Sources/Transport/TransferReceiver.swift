@@ -35,6 +35,8 @@ struct TransferReceiver: Sendable {
   private let settings: TransferSettings
   private var open: [Open] = []
   private var highest = 0
+  /// How many numbers the peer has yet to leave out, one for each transfer that was given up.
+  private var gapsDue = 0
   private var lastProgress = 0.0
 
   init(kind: TransferKind, settings: TransferSettings) {
@@ -54,8 +56,11 @@ struct TransferReceiver: Sendable {
     guard open.count < settings.openTransfers else {
       throw ProtocolError(.limit, "more than \(settings.openTransfers) transfers at once")
     }
+    gapsDue -= min(gapsDue, offer.transfer - highest - 1)
     highest = offer.transfer
     var outcome = Outcome()
+    // Offered before the peer heard of the damage: it is offered again, in its turn.
+    if gapsDue > 0 { return outcome }
     if let judge, let result = try offer.announcedResult(), let verdict = judge(envelope, result) {
       outcome.answers.append(
         acknowledge(offer.transfer, .refused(ResultAck(attempt: result.attempt, outcome: verdict))))
@@ -134,6 +139,7 @@ struct TransferReceiver: Sendable {
   /// Gives up a damaged transfer, and those behind it: the peer sends all of them again, in order.
   private mutating func drop(from place: Int, _ outcome: inout Outcome) {
     outcome.answers.append(acknowledge(open[place].offer.transfer, .corrupt))
+    gapsDue += 1
     open.removeSubrange(place...)
   }
 

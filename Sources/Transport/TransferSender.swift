@@ -189,7 +189,9 @@ struct TransferSender: Sendable {
         throw ProtocolError(
           .digest, "\(item.message.message.type.name) has arrived damaged \(item.tries) times")
       }
-      // The peer has dropped those behind it as well, so that their order stays.
+      // The peer has dropped those behind it as well, so that their order stays. The number that is left out tells it
+      // which offers were made after this.
+      nextNumber += 1
       waiting.insert(contentsOf: open[place...].map(\.item), at: 0)
       open.removeSubrange(place...)
       return nil

@@ -158,6 +158,24 @@ import Testing
     }
   }
 
+  /// Offers that were on their way when an earlier transfer was given up are passed over; they are made again. Found by
+  /// `everythingArrivesInOrder` with the seed 11177997226858089153: the receiver held them open for ever.
+  @Test func offersOvertakenByDamage() throws {
+    var wire = Wire(Self.settings(window: 2 << 20, open: 4))
+    let sent = (0..<5).map { Self.parameters($0, bytes: 300_000) }
+    for message in sent { try wire.sender.add(PreparedMessage(message), Self.address, now: 0) }
+    // Two are offered and given credit; a chunk of the first is damaged while two more are offered.
+    for _ in 0..<2 { _ = try wire.send() }
+    while try wire.receive() {}
+    while try wire.answer() {}
+    // What is to be sent next are two offers, then chunks.
+    for _ in 0..<4 { _ = try wire.send { $0 = Self.flip($0, place: 3) } }
+    while try wire.receive() {}
+    #expect(wire.receiver.isIdle)
+    try wire.run()
+    #expect(wire.delivered == sent && wire.isIdle && wire.receiver.isIdle)
+  }
+
   /// A chunk that is damaged again and again: so many offers, then the connection is to blame.
   @Test func damageIsNotRepairedForEver() throws {
     var wire = Wire(Self.settings())
