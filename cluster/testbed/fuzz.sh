@@ -6,7 +6,7 @@
 #
 # Inputs grow in .build-fuzz/corpus/TARGET from run to run, beside those in Tests/FuzzTests/Corpus/TARGET. What is found
 # lies in .build-fuzz/found; put it, small, into Tests/FuzzTests/Corpus/TARGET, where a test reads every file, and mend
-# what it shows. An input must not take more than 10 s, nor any allocation more than 128 MiB, nor all 2 GiB.
+# what it shows. An input must not take more than 20 s, nor any allocation more than 128 MiB, nor all 2 GiB.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -47,7 +47,7 @@ for target in "${targets[@]}"; do
   corpus=$build/corpus/$target found=$build/found/$target log=$build/$target.log
   mkdir -p "$corpus" "$found"
   status=0
-  $fuzz "$target" "$corpus" "Tests/FuzzTests/Corpus/$target" "${limit[@]}" -artifact_prefix="$found/" -timeout=10 \
+  $fuzz "$target" "$corpus" "Tests/FuzzTests/Corpus/$target" "${limit[@]}" -artifact_prefix="$found/" -timeout=20 \
     -rss_limit_mb=2048 -malloc_limit_mb=128 -max_len=8192 -print_final_stats=1 -verbosity=1 \
     >"$log" 2>&1 || status=$?
   runs=$(figure number_of_executed_units "$log")

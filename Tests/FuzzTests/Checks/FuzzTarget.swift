@@ -8,8 +8,8 @@ struct FuzzTarget: Sendable {
   let fault: @Sendable (_ input: [UInt8]) -> String?
 
   static let all: [FuzzTarget] = [
-    .frames, .configJSON, .configYAML, .modelConfiguration, .safetensors, .safetensorsHeader, .tokenizer,
-    .tokenizerText, .endOfText, .adapter, .rows, .keys, .authentication,
+    .frames, .transfers, .configJSON, .configYAML, .modelConfiguration, .safetensors, .safetensorsHeader,
+    .tokenizer, .tokenizerText, .endOfText, .adapter, .rows, .keys, .authentication,
   ]
 
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
