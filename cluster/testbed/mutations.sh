@@ -1,0 +1,191 @@
+#!/bin/bash
+# Row 27 of the fault matrix: removes one safety check at a time, in a copy of the tree, and looks whether the tests
+# notice. Prints a table; the exit code is 0 only if every removal was noticed.
+#
+# usage: cluster/testbed/mutations.sh [--list] [NAME ...]
+#
+# The checks are in cluster/testbed/mutations.txt, each with its code, what takes its place, why it is there and the
+# tests that must fail. The copy, with builds of its own, is .build-mutations, or $NL_MUTATIONS_TREE; the first build
+# takes some minutes, a mutation one or two.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+list=cluster/testbed/mutations.txt
+tree=${NL_MUTATIONS_TREE:-$PWD/.build-mutations}
+log=$tree/.build/mutation.log
+# Tests that need no programs; for these the copy's manifest is cut down to what they need.
+fast=(ProtocolTests CoordinationTests NestedLearningTests LedgerTests SimulationTests TransportTests)
+# What ends a test that a mutation keeps waiting: seconds.
+patience=300
+
+# MARK: The list
+
+names=() files=() reasons=() tests=() olds=() news=()
+
+# One entry: lines `name:`, `file:`, `why:`, `tests:` (a filter of swift test), then `- ` before the lines that go and
+# `+ ` before those that come. Empty lines and lines with # are passed over.
+read_list() {
+  local line n=-1
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+      'name: '*) n=$((n + 1)) names[n]=${line#name: } files[n]='' reasons[n]='' tests[n]='' olds[n]='' news[n]='' ;;
+      'file: '*) files[n]=${line#file: } ;;
+      'why: '*) reasons[n]=${line#why: } ;;
+      'tests: '*) tests[n]=${line#tests: } ;;
+      '- '*) olds[n]+=${line#- }$'\n' ;;
+      '+ '*) news[n]+=${line#+ }$'\n' ;;
+      '' | '#'*) ;;
+      *) echo "$list: a line that says nothing: $line" >&2 && exit 2 ;;
+    esac
+  done <"$list"
+}
+
+show_list() {
+  local i
+  for i in "${!names[@]}"; do printf '%-28s %s\n' "${names[i]}" "${reasons[i]}"; done
+}
+
+is_fast() {
+  local target
+  for target in "${fast[@]}"; do [[ $1 != "$target"* ]] || return 0; done
+  return 1
+}
+
+# MARK: The copy
+
+# Copies what differs and removes what is gone, so that nothing else is built again.
+copy_tree() {
+  local file
+  mkdir -p "$tree/.build"
+  while IFS= read -r -d '' file; do
+    [ -f "$file" ] || continue
+    cmp -s "$file" "$tree/$file" && continue
+    mkdir -p "$tree/$(dirname "$file")"
+    cp "$file" "$tree/$file"
+  done < <(git ls-files -z --cached --others --exclude-standard -- Package.swift Package.resolved Sources Tests examples)
+  while IFS= read -r -d '' file; do
+    [ -e "${file#"$tree"/}" ] || rm "$file"
+  done < <(find "$tree/Sources" "$tree/Tests" -type f -print0)
+  cp -n Package.resolved "$tree/" 2>/dev/null || true
+}
+
+# The manifest, and behind it what leaves only the fast tests and what they need.
+cut_manifest() {
+  local quoted
+  quoted=$(printf '"%s", ' "${fast[@]}")
+  cat Package.swift - >"$tree/Package.swift" <<END
+
+var kept = Set<String>()
+@MainActor func keep(_ name: String) {
+  guard kept.insert(name).inserted, let target = package.targets.first(where: { \$0.name == name }) else { return }
+  for dependency in target.dependencies {
+    switch dependency {
+    case .targetItem(let name, _), .byNameItem(let name, _): keep(name)
+    default: break
+    }
+  }
+}
+for name in [$quoted] { keep(name) }
+package.targets.removeAll { !kept.contains(\$0.name) }
+package.products = []
+END
+}
+
+# MARK: Building and testing
+
+# The copy belongs to this script alone, whatever path it was built at.
+build() {
+  (cd "$tree" && swift build --ignore-lock -c release -Xswiftc -enable-testing --build-tests) >"$log" 2>&1
+}
+
+run_tests() {
+  local filter filters=()
+  for filter in $1; do filters+=(--filter "$filter"); done
+  (cd "$tree" && timeout -k 10 $patience swift test --ignore-lock -c release -Xswiftc -enable-testing --skip-build \
+    "${filters[@]}") 2>&1 | cut -c 1-500 >"$log"
+}
+
+# The first test that failed, of the log.
+noticed_by() {
+  local name
+  name=$(sed -n 's/^.*✘ Test \(.*\) recorded an issue.*/\1/p' "$log" | head -n 1)
+  [ -n "$name" ] || name=$(sed -n 's/^.*✘ Test \(.*\) failed after.*/\1/p' "$log" | head -n 1)
+  echo "${name:-the process ended, or $patience s went by}"
+}
+
+unnoticed=0
+
+say() { printf '%-28s %-10s %5s s  %s\n' "$1" "$2" "$3" "$4"; }
+
+mutate() {
+  local i=$1 content old new started=$SECONDS file
+  file=${files[i]}
+  old=${olds[i]%$'\n'} new=${news[i]%$'\n'}
+  content=$(cat "$file" && printf x)
+  content=${content%x}
+  if [[ $content != *"$old"* || ${content#*"$old"} == *"$old"* ]]; then
+    say "${names[i]}" OUTDATED 0 "$file does not hold this code exactly once"
+    unnoticed=$((unnoticed + 1))
+    return
+  fi
+  printf '%s' "${content/"$old"/"$new"}" >"$tree/$file"
+  if ! build; then
+    say "${names[i]}" INVALID $((SECONDS - started)) "$(grep -m1 -E 'error:' "$log" || tail -n 1 "$log")"
+    unnoticed=$((unnoticed + 1))
+  elif run_tests "${tests[i]}"; then
+    say "${names[i]}" UNNOTICED $((SECONDS - started)) "${reasons[i]}"
+    unnoticed=$((unnoticed + 1))
+  else
+    say "${names[i]}" noticed $((SECONDS - started)) "$(noticed_by)"
+  fi
+  cp "$file" "$tree/$file"
+}
+
+# The tests must pass before anything is removed: else they would notice everything.
+check_unchanged() {
+  local filters
+  filters=$(printf '%s\n' "$@" | tr ' ' '\n' | sort -u | tr '\n' ' ')
+  if ! build; then
+    grep -E 'error:' "$log" | sort -u | head -n 20 >&2 || tail -n 5 "$log" >&2
+    echo "The copy does not build; $log has all of the output." >&2
+    exit 1
+  fi
+  if ! run_tests "$filters"; then
+    grep -E '✘' "$log" | head -n 20 >&2 || tail -n 5 "$log" >&2
+    echo "The tests fail without any change; $log has all of the output." >&2
+    exit 1
+  fi
+}
+
+run_group() {
+  local i filters=()
+  [ $# -gt 0 ] || return 0
+  for i in "$@"; do filters+=("${tests[i]}"); done
+  check_unchanged "${filters[@]}"
+  for i in "$@"; do mutate "$i"; done
+}
+
+# MARK: All of it
+
+read_list
+if [ "${1:-}" = --list ]; then
+  show_list
+  exit
+fi
+wanted=" $* "
+quick=() slow=()
+for i in "${!names[@]}"; do
+  [ $# = 0 ] || [[ $wanted == *" ${names[i]} "* ]] || continue
+  if is_fast "${tests[i]}"; then quick+=("$i"); else slow+=("$i"); fi
+done
+chosen=$((${#quick[@]} + ${#slow[@]}))
+[ $chosen -gt 0 ] || { echo "No such check; --list has their names." >&2 && exit 2; }
+
+echo "Removing $chosen checks, one at a time (copy and log: $tree)"
+copy_tree
+cut_manifest
+run_group "${quick[@]}"
+cp Package.swift "$tree/Package.swift"
+run_group "${slow[@]}"
+echo "$((chosen - unnoticed)) of $chosen removals noticed, in $SECONDS s"
+[ $unnoticed = 0 ]
