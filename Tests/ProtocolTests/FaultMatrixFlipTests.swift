@@ -87,7 +87,7 @@ import Testing
         _ = try MessageDecoder.decode(frames: frames)
         return nil
       } catch {
-        return (error as? ProtocolError)?.kind
+        return error.kind
       }
     }
     #expect(try kind { $0[1][8] ^= 1 } == .header)
