@@ -167,6 +167,7 @@ public struct WorkerCore: Sendable {
   private mutating func serve(_ message: Message, now: Instant) {
     switch message {
     case .parameters(let parameters): apply(parameters, now: now)
+    case .window(let window): take(window)
     case .assign(let assign): begin(assign, now: now)
     case .cancel(let cancel): stop(cancel.attempt, now: now)
     case .drain:
@@ -190,6 +191,17 @@ public struct WorkerCore: Sendable {
     }
     versions[parameters.tier] = parameters.version
     effects.append(.apply(parameters))
+  }
+
+  private mutating func take(_ window: WindowMessage) {
+    guard let tiers = welcome?.tiers else { return }
+    for chain in window.chains {
+      let count = tiers.indices.contains(chain.tier) ? tiers[chain.tier].reduce(0) { $0 + $1.count } : 0
+      guard chain.values.byteCount == count * 4, count > 0 else {
+        return log("\(chain.values.name) came with \(chain.values.byteCount) bytes, not \(count * 4)")
+      }
+    }
+    effects.append(.takeWindow(window))
   }
 
   private mutating func begin(_ assign: AssignMessage, now: Instant) {

@@ -59,6 +59,8 @@ public enum WorkerEffect: Sendable, Equatable {
   case loadModel(Welcome)
   /// Set a tier's parameters, before any job that is given out later.
   case apply(ParametersMessage)
+  /// Go on from these chains of windows in the next job.
+  case takeWindow(WindowMessage)
   /// Compute; jobs are numbered so that one of an earlier session is never taken for one of this.
   case compute(job: Int, AssignMessage)
   /// End this job at the next layer, then say `stopped` (or `computed`, if it is done before).

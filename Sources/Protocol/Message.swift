@@ -12,6 +12,8 @@ public enum Message: Sendable, Equatable {
   case ready(Ready)
   /// Coordinator: a tier's parameters at a version.
   case parameters(ParametersMessage)
+  /// Coordinator: chains of windows, to go on from.
+  case window(WindowMessage)
   /// Coordinator: compute this tier shard.
   case assign(AssignMessage)
   /// Worker: I compute this attempt.
@@ -57,6 +59,7 @@ public enum Message: Sendable, Equatable {
     case .reject: .reject
     case .ready: .ready
     case .parameters: .parameters
+    case .window: .window
     case .assign: .assign
     case .accept: .accept
     case .decline: .decline
@@ -85,6 +88,7 @@ public enum Message: Sendable, Equatable {
     case .reject(let body): body
     case .ready(let body): body
     case .parameters(let body): body
+    case .window(let body): body
     case .assign(let body): body
     case .accept(let body): body
     case .decline(let body): body
@@ -130,6 +134,7 @@ public enum Message: Sendable, Equatable {
     case .reject: self = .reject(try Reject(from: &reader))
     case .ready: self = .ready(try Ready(from: &reader))
     case .parameters: self = .parameters(try ParametersMessage(from: &reader))
+    case .window: self = .window(try WindowMessage(from: &reader))
     case .assign: self = .assign(try AssignMessage(from: &reader))
     case .accept: self = .accept(try Accept(from: &reader))
     case .decline: self = .decline(try Decline(from: &reader))

@@ -17,6 +17,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case parametersChunk = 22
   case parametersAck = 23
   case parameters = 24
+  case window = 25
   // Work.
   case assign = 32
   case accept = 33
@@ -48,8 +49,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
       .drained, .goodbye, .error:
       0
     case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
-      .parametersChunk, .parametersAck, .accept, .decline, .leaseRenew, .cancel, .cancelled, .resultOffer,
-      .resultCredit, .resultChunk, .status, .statusReply:
+      .parametersChunk, .parametersAck, .window, .accept, .decline, .leaseRenew, .cancel, .cancelled,
+      .resultOffer, .resultCredit, .resultChunk, .status, .statusReply:
       1
     }
   }
@@ -85,6 +86,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .parametersChunk: "PARAMS_CHUNK"
     case .parametersAck: "PARAMS_ACK"
     case .parameters: "PARAMETERS"
+    case .window: "WINDOW"
     case .assign: "ASSIGN"
     case .accept: "ACCEPT"
     case .decline: "DECLINE"

@@ -70,10 +70,15 @@ public struct ResultMessage: Sendable, Equatable {
   public var gradients: [TierGradient]
   /// In their stead, if the assignment asked for digests alone.
   public var digests: [GradientDigest]
+  /// Chains that were asked for; ordered by tier, then micro-batch.
+  public var chains: [WindowChain]
+  /// What the worker holds of each (tier, micro-batch); empty unless the assignment had orders for windows.
+  public var windows: [WindowReport]
 
   public init(
     attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0,
-    gradients: [TierGradient], digests: [GradientDigest] = []
+    gradients: [TierGradient], digests: [GradientDigest] = [], chains: [WindowChain] = [],
+    windows: [WindowReport] = []
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
@@ -82,6 +87,8 @@ public struct ResultMessage: Sendable, Equatable {
     self.progress = progress
     self.gradients = gradients
     self.digests = digests
+    self.chains = chains
+    self.windows = windows
   }
 }
 
@@ -92,6 +99,7 @@ extension ResultMessage: MessageBody {
     writer.add("tokens", tokens)
     writer.add("seconds", .number(seconds))
     writer.add("progress", ifPresent: progress > 0 ? .number(progress) : nil)
+    writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
     guard !digests.isEmpty else { return }
     writer.add(
       "digests",
@@ -101,16 +109,21 @@ extension ResultMessage: MessageBody {
         }))
   }
 
-  var objects: [WireObject] { gradients.map(\.values) }
+  var objects: [WireObject] { gradients.map(\.values) + chains.map(\.values) }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
     var gradients: [TierGradient] = []
+    var chains: [WindowChain] = []
     for object in reader.remainingObjects() {
-      guard let gradient = TierGradient(object) else {
-        throw reader.error(object.name, "is not the name of a gradient")
+      if let gradient = TierGradient(object) {
+        gradients.append(gradient)
+      } else if let chain = WindowChain(object) {
+        chains.append(chain)
+      } else {
+        throw reader.error(object.name, "is not the name of a gradient or a chain")
       }
-      gradients.append(gradient)
     }
+    chains.sort { ($0.tier, $0.microBatch) < ($1.tier, $1.microBatch) }
     gradients.sort { ($0.tier, $0.microBatch ?? -1) < ($1.tier, $1.microBatch ?? -1) }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max),
@@ -119,7 +132,23 @@ extension ResultMessage: MessageBody {
       seconds: try reader.seconds("seconds"),
       progress: try reader.optionalInteger("progress", in: 0...Int.max) ?? 0,
       gradients: gradients,
-      digests: try Self.digests(from: reader))
+      digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader))
+  }
+
+  private static func windows(from reader: BodyReader) throws(ProtocolError) -> [WindowReport] {
+    guard let value = reader.optional("windows") else { return [] }
+    guard let items = value.array, items.count <= WireLimits.tiers * 256 else {
+      throw reader.error("windows", "must be a list of at most \(WireLimits.tiers * 256) reports")
+    }
+    var reports: [WindowReport] = []
+    for item in items {
+      do throws(WindowFieldError) {
+        reports.append(try WindowReport(item))
+      } catch {
+        throw reader.error("windows", error.reason)
+      }
+    }
+    return reports
   }
 
   private static func digests(from reader: BodyReader) throws(ProtocolError) -> [GradientDigest] {

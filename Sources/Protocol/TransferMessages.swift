@@ -2,7 +2,7 @@ import JSON
 
 /// The two directions of transfers: each has message types of its own.
 public enum TransferKind: Sendable, Hashable, CaseIterable {
-  /// Coordinator to worker: PARAMETERS, ASSIGN.
+  /// Coordinator to worker: PARAMETERS, WINDOW, ASSIGN.
   case parameters
   /// Worker to coordinator: RESULT.
   case result
@@ -10,7 +10,7 @@ public enum TransferKind: Sendable, Hashable, CaseIterable {
   /// The messages that may come as a transfer of this kind.
   public func carries(_ type: MessageType) -> Bool {
     switch self {
-    case .parameters: type == .parameters || type == .assign
+    case .parameters: type == .parameters || type == .window || type == .assign
     case .result: type == .result
     }
   }

@@ -43,6 +43,10 @@ public enum Purpose: String, Sendable, CaseIterable {
   case train
   /// Loss alone.
   case evaluate
+  /// Gradients of an earlier step that were lost in a window.
+  case recompute
+  /// Chains that a worker keeps; nothing is computed.
+  case collect
 }
 
 /// The rows of one micro-batch, packed one behind the other without padding.
@@ -110,17 +114,19 @@ public struct AssignMessage: Sendable, Equatable {
   public var stepTokens: Int
   /// Whether digests of the gradients are wanted instead of the gradients themselves.
   public var digestOnly: Bool
+  /// For every tier of the shard what becomes of its chains; empty: a window's gradients are returned one by one.
+  public var windows: [WindowOrder]
   /// For every tier the version to compute with.
   public var parameterVersions: [Int]
   /// Key of the dropout masks; nil without dropout.
   public var dropoutSeed: UInt64?
-  /// The node's micro-batches, ascending.
+  /// The node's micro-batches, ascending; none for `collect`.
   public var microBatches: [AssignedMicroBatch]
 
   public init(
     attempt: Int, purpose: Purpose, step: Int, leafCount: Int, level: Int, index: Int, tiers: [Int],
-    window: Bool, digestOnly: Bool = false, stepTokens: Int, parameterVersions: [Int],
-    dropoutSeed: UInt64? = nil, microBatches: [AssignedMicroBatch]
+    window: Bool, digestOnly: Bool = false, stepTokens: Int, windows: [WindowOrder] = [],
+    parameterVersions: [Int], dropoutSeed: UInt64? = nil, microBatches: [AssignedMicroBatch]
   ) {
     self.attempt = attempt
     self.purpose = purpose
@@ -132,6 +138,7 @@ public struct AssignMessage: Sendable, Equatable {
     self.window = window
     self.digestOnly = digestOnly
     self.stepTokens = stepTokens
+    self.windows = windows
     self.parameterVersions = parameterVersions
     self.dropoutSeed = dropoutSeed
     self.microBatches = microBatches
@@ -150,6 +157,7 @@ extension AssignMessage: MessageBody {
     writer.add("window", .bool(window))
     writer.add("digest_only", ifPresent: digestOnly ? .bool(true) : nil)
     writer.add("step_tokens", stepTokens)
+    writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
     writer.add("parameter_versions", parameterVersions)
     writer.add("dropout_seed", ifPresent: dropoutSeed.map { .number(String($0)) })
   }
@@ -158,7 +166,8 @@ extension AssignMessage: MessageBody {
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
     guard let purpose = Purpose(rawValue: try reader.string("purpose", maximum: 64)) else {
-      throw reader.error("purpose", "must be \"train\" or \"evaluate\"")
+      throw reader.error(
+        "purpose", "must be one of \(Purpose.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     let leafCount = try reader.integer("leaf_count", in: 1...WireLimits.microBatches)
     let level = try reader.integer("level", in: 0...20)
@@ -174,8 +183,11 @@ extension AssignMessage: MessageBody {
       throw reader.error("tiers", "must ascend and have a version each")
     }
     let window = try reader.bool("window")
+    let node = first..<min(first + 1 << level, leafCount)
+    let windows = try Self.windows(from: reader, purpose, tiers: tiers, microBatchCount: node.count)
+    guard windows.isEmpty || window else { throw reader.error("windows", "go with a window alone") }
     var microBatches: [AssignedMicroBatch] = []
-    for number in first..<min(first + 1 << level, leafCount) {
+    for number in node where purpose != .collect {
       microBatches.append(try AssignedMicroBatch(number: number, from: &reader))
     }
     self.init(
@@ -183,7 +195,27 @@ extension AssignMessage: MessageBody {
       step: try reader.integer("step", in: 0...Int.max), leafCount: leafCount, level: level, index: index,
       tiers: tiers, window: window, digestOnly: try reader.optionalBool("digest_only") ?? false,
       stepTokens: try reader.integer("step_tokens", in: (window ? 1 : 0)...Int(Int32.max)),
-      parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
+      windows: windows, parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
       microBatches: microBatches)
+  }
+  private static func windows(
+    from reader: BodyReader, _ purpose: Purpose, tiers: [Int], microBatchCount: Int
+  ) throws(ProtocolError) -> [WindowOrder] {
+    guard let value = reader.optional("windows") else {
+      guard purpose != .collect else { throw reader.error("windows", "is missing") }
+      return []
+    }
+    guard let items = value.array, items.count == tiers.count else {
+      throw reader.error("windows", "must be a list of orders, one for each tier")
+    }
+    var orders: [WindowOrder] = []
+    for (item, tier) in zip(items, tiers) {
+      do throws(WindowFieldError) {
+        let order = try WindowOrder(item, microBatchCount: microBatchCount, purpose: purpose)
+        guard order.tier == tier else { throw WindowFieldError("must name the shard's tiers in order") }
+        orders.append(order)
+      } catch { throw reader.error("windows", error.reason) }
+    }
+    return orders
   }
 }

@@ -54,7 +54,7 @@ extension Message {
   /// result before the farewell.
   var keepsOrder: Bool {
     switch self {
-    case .parameters, .assign, .result, .goodbye, .drained: true
+    case .parameters, .window, .assign, .result, .goodbye, .drained: true
     default: false
     }
   }

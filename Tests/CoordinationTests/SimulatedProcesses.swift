@@ -245,6 +245,7 @@ extension Simulation {
     case .loadModel:
       let time = now + Double.random(in: 0...3, using: &random)
       agenda.add(.worker(place, life: life, .modelLoaded(sha256: Self.model)), at: time)
+    case .takeWindow: break
     case .apply(let parameters): workers[place].versions[parameters.tier] = parameters.version
     case .compute(let job, let assign): compute(job, assign, place)
     case .stop(let job):

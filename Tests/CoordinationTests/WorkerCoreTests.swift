@@ -68,6 +68,7 @@ import Testing
       case .send(.decline(let decline)): "send DECLINE \(decline.code.rawValue): \(decline.reason)"
       case .send(let message): "send \(message.type.name)"
       case .loadModel(let welcome): "load \(welcome.modelPath)"
+      case .takeWindow(let window): "take \(window.chains.map(\.values.name).joined(separator: " "))"
       case .apply(let parameters): "apply tier \(parameters.tier), version \(parameters.version)"
       case .compute(let job, let assign): "compute attempt \(assign.attempt) as job \(job)"
       case .stop(let job): "stop job \(job)"

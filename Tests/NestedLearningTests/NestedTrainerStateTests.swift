@@ -101,6 +101,43 @@ private struct Run {
   }
 
   /// Discard, in plain scalar arithmetic: ((g0 + g1) + g2)/tokens at the steps that are due, and nothing else.
+  /// Windows that are kept elsewhere, and come as totals at the boundary. The reference is the state that keeps its own.
+  @Test(arguments: [InactiveGradients.mean, .sum])
+  func totalsGiveTheSameBitsAsItsOwnWindows(inactive: InactiveGradients) throws {
+    var own = try Run { $0.inactiveGradients = inactive }
+    var other = own
+    var window = GradientWindow(microBatchCount: 3)
+    for step in 1...9 {
+      guard case .scaledMicroBatches(let microBatches) = try own.gradients(step) else { return }
+      var totals = GradientSums()
+      for tier in own.state.scheduler.tiers {
+        for name in tier.parameters {
+          let gradients = microBatches.map { $0[name] ?? [] }
+          if tier.isActive(at: step) {
+            totals[name] = try window.total(of: name, adding: gradients)
+            window.close(name)
+          } else {
+            window.add(gradients, to: name)
+          }
+        }
+      }
+      try own.go(to: step)
+      _ = try other.state.apply(
+        step: step, trainedTokens: Run.tokens(step), gradients: .windowTotals(totals))
+      #expect(other.state.parameters == own.state.parameters)
+      // Before its chains are set, the state has none of an earlier step.
+      #expect(other.state.window?.chains.allSatisfy(\.isEmpty) == true)
+      try other.state.setWindow(window.chains)
+      #expect(other.state.snapshot() == own.state.snapshot())
+    }
+    #expect(throws: TrainerError.gradients(name: "p1", "is missing")) {
+      try other.state.setWindow([[:], [:], [:]])
+    }
+    #expect(throws: TrainerError.gradients(name: "p0", "is not due at this step")) {
+      try other.state.setWindow(Array(repeating: Run.parameters, count: 3))
+    }
+  }
+
   @Test func discardedGradientsLeaveNoTrace() throws {
     var run = try Run {
       $0.optimizer = .sgd
@@ -180,6 +217,9 @@ private struct Run {
     case .scaledMicroBatches(var microBatches):
       microBatches[2]["p1"]?[3] = .infinity
       gradients = .scaledMicroBatches(microBatches)
+    case .windowTotals(var totals):
+      totals["p1"]?[3] = .nan
+      gradients = .windowTotals(totals)
     }
     #expect(throws: TrainerError.notFinite(name: "p1")) {
       try run.state.apply(step: 4, trainedTokens: 5, gradients: gradients)
@@ -213,7 +253,7 @@ private struct Run {
         == .gradients(name: "p1", "has 1 numbers for 5 of the parameter"))
     #expect(
       error(.scaledMicroBatches([good, good, good]))
-        == .gradients(name: "the step", "came by micro-batch, but discard needs one sum"))
+        == .gradients(name: "the step", "came for a window, but discard needs one sum"))
     #expect(run.state.step == 1)
     #expect(error(.sums(good)) == nil)
 

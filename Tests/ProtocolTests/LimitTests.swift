@@ -114,6 +114,7 @@ import Testing
   @Test func assignments() throws {
     func refused(_ reason: String, _ change: (inout AssignMessage) -> Void) throws {
       var message = Samples.assign
+      message.windows = []
       change(&message)
       let frames = try Samples.frames(.assign(message))
       #expect { try MessageDecoder.decode(frames: frames) } throws: { "\($0)".contains(reason) }
@@ -136,9 +137,62 @@ import Testing
     try refused("tokens.0") { $0.microBatches[0].tokens = [1, -2, 3] }
   }
 
+  /// Orders for windows that do not fit the shard or its purpose.
+  @Test func windowOrders() throws {
+    func refused(_ base: AssignMessage, _ reason: String, _ change: (inout AssignMessage) -> Void) throws {
+      var message = base
+      change(&message)
+      let frames = try Samples.frames(.assign(message))
+      #expect { try MessageDecoder.decode(frames: frames) } throws: { "\($0)".contains(reason) }
+    }
+    let (assign, collect) = (Samples.assign, Samples.collect)
+    func order(_ tier: Int, _ returns: WindowOrder.Returns, _ chains: [ChainOrder]) -> WindowOrder {
+      WindowOrder(tier: tier, returns: returns, chains: chains)
+    }
+    try refused(assign, "one for each tier") { $0.windows.removeLast() }
+    try refused(assign, "in order") { $0.windows.swapAt(0, 1) }
+    try refused(assign, "an order for each micro-batch") { $0.windows[0] = order(0, .none, [.start]) }
+    try refused(assign, "not all kept") { $0.windows[0] = order(0, .sum, [.start, .loose]) }
+    try refused(assign, "does not go with train") { $0.windows[0] = order(0, .none, [.start, .skip]) }
+    try refused(assign, "a SHA-256 for each chain") {
+      $0.windows[0] = order(0, .none, [.start, .proceed(sha256: "abc")])
+    }
+    try refused(assign, "go with a window alone") { $0.window = false }
+    try refused(collect, "\"windows\" is missing") { $0.windows = [] }
+    try refused(collect, "does not go with collect") { $0.windows[0] = order(1, .copy, [.start]) }
+    try refused(collect, "does not go with collect") {
+      $0.windows[0] = order(1, .none, [.proceed(sha256: Samples.digest)])
+    }
+    try refused(collect, "does not belong") { $0.microBatches = assign.microBatches }
+  }
+
+  /// A report whose steps run backwards or whose digest is none, and a WINDOW without its steps.
+  @Test func windowReports() throws {
+    func refused(_ report: WindowReport) throws {
+      var message = Samples.chains
+      message.windows = [report]
+      let frames = try Samples.frames(.result(message))
+      #expect(throws: ProtocolError.self) { try MessageDecoder.decode(frames: frames) }
+    }
+    try refused(WindowReport(tier: 1, microBatch: 0, first: 2, last: 1, chain: nil, gradient: nil))
+    try refused(WindowReport(tier: 1, microBatch: 0, first: 0, last: 1, chain: nil, gradient: nil))
+    try refused(WindowReport(tier: 1024, microBatch: 0, first: 1, last: 1, chain: nil, gradient: nil))
+    try refused(WindowReport(tier: 1, microBatch: 1 << 20, first: 1, last: 1, chain: nil, gradient: nil))
+    try refused(WindowReport(tier: 1, microBatch: 0, first: 1, last: 1, chain: "12", gradient: nil))
+    for change: (inout WindowMessage) -> Void in [
+      { $0.firsts = [1] }, { $0.firsts = [1, 12] }, { $0.step = 0 }, { ($0.firsts, $0.chains) = ([], []) },
+    ] {
+      var message = Samples.window
+      change(&message)
+      let frames = try Samples.frames(.window(message))
+      #expect(throws: ProtocolError.self) { try MessageDecoder.decode(frames: frames) }
+    }
+  }
+
   /// Gradients are known by name, and only by the one way of writing it.
   @Test(arguments: [
-    "tier", "tier.", "tier.+1", "tier.01", "tier.1.", "tier.1.2.3", "tier.1024", "Tier.1", "tier.-1",
+    "tier", "tier.", "chain.1", "chain.1.2.3", "chain.01.2", "tier.+1", "tier.01", "tier.1.", "tier.1.2.3",
+    "tier.1024", "Tier.1", "tier.-1",
   ])
   func gradientNames(name: String) {
     let empty = Digest.sha256([UInt8]())

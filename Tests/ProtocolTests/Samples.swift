@@ -23,7 +23,11 @@ enum Samples {
   static let assign = AssignMessage(
     attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,
     digestOnly: true,
-    stepTokens: 17, parameterVersions: [3, 2, 1], dropoutSeed: .max,
+    stepTokens: 17,
+    windows: [
+      WindowOrder(tier: 0, returns: .sum, chains: [.start, .given]),
+      WindowOrder(tier: 2, returns: .copy, chains: [.proceed(sha256: digest), .loose]),
+    ], parameterVersions: [3, 2, 1], dropoutSeed: .max,
     microBatches: [
       AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100]),
       AssignedMicroBatch(number: 1, tokens: [4, 5], offsets: [0, 2], labels: [5, -100]),
@@ -35,6 +39,28 @@ enum Samples {
       TierGradient(tier: 0, microBatch: 0, floats: [1, -0.0, .leastNonzeroMagnitude]),
       TierGradient(tier: 0, microBatch: 1, floats: [.infinity]),
       TierGradient(tier: 2, floats: []),
+    ])
+
+  static let collect = AssignMessage(
+    attempt: 11, purpose: .collect, step: 12, leafCount: 3, level: 1, index: 1, tiers: [1], window: true,
+    stepTokens: 17, windows: [WindowOrder(tier: 1, returns: .copy, chains: [.proceed(sha256: digest)])],
+    parameterVersions: [3, 2, 1], microBatches: [])
+
+  static let chains = ResultMessage(
+    attempt: 11, lossSum: 0, tokens: 0, seconds: 0, gradients: [],
+    chains: [
+      WindowChain(tier: 1, microBatch: 2, floats: [1.5]), WindowChain(tier: 1, microBatch: 10, floats: [2]),
+    ],
+    windows: [
+      WindowReport(tier: 1, microBatch: 2, first: 9, last: 12, chain: digest, gradient: nil),
+      WindowReport(tier: 1, microBatch: 10, first: 9, last: 12, chain: digest, gradient: digest),
+      WindowReport(tier: 2, microBatch: 2, first: 12, last: 12, chain: nil, gradient: digest),
+    ])
+
+  static let window = WindowMessage(
+    step: 11, firsts: [9, 1],
+    chains: [
+      WindowChain(tier: 1, microBatch: 2, floats: [-0.0]), WindowChain(tier: 2, microBatch: 0, floats: [7]),
     ])
 
   static let digests = ResultMessage(
@@ -85,7 +111,7 @@ enum Samples {
     transfers + model + [
       .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
-      .result(digests),
+      .result(digests), .assign(collect), .result(chains), .window(window),
       .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),
       .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
       .cancelled(Cancelled(attempt: 9)),

@@ -211,6 +211,29 @@ def messages(minor):
         "RESULT-digests", 52,
         {"attempt": 10, "loss_sum": bits(-1.0), "tokens": 17, "seconds": 0,
          "digests": [{"name": "tier.0", "bytes": 12, "sha256": DIGEST}]})
+    orders = [{"tier": 0, "returns": "sum", "chains": ["start", "given"]},
+              {"tier": 2, "returns": "copy", "chains": [DIGEST, "loose"]}]
+    windows = {key: value for key, value in assign.items() if key not in ("digest_only", "dropout_seed")}
+    windows = {key: windows[key] for key in list(windows)[:9]} | {
+        "windows": orders, "parameter_versions": [3, 2, 1]}
+    yield Message(
+        "ASSIGN-windows", 32, windows,
+        [("tokens.0", integers(1)), ("offsets.0", integers(0, 1)), ("labels.0", integers(2)),
+         ("tokens.1", integers(4)), ("offsets.1", integers(0, 1)), ("labels.1", integers(5))])
+    yield Message(
+        "ASSIGN-collect", 32,
+        {"attempt": 11, "purpose": "collect", "step": 12, "leaf_count": 4, "level": 1, "index": 1, "tiers": [1],
+         "window": True, "step_tokens": 17,
+         "windows": [{"tier": 1, "returns": "copy", "chains": ["skip", DIGEST]}],
+         "parameter_versions": [3, 2, 1]})
+    yield Message(
+        "RESULT-windows", 52,
+        {"attempt": 9, "loss_sum": bits(0.5), "tokens": 17, "seconds": 0.25,
+         "windows": [{"tier": 2, "micro_batch": 0, "first": 9, "last": 12, "chain": DIGEST, "gradient": DIGEST},
+                     {"tier": 2, "micro_batch": 1, "first": 12, "last": 12, "gradient": DIGEST}]},
+        [("tier.0", floats(3)), ("tier.2.1", floats(-0.0)), ("chain.2.0", floats(0.5, 2.0))])
+    yield Message("WINDOW", 25, {"step": 11, "firsts": [9, 1]},
+                  [("chain.1.2", floats(-0.0)), ("chain.2.0", floats(7))])
     yield Message("ACCEPT", 33, {"attempt": 9})
     yield Message("DECLINE", 34, {"attempt": 9, "code": "parameters", "reason": "none"})
     yield Message("LEASE_RENEW", 35, {"attempt": 9, "progress": 12})

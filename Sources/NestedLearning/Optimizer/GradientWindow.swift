@@ -50,6 +50,9 @@ public struct GradientWindow: Sendable {
     }
   }
 
+  /// Empties all chains.
+  mutating func removeAll() { for g in chains.indices { chains[g] = [:] } }
+
   /// Empties the chains of a parameter whose window has been applied.
   mutating func close(_ name: String) {
     for g in chains.indices { chains[g][name] = nil }

@@ -97,6 +97,7 @@ public struct NestedTrainerState: Sendable {
       gradients: due.gradients, tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
 
     // From here on nothing fails.
+    if due.endsChains { window?.removeAll() }
     for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
     let rate = schedule.rate(at: step)
     let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
@@ -115,41 +116,73 @@ public struct NestedTrainerState: Sendable {
       changedParameters: changed)
   }
 
-  /// The gradients to apply now, by tier, and those that wait in windows, by parameter and g.
+  /// Sets the chains of all windows that are open after the last step, which were kept elsewhere.
+  ///
+  /// - Parameter chains: by g, then by parameter; exactly those of the tiers that the last step did not update.
+  /// - Throws: `TrainerError.gradients` if one is missing, unknown or of the wrong size; nothing was changed then.
+  public mutating func setWindow(_ chains: [GradientSums]) throws(TrainerError) {
+    guard let window, chains.count == window.microBatchCount else {
+      throw .gradients(name: "the window", "has \(chains.count) micro-batches")
+    }
+    let open = scheduler.tiers.filter { step > 0 && !$0.isActive(at: step) }.map(\.index)
+    for chain in chains { try check(chain, tiers: open) }
+    self.window = GradientWindow(chains: chains)
+  }
+
+  private struct Due {
+    /// The gradients to apply now, by tier.
+    var gradients: [Int: GradientSums] = [:]
+    /// Those that wait in windows, by parameter and g.
+    var waiting: [String: [[Float]]] = [:]
+    /// The chains of this state are not those of the step that is applied.
+    var endsChains = false
+  }
+
   private func dueGradients(
     _ gradients: consuming StepGradients, active: [Int], trainedTokens: Int
-  ) throws -> (gradients: [Int: GradientSums], waiting: [String: [[Float]]]) {
+  ) throws -> Due {
     switch (consume gradients, window) {
     case (.sums(var sums), nil):
-      var due: [Int: GradientSums] = [:]
-      try check(sums, tiers: active)
-      for tier in active {
-        for name in scheduler.tiers[tier].parameters {
-          var gradient = sums.removeValue(forKey: name) ?? []
-          Vectors.divide(&gradient, by: Float(trainedTokens))
-          due[tier, default: [:]][name] = gradient
-        }
-      }
-      return (due, [:])
+      return Due(gradients: try divided(&sums, active) { _ in Float(trainedTokens) })
+    case (.windowTotals(var totals), .some):
+      let isMean = config.inactiveGradients == .mean
+      return Due(
+        gradients: try divided(&totals, active) { isMean ? Float($0.frequency) : nil }, endsChains: true)
     case (.scaledMicroBatches(let microBatches), let window?):
       return try windowed(microBatches, window, active)
     case (.sums, _):
       throw TrainerError.gradients(name: "the step", "came as one sum, but windows need each micro-batch")
-    case (.scaledMicroBatches, _):
-      throw TrainerError.gradients(name: "the step", "came by micro-batch, but discard needs one sum")
+    case (.scaledMicroBatches, _), (.windowTotals, _):
+      throw TrainerError.gradients(name: "the step", "came for a window, but discard needs one sum")
     }
+  }
+
+  /// Sums of active tiers, each divided by its tier's number, if there is one.
+  private func divided(
+    _ sums: inout GradientSums, _ active: [Int], by divisor: (Tier) -> Float?
+  ) throws -> [Int: GradientSums] {
+    var due: [Int: GradientSums] = [:]
+    try check(sums, tiers: active)
+    for tier in active {
+      let divisor = divisor(scheduler.tiers[tier])
+      for name in scheduler.tiers[tier].parameters {
+        var gradient = sums.removeValue(forKey: name) ?? []
+        if let divisor { Vectors.divide(&gradient, by: divisor) }
+        due[tier, default: [:]][name] = gradient
+      }
+    }
+    return due
   }
 
   private func windowed(
     _ microBatches: [GradientSums], _ window: GradientWindow, _ active: [Int]
-  ) throws -> (gradients: [Int: GradientSums], waiting: [String: [[Float]]]) {
+  ) throws -> Due {
     guard microBatches.count == window.microBatchCount else {
       throw TrainerError.gradients(
         name: "the step", "has \(microBatches.count) micro-batches of \(window.microBatchCount)")
     }
     for microBatch in microBatches { try check(microBatch, tiers: scheduler.tiers.map(\.index)) }
-    var due: [Int: GradientSums] = [:]
-    var waiting: [String: [[Float]]] = [:]
+    var due = Due()
     for tier in scheduler.tiers {
       let isActive = active.contains(tier.index)
       for name in tier.parameters {
@@ -157,15 +190,15 @@ public struct NestedTrainerState: Sendable {
         // What goes into a window must be finite now: by the boundary nobody could tell which step it was.
         guard gradients.allSatisfy(Vectors.isFinite) else { throw TrainerError.notFinite(name: name) }
         guard isActive else {
-          waiting[name] = gradients
+          due.waiting[name] = gradients
           continue
         }
         var total = try window.total(of: name, adding: gradients)
         if config.inactiveGradients == .mean { Vectors.divide(&total, by: Float(tier.frequency)) }
-        due[tier.index, default: [:]][name] = total
+        due.gradients[tier.index, default: [:]][name] = total
       }
     }
-    return (due, waiting)
+    return due
   }
 
   /// Exactly the parameters of these tiers, each with its size.

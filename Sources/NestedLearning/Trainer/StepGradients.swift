@@ -6,6 +6,9 @@ public enum StepGradients: Sendable {
   /// For `mean` and `sum`: by micro-batch index g, the gradient of every parameter of every tier, each already
   /// passed through `GradientWindow.scaled` with the step's trained tokens.
   case scaledMicroBatches([GradientSums])
+  /// For `mean` and `sum`, where the windows are kept elsewhere: for every parameter of every active tier, the fixed
+  /// tree over the chains of the window that this step closes. The state has no chains afterwards, until `setWindow`.
+  case windowTotals(GradientSums)
 }
 
 /// What a step did.

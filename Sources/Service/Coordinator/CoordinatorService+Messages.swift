@@ -193,7 +193,7 @@ extension CoordinatorService {
     case .pong, .model: try handle(.heard(peer: peer, session: session))
     case .transfer: try handle(.moved(peer: peer, session: session, attempt: nil))
     case .accept, .decline, .leaseRenew, .cancelled: try receiveOfAttempt(peer, session, message)
-    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain, .statusReply:
+    case .welcome, .reject, .parameters, .window, .assign, .cancel, .resultAck, .drain, .statusReply:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }

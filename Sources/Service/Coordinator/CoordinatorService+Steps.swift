@@ -18,7 +18,8 @@ extension CoordinatorService {
     else { return }
     let results = takePayloads(of: unit)
     let applied = try awaiting { [engine] in
-      try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+      try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
+      return try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
     }
     try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
     try handle(.committed(unit.unit))

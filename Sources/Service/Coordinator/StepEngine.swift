@@ -35,12 +35,34 @@ final class StepEngine: @unchecked Sendable {
   private var digests: [String]
   /// Whether any update has changed anything; a run that was resumed has passed that test before.
   private var hasChanged: Bool
+  /// The windows' sums, as far as they are here; nil if gradients of inactive tiers are discarded.
+  private var windows: WindowStore?
 
   init(state: NestedTrainerState) {
     self.state = state
     hasChanged = state.step > 0
     layout = TierLayout(scheduler: state.scheduler, shapes: state.shapes)
     digests = state.scheduler.tiers.map { StateDigest.of(state.parameterTensors(tier: $0.index)) }
+    windows = WindowStore(state: state, layout: layout)
+  }
+
+  /// Takes what workers sent of windows: gradients of single steps, chains, sums over chains.
+  ///
+  /// - Parameter step: the one that they were computed for.
+  /// - Throws: `TrainerError.notFinite`, or `ServiceError` if something has another size than its tier.
+  func keep(_ results: [ResultMessage], of nodes: [TreeNode], step: Int) throws {
+    for (message, node) in zip(results, nodes) { try windows?.take(message, node: node, step: step) }
+  }
+
+  /// A chain that is here through exactly this step, for a worker that goes on from it.
+  func chain(of key: WindowKey, through step: Int) -> [Float]? { windows?.chain(of: key, through: step) }
+
+  /// Everything that the run needs to go on after its last step, the windows' chains included.
+  ///
+  /// - Throws: `ServiceError` if a chain is not here.
+  func snapshot() throws -> TrainerSnapshot {
+    if let windows, state.step > 0 { try state.setWindow(windows.chains(after: state.step)) }
+    return state.snapshot()
   }
 
   /// All tiers as they are.
@@ -56,14 +78,19 @@ final class StepEngine: @unchecked Sendable {
 
   /// Applies a step.
   ///
-  /// - Parameter results: every (node, tiers) of the step once, with what its worker sent.
+  /// - Parameter results: every (node, tiers) of the step once, with what its worker sent; with windows, what has been
+  ///   kept counts instead.
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   func apply(
     step: Int, lossSum: Double, tokens: Int, results: [(shard: Shard, message: ResultMessage)]
   ) throws -> AppliedStep {
-    let gradients = try state.window == nil ? sums(step, results) : microBatches(results)
+    let active = state.scheduler.activeTiers(at: step)
+    let gradients =
+      try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
+      ?? sums(step, results)
     let outcome = try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {
       throw ServiceError(
@@ -93,19 +120,6 @@ final class StepEngine: @unchecked Sendable {
       try layout.split(tier: tier, total, into: &sums)
     }
     return .sums(sums)
-  }
-
-  private func microBatches(_ results: [(shard: Shard, message: ResultMessage)]) throws -> StepGradients {
-    let count = state.config.gradientAccumulationSteps
-    var microBatches = Array(repeating: GradientSums(), count: count)
-    for (shard, message) in results {
-      for g in shard.node.leaves(count: count) {
-        for tier in shard.tiers {
-          try layout.split(tier: tier, message.values(tier: tier, microBatch: g), into: &microBatches[g])
-        }
-      }
-    }
-    return .scaledMicroBatches(microBatches)
   }
 
   private func parametersDigest() -> String {

@@ -76,7 +76,7 @@ final class OpenRun: @unchecked Sendable {
   ///
   /// - Parameter withDigest: the state's digest is in it, for whoever looks; that costs a pass over all of it.
   func writeSnapshot(engine: StepEngine, progress: RunProgress, withDigest: Bool) throws {
-    let state = engine.state.snapshot()
+    let state = try engine.snapshot()
     let counts = engine.state.optimizer.updateCounts
     var writer = snapshots.begin(step: progress.step, recorded: recordedBlobs)
     let list = try SnapshotTensors.write(state.tensors, unchanged: unchangedBlobs(counts), to: &writer)

@@ -13,6 +13,7 @@ final class ShardComputer: @unchecked Sendable {
   private let modelPath: String?
   private let failpoints: Failpoints
   private var loaded: Loaded?
+  private var chains = WorkerChains()
 
   private struct Loaded {
     let sha256: String
@@ -34,6 +35,8 @@ final class ShardComputer: @unchecked Sendable {
   /// - Returns: the SHA-256 of the model folder.
   /// - Throws: if there is no such folder here, or its content is not the coordinator's.
   func load(_ welcome: Welcome) throws -> String {
+    // Chains belong to a session.
+    chains.removeAll()
     let layout = TierLayout(welcome)
     if let loaded, loaded.sha256 == welcome.modelSHA256, loaded.trainable == welcome.trainable,
       loaded.layout == layout
@@ -89,11 +92,23 @@ final class ShardComputer: @unchecked Sendable {
     self.loaded?.versions[message.tier] = message.version
   }
 
-  /// Computes a shard: the loss of its micro-batches and the gradients of its tiers.
+  /// Takes over chains of windows, to go on from them.
+  func take(_ message: WindowMessage) throws {
+    guard let loaded else { throw ServiceError("chains came before the model") }
+    try chains.take(message, layout: loaded.layout)
+  }
+
+  /// Computes a shard: the loss of its micro-batches and the gradients of its tiers. Or collects chains.
   ///
   /// - Throws: `TensorError.cancelled` when the watch says so.
   func compute(_ message: AssignMessage, watch: ComputationWatch) throws -> ResultMessage {
     guard let loaded else { throw ServiceError("a shard came before the model") }
+    if message.purpose == .collect {
+      let kept = try chains.collect(message)
+      return ResultMessage(
+        attempt: message.attempt, lossSum: 0, tokens: 0, seconds: 0, gradients: [], chains: kept.chains,
+        windows: kept.reports)
+    }
     loaded.model.watch = watch
     defer { loaded.model.watch = nil }
     guard loaded.versions == message.parameterVersions else {
@@ -101,31 +116,52 @@ final class ShardComputer: @unchecked Sendable {
         "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
     }
     try failpoints.beforeShard(of: message)
+    try chains.check(message)
     let started = MonotonicClock.now()
     let node = TreeNode(level: message.level, index: message.index)
     let first = node.leaves(count: message.leafCount).lowerBound
-    var windows: [TierGradient] = []
+    var scaled: [WindowKey: [Float]] = [:]
     let sum = try ReductionTree.reduce(
       node, count: message.leafCount,
       leaf: { g in
         let leaf = try leafSum(of: message.microBatches[g - first], message, loaded)
         guard message.window else { return leaf }
-        windows += leaf.tiers.map { tier, values in
-          TierGradient(
-            tier: tier, microBatch: g,
-            floats: GradientWindow.scaled(values, trainedTokens: message.stepTokens))
+        for (tier, values) in leaf.tiers {
+          scaled[WindowKey(tier: tier, microBatch: g)] =
+            try scaledGradient(values, tier: tier, microBatch: g, message)
         }
         return LeafSum(loss: leaf.loss, tiers: [:])
       },
       add: { try $0.add($1) })
-    let results = message.window ? windows : sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
-    let gradients = results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
+    var outcome = WorkerChains.Outcome()
+    if !message.windows.isEmpty {
+      outcome = try chains.add(scaled, message)
+    } else if message.window {
+      outcome.gradients = scaled.map { TierGradient(tier: $0.tier, microBatch: $0.microBatch, floats: $1) }
+    } else {
+      outcome.gradients = sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
+    }
+    let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     return ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
-      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [])
+      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
+      windows: outcome.reports)
+  }
+
+  /// What goes into a window must be finite now: by the boundary nobody could tell which step it was.
+  private func scaledGradient(
+    _ values: [Float], tier: Int, microBatch: Int, _ message: AssignMessage
+  ) throws -> [Float] {
+    let scaled = GradientWindow.scaled(values, trainedTokens: message.stepTokens)
+    if !message.windows.isEmpty, !Vectors.isFinite(scaled) {
+      throw ServiceError(
+        "the gradient of tier \(tier), micro-batch \(microBatch) of step \(message.step) is not finite",
+        remedy: "a lower learning_rate or max_grad_norm may help")
+    }
+    return scaled
   }
 
   private func leafSum(
@@ -134,7 +170,7 @@ final class ShardComputer: @unchecked Sendable {
     let started = MonotonicClock.now()
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
     let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
-    guard message.purpose == .train else {
+    guard message.purpose != .evaluate else {
       return LeafSum(loss: try loaded.model.evaluate(batch), tiers: [:])
     }
     let names = message.tiers.flatMap { loaded.layout.tiers[$0].map(\.name) }

@@ -111,6 +111,7 @@ public final class WorkerService {
       case .send(let message): failure = send(message) ?? failure
       case .loadModel(let welcome): load(welcome, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
+      case .takeWindow(let window): take(window, mailbox)
       case .compute(let job, let assignment): compute(job, assignment, mailbox)
       case .stop(let number): if job?.number == number { job?.watch.cancel() }
       case .renew(let number, let attempt):
@@ -188,6 +189,14 @@ public final class WorkerService {
         try computer.apply(parameters)
         return nil
       } catch { return .modelFailed(reason: "\(error)") }
+    }
+  }
+
+  /// A chain that cannot be taken is missed by the assignment that needs it, which then fails and says so.
+  private func take(_ window: WindowMessage, _ mailbox: Mailbox<Letter>) {
+    onQueue(mailbox) { computer in
+      try? computer.take(window)
+      return nil
     }
   }
 

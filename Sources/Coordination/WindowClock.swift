@@ -1,0 +1,55 @@
+import NestedLearning
+
+/// One tier's sums of one micro-batch index.
+public struct WindowKey: Sendable, Hashable, Comparable {
+  public let tier: Int
+  public let microBatch: Int
+
+  public init(tier: Int, microBatch: Int) {
+    self.tier = tier
+    self.microBatch = microBatch
+  }
+
+  public static func < (a: WindowKey, b: WindowKey) -> Bool {
+    (a.tier, a.microBatch) < (b.tier, b.microBatch)
+  }
+}
+
+/// When the windows of tiers begin and end: a window is the steps after an update up to the next one, included.
+public struct WindowClock: Sendable, Equatable {
+  private struct Period: Sendable, Equatable {
+    let frequency: Int
+    let phase: Int
+  }
+
+  private let periods: [Period]
+
+  public init(_ tiers: [Tier]) {
+    self.init(frequencies: tiers.map(\.frequency), phases: tiers.map(\.phase))
+  }
+
+  /// - Parameters:
+  ///   - frequencies: steps between updates, by tier; at least 1.
+  ///   - phases: of the same tiers; 0 where there are none.
+  public init(frequencies: [Int], phases: [Int] = []) {
+    periods = frequencies.enumerated().map { tier, frequency in
+      Period(frequency: max(1, frequency), phase: phases.indices.contains(tier) ? phases[tier] : 0)
+    }
+  }
+
+  public var tierCount: Int { periods.count }
+
+  /// Whether a step (1-based) ends a window of the tier.
+  public func isBoundary(tier: Int, step: Int) -> Bool {
+    guard periods.indices.contains(tier) else { return false }
+    return (step - periods[tier].phase) % periods[tier].frequency == 0
+  }
+
+  /// The first step of the window that `step` belongs to.
+  public func start(tier: Int, step: Int) -> Int {
+    guard periods.indices.contains(tier) else { return 1 }
+    let (frequency, phase) = (periods[tier].frequency, periods[tier].phase)
+    let sinceBoundary = ((step - 1 - phase) % frequency + frequency) % frequency
+    return max(1, step - sinceBoundary)
+  }
+}

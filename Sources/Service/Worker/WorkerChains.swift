@@ -1,0 +1,153 @@
+import Coordination
+import NestedLearning
+import Protocol
+
+/// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it
+/// goes on until the boundary. Whatever is asked of them is checked against step and digest first.
+struct WorkerChains {
+  private struct Chain {
+    let first: Int
+    var last: Int
+    var values: [Float]
+    var sha256: String
+
+    /// In place.
+    mutating func add(_ gradient: [Float], step: Int) {
+      Vectors.add(gradient, to: &values)
+      last = step
+      sha256 = Digest.sha256(floats: values)
+    }
+  }
+
+  private var chains: [WindowKey: Chain] = [:]
+
+  /// What a step made of the chains.
+  struct Outcome {
+    var gradients: [TierGradient] = []
+    var chains: [WindowChain] = []
+    var reports: [WindowReport] = []
+  }
+
+  mutating func removeAll() { chains = [:] }
+
+  /// Takes chains over from the coordinator.
+  ///
+  /// - Throws: `ServiceError` if one has not as many values as its tier.
+  mutating func take(_ message: WindowMessage, layout: TierLayout) throws {
+    for (chain, first) in zip(message.chains, message.firsts) {
+      let values = try chain.values.floats()
+      guard layout.tiers.indices.contains(chain.tier), values.count == layout.count(tier: chain.tier) else {
+        throw ServiceError("the chain \(chain.values.name) does not have the values of its tier")
+      }
+      chains[WindowKey(tier: chain.tier, microBatch: chain.microBatch)] = Chain(
+        first: first, last: message.step, values: values, sha256: chain.values.sha256)
+    }
+  }
+
+  /// Whether the orders of a shard can be followed: before anything is computed or changed.
+  ///
+  /// - Throws: `ServiceError` that names the first chain that is not as it should be.
+  func check(_ message: AssignMessage) throws {
+    for (key, order, _) in message.chainOrders {
+      let chain = chains[key]
+      switch order {
+      case .loose, .start, .skip: continue
+      case .proceed(let sha256):
+        if let chain, chain.sha256 == sha256, message.purpose == .collect || chain.last == message.step - 1 {
+          continue
+        }
+      case .given:
+        if let chain, chain.last == message.step - 1 { continue }
+      }
+      let own = chain.map { "ends at step \($0.last)" } ?? "is not here"
+      throw ServiceError(
+        "the chain of tier \(key.tier), micro-batch \(key.microBatch) \(own), not as step \(message.step) needs it"
+      )
+    }
+  }
+
+  /// Chains as they are, for `collect`.
+  func collect(_ message: AssignMessage) throws -> Outcome {
+    try check(message)
+    var outcome = Outcome()
+    for (key, order, _) in message.chainOrders where order != .skip {
+      guard let chain = chains[key] else { continue }
+      outcome.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: chain.values))
+      outcome.reports.append(
+        WindowReport(
+          tier: key.tier, microBatch: key.microBatch, first: chain.first, last: chain.last,
+          chain: chain.sha256, gradient: nil))
+    }
+    return outcome
+  }
+
+  /// Does with a step's scaled gradients what the orders say.
+  ///
+  /// - Parameter gradients: of every (tier, micro-batch) of the shard.
+  mutating func add(_ gradients: [WindowKey: [Float]], _ message: AssignMessage) throws -> Outcome {
+    try check(message)
+    var outcome = Outcome()
+    for order in message.windows {
+      // A new window: what is left of the last one is of no use.
+      if order.chains.contains(.start) {
+        chains = chains.filter { $0.key.tier != order.tier || $0.value.last >= message.step }
+      }
+    }
+    for (key, order, returns) in message.chainOrders {
+      guard let gradient = gradients[key] else { continue }
+      let report = take(gradient, key, order, step: message.step)
+      outcome.reports.append(report)
+      if order == .loose {
+        outcome.gradients.append(TierGradient(tier: key.tier, microBatch: key.microBatch, floats: gradient))
+      } else if returns == .copy, let chain = chains[key] {
+        outcome.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: chain.values))
+      }
+    }
+    for order in message.windows where order.returns == .sum {
+      let node = TreeNode(level: message.level, index: message.index)
+      let sum = try ReductionTree.reduce(
+        node, count: message.leafCount,
+        leaf: { chains[WindowKey(tier: order.tier, microBatch: $0)]?.values ?? [] },
+        add: { Vectors.add($1, to: &$0) })
+      outcome.gradients.append(TierGradient(tier: order.tier, floats: sum))
+      // Of a window of one step nothing can be lost that is not computed at once again.
+      for (key, chain, _) in message.chainOrders where key.tier == order.tier && chain == .start {
+        chains[key] = nil
+      }
+    }
+    return outcome
+  }
+
+  private mutating func take(
+    _ gradient: [Float], _ key: WindowKey, _ order: ChainOrder, step: Int
+  ) -> WindowReport {
+    let digest = Digest.sha256(floats: gradient)
+    switch order {
+    case .start: chains[key] = Chain(first: step, last: step, values: gradient, sha256: digest)
+    case .proceed, .given: chains[key]?.add(gradient, step: step)
+    case .loose, .skip:
+      return WindowReport(
+        tier: key.tier, microBatch: key.microBatch, first: step, last: step, chain: nil, gradient: digest)
+    }
+    return WindowReport(
+      tier: key.tier, microBatch: key.microBatch, first: chains[key]?.first ?? step, last: step,
+      chain: chains[key]?.sha256, gradient: digest)
+  }
+}
+
+extension AssignMessage {
+  /// Every (tier, micro-batch) with its order, tier by tier.
+  var chainOrders: [(key: WindowKey, order: ChainOrder, returns: WindowOrder.Returns)] {
+    let leaves = TreeNode(level: level, index: index).leaves(count: leafCount)
+    return windows.flatMap { order in
+      zip(leaves, order.chains).map {
+        (WindowKey(tier: order.tier, microBatch: $0), $1, order.returns)
+      }
+    }
+  }
+}
+
+extension Digest {
+  /// Of the bytes of f32 values, as they travel.
+  static func sha256(floats: [Float]) -> String { floats.withUnsafeBytes { sha256($0) } }
+}
