@@ -33,6 +33,8 @@ public struct CoordinatorCore: Sendable {
   var open: OpenUnit?
   /// The last unit that was completed, until it is durable.
   var uncommitted: UncommittedUnit?
+  /// Who has what of windows; nil if there are none.
+  public internal(set) var windows: WindowBook?
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
   /// Identities whose workers have come to a wrong result.
@@ -95,6 +97,7 @@ public struct CoordinatorCore: Sendable {
       }
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
+    case .windows(let book): windows = book
     case .committed(let unit): acknowledge(committed: unit)
     case .timer: judgeDeadlines(now: now)
     case .drain: drain(now: now)
@@ -105,6 +108,7 @@ public struct CoordinatorCore: Sendable {
   private mutating func advance(now: Instant) {
     if failure == nil {
       planIfPossible(now: now)
+      giveUpCollecting()
       waiveChecks()
       handOut(now: now)
       watchArbiters(now: now)

@@ -39,6 +39,8 @@ public enum CoordinatorEffect: Sendable, Hashable {
   case reject(peer: PeerID, code: RejectCode, reason: String)
   /// Send PARAMETERS.
   case sendParameters(peer: PeerID, session: SessionID, tier: Int, version: Int)
+  /// Send WINDOW, with these chains through a step.
+  case sendWindow(peer: PeerID, session: SessionID, [WindowKey], through: Int)
   /// Send ASSIGN.
   case assign(peer: PeerID, session: SessionID, Assignment)
   /// Send CANCEL.

@@ -24,10 +24,12 @@ public struct ResultSummary: Sendable, Hashable {
   public let objects: [Object]
   /// Whether digests of the objects came without their bytes.
   public let isDigestOnly: Bool
+  /// What the worker holds of windows.
+  public let windows: [WindowReport]
 
   public init(
     attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0, objects: [Object],
-    isDigestOnly: Bool = false
+    isDigestOnly: Bool = false, windows: [WindowReport] = []
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
@@ -36,6 +38,7 @@ public struct ResultSummary: Sendable, Hashable {
     self.progress = progress
     self.objects = objects.sorted { $0.name < $1.name }
     self.isDigestOnly = isDigestOnly
+    self.windows = windows
   }
 
   public init(_ message: ResultMessage) {
@@ -44,13 +47,16 @@ public struct ResultSummary: Sendable, Hashable {
       progress: message.progress,
       objects: message.gradients.map {
         Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
-      } + message.digests.map { Object(name: $0.name, sha256: $0.sha256, byteCount: $0.byteCount) },
-      isDigestOnly: !message.digests.isEmpty)
+      } + message.digests.map { Object(name: $0.name, sha256: $0.sha256, byteCount: $0.byteCount) }
+        + message.chains.map {
+          Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
+        },
+      isDigestOnly: !message.digests.isEmpty, windows: message.windows)
   }
 
   /// Whether two results say the same, bit for bit; the time that they took may differ.
   public func agrees(with other: ResultSummary) -> Bool {
-    lossSum.bitPattern == other.lossSum.bitPattern && tokens == other.tokens && objects == other.objects
+    lossSum.bitPattern == other.lossSum.bitPattern && tokens == other.tokens && word == other.word
   }
 }
 
@@ -95,6 +101,9 @@ public enum CoordinatorEvent: Sendable {
   case goodbye(peer: PeerID, session: SessionID)
   /// Tiers have new parameters (all tiers, at the start). Only while no unit is open.
   case parametersChanged([Int: TierVersion])
+  /// What is here of windows, at the start and after a return; all that workers keep is void. Only while no unit is
+  /// open.
+  case windows(WindowBook?)
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
   /// What the unit came to is durable. To be said after its `unitComplete`, before the next unit is opened.

@@ -56,6 +56,7 @@ extension CoordinatorCore {
 
   /// What a shard lacks, and from whom it cannot come; nil if all that it needs is here or on its way.
   private func want(of progress: ShardProgress) -> (want: Want, barred: Set<String>)? {
+    if progress.isGivenUp { return nil }
     let active = progress.running.compactMap { attempts[$0] }.filter(\.isActive)
     if let agreed = progress.agreed {
       let isComing = agreed.payload != nil || active.contains { !$0.assignment.digestOnly }
@@ -129,7 +130,8 @@ extension CoordinatorCore {
     guard let worker = workers[id], let progress = open?.shards[place] else { return }
     let assignment = Assignment(
       attempt: nextAttempt, unit: progress.unit, shard: progress.shard,
-      versions: progress.versions.map(\.version), digestOnly: digestOnly)
+      versions: progress.versions.map(\.version), digestOnly: digestOnly,
+      windows: windowOrders(for: progress, worker: worker, digestOnly: digestOnly))
     nextAttempt += 1
     let lease = times.lease(
       microBatches: assignment.leaves.count, purpose: progress.unit.purpose, failures: progress.failures,
@@ -142,6 +144,11 @@ extension CoordinatorCore {
     for (tier, version) in progress.versions.enumerated() where worker.tiers[tier] != version {
       workers[id]?.tiers[tier] = version
       send(.sendParameters(peer: worker.peer, session: worker.session, tier: tier, version: version.version))
+    }
+    let given = assignment.givenChains
+    if !given.isEmpty {
+      let through = progress.unit.step - 1
+      send(.sendWindow(peer: worker.peer, session: worker.session, given, through: through))
     }
     send(.assign(peer: worker.peer, session: worker.session, assignment))
   }

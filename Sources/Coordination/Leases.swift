@@ -135,6 +135,7 @@ extension CoordinatorCore {
     guard let attempt = attempts.removeValue(forKey: number) else { return }
     // What has run out of time is recorded as that, however its worker went.
     record(attempt, attempt.isExpired && outcome == .lost ? .expired : outcome, finished: now)
+    if outcome != .cancelled { forgetChains(of: attempt) }
     guard let place = attempt.place else { return }
     open?.shards[place].running.removeAll { $0 == number }
     if outcome != .cancelled && attempt.isActive {

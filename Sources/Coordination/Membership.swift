@@ -135,6 +135,7 @@ extension CoordinatorCore {
   ) {
     guard let worker = workers.removeValue(forKey: id) else { return }
     workerOfPeer[worker.peer] = nil
+    windows?.lost(worker: id)
     if case .busy(let number) = worker.state {
       end(number, outcome, reason: "worker \(id): \(reason)", now: now)
     }

@@ -33,6 +33,7 @@ extension CoordinatorCore {
     addTime(of: attempt, result, now: now)
     guard let place = attempt.place else {
       attempts[result.attempt] = nil
+      forgetChains(of: attempt)
       count(.stale)
       record(attempt, .stale, finished: now)
       return acknowledge(result.attempt, of: id, .stale)
@@ -72,7 +73,8 @@ extension CoordinatorCore {
   /// What is wrong with a result; nil if it is what was asked for.
   private func fault(in result: ResultSummary, of attempt: Attempt) -> String? {
     if !result.lossSum.isFinite { return "the loss is not a finite number" }
-    if result.tokens <= 0 { return "it trained no token" }
+    let purpose = attempt.assignment.unit.purpose
+    if result.tokens <= 0 && purpose != .collect { return "it trained no token" }
     let expected = attempt.assignment.expectedObjects(tierParameterCounts: settings.tierParameterCounts)
     guard result.objects.count == expected.count else {
       return "the result has \(result.objects.count) gradients, not \(expected.count)"
@@ -82,7 +84,7 @@ extension CoordinatorCore {
       guard let bytes = expected[object.name] else { return "\(object.name) was not asked for" }
       if object.byteCount != bytes { return "\(object.name) has \(object.byteCount) bytes, not \(bytes)" }
     }
-    return nil
+    return windowFault(in: result, of: attempt.assignment)
   }
 
   // MARK: - Votes
@@ -121,6 +123,7 @@ extension CoordinatorCore {
       }
     }
     guard let progress = open?.shards[place], let (counted, _) = progress.counted else { return }
+    guard holdsToRecord(counted, at: place, now: now) else { return }
     for number in progress.running { cancel(number, now: now) }
     compareLoss(of: progress, counted, now: now)
   }

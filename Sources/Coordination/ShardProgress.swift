@@ -20,6 +20,10 @@ struct ShardProgress: Sendable {
   /// The one worker that can compute it; nil: any.
   var pinnedTo: Int?
   var check = Check.none
+  /// What is asked of chains, if it was decided with the unit.
+  var windows: [WindowOrder] = []
+  /// The worker that it is pinned to cannot give it, and the unit goes without.
+  var isGivenUp = false
 
   /// Attempts whose end has not been heard of.
   var running: [Int] = []

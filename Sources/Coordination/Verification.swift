@@ -74,6 +74,13 @@ extension CoordinatorCore {
       for vote in void { record(vote.attempt, .outvoted, finished: vote.received) }
       opinion.votes.removeAll { $0.attempt.identity == identity }
       if !opinion.votes.isEmpty {
+        // Sums over earlier steps are the word of their sender alone.
+        if let payload = opinion.payload,
+          void.contains(where: { $0.attempt.number == payload && $0.attempt.assignment.keepsChains })
+        {
+          persist(.discardPayload(attempt: payload))
+          opinion.payload = nil
+        }
         // The bytes are those that the others' digests stand for, whoever sent them.
         kept.append(opinion)
       } else if let payload = opinion.payload {

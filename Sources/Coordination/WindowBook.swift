@@ -17,6 +17,8 @@ public struct WindowBook: Sendable, Equatable {
   /// What a result said of one step of a chain that is not here yet.
   struct Entry: Sendable, Equatable {
     let worker: Int
+    /// Whose worker it is, also when it is gone.
+    let identity: String
     let gradient: String
   }
 
@@ -125,7 +127,8 @@ public struct WindowBook: Sendable, Equatable {
   ///
   /// - Parameter reports: what it said; empty for a worker that speaks an older version.
   public mutating func took(
-    _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, reports: [WindowReport]
+    _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, identity: String = "",
+    reports: [WindowReport]
   ) {
     let said = Dictionary(
       reports.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
@@ -142,7 +145,7 @@ public struct WindowBook: Sendable, Equatable {
             chain.held = Holding(worker: worker, through: step, sha256: sha256)
           }
           if let gradient = report?.gradient {
-            chain.entries[step] = Entry(worker: worker, gradient: gradient)
+            chain.entries[step] = Entry(worker: worker, identity: identity, gradient: gradient)
           }
           if order.returns != .none { chain.moveOn(to: step) }
         }
@@ -183,8 +186,8 @@ public struct WindowBook: Sendable, Equatable {
   }
 
   /// What a gradient that was lost must be when it is computed again, and who said so.
-  public func recorded(_ key: WindowKey, step: Int) -> (worker: Int, gradient: String)? {
-    chain(key.tier, key.microBatch, at: step)?.entries[step].map { ($0.worker, $0.gradient) }
+  public func recorded(_ key: WindowKey, step: Int) -> (worker: Int, identity: String, gradient: String)? {
+    chain(key.tier, key.microBatch, at: step)?.entries[step].map { ($0.worker, $0.identity, $0.gradient) }
   }
 
   // MARK: - Losses

@@ -21,8 +21,9 @@ extension CoordinatorCore {
     guard unit.leafCount > 0, unit.dueTiers.allSatisfy(parameters.indices.contains) else {
       return stop("\(unit) has no micro-batch, or a tier that the run does not have", now: now)
     }
-    open = OpenUnit(unit: unit, opened: now, versions: parameters.compactMap(\.self))
-    uncommitted = nil
+    open = OpenUnit(unit: unit, opened: now, versions: unit.versions ?? parameters.compactMap(\.self))
+    // What windows lack is brought before the step that needs it is durable.
+    if unit.hasLoss { uncommitted = nil }
     stateSince = now
   }
 
@@ -50,6 +51,17 @@ extension CoordinatorCore {
     if let deadline = gatherDeadline, deadline > now { return }
     gathered = true
     stateSince = now
+    if let parts = open.unit.parts {
+      let shards = parts.map { part in
+        var progress = ShardProgress(
+          unit: open.unit, shard: part.shard, versions: open.versions, pinnedTo: part.worker,
+          check: part.worker == nil ? check(of: part.shard, in: open.unit) : .none)
+        progress.windows = part.windows
+        return progress
+      }
+      self.open?.shards = shards
+      return
+    }
     let shards = Planner.shards(
       of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
       byTier: settings.shardByTier)
@@ -63,7 +75,8 @@ extension CoordinatorCore {
 
   /// A unit is complete when every shard counts.
   mutating func completeIfDone(now: Instant) {
-    guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.counted != nil }) else { return }
+    guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.counted != nil || $0.isGivenUp })
+    else { return }
     var losses: [TreeNode: Double] = [:]
     var tokens = 0
     var results: [CountedResult] = []
@@ -75,7 +88,9 @@ extension CoordinatorCore {
     }
     do {
       let count = open.unit.leafCount
-      let lossSum = try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 }
+      let lossSum =
+        open.unit.hasLoss
+        ? try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 } : 0
       let complete = CompletedUnit(unit: open.unit, lossSum: lossSum, tokens: tokens, results: results)
       close(open, isComplete: true, now: now)
       conclude(.unitComplete(complete))
@@ -92,6 +107,7 @@ extension CoordinatorCore {
 
   /// Every vote gets its end; whoever still computes is told to stop.
   private mutating func close(_ unit: OpenUnit, isComplete: Bool, now: Instant) {
+    if isComplete { noteWindows(of: unit) }
     var waiting: [(attempt: Int, workerID: Int)] = []
     for progress in unit.shards {
       let counted = isComplete ? progress.counted : nil
@@ -115,7 +131,12 @@ extension CoordinatorCore {
     }
     open = nil
     stateSince = now
-    uncommitted = isComplete ? UncommittedUnit(unit: unit.unit, results: waiting) : nil
+    if unit.unit.hasLoss {
+      uncommitted = isComplete ? UncommittedUnit(unit: unit.unit, results: waiting) : nil
+    } else {
+      // What is lost of these is brought once more, so nobody need keep it.
+      for (attempt, workerID) in waiting { acknowledge(attempt, of: workerID, .committed) }
+    }
     for number in attempts.keys.sorted() {
       attempts[number]?.place = nil
       cancel(number, now: now)

@@ -1,7 +1,7 @@
 import NestedLearning
 import Protocol
 
-/// What has to be computed before the run goes on: one step, or one evaluation.
+/// What has to be computed before the run goes on: one step, one evaluation, or what windows lack.
 public struct WorkUnit: Sendable, Hashable {
   public var purpose: Purpose
   /// The step, or for an evaluation the step after which it takes place.
@@ -12,19 +12,53 @@ public struct WorkUnit: Sendable, Hashable {
   public var dueTiers: [Int]
   /// Whether gradients come per micro-batch, already divided by the step's tokens.
   public var window: Bool
+  /// Whether copies are wanted of the chains that workers keep.
+  public var isFlush: Bool
+  /// Its shards, if they are not for the planner to cut.
+  public var parts: [UnitPart]?
+  /// What to compute with, by tier; nil: the newest parameters.
+  public var versions: [TierVersion]?
 
-  public init(purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false) {
+  public init(
+    purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,
+    parts: [UnitPart]? = nil, versions: [TierVersion]? = nil
+  ) {
     self.purpose = purpose
     self.step = step
     self.leafCount = leafCount
     self.dueTiers = dueTiers
     self.window = window
+    self.isFlush = isFlush
+    self.parts = parts
+    self.versions = versions
+  }
+
+  /// A step or an evaluation, whose losses add up to its own; the others bring what windows lack.
+  public var hasLoss: Bool { purpose == .train || purpose == .evaluate }
+}
+
+/// A shard that is not cut by the planner.
+public struct UnitPart: Sendable, Hashable {
+  public let shard: Shard
+  /// The only worker that has it; nil: any can compute it. If that worker cannot give it, the unit goes without.
+  public let worker: Int?
+  public let windows: [WindowOrder]
+
+  public init(shard: Shard, worker: Int? = nil, windows: [WindowOrder] = []) {
+    self.shard = shard
+    self.worker = worker
+    self.windows = windows
   }
 }
 
 extension WorkUnit: CustomStringConvertible {
   public var description: String {
-    purpose == .train ? "step \(step)" : "the evaluation after step \(step)"
+    switch purpose {
+    case .train: "step \(step)"
+    case .evaluate: "the evaluation after step \(step)"
+    case .recompute: "step \(step), computed again"
+    case .collect: "the windows of step \(step)"
+    }
   }
 }
 
@@ -59,13 +93,19 @@ public struct Assignment: Sendable, Hashable {
   public let versions: [Int]
   /// Whether digests of the gradients are enough, as for comparing them.
   public let digestOnly: Bool
+  /// What becomes of chains, by tier of the shard; empty: gradients are returned one by one.
+  public let windows: [WindowOrder]
 
-  public init(attempt: Int, unit: WorkUnit, shard: Shard, versions: [Int], digestOnly: Bool = false) {
+  public init(
+    attempt: Int, unit: WorkUnit, shard: Shard, versions: [Int], digestOnly: Bool = false,
+    windows: [WindowOrder] = []
+  ) {
     self.attempt = attempt
     self.unit = unit
     self.shard = shard
     self.versions = versions
     self.digestOnly = digestOnly
+    self.windows = windows
   }
 
   /// The micro-batches that it covers.
@@ -73,6 +113,7 @@ public struct Assignment: Sendable, Hashable {
 
   /// Names of the objects that its result must have, each with its length in bytes.
   public func expectedObjects(tierParameterCounts: [Int]) -> [String: Int] {
+    guard windows.isEmpty else { return expectedOfWindows(tierParameterCounts: tierParameterCounts) }
     var expected: [String: Int] = [:]
     for tier in shard.tiers where tierParameterCounts.indices.contains(tier) {
       let bytes = tierParameterCounts[tier] * 4

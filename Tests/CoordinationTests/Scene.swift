@@ -107,6 +107,8 @@ struct Scene {
     case .reject(let peer, let code, let reason): "reject \(peer), \(code.rawValue): \(reason)"
     case .sendParameters(let peer, _, let tier, let version):
       "parameters to \(peer): tier \(tier), version \(version)"
+    case .sendWindow(let peer, _, let keys, let through):
+      "window \(peer) \(keys.map { "\($0.tier).\($0.microBatch)" }.joined(separator: " ")) through \(through)"
     case .assign(let peer, _, let assignment):
       "assign to \(peer): attempt \(assignment.attempt), \(assignment.shard.name(in: assignment.unit))"
         + (assignment.digestOnly ? ", digests alone" : "")

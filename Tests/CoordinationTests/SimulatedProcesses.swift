@@ -117,6 +117,7 @@ extension Simulation {
             tier: tier, version: version, digest: Self.model, values: WireObject(name: "tier", floats: values)
           )),
         to: peer, session)
+    case .sendWindow: break
     case .assign(let peer, let session, let assignment):
       send(.assign(message(of: assignment)), to: peer, session)
     case .acknowledge(let peer, let session, let attempt, let outcome):

@@ -98,11 +98,14 @@ extension CoordinatorService {
   /// Whether a snapshot is to be taken now, between two steps. The one place that decides it; where it is not possible
   /// at this step, it remains due.
   func snapshotIsDue() -> Bool {
+    // Between flushes part of the state is with the workers.
+    guard hasAllWindows else { return false }
     // A replay is over: the next crash need not repeat it.
-    progress.step == replayedUpTo || snapshots.isDue(after: progress.step, now: Self.seconds())
+    return progress.step == replayedUpTo || snapshots.isDue(after: progress.step, now: Self.seconds())
   }
 
   func snapshot(withDigest: Bool = false) throws {
+    try completeWindows()
     let (run, progress, engine) = (run, progress, engine)
     let seconds = try durably("writing the snapshot after step \(progress.step)") { _ in
       let started = MonotonicClock.now()

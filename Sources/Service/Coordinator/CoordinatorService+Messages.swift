@@ -13,6 +13,7 @@ extension CoordinatorService {
   /// when the run goes on.
   func compute(_ unit: WorkUnit) throws -> CompletedUnit? {
     completed = nil
+    unitInHand = unit
     try handle(.open(unit))
     while completed == nil {
       if stopRequested && unit.purpose == .evaluate { return nil }
@@ -209,7 +210,7 @@ extension CoordinatorService {
 
   private func carryOut(_ effect: CoordinatorEffect) throws {
     switch effect {
-    case .keepPayload(let attempt): payloads[attempt] = incoming
+    case .keepPayload(let attempt): keepPayload(attempt)
     case .discardPayload(let attempt): payloads[attempt] = nil
     case .record(let record): records.append(record)
     case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
@@ -218,6 +219,8 @@ extension CoordinatorService {
       reject(peer, code, reason)
     case .sendParameters(let peer, let session, let tier, let version):
       sendParameters(peer, session, tier: tier, version: version)
+    case .sendWindow(let peer, let session, let keys, let through):
+      sendWindow(peer, session, keys, through: through)
     case .assign(let peer, let session, let assignment):
       send(.assign(message(assignment)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
@@ -236,6 +239,13 @@ extension CoordinatorService {
     case .fail(let reason):
       throw ServiceError(reason, remedy: "nl-coord resume \(plan.outputFolder) goes on from here")
     case .armTimer(let time): timer = time
+    }
+  }
+
+  private func keepPayload(_ attempt: Int) {
+    payloads[attempt] = incoming
+    if let incoming, let unit = unitInHand {
+      traffic.count(incoming, of: unit, clock: WindowClock(plan.scheduler.tiers))
     }
   }
 
@@ -284,8 +294,10 @@ extension CoordinatorService {
   }
 
   private func sendParameters(_ peer: PeerID, _ session: SessionID, tier: Int, version: Int) {
-    guard tiers.indices.contains(tier), tiers[tier].version == version else { return }
-    let current = tiers[tier]
+    guard tiers.indices.contains(tier) else { return }
+    let isNewest = tiers[tier].version == version
+    guard let current = isNewest ? tiers[tier] : archive.values(tier: tier, version: version) else { return }
+    traffic.tiers[tier].parametersDown += current.values.byteCount
     send(
       .parameters(
         ParametersMessage(tier: tier, version: version, digest: current.digest, values: current.values)),
@@ -295,21 +307,23 @@ extension CoordinatorService {
   private func message(_ assignment: Assignment) -> AssignMessage {
     let unit = assignment.unit
     let node = assignment.shard.node
-    let usesDropout = unit.purpose == .train && plan.usesDropout
+    let usesDropout = unit.purpose != .evaluate && plan.usesDropout
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
       digestOnly: assignment.digestOnly,
-      stepTokens: unitTokens, parameterVersions: assignment.versions,
+      stepTokens: max(1, unitTokens), windows: assignment.windows, parameterVersions: assignment.versions,
       dropoutSeed: usesDropout ? plan.config.seed : nil,
-      microBatches: node.leaves(count: unit.leafCount).map { g in
-        AssignedMicroBatch(
-          number: g, tokens: batches[g].tokens, offsets: batches[g].offsets, labels: batches[g].labels)
-      })
+      microBatches: unit.purpose == .collect
+        ? []
+        : node.leaves(count: unit.leafCount).map { g in
+          AssignedMicroBatch(
+            number: g, tokens: batches[g].tokens, offsets: batches[g].offsets, labels: batches[g].labels)
+        })
   }
 
   /// A worker that cannot be reached is found by its silence; nothing is lost, as its shards are handed out again.
-  private func send(_ message: Message, to peer: PeerID, session: SessionID) {
+  func send(_ message: Message, to peer: PeerID, session: SessionID) {
     options.failpoints.die(at: .exitSend)
     do {
       try router.send(message, to: peer, term: run.term, session: session)

@@ -8,18 +8,25 @@ import NestedLearning
 extension CoordinatorService {
   func train(_ step: Int) throws {
     let started = MonotonicClock.now()
-    batches = (0..<plan.config.gradientAccumulationSteps).map { sampler.microBatch(step: step, index: $0) }
-    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
-    let due = plan.usesWindows ? plan.scheduler.tiers.map(\.index) : plan.scheduler.activeTiers(at: step)
+    takeBatches(of: step)
+    let active = plan.scheduler.activeTiers(at: step)
+    let due = plan.usesWindows ? plan.scheduler.tiers.map(\.index) : active
+    let isFlush = isFlush(step)
+    if plan.usesWindows { archive.keep(tiers, step: step) }
     guard
       let unit = try compute(
         WorkUnit(
-          purpose: .train, step: step, leafCount: batches.count, dueTiers: due, window: plan.usesWindows))
+          purpose: .train, step: step, leafCount: batches.count, dueTiers: due, window: plan.usesWindows,
+          isFlush: isFlush))
     else { return }
     let results = takePayloads(of: unit)
-    let applied = try awaiting { [engine] in
+    try awaiting { [engine] in
       try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
-      return try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+    }
+    try completeWindows(of: isFlush ? due : active, through: step)
+    if let windows = core.windows { archive.forget(before: windows.oldestStep(after: step)) }
+    let applied = try awaiting { [engine] in
+      try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
     }
     try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
     try handle(.committed(unit.unit))
@@ -50,7 +57,8 @@ extension CoordinatorService {
         try run.ledger.record(assignments: records, notes: notes)
       }
     }
-    let row = plan.metrics(applied, seconds: seconds)
+    let row = plan.metrics(applied, seconds: seconds, traffic: traffic)
+    traffic = Traffic(tierCount: traffic.tiers.count)
     let record = StepRecord(
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
       learningRate: applied.outcome.learningRate,

@@ -57,6 +57,10 @@ final class CoordinatorService {
   var unitTokens = 0
   /// Every tier's newest parameters.
   var tiers: [TierValues] = []
+  /// Those of earlier steps, for what windows may have lost.
+  var archive = VersionArchive()
+  /// Since the last step.
+  var traffic: Traffic
   /// The message that the core is being told of, and those that it said to keep, by attempt.
   var incoming: ResultMessage?
   var payloads: [Int: ResultMessage] = [:]
@@ -65,6 +69,7 @@ final class CoordinatorService {
   var notes: [WorkerNote] = []
   /// When they are recorded without a commit.
   var notesDue: Instant?
+  var unitInHand: WorkUnit?
   var completed: CompletedUnit?
   var stopRequested = false
   var drained = false
@@ -95,6 +100,7 @@ final class CoordinatorService {
     self.router = router
     self.logger = logger
     sampler = plan.sampler
+    traffic = Traffic(tierCount: plan.scheduler.tiers.count)
     let mailbox = Mailbox<Letter> { waker.wake() }
     self.mailbox = mailbox
     (engine, progress) = try run.restore(plan: plan)
@@ -171,6 +177,7 @@ extension CoordinatorService {
     let records = tiers.map { plan.record(of: $0) }
     try durably("recording the tiers") { [ledger = run.ledger] _ in try ledger.record(tiers: records) }
     try handle(.parametersChanged(versions(of: tiers)))
+    try publishWindows()
   }
 
   func versions(of tiers: [TierValues]) -> [Int: TierVersion] {
@@ -202,7 +209,12 @@ extension CoordinatorService {
     if progress.step > 0 {
       try checkpoint(.step(progress.step))
       progress.savedCheckpoint()
-      try snapshot(withDigest: true)
+      if hasAllWindows || core.hasUsableWorkers {
+        try snapshot(withDigest: true)
+      } else {
+        logger.notice(
+          "no worker is there to hand over its sums, so the run will go on from its last snapshot")
+      }
     }
     try close(.stopped)
     // With an evaluation cut short, workers of other machines are left to join again when the run goes on.

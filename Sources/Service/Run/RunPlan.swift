@@ -130,7 +130,7 @@ public struct RunPlan: Sendable {
 
 extension RunPlan {
   /// A step's row of train_metrics.jsonl.
-  func metrics(_ applied: AppliedStep, seconds: Double) -> JSONValue {
+  func metrics(_ applied: AppliedStep, seconds: Double, traffic: Traffic) -> JSONValue {
     let outcome = applied.outcome
     return [
       "step": .number(applied.step), "loss": .number(applied.loss),
@@ -140,6 +140,7 @@ extension RunPlan {
       "tokens": .number(applied.tokens),
       "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
       "step_time": .number(seconds), "epoch": .number(sampler.epoch(after: applied.step)),
+      "traffic": traffic.json,
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
   }

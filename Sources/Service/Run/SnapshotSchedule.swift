@@ -11,7 +11,7 @@ struct SnapshotSchedule: Sendable {
   static let mostSteps = 1000
 
   private let began: Double
-  private var lastStep: Int
+  private(set) var lastStep: Int
   private(set) var spent = 0.0
   /// What the next one is expected to cost.
   private(set) var expected: Double

@@ -1,0 +1,246 @@
+import NestedLearning
+import Protocol
+
+/// Windows in the course of a unit: what workers are to do with their chains, and what the book is told.
+extension CoordinatorCore {
+  /// What a worker is to do with its chains; empty: it returns gradients one by one. A backup, a second opinion and a
+  /// worker of version 1.0 keep nothing.
+  func windowOrders(for progress: ShardProgress, worker: Worker, digestOnly: Bool) -> [WindowOrder] {
+    if !progress.windows.isEmpty { return progress.windows }
+    guard let windows, progress.unit.purpose == .train, progress.unit.window, !digestOnly, worker.reports,
+      progress.running.isEmpty, progress.opinions.isEmpty
+    else { return [] }
+    let orders = windows.orders(
+      for: progress.shard, step: progress.unit.step, isFlush: progress.unit.isFlush, worker: worker.id,
+      mayHold: true)
+    return orders.contains { $0.chains.contains(where: \.keepsChain) } ? orders : []
+  }
+
+  /// It is not known how far the chains have gone that a hand-out was to change.
+  mutating func forgetChains(of attempt: Attempt) {
+    guard attempt.assignment.keepsChains else { return }
+    windows?.lost(worker: attempt.workerID, shard: attempt.assignment.shard)
+  }
+
+  /// What cannot be collected is not waited for: its worker is gone, has said no, or hangs.
+  mutating func giveUpCollecting() {
+    guard let open, open.unit.purpose == .collect else { return }
+    for (place, progress) in open.shards.enumerated() where progress.counted == nil && !progress.isGivenUp {
+      guard let id = progress.pinnedTo else { continue }
+      var canGive = progress.failures == 0
+      switch workers[id]?.state {
+      case .ready: break
+      case .busy(let number): canGive = canGive && attempts[number]?.isExpired == false
+      case .loading, .leaving, nil: canGive = false
+      }
+      if !canGive { self.open?.shards[place].isGivenUp = true }
+    }
+  }
+
+  /// Whether anybody could compute now.
+  public var hasUsableWorkers: Bool { !usableWorkers.isEmpty }
+
+  // MARK: - What came
+
+  /// Tells the book what a complete unit has brought.
+  mutating func noteWindows(of unit: OpenUnit) {
+    guard windows != nil, unit.unit.window else { return }
+    let step = unit.unit.step
+    for progress in unit.shards {
+      guard let (opinion, payload) = progress.counted else {
+        if let id = progress.pinnedTo { windows?.lost(worker: id, shard: progress.shard) }
+        continue
+      }
+      switch unit.unit.purpose {
+      case .evaluate: break
+      case .collect:
+        for report in opinion.summary.windows {
+          let key = WindowKey(tier: report.tier, microBatch: report.microBatch)
+          windows?.collected(key, through: report.last)
+        }
+      case .recompute:
+        for tier in progress.shard.tiers {
+          for microBatch in progress.shard.node.leaves(count: unit.unit.leafCount) {
+            windows?.recomputed(WindowKey(tier: tier, microBatch: microBatch), step: step)
+          }
+        }
+      case .train: noteStep(progress, opinion, payload: payload)
+      }
+    }
+  }
+
+  private mutating func noteStep(_ progress: ShardProgress, _ opinion: Opinion, payload: Int) {
+    let (shard, step) = (progress.shard, progress.unit.step)
+    let sender = opinion.votes.first { $0.attempt.number == payload }
+    let id = sender?.attempt.workerID ?? 0
+    var orders = sender?.attempt.assignment.windows ?? []
+    if orders.isEmpty {
+      orders =
+        windows?.orders(
+          for: shard, step: step, isFlush: progress.unit.isFlush, worker: id, mayHold: false) ?? []
+    }
+    windows?.took(
+      orders, node: shard.node, step: step, worker: id, identity: sender?.attempt.identity ?? "",
+      reports: sender?.summary.windows ?? [])
+    for vote in opinion.votes where vote.attempt.number != payload && vote.attempt.assignment.keepsChains {
+      windows?.alsoHolds(
+        vote.attempt.assignment.windows, node: shard.node, step: step, worker: vote.attempt.workerID,
+        reports: vote.summary.windows)
+    }
+  }
+
+  // MARK: - Checks
+
+  /// What is wrong with what a result says of windows; nil if it is what was asked for.
+  func windowFault(in result: ResultSummary, of assignment: Assignment) -> String? {
+    guard let windows, !assignment.windows.isEmpty else {
+      return result.windows.isEmpty ? nil : "it reports windows that it was not asked for"
+    }
+    let objects = Dictionary(
+      result.objects.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
+    var reports = Dictionary(
+      result.windows.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
+      uniquingKeysWith: { first, _ in first })
+    guard reports.count == result.windows.count else { return "it reports a window twice" }
+    let step = assignment.unit.step
+    for (key, order, returns) in assignment.chainOrders where order != .skip {
+      let name = "window \(key.tier).\(key.microBatch)"
+      guard let report = reports.removeValue(forKey: key) else { return "it does not report \(name)" }
+      if assignment.unit.purpose == .collect {
+        guard case .proceed(let sha256) = order, report.chain == sha256 else { return "\(name) is another" }
+      } else if report.last != step || report.gradient == nil || (report.chain != nil) != order.keepsChain {
+        return "\(name) does not end at step \(step)"
+      } else if order.keepsChain && report.first != windows.clock.start(tier: key.tier, step: step) {
+        return "\(name) begins at step \(report.first)"
+      }
+      let gradient = objects[TierGradient.name(tier: key.tier, microBatch: key.microBatch)]
+      if order == .loose && gradient != report.gradient { return "\(name) has another gradient" }
+      let chain = objects[WindowChain.name(tier: key.tier, microBatch: key.microBatch)]
+      if order.keepsChain && returns == .copy && chain != report.chain { return "\(name) has another chain" }
+    }
+    return reports.isEmpty ? nil : "it reports windows that it was not asked for"
+  }
+
+  /// A gradient that is computed again must be what its worker said when it was computed first. If it is not, another
+  /// worker computes it as well, and if that agrees, the first one was wrong.
+  ///
+  /// - Returns: whether the shard counts.
+  mutating func holdsToRecord(_ counted: Opinion, at place: Int, now: Instant) -> Bool {
+    guard let progress = open?.shards[place], progress.unit.purpose == .recompute, let windows else {
+      return true
+    }
+    for object in counted.summary.objects {
+      for tier in progress.shard.tiers {
+        for microBatch in progress.shard.node.leaves(count: progress.unit.leafCount)
+        where object.name == TierGradient.name(tier: tier, microBatch: microBatch) {
+          let key = WindowKey(tier: tier, microBatch: microBatch)
+          guard let recorded = windows.recorded(key, step: progress.unit.step),
+            recorded.gradient != object.sha256
+          else { continue }
+          guard progress.check == .demanded else {
+            log("\(progress.name) is not what worker \(recorded.worker) came to; another computes it as well")
+            open?.shards[place].check = .demanded
+            return false
+          }
+          quarantine(
+            recorded.worker, recorded.identity,
+            "its result for \(progress.name) is not the one that \(counted.identities.count) others came to",
+            now: now)
+        }
+      }
+    }
+    return true
+  }
+}
+
+extension Assignment {
+  /// Whether its worker's chains go on with it.
+  var keepsChains: Bool {
+    unit.purpose == .train && windows.contains { $0.chains.contains(where: \.keepsChain) }
+  }
+
+  /// Every (tier, micro-batch) with its order.
+  var chainOrders: [(key: WindowKey, order: ChainOrder, returns: WindowOrder.Returns)] {
+    windows.flatMap { order in
+      zip(leaves, order.chains).map {
+        (WindowKey(tier: order.tier, microBatch: $0), $1, order.returns)
+      }
+    }
+  }
+
+  /// Chains that the worker needs from here.
+  var givenChains: [WindowKey] { chainOrders.filter { $0.order == .given }.map(\.key).sorted() }
+
+  /// The objects that the orders ask for, with their lengths in bytes.
+  func expectedOfWindows(tierParameterCounts: [Int]) -> [String: Int] {
+    var expected: [String: Int] = [:]
+    func bytes(_ tier: Int) -> Int {
+      tierParameterCounts.indices.contains(tier) ? tierParameterCounts[tier] * 4 : 0
+    }
+    for (key, order, returns) in chainOrders {
+      if order == .loose {
+        expected[TierGradient.name(tier: key.tier, microBatch: key.microBatch)] = bytes(key.tier)
+      } else if order.keepsChain && returns == .copy {
+        expected[WindowChain.name(tier: key.tier, microBatch: key.microBatch)] = bytes(key.tier)
+      }
+    }
+    for order in windows where order.returns == .sum {
+      expected[TierGradient.name(tier: order.tier, microBatch: nil)] = bytes(order.tier)
+    }
+    return expected
+  }
+}
+
+extension ResultSummary {
+  /// What is compared: the digests of the step's gradients, whether their bytes came or went into chains.
+  var word: [String: String] {
+    let gradients = windows.compactMap { report in
+      report.gradient.map { (TierGradient.name(tier: report.tier, microBatch: report.microBatch), $0) }
+    }
+    let pairs = gradients.isEmpty ? objects.map { ($0.name, $0.sha256) } : gradients
+    return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+  }
+}
+
+extension WindowGaps {
+  /// A unit that brings the chains that living workers have.
+  public func collectUnit(step: Int, microBatchCount count: Int) -> WorkUnit {
+    var parts: [UnitPart] = []
+    for (worker, chains) in collect.sorted(by: { $0.key < $1.key }) {
+      let tiers = Set(chains.keys.map(\.tier)).count
+      var level = 0
+      while 1 << level < count, level < 8, tiers << (level + 1) <= Planner.maximumGradients { level += 1 }
+      for node in ReductionTree.nodes(level: level, count: count) {
+        let leaves = node.leaves(count: count)
+        let inside = chains.filter { leaves.contains($0.key.microBatch) }
+        guard !inside.isEmpty else { continue }
+        let tiers = Set(inside.keys.map(\.tier)).sorted()
+        let orders = tiers.map { tier in
+          WindowOrder(
+            tier: tier, returns: .copy,
+            chains: leaves.map { microBatch in
+              inside[WindowKey(tier: tier, microBatch: microBatch)].map { .proceed(sha256: $0) } ?? .skip
+            })
+        }
+        parts.append(UnitPart(shard: Shard(node: node, tiers: tiers), worker: worker, windows: orders))
+      }
+    }
+    return WorkUnit(
+      purpose: .collect, step: step, leafCount: count,
+      dueTiers: Set(collect.values.flatMap { $0.keys.map(\.tier) })
+        .sorted(), window: true, parts: parts)
+  }
+
+  /// A unit that computes again what was lost of a step, with that step's parameters.
+  public func recomputeUnit(step: Int, microBatchCount count: Int, versions: [TierVersion]) -> WorkUnit {
+    let tiers = Dictionary(grouping: recompute[step] ?? [], by: \.microBatch).mapValues {
+      $0.map(\.tier).sorted()
+    }
+    let parts = tiers.sorted { $0.key < $1.key }.map { microBatch, tiers in
+      UnitPart(shard: Shard(node: TreeNode(level: 0, index: microBatch), tiers: tiers))
+    }
+    return WorkUnit(
+      purpose: .recompute, step: step, leafCount: count, dueTiers: Set(tiers.values.joined()).sorted(),
+      window: true, parts: parts, versions: versions)
+  }
+}

@@ -1,0 +1,84 @@
+import Coordination
+import NestedLearning
+import Protocol
+
+/// Windows in the run: when chains are flushed, and what is fetched before a step can be applied or a snapshot written.
+extension CoordinatorService {
+  /// The windows as the engine has them, for the core; everything that workers keep is void.
+  func publishWindows() throws {
+    archive = VersionArchive()
+    guard plan.usesWindows else { return }
+    let book = WindowBook(
+      clock: WindowClock(plan.scheduler.tiers), microBatchCount: plan.config.gradientAccumulationSteps,
+      step: progress.step, alwaysLoose: core.settings.verifyFraction >= 1)
+    try handle(.windows(book))
+  }
+
+  /// Whether workers return copies of their chains with a step: every `flush_every` steps, where the chains are
+  /// needed, and before too much is kept for computing them again. When that is changes no bit of the result.
+  func isFlush(_ step: Int) -> Bool {
+    guard plan.usesWindows else { return false }
+    return step % plan.config.flushEvery == 0 || step == plan.config.numSteps || step == replayedUpTo
+      || step - snapshots.lastStep >= SnapshotSchedule.mostSteps || archive.bytes > VersionArchive.limit
+  }
+
+  /// Whether all chains are here.
+  var hasAllWindows: Bool {
+    core.windows?.gaps(tiers: openTiers, through: progress.step).isEmpty ?? true
+  }
+
+  /// The tiers that have a window open after the last step.
+  private var openTiers: [Int] {
+    plan.scheduler.tiers.filter { progress.step > 0 && !$0.isActive(at: progress.step) }.map(\.index)
+  }
+
+  /// Brings everything here that windows lack after the last step.
+  func completeWindows() throws { try completeWindows(of: openTiers, through: progress.step) }
+
+  /// Has what these tiers' chains lack up to a step collected from the workers that keep it, and computed again where
+  /// nobody does.
+  func completeWindows(of tiers: [Int], through step: Int) throws {
+    let count = plan.config.gradientAccumulationSteps
+    while let gaps = core.windows?.gaps(tiers: tiers, through: step), !gaps.isEmpty {
+      let unit: WorkUnit
+      if !gaps.collect.isEmpty {
+        unit = gaps.collectUnit(step: step, microBatchCount: count)
+      } else if let lost = gaps.recompute.keys.min(), let versions = archive.versions(of: lost) {
+        unit = gaps.recomputeUnit(step: lost, microBatchCount: count, versions: versions)
+        let places = gaps.recompute[lost]?.count ?? 0
+        logger.info("computing \(places) lost gradients of step \(lost) again")
+      } else {
+        throw ServiceError(
+          "a window lacks gradients of a step whose parameters are not kept any more",
+          remedy: "nl-coord resume \(plan.outputFolder) goes on from the last snapshot")
+      }
+      let (batches, tokens) = (batches, unitTokens)
+      if unit.purpose == .recompute { takeBatches(of: unit.step) }
+      defer { (self.batches, unitTokens) = (batches, tokens) }
+      guard let complete = try compute(unit) else { return }
+      let results = takePayloads(of: complete)
+      try awaiting { [engine] in
+        try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: unit.step)
+      }
+    }
+  }
+
+  /// The micro-batches of a step, for the unit that is opened next.
+  func takeBatches(of step: Int) {
+    batches = (0..<plan.config.gradientAccumulationSteps).map { sampler.microBatch(step: step, index: $0) }
+    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
+  }
+
+  /// Chains that a worker goes on from. The engine is at rest while a unit is open.
+  func sendWindow(_ peer: PeerID, _ session: SessionID, _ keys: [WindowKey], through step: Int) {
+    let clock = WindowClock(plan.scheduler.tiers)
+    var message = WindowMessage(step: step, firsts: [], chains: [])
+    for key in keys {
+      guard let values = engine.chain(of: key, through: step) else { continue }
+      message.firsts.append(clock.start(tier: key.tier, step: step))
+      message.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: values))
+      traffic.tiers[key.tier].chainsDown += values.count * 4
+    }
+    if !message.chains.isEmpty { send(.window(message), to: peer, session: session) }
+  }
+}
