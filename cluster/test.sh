@@ -38,7 +38,7 @@ if [ "$#" -gt 0 ]; then
 else
   # The fault matrix measures times, so that it runs by itself.
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
-  check "fault matrix" cluster/testbed/run.sh --quick --no-build
+  check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then

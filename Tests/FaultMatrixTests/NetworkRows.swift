@@ -82,7 +82,7 @@ extension FaultMatrix {
     let count = Self.isFull ? 64 : 12
     try Self.row(16, "slow reader, \(count) workers") { findings in
       // Tiers of 0.25 to 0.5 MB, sent at each step to each worker.
-      let cluster = try Cluster(["num_steps": Self.isFull ? 40 : 8, "lora_rank": 128, "max_seq_length": 16])
+      let cluster = try Cluster(["num_steps": 40, "lora_rank": 128, "max_seq_length": 16])
       try cluster.worker("compute.delay=0.2")
       try cluster.wait(forStep: 2)
       let before = try residentBytes(cluster.coordinator.id)
@@ -99,6 +99,8 @@ extension FaultMatrix {
         return !coordinator.process.isRunning
       }
       let budget = count * (4 << 20) + (32 << 20)
+      let joined = try cluster.ledger("SELECT count(*) FROM workers")
+      findings.expect(Int(joined) == count + 1, "only \(joined) workers have joined")
       findings.note("memory grew by \((most - before) >> 20) MiB, the budget is \(budget >> 20) MiB")
       findings.expect(most - before <= budget, "the coordinator grew by \((most - before) >> 20) MiB")
       try cluster.finish()

@@ -46,18 +46,21 @@ ROWS = {
 
 # Rows whose tests are not, or not all, named after them.
 ELSEWHERE = {
-    6: ["LedgerTests.LedgerFaultTests/powerLossAtEveryOperation", "ServiceTests.DiskFaultTests/"],
-    7: ["LedgerTests.LedgerFaultTests/faultAtEveryOperation"],
-    8: ["CoordinationTests.SimulationTests/", "SimulationTests[.]"],
+    5: ["IntegrationTests.DiskTests/coordinatorIsBack"],
+    6: ["LedgerTests.LedgerFaultTests/powerLoss", "ServiceTests.DiskFaultTests/"],
+    7: ["LedgerTests.LedgerFaultTests/fault", "IntegrationTests.DiskTests/f"],
+    8: ["CoordinationTests.SimulationTests/", "SimulationTests.SeedTests/"],
     11: ["ProtocolTests.FaultMatrixFlipTests/"],
     12: ["ProtocolTests.FaultMatrixSizeTests/"],
     19: ["TransportTests.KeysTests/", "TransportTests.HostileTests/"],
 }
 
 
-def pattern(rows):
+def pattern(rows, processes):
     """What `swift test --filter` takes for some rows; for all if there are none."""
     rows = rows or list(ROWS)
+    if processes:
+        return "|".join("FaultMatrix/row%02d" % row for row in rows)
     return "|".join("/row%02d" % row for row in rows) + "".join("|" + part for row in rows for part in ELSEWHERE.get(row, []))
 
 
@@ -138,6 +141,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="where run.sh has put the results")
     parser.add_argument("--pattern", type=int, nargs="*", help="the filter of swift test for these rows")
+    parser.add_argument("--processes", action="store_true", help="of these, only the tests with real processes")
     parser.add_argument("--list", action="store_true", help="the rows of the matrix")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     parser.add_argument("--brief", action="store_true", help="without the notes of each row")
@@ -147,7 +151,7 @@ def main():
             print("%2d  %s" % (row, fault))
         return 0
     if options.pattern is not None:
-        print(pattern(options.pattern))
+        print(pattern(options.pattern, options.processes))
         return 0
     entries = merge(options.folder)
     if options.format == "json":
