@@ -41,7 +41,7 @@ extension FaultMatrix {
   /// Row 19: 1,000 connections that say nothing or nonsense keep honest workers neither from working nor from joining.
   @Test func row19RawConnections() throws {
     try Self.row(19, "1,000 raw TCP connections") { findings in
-      let cluster = try Cluster(["num_steps": 120])
+      let cluster = try Cluster(["num_steps": 500])
       try cluster.worker("compute.delay=0.005")
       try cluster.wait(forStep: 5)
       let before = try residentBytes(cluster.coordinator.id)
