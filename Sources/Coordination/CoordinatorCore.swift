@@ -4,8 +4,9 @@ import Protocol
 /// What a coordinator does: admit workers, cut units of work into shards, hand them out, take each result once, hand
 /// out again what was lost. Pure: the same state, event and time give the same effects.
 ///
-/// Life of a worker: loading → ready ⇄ busy (suspect, when its lease is over) → gone. Life of a shard: pending →
-/// leased → verified, and back to pending whenever its worker is lost, fails or is late. `PROTOCOL.md` has the tables.
+/// Life of a worker: loading → probing → ready ⇄ busy (suspect, when its lease is over; cooldown, when it keeps failing)
+/// → gone. Life of a shard: pending → leased → verified, and back to pending whenever its worker is lost, fails or is
+/// late. `PROTOCOL.md` has the tables.
 public struct CoordinatorCore: Sendable {
   public let settings: CoordinatorSettings
 
@@ -37,6 +38,8 @@ public struct CoordinatorCore: Sendable {
   public internal(set) var windows: WindowBook?
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
+  /// By identity; only those whose last attempt failed.
+  var troubles: [String: Trouble] = [:]
   /// Identities whose workers have come to a wrong result.
   var quarantined: Set<String>
   /// Shards that were to be computed twice, and were not, as there was no second worker.
@@ -50,6 +53,8 @@ public struct CoordinatorCore: Sendable {
   var stateSince: Instant
   var ignoredResults: [AttemptOutcome: Int] = [:]
 
+  /// When the last event came.
+  private(set) var lastStep: Instant
   private var armed = Instant.never
   /// After a stall of the coordinator's own loop nothing is judged before then.
   private var deferredUntil: Instant?
@@ -62,10 +67,12 @@ public struct CoordinatorCore: Sendable {
     quarantined = settings.quarantined
     parameters = Array(repeating: nil, count: settings.tierCount)
     stateSince = now
+    lastStep = now
   }
 
   /// Takes one event and says what is to be done. `now` must not go backwards.
   public mutating func step(_ event: CoordinatorEvent, now: Instant) -> [CoordinatorEffect] {
+    lastStep = now
     handle(event, now: now)
     advance(now: now)
     arm(now: now)
@@ -77,6 +84,7 @@ public struct CoordinatorCore: Sendable {
     switch event {
     case .hello(let peer, let hello, let key): join(peer, hello, key: key, now: now)
     case .ready(let peer, let session, let ready): becomeReady(peer, session, ready, now: now)
+    case .probed(let peer, let session, let sha256): judgeProbe(peer, session, sha256, now: now)
     case .heard(let peer, let session): _ = known(peer, session, now: now)
     case .accepted(let peer, let session, let attempt): accepted(peer, session, attempt, now: now)
     case .declined(let peer, let session, let attempt, let reason):
@@ -157,8 +165,11 @@ public struct CoordinatorCore: Sendable {
     if worker.lastHeard + settings.silenceSeconds <= now {
       return ("nothing was heard of it for \(Int(settings.silenceSeconds)) s", .lost)
     }
-    if worker.state == .loading, worker.loadDeadline <= now {
+    if worker.state == .loading, worker.admissionDeadline <= now {
       return ("it did not load the model within \(Int(settings.loadSeconds)) s", .lost)
+    }
+    if worker.state == .probing, worker.admissionDeadline <= now {
+      return ("it did not answer the probe within \(Int(settings.probeSeconds)) s", .lost)
     }
     if case .busy(let number) = worker.state, let attempt = attempts[number], attempt.isExpired,
       attempt.givenUp <= now
@@ -177,11 +188,11 @@ public struct CoordinatorCore: Sendable {
     var next = Instant.never
     for worker in workers.values {
       next = min(next, worker.lastHeard + settings.silenceSeconds)
-      if worker.state == .loading { next = min(next, worker.loadDeadline) }
+      if worker.state == .loading || worker.state == .probing { next = min(next, worker.admissionDeadline) }
     }
     next = min(next, attemptDeadline)
     if failure == nil {
-      next = min(next, backupDeadline(now: now))
+      if open != nil { next = min(next, backupDeadline(now: now), cooldownDeadline(now: now)) }
       if let deadline = arbiterDeadline { next = min(next, deadline) }
       if let deadline = noWorkerDeadline { next = min(next, deadline) }
       if let deadline = gatherDeadline { next = min(next, deadline) }

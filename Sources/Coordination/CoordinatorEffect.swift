@@ -35,6 +35,8 @@ public enum CoordinatorEffect: Sendable, Hashable {
   case record(AssignmentRecord)
   /// A worker was admitted, with this HELLO: answer WELCOME in this session.
   case welcome(peer: PeerID, session: SessionID, workerID: Int)
+  /// Send PROBE.
+  case probe(peer: PeerID, session: SessionID)
   /// Answer REJECT; the peer is not known from now on.
   case reject(peer: PeerID, code: RejectCode, reason: String)
   /// Send PARAMETERS.

@@ -78,6 +78,8 @@ public enum CoordinatorEvent: Sendable {
   case hello(peer: PeerID, Hello, key: String? = nil)
   /// READY came, in this session.
   case ready(peer: PeerID, session: SessionID, Ready)
+  /// PROBE_RESULT came.
+  case probed(peer: PeerID, session: SessionID, sha256: String)
   /// Anything else came that needs no answer by the core (PING and the like). The other events count as a sign of
   /// life by themselves.
   case heard(peer: PeerID, session: SessionID)

@@ -20,6 +20,10 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var gatherSeconds = 10.0
   /// How long to wait when there is no worker at all, before the run fails.
   public var noWorkerSeconds = 600.0
+  /// What the probe of a worker's arithmetic must come to; nil: workers are not probed.
+  public var probeSHA256: String?
+  /// How long a probe may take.
+  public var probeSeconds = 60.0
   /// How long a worker may take from WELCOME to READY.
   public var loadSeconds = 600.0
   /// Workers beyond this are turned away.
@@ -53,6 +57,11 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var verifySeed: UInt64 = 0
   /// Whom no work is given to: workers that have once come to a wrong result.
   public var quarantined: Set<String> = []
+
+  /// A worker that fails twice in a row gets no work for this long, and twice as long with each further failure, up to
+  /// the maximum; a right result ends it.
+  public var cooldownSeconds = 1.0
+  public var maximumCooldownSeconds = 60.0
 
   /// A shard that fails so often stops the run.
   public var maximumAttempts = 5

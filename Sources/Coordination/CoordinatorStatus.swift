@@ -17,10 +17,30 @@ public enum RunState: Sendable, Hashable {
   case failed
 }
 
+/// What a run that is paused waits for.
+public enum PauseCause: String, Sendable, Hashable {
+  /// Somebody to compute.
+  case noWorkers
+  /// Somebody to say which of two results is right, or to compare one with.
+  case needsArbiter
+}
+
 /// What can be seen from outside: for a status page, logs and tests.
 public struct CoordinatorStatus: Sendable, Hashable {
   public struct Worker: Sendable, Hashable {
-    public enum State: String, Sendable { case loading, ready, busy, suspect, leaving }
+    public enum State: String, Sendable {
+      /// It has joined, and loads the model.
+      case loading
+      /// Its arithmetic is compared with the coordinator's.
+      case probing
+      case ready
+      case busy
+      /// The lease of its shard is over.
+      case suspect
+      /// It keeps failing, and is left alone for a while.
+      case cooldown
+      case leaving
+    }
     public let id: Int
     public let peer: PeerID
     public let host: String
@@ -28,9 +48,10 @@ public struct CoordinatorStatus: Sendable, Hashable {
     public let threads: Int
     public let localIndex: Int?
     public let state: State
-    /// What it does or what is waited for, and since when.
+    /// What it does or what is waited for, since when, and until when at most.
     public let reason: String
     public let since: Instant
+    public let deadline: Instant?
     public let lastHeard: Instant
     public let shardsDone: Int
   }
@@ -48,14 +69,19 @@ public struct CoordinatorStatus: Sendable, Hashable {
       case checking
       /// Its result counts.
       case verified
+      /// It has failed too often, and the run with it.
+      case poisoned
     }
     public let name: String
     public let state: State
+    /// What is waited for, since when, and until when at most.
+    public let reason: String
+    public let since: Instant
+    public let deadline: Instant?
     /// Hand-outs that failed.
     public let failures: Int
-    /// The workers that have computed it or do, and until when they may.
+    /// The workers that have computed it or do.
     public let workers: [Int]
-    public let leaseEnds: Instant?
   }
 
   public let term: UInt64
@@ -66,6 +92,8 @@ public struct CoordinatorStatus: Sendable, Hashable {
   public let since: Instant
   /// When the wait ends by itself.
   public let deadline: Instant?
+  /// Why the run is paused, if it is.
+  public let pause: PauseCause?
   public let unit: WorkUnit?
   public let workers: [Worker]
   public let shards: [ShardState]

@@ -14,8 +14,7 @@ extension CoordinatorCore {
   /// twice, then what is late.
   mutating func handOut(now: Instant) {
     guard let open, !open.shards.isEmpty else { return }
-    var idle = workers.values.filter { $0.state == .ready }.sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }
-      .map(\.id)
+    var idle = idleWorkers(now: now)
     guard !idle.isEmpty else { return }
     for wanted in [Want.gradients, .digests] { handOut(wanted, to: &idle, now: now) }
     handOutBackups(to: &idle, now: now)
@@ -108,7 +107,7 @@ extension CoordinatorCore {
 
   /// When the next backup is due; `never` while nobody is idle.
   func backupDeadline(now: Instant) -> Instant {
-    guard let open, workers.values.contains(where: { $0.state == .ready }) else { return .never }
+    guard let open, !idleWorkers(now: now).isEmpty else { return .never }
     var next = Instant.never
     for progress in open.shards where progress.agreed == nil && progress.pinnedTo == nil {
       for attempt in progress.running.compactMap({ attempts[$0] }) where attempt.isActive {

@@ -145,6 +145,7 @@ extension CoordinatorCore {
 
   /// A failed hand-out; too many of one shard stop the run, which names it.
   private mutating func countFailure(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
+    noteFailure(of: attempt, reason: reason, now: now)
     guard open?.shards[place].counted == nil else { return }
     open?.shards[place].failures += 1
     open?.shards[place].failedBy.insert(attempt.workerID)
@@ -152,7 +153,9 @@ extension CoordinatorCore {
     stop("\(progress.name) failed \(progress.failures) times, the last time: \(reason)", now: now)
   }
 
-  mutating func record(_ attempt: Attempt, _ outcome: AttemptOutcome, finished: Instant) {
+  mutating func record(
+    _ attempt: Attempt, _ outcome: AttemptOutcome, verified: Bool = false, finished: Instant
+  ) {
     let assignment = attempt.assignment
     persist(
       .record(
@@ -160,7 +163,7 @@ extension CoordinatorCore {
           attempt: assignment.attempt, purpose: assignment.unit.purpose, step: assignment.unit.step,
           firstMicroBatch: assignment.leaves.lowerBound, lastMicroBatch: assignment.leaves.upperBound - 1,
           tiers: assignment.shard.tiers, workerID: attempt.workerID, handedOut: attempt.handedOut,
-          finished: finished, outcome: outcome)))
+          finished: finished, outcome: outcome, verified: verified)))
   }
 
   func name(of attempt: Attempt) -> String { attempt.assignment.shard.name(in: attempt.assignment.unit) }

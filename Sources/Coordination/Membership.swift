@@ -4,6 +4,8 @@ import Protocol
 struct Worker: Sendable {
   enum State: Sendable, Equatable {
     case loading
+    /// Its arithmetic is compared with the coordinator's.
+    case probing
     case ready
     case busy(attempt: Int)
     case leaving
@@ -18,7 +20,8 @@ struct Worker: Sendable {
   var state: State
   var since: Instant
   var lastHeard: Instant
-  var loadDeadline: Instant
+  /// Until when it has to be loaded, or to have answered the probe.
+  var admissionDeadline: Instant
   /// What it has of each tier.
   var tiers: [Int: TierVersion] = [:]
   var shardsDone = 0
@@ -73,7 +76,7 @@ extension CoordinatorCore {
       low: mix(settings.sessionSeed &+ UInt64(bitPattern: Int64(id))))
     workers[id] = Worker(
       id: id, peer: peer, session: session, hello: hello, identity: identity, state: .loading, since: now,
-      lastHeard: now, loadDeadline: now + settings.loadSeconds)
+      lastHeard: now, admissionDeadline: now + settings.loadSeconds)
     workerOfPeer[peer] = id
     send(.welcome(peer: peer, session: session, workerID: id))
   }
@@ -119,6 +122,26 @@ extension CoordinatorCore {
       send(.reject(peer: peer, code: .model, reason: reason))
       return remove(id, reason: reason, outcome: .lost, now: now)
     }
+    guard settings.probeSHA256 != nil, workers[id]?.reports == true else { return admit(id, now: now) }
+    setState(of: id, .probing, now: now)
+    workers[id]?.admissionDeadline = now + settings.probeSeconds
+    send(.probe(peer: peer, session: session))
+  }
+
+  /// A machine that computes other bits is found before it computes anything that counts.
+  mutating func judgeProbe(_ peer: PeerID, _ session: SessionID, _ sha256: String, now: Instant) {
+    guard let id = known(peer, session, now: now), workers[id]?.state == .probing else { return }
+    guard sha256 == settings.probeSHA256 else {
+      let reason =
+        "its arithmetic gives other bits than the coordinator's: a probe came to \(sha256), not to "
+        + "\(settings.probeSHA256 ?? ""); its machine or its build of the program is at fault"
+      send(.reject(peer: peer, code: .numericProfile, reason: reason))
+      return remove(id, reason: reason, outcome: .lost, now: now)
+    }
+    admit(id, now: now)
+  }
+
+  private mutating func admit(_ id: Int, now: Instant) {
     setState(of: id, .ready, now: now)
     if firstReady == nil { firstReady = now }
     send(.workerReady(workerID: id))
@@ -160,7 +183,7 @@ extension CoordinatorCore {
     workers.values.filter {
       switch $0.state {
       case .ready, .busy: true
-      case .loading, .leaving: false
+      case .loading, .probing, .leaving: false
       }
     }
   }

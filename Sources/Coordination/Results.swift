@@ -46,6 +46,7 @@ extension CoordinatorCore {
       return end(result.attempt, .corrupt, reason: "worker \(id): \(fault)", now: now)
     }
     attempts[result.attempt] = nil
+    noteSuccess(of: attempt)
     open?.shards[place].running.removeAll { $0 == result.attempt }
     add(Vote(attempt: attempt, summary: result, received: now), at: place)
     settle(place, now: now)

@@ -5,7 +5,8 @@ extension CoordinatorCore {
   public var status: CoordinatorStatus {
     let (run, reason, deadline) = runStatus
     return CoordinatorStatus(
-      term: settings.term, run: run, reason: reason, since: stateSince, deadline: deadline, unit: open?.unit,
+      term: settings.term, run: run, reason: reason, since: stateSince, deadline: deadline,
+      pause: run == .paused ? pauseCause : nil, unit: open?.unit,
       workers: workers.keys.sorted().compactMap { workers[$0].map(status(of:)) },
       shards: open?.shards.map(status(of:)) ?? [],
       ignoredResults: ignoredResults, waivedChecks: waivedChecks)
@@ -38,6 +39,10 @@ extension CoordinatorCore {
     return (.stepOpen, "\(done) of \(open.shards.count) shards of \(open.unit) are done", nil)
   }
 
+  private var pauseCause: PauseCause {
+    open?.withoutWorkersSince == nil && shardWithoutArbiter != nil ? .needsArbiter : .noWorkers
+  }
+
   func arbiterReason(_ progress: ShardProgress) -> String {
     let names = progress.opinions.compactMap(\.workerID).map { "worker \($0)" }.joined(separator: " and ")
     return progress.isDisputed
@@ -47,47 +52,79 @@ extension CoordinatorCore {
 
   private func counted(_ workers: Int) -> String { workers == 1 ? "1 worker is" : "\(workers) workers are" }
 
+  // MARK: - Workers
+
   private func status(of worker: Worker) -> CoordinatorStatus.Worker {
-    var state = CoordinatorStatus.Worker.State.loading
-    var reason = "loads the model"
-    switch worker.state {
-    case .loading: break
-    case .ready: (state, reason) = (.ready, "waits for work")
-    case .leaving: (state, reason) = (.leaving, "was told to leave")
-    case .busy(let number):
-      let attempt = attempts[number]
-      let name = attempt.map { self.name(of: $0) } ?? "nothing that is known"
-      (state, reason) = (.busy, "attempt \(number): \(name)")
-      if attempt?.isCancelled == true { reason = "was told to stop attempt \(number): \(name)" }
-      if attempt?.isExpired == true {
-        (state, reason) = (.suspect, "its lease of attempt \(number) is over: \(name)")
-      }
-    }
+    let (state, reason, deadline) = condition(of: worker)
     return CoordinatorStatus.Worker(
       id: worker.id, peer: worker.peer, host: worker.hello.host, processID: worker.hello.processID,
       threads: worker.hello.threads, localIndex: worker.hello.localIndex, state: state, reason: reason,
-      since: worker.since, lastHeard: worker.lastHeard, shardsDone: worker.shardsDone)
+      since: worker.since, deadline: deadline, lastHeard: worker.lastHeard, shardsDone: worker.shardsDone)
   }
+
+  private func condition(
+    of worker: Worker
+  ) -> (CoordinatorStatus.Worker.State, reason: String, deadline: Instant?) {
+    switch worker.state {
+    case .loading: return (.loading, "loads the model", worker.admissionDeadline)
+    case .probing: return (.probing, "its arithmetic is compared", worker.admissionDeadline)
+    case .leaving:
+      if case .leaving(let until) = phase { return (.leaving, "was told to leave", until) }
+      return (.leaving, "was told to leave", nil)
+    case .ready:
+      if let until = cooldown(of: worker, now: lastStep), let trouble = troubles[worker.identity] {
+        return (
+          .cooldown, "failed \(trouble.failures) times in a row, the last time: \(trouble.reason)", until
+        )
+      }
+      return (.ready, "waits for work", nil)
+    case .busy(let number):
+      guard let attempt = attempts[number] else { return (.busy, "attempt \(number)", nil) }
+      let name = name(of: attempt)
+      if attempt.isExpired {
+        return (.suspect, "its lease of attempt \(number) is over: \(name)", attempt.givenUp)
+      }
+      if attempt.isCancelled {
+        return (.busy, "was told to stop attempt \(number): \(name)", attempt.leaseEnds)
+      }
+      return (.busy, "attempt \(number): \(name)", attempt.leaseEnds)
+    }
+  }
+
+  // MARK: - Shards
 
   private func status(of progress: ShardProgress) -> CoordinatorStatus.ShardState {
     let active = progress.running.compactMap { attempts[$0] }.filter(\.isActive)
-    let state: CoordinatorStatus.ShardState.State =
-      if progress.counted != nil {
-        .verified
-      } else if !progress.opinions.isEmpty {
-        .checking
-      } else if active.contains(where: \.isUploading) {
-        .uploading
-      } else if active.contains(where: \.hasBackup) {
-        .speculated
-      } else if active.isEmpty {
-        .pending
-      } else {
-        .leased
-      }
-    let voters = progress.opinions.flatMap(\.votes).map(\.attempt.workerID)
+    let (state, reason) = condition(of: progress, active)
+    let votes = progress.opinions.flatMap(\.votes)
+    let since = (votes.map(\.received) + active.map(\.handedOut)).max() ?? open?.opened ?? stateSince
     return CoordinatorStatus.ShardState(
-      name: progress.name, state: state, failures: progress.failures,
-      workers: voters + active.map(\.workerID), leaseEnds: active.map(\.leaseEnds).min())
+      name: progress.name, state: state, reason: reason, since: since,
+      deadline: progress.counted == nil ? active.map(\.leaseEnds).min() : nil, failures: progress.failures,
+      workers: votes.map(\.attempt.workerID) + active.map(\.workerID))
+  }
+
+  private func condition(
+    of progress: ShardProgress, _ active: [Attempt]
+  ) -> (CoordinatorStatus.ShardState.State, reason: String) {
+    if progress.failures >= settings.maximumAttempts {
+      return (.poisoned, "failed \(progress.failures) times")
+    }
+    if progress.counted != nil { return (.verified, "counts") }
+    if progress.isDisputed { return (.checking, "its results differ; another worker is to decide") }
+    if !progress.opinions.isEmpty { return (.checking, "another worker is to come to the same") }
+    if let attempt = active.first(where: \.isUploading) {
+      return (.uploading, "the result of worker \(attempt.workerID) is on its way")
+    }
+    if let attempt = active.first(where: \.hasBackup) {
+      return (.speculated, "worker \(attempt.workerID) is late, and another computes it as well")
+    }
+    if let attempt = active.first {
+      return (.leased, "worker \(attempt.workerID) computes it, \(attempt.progress) steps so far")
+    }
+    return (
+      .pending,
+      progress.failures > 0 ? "waits for a worker, after \(progress.failures) failures" : "waits for a worker"
+    )
   }
 }

@@ -117,7 +117,8 @@ extension CoordinatorCore {
         }
         for vote in opinion.votes {
           let outcome = outcome(of: vote, in: opinion, counted: counted?.payload, isComplete: isComplete)
-          record(vote.attempt, outcome, finished: vote.received)
+          record(
+            vote.attempt, outcome, verified: opinion.identities.count > 1, finished: vote.received)
           if outcome == .committed {
             waiting.append((vote.attempt.number, vote.attempt.workerID))
             holders[progress.slot] = vote.attempt.workerID

@@ -165,6 +165,8 @@ public struct AssignmentRecord: Sendable, Hashable {
   public let handedOut: Instant
   public let finished: Instant
   public let outcome: AttemptOutcome
+  /// Whether a worker of another identity came to the same bytes.
+  public let verified: Bool
 
   public var seconds: Double { finished.seconds(since: handedOut) }
 }

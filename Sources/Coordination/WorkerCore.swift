@@ -53,6 +53,8 @@ public struct WorkerCore: Sendable {
     case .modelFailed(let reason):
       if state == .loading { send(.error(ErrorMessage(code: .model, reason: reason)), now: now) }
       exit(successful: false, "the model could not be loaded: \(reason)")
+    case .probed(let sha256):
+      if state == .ready { send(.probeResult(ProbeResult(sha256: sha256)), now: now) }
     case .computed(let job, let result): computed(job, .result(result), now: now)
     case .computeFailed(let job, let reason):
       guard let attempt = attempt(of: job) else { break }
@@ -169,6 +171,7 @@ public struct WorkerCore: Sendable {
     case .parameters(let parameters): apply(parameters, now: now)
     case .window(let window): take(window)
     case .assign(let assign): begin(assign, now: now)
+    case .probe(let probe): if state == .ready { effects.append(.probe(probe)) }
     case .cancel(let cancel): stop(cancel.attempt, now: now)
     case .drain:
       send(.drained, now: now)
@@ -177,8 +180,8 @@ public struct WorkerCore: Sendable {
     case .resultAck(let ack):
       if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
     case .ping: send(.pong, now: now)
-    case .hello, .welcome, .reject, .ready, .accept, .decline, .leaseRenew, .cancelled, .result, .pong,
-      .drained, .goodbye, .transfer, .model, .status, .statusReply:
+    case .hello, .welcome, .reject, .ready, .probeResult, .accept, .decline, .leaseRenew, .cancelled, .result,
+      .pong, .drained, .goodbye, .transfer, .model, .status, .statusReply:
       break
     }
   }

@@ -35,6 +35,8 @@ public enum WorkerEvent: Sendable {
   /// The model of the last `loadModel` is loaded; this is its folder's digest.
   case modelLoaded(sha256: String)
   case modelFailed(reason: String)
+  /// The probe came to this.
+  case probed(sha256: String)
   /// The job came to this.
   case computed(job: Int, ResultMessage)
   case computeFailed(job: Int, reason: String)
@@ -57,6 +59,8 @@ public enum WorkerEffect: Sendable, Equatable {
   case send(Message)
   /// Load the model that WELCOME describes (or keep it, if it is the one that is loaded), then say `modelLoaded`.
   case loadModel(Welcome)
+  /// Compute what the probe asks for, then say `probed`.
+  case probe(Probe)
   /// Set a tier's parameters, before any job that is given out later.
   case apply(ParametersMessage)
   /// Go on from these chains of windows in the next job.

@@ -9,6 +9,8 @@ public struct CounterRandom: Sendable {
     case rowOrder = 1
     /// Which shards are computed twice.
     case verification = 2
+    /// The numbers with which a worker's arithmetic is compared.
+    case probe = 3
   }
 
   private let key: SIMD2<UInt32>

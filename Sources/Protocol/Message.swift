@@ -16,6 +16,10 @@ public enum Message: Sendable, Equatable {
   case window(WindowMessage)
   /// Coordinator: compute this tier shard.
   case assign(AssignMessage)
+  /// Coordinator: compute this, so that I see whether your bits are mine.
+  case probe(Probe)
+  /// Worker: what it came to.
+  case probeResult(ProbeResult)
   /// Worker: I compute this attempt.
   case accept(Accept)
   /// Worker: I cannot compute this attempt.
@@ -61,6 +65,8 @@ public enum Message: Sendable, Equatable {
     case .parameters: .parameters
     case .window: .window
     case .assign: .assign
+    case .probe: .probe
+    case .probeResult: .probeResult
     case .accept: .accept
     case .decline: .decline
     case .leaseRenew: .leaseRenew
@@ -90,6 +96,8 @@ public enum Message: Sendable, Equatable {
     case .parameters(let body): body
     case .window(let body): body
     case .assign(let body): body
+    case .probe(let body): body
+    case .probeResult(let body): body
     case .accept(let body): body
     case .decline(let body): body
     case .leaseRenew(let body): body
@@ -136,6 +144,8 @@ public enum Message: Sendable, Equatable {
     case .parameters: self = .parameters(try ParametersMessage(from: &reader))
     case .window: self = .window(try WindowMessage(from: &reader))
     case .assign: self = .assign(try AssignMessage(from: &reader))
+    case .probe: self = .probe(try Probe(from: &reader))
+    case .probeResult: self = .probeResult(try ProbeResult(from: &reader))
     case .accept: self = .accept(try Accept(from: &reader))
     case .decline: self = .decline(try Decline(from: &reader))
     case .leaseRenew: self = .leaseRenew(try LeaseRenew(from: &reader))
@@ -166,9 +176,6 @@ public enum Message: Sendable, Equatable {
       self = .transfer(TransferMessage(type.transferKind, .chunk(try TransferChunk(from: &reader))))
     case .parametersAck:
       self = .transfer(TransferMessage(.parameters, .acknowledgement(try TransferAck(from: &reader))))
-    case .probe, .probeResult:
-      throw ProtocolError(
-        .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(ProtocolVersion.minor)")
     }
     try reader.finish()
   }

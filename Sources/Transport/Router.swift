@@ -18,6 +18,7 @@ public final class Router {
   private let secured: (socket: Socket, authenticator: Authenticator)?
   private let options: TransportOptions
   private var links: [PeerID: Link] = [:]
+  private var keys: [PeerID: String] = [:]
   /// Peers with a transfer under way, or a message that waits for one.
   private var busy = Set<PeerID>()
   private var lastPoll = monotonicSeconds()
@@ -149,8 +150,15 @@ public final class Router {
     guard let (peer, isLast) = first else { return nil }
     if isLast { return (peer, .failure(ProtocolError(.frames, "the message has no frames"))) }
     guard let received = try socket.receiveMessage(needsKey: lane == .secured) else { return nil }
+    // It stays the same for a connection, and only HELLO asks for it.
+    if lane == .secured, case .success((let envelope, _)) = received, envelope.type == .hello {
+      keys[peer] = socket.senderKey
+    }
     return (peer, take(received, of: peer))
   }
+
+  /// The public key with which a peer was let in, once it has said HELLO; nil if it has none.
+  public func key(of peer: PeerID) -> String? { keys[peer] }
 
   /// Connections that were refused since the last call: the first few that differ, and how many in all.
   public func takeRefusals() -> (refusals: [Refusal], count: Int) {
@@ -232,6 +240,7 @@ public final class Router {
   /// Forgets a peer that will not be heard again, with what was to be sent to it.
   public func forget(_ peer: PeerID) {
     links[peer] = nil
+    keys[peer] = nil
     busy.remove(peer)
   }
 

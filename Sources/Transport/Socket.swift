@@ -41,6 +41,8 @@ final class Socket {
   private let context: Context
   private(set) var handle: UnsafeMutableRawPointer?
   let options: TransportOptions
+  /// The public key of the last message's sender, as the authenticator has said it; nil without keys.
+  private(set) var senderKey: String?
 
   /// - Parameter type: ZMQ_ROUTER or ZMQ_DEALER
   init(
@@ -128,9 +130,9 @@ final class Socket {
   }
 
   /// Receives one frame without waiting; nil if there is none. The frame's bytes are valid during the call, which is
-  /// also told whether the connection's key was let in (not for the routing id).
+  /// also told the public key with which the connection was let in (not for the routing id), if there was one.
   func receiveFrame<R>(
-    _ body: (UnsafeRawBufferPointer, _ isLast: Bool, _ isAuthenticated: Bool) -> R
+    _ body: (UnsafeRawBufferPointer, _ isLast: Bool, _ key: UnsafePointer<CChar>?) -> R
   ) throws(TransportError) -> R? {
     var message = zmq_msg_t()
     zmq_msg_init(&message)
@@ -143,7 +145,7 @@ final class Socket {
       }
     }
     let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
-    return body(bytes, zmq_msg_more(&message) == 0, zmq_msg_gets(&message, "User-Id") != nil)
+    return body(bytes, zmq_msg_more(&message) == 0, zmq_msg_gets(&message, "User-Id"))
   }
 
   /// Receives one message of the protocol, without waiting; nil if there is none. All of its frames are taken in any
@@ -152,10 +154,14 @@ final class Socket {
     var decoder = MessageDecoder(limits: options.limits)
     var failure: ProtocolError?
     var isLast = false
+    var hasBegun = false
     while !isLast {
-      let frame = try receiveFrame { bytes, isLast, isAuthenticated in
+      let isFirst = !hasBegun
+      hasBegun = true
+      let frame = try receiveFrame { bytes, isLast, key in
+        if isFirst { senderKey = key.map { String(cString: $0) } }
         // ZeroMQ has asked the authenticator before; this holds even if it had not.
-        if needsKey && !isAuthenticated && failure == nil {
+        if needsKey && key == nil && failure == nil {
           failure = ProtocolError(.frames, "the connection's key was not checked")
         }
         if failure == nil {

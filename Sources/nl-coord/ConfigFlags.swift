@@ -45,6 +45,7 @@ struct ConfigFlags: ParsableArguments {
 
   @Option(help: .key("num_steps")) var numSteps: Int?
   @Option(help: .key("seed")) var seed: Int?
+  @Option(help: .key("verify_fraction")) var verifyFraction: FiniteNumber?
   @Option(help: .key("eval_every")) var evalEvery: Int?
   @Option(help: .key("early_stop")) var earlyStop: Bool?
   @Option(help: .key("patience")) var patience: Int?
@@ -103,7 +104,8 @@ struct ConfigFlags: ParsableArguments {
 
   private var runValues: [(String, JSONValue?)] {
     [
-      ("num_steps", json(numSteps)), ("seed", json(seed)), ("eval_every", json(evalEvery)),
+      ("num_steps", json(numSteps)), ("seed", json(seed)), ("verify_fraction", json(verifyFraction)),
+      ("eval_every", json(evalEvery)),
       ("early_stop", json(earlyStop)), ("patience", json(patience)), ("min_delta", json(minDelta)),
       ("checkpoint_every", json(checkpointEvery)), ("save_best_only", json(saveBestOnly)),
       ("keep_last_n_checkpoints", json(keepLastNCheckpoints)), ("output_path", json(outputPath)),

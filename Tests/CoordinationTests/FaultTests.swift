@@ -270,9 +270,9 @@ import Testing
     _ = scene.at(0, WorkUnit.step(1, leaves: 1))
     _ = scene.result(4, "a")
     _ = scene.at(10, WorkUnit.step(2, leaves: 2))
-    #expect(scene.core.status.shards.map(\.leaseEnds) == [.zero + 34])
+    #expect(scene.core.status.shards.map(\.deadline) == [.zero + 34])
     _ = scene.at(11, .workerError(peer: PeerID("a"), session: scene.session("a"), attempt: 2, reason: "x"))
-    #expect(scene.core.status.shards.map(\.leaseEnds) == [.zero + 59])
+    #expect(scene.core.status.shards.map(\.deadline) == [.zero + 59])
   }
 
   /// When the coordinator itself stood still, nobody is judged before being heard, and leases are longer by that time.

@@ -102,7 +102,7 @@ struct Scene {
     case .record(let record):
       "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"
         + "\(record.lastMicroBatch), tiers \(record.tiers), worker \(record.workerID), \(record.handedOut) to "
-        + "\(record.finished), \(record.outcome.rawValue)"
+        + "\(record.finished), \(record.outcome.rawValue)\(record.verified ? ", verified" : "")"
     case .welcome(let peer, _, let id): "welcome \(peer) as worker \(id)"
     case .reject(let peer, let code, let reason): "reject \(peer), \(code.rawValue): \(reason)"
     case .sendParameters(let peer, _, let tier, let version):
@@ -114,6 +114,7 @@ struct Scene {
         + (assignment.digestOnly ? ", digests alone" : "")
     case .acknowledge(let peer, _, let attempt, let outcome):
       "acknowledge \(peer): attempt \(attempt) \(outcome.rawValue)"
+    case .probe(let peer, _): "probe \(peer)"
     case .cancel(let peer, _, let attempt): "cancel \(peer): attempt \(attempt)"
     case .quarantine(let id, let identity, let reason): "quarantine worker \(id), \(identity): \(reason)"
     case .sendDrain(let peer, _): "drain \(peer)"

@@ -58,6 +58,8 @@ extension Simulation {
       switch message {
       case .hello(let hello): coordinator(.hello(peer: peer, hello))
       case .ready(let ready): coordinator(.ready(peer: peer, session: session, ready))
+      case .probeResult(let result):
+        coordinator(.probed(peer: peer, session: session, sha256: result.sha256))
       case .accept(let accept):
         coordinator(.accepted(peer: peer, session: session, attempt: accept.attempt))
       case .decline(let decline):
@@ -122,6 +124,7 @@ extension Simulation {
       send(.assign(message(of: assignment)), to: peer, session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session)
+    case .probe(let peer, let session): send(.probe(Probe(seed: 0)), to: peer, session)
     case .cancel(let peer, let session, let attempt):
       send(.cancel(Cancel(attempt: attempt)), to: peer, session)
     case .quarantine(let id, _, let reason): outcome.problems.append("worker \(id) is quarantined: \(reason)")
@@ -249,6 +252,8 @@ extension Simulation {
     case .takeWindow: break
     case .apply(let parameters): workers[place].versions[parameters.tier] = parameters.version
     case .compute(let job, let assign): compute(job, assign, place)
+    case .probe:
+      agenda.add(.worker(place, life: life, .probed(sha256: Self.model)), at: now + 0.01)
     case .stop(let job):
       agenda.add(
         .worker(place, life: life, .stopped(job: job)), at: now + Double.random(in: 0...0.1, using: &random))

@@ -72,6 +72,7 @@ struct Simulation {
       term: 1, tierParameterCounts: Self.tiers, modelSHA256: Self.model, numericProfile: "p",
       sessionSeed: seed)
     settings.shardByTier = Int.random(in: 0..<4, using: &random) == 0
+    settings.probeSHA256 = Self.model
     settings.initialLeaseSeconds = 20
     settings.loadSeconds = 20
     // Here every hand-out may fail; that a poison shard stops the run is another test's subject.

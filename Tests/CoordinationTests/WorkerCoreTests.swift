@@ -71,6 +71,7 @@ import Testing
       case .takeWindow(let window): "take \(window.chains.map(\.values.name).joined(separator: " "))"
       case .apply(let parameters): "apply tier \(parameters.tier), version \(parameters.version)"
       case .compute(let job, let assign): "compute attempt \(assign.attempt) as job \(job)"
+      case .probe(let probe): "probe with seed \(probe.seed)"
       case .stop(let job): "stop job \(job)"
       case .renew(let job, let attempt): "renew attempt \(attempt) with the steps of job \(job)"
       case .log(let line): "log: \(line)"

@@ -36,7 +36,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "use_rslora": false, "trainable": "lora", "warmup_steps": 100, "max_grad_norm": 1,
       "checkpoint_every": 100, "eval_every": 100, "early_stop": true, "patience": 5, "min_delta": 1e-4,
       "output_path": "./runs", "experiment_name": "a", "save_best_only": false, "keep_last_n_checkpoints": 5,
-      "seed": 42, "mixed_precision": false, "skip_unusable_rows": false,
+      "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -53,7 +53,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
       "inactive_gradients": "mean", "tier_lr_scale": [1, 0.5], "flush_every": 3, "optimizer": "adamw",
       "learning_rate": 0.001, "lr_schedule": "cosine", "warmup_steps": 7, "weight_decay": 0.01, "beta1": 0.8,
-      "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "eval_every": 11,
+      "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "verify_fraction": 0.25, "eval_every": 11,
       "early_stop": false, "patience": 2, "min_delta": 0.01, "checkpoint_every": 13, "save_best_only": true,
       "keep_last_n_checkpoints": 1, "output_path": "/o", "experiment_name": "e"}
       """

@@ -112,6 +112,7 @@ enum Samples {
       .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
       .result(digests), .assign(collect), .result(chains), .window(window),
+      .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),
       .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),
       .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
       .cancelled(Cancelled(attempt: 9)),

@@ -234,6 +234,8 @@ def messages(minor):
         [("tier.0", floats(3)), ("tier.2.1", floats(-0.0)), ("chain.2.0", floats(0.5, 2.0))])
     yield Message("WINDOW", 25, {"step": 11, "firsts": [9, 1]},
                   [("chain.1.2", floats(-0.0)), ("chain.2.0", floats(7))])
+    yield Message("PROBE", 4, {"seed": 2**64 - 1})
+    yield Message("PROBE_RESULT", 5, {"sha256": DIGEST})
     yield Message("ACCEPT", 33, {"attempt": 9})
     yield Message("DECLINE", 34, {"attempt": 9, "code": "parameters", "reason": "none"})
     yield Message("LEASE_RENEW", 35, {"attempt": 9, "progress": 12})

@@ -70,6 +70,9 @@ extension NestedLearningConfig {
   private static let runKeys: [ConfigKey] = [
     .integer("num_steps", \.numSteps, 1...1_000_000_000, "Optimizer steps of the run."),
     seedKey,
+    .number(
+      "verify_fraction", \.verifyFraction, "from 0 to 1", { $0 >= 0 && $0 <= 1 },
+      "Share of the shards that a second worker computes too, to find machines that compute wrongly."),
     .integer("eval_every", \.evalEvery, 1...1_000_000_000, "Steps between evaluations."),
     .boolean("early_stop", \.earlyStop, "Stop when the validation loss no longer falls."),
     .integer(

@@ -51,6 +51,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   // Run
   public var numSteps = 1000
   public var seed: UInt64 = 42
+  public var verifyFraction = 0.01
   public var evalEvery = 100
   public var earlyStop = true
   public var patience = 5

@@ -175,7 +175,7 @@ extension CoordinatorService {
       if peer.hasKey { hello.localIndex = nil }
       greetings[peer] = hello
       defer { greetings[peer] = nil }
-      try handle(.hello(peer: peer, hello))
+      try handle(.hello(peer: peer, hello, key: router.key(of: peer)))
     case .ready(let ready): try handle(.ready(peer: peer, session: session, ready))
     case .result(let result):
       incoming = result
@@ -193,8 +193,10 @@ extension CoordinatorService {
       if !core.status.workers.contains(where: { $0.peer == peer }) { router.forget(peer) }
     case .pong, .model: try handle(.heard(peer: peer, session: session))
     case .transfer: try handle(.moved(peer: peer, session: session, attempt: nil))
+    case .probeResult(let result):
+      try handle(.probed(peer: peer, session: session, sha256: result.sha256))
     case .accept, .decline, .leaseRenew, .cancelled: try receiveOfAttempt(peer, session, message)
-    case .welcome, .reject, .parameters, .window, .assign, .cancel, .resultAck, .drain, .statusReply:
+    case .welcome, .reject, .probe, .parameters, .window, .assign, .cancel, .resultAck, .drain, .statusReply:
       try handle(.peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
     }
   }
@@ -225,6 +227,8 @@ extension CoordinatorService {
       send(.assign(message(assignment)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session: session)
+    case .probe(let peer, let session):
+      send(.probe(Probe(seed: plan.config.seed)), to: peer, session: session)
     case .cancel(let peer, let session, let attempt):
       send(.cancel(Cancel(attempt: attempt)), to: peer, session: session)
     case .quarantine(let workerID, let identity, let reason):
@@ -256,7 +260,8 @@ extension CoordinatorService {
     notes.append(
       .joined(
         WorkerRecord(
-          term: run.term, id: workerID, host: hello.host, pid: hello.processID, threads: hello.threads,
+          term: run.term, id: workerID, identity: router.key(of: peer), host: hello.host,
+          pid: hello.processID, threads: hello.threads,
           isa: hello.isa,
           numericProfile: hello.numericProfile, program: hello.program, isLocal: hello.localIndex != nil)))
     let message = Welcome(
@@ -348,7 +353,7 @@ extension CoordinatorService {
         firstMicroBatch: record.firstMicroBatch, lastMicroBatch: record.lastMicroBatch, tiers: record.tiers,
         worker: record.workerID, handedOutAt: MonotonicClock.timestamp(of: record.handedOut),
         finishedAt: MonotonicClock.timestamp(of: record.finished), seconds: record.seconds,
-        outcome: record.outcome.rawValue)
+        outcome: record.outcome.rawValue, verified: record.verified)
     }
   }
 

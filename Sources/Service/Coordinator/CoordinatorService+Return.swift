@@ -8,6 +8,8 @@ extension CoordinatorService {
     notes.append(
       .quarantined(QuarantineRecord(identity: identity, term: run.term, worker: workerID, reason: reason)))
     if !toUndo.contains(identity) { toUndo.append(identity) }
+    // Another process on this machine would compute alike.
+    if let index = members[workerID]?.localIndex { localWorkers.retire(index) }
   }
 
   /// Undoes what the identities in quarantine did, as far as nobody else came to the same.

@@ -19,6 +19,8 @@ final class LocalWorkers {
   private let onExit: @Sendable (Exit) -> Void
   private var children: [Int: Child] = [:]
   private var stopping = false
+  /// Those that are not started again.
+  private var retired = Set<Int>()
 
   /// A child, and the pipe whose end tells it that the coordinator is gone.
   private struct Child {
@@ -79,7 +81,7 @@ final class LocalWorkers {
   ///
   /// - Throws: when it keeps ending as soon as it is started.
   func restart(after exit: Exit) throws {
-    guard !stopping, let child = children[exit.index] else { return }
+    guard !stopping, !retired.contains(exit.index), let child = children[exit.index] else { return }
     let failures = .now - child.started < Self.soon ? child.failures + 1 : 0
     guard failures < Self.mostFailures else {
       throw ServiceError(
@@ -94,6 +96,12 @@ final class LocalWorkers {
   func end(_ index: Int) {
     guard let child = children[index], child.process.isRunning else { return }
     kill(child.process.processIdentifier, SIGKILL)
+  }
+
+  /// Ends one child for good.
+  func retire(_ index: Int) {
+    retired.insert(index)
+    end(index)
   }
 
   /// From now on workers are expected to end, and none is started again.

@@ -5,6 +5,7 @@ import LanguageModel
 import Ledger
 import NestedLearning
 import Protocol
+import Tensors
 
 /// A run that this coordinator has taken: its folder locked, its ledger open in a new term.
 final class OpenRun: @unchecked Sendable {
@@ -174,6 +175,9 @@ final class OpenRun: @unchecked Sendable {
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers
     settings.shardByTier = options.shardBy == .tier
+    settings.verifyFraction = plan.config.verifyFraction
+    settings.verifySeed = plan.config.seed
+    settings.probeSHA256 = try NumericProbe.sha256(seed: plan.config.seed, threads: ThreadPool(threads: 1))
     return settings
   }
 }

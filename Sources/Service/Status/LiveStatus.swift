@@ -68,7 +68,8 @@ extension CoordinatorService {
     [
       "name": .string(shard.name), "state": .string(shard.state.rawValue),
       "failures": .number(shard.failures),
-      "workers": .numbers(shard.workers), "ends_in": Self.seconds(until: shard.leaseEnds, now),
+      "workers": .numbers(shard.workers), "reason": .string(shard.reason),
+      "age": .number(now.seconds(since: shard.since)), "ends_in": Self.seconds(until: shard.deadline, now),
     ]
   }
 
@@ -79,10 +80,10 @@ extension CoordinatorService {
       "ends_in": Self.seconds(until: run.deadline, now),
     ]
     let ofWorkers: [JSONValue] = status.workers.filter { $0.state != .ready }.map { worker in
-      let lease = status.shards.first { $0.workers.contains(worker.id) && $0.state != .verified }?.leaseEnds
-      return [
+      [
         "reason": .string(worker.reason), "worker": .number(worker.id),
-        "age": .number(now.seconds(since: worker.since)), "ends_in": Self.seconds(until: lease, now),
+        "age": .number(now.seconds(since: worker.since)),
+        "ends_in": Self.seconds(until: worker.deadline, now),
       ]
     }
     return [ofRun] + ofWorkers

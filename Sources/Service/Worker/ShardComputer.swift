@@ -98,6 +98,9 @@ final class ShardComputer: @unchecked Sendable {
     try chains.take(message, layout: loaded.layout)
   }
 
+  /// What this machine's arithmetic comes to.
+  func compute(_ probe: Probe) throws -> String { try NumericProbe.sha256(seed: probe.seed, threads: pool) }
+
   /// Computes a shard: the loss of its micro-batches and the gradients of its tiers. Or collects chains.
   ///
   /// - Throws: `TensorError.cancelled` when the watch says so.

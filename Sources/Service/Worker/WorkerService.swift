@@ -110,6 +110,7 @@ public final class WorkerService {
         job?.watch.cancel()
       case .send(let message): failure = send(message) ?? failure
       case .loadModel(let welcome): load(welcome, mailbox)
+      case .probe(let probe): compute(probe, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
       case .takeWindow(let window): take(window, mailbox)
       case .compute(let job, let assignment): compute(job, assignment, mailbox)
@@ -178,6 +179,14 @@ public final class WorkerService {
   private func load(_ welcome: Welcome, _ mailbox: Mailbox<Letter>) {
     onQueue(mailbox) { computer in
       do { return .modelLoaded(sha256: try computer.load(welcome)) } catch {
+        return .modelFailed(reason: "\(error)")
+      }
+    }
+  }
+
+  private func compute(_ probe: Probe, _ mailbox: Mailbox<Letter>) {
+    onQueue(mailbox) { computer in
+      do { return .probed(sha256: try computer.compute(probe)) } catch {
         return .modelFailed(reason: "\(error)")
       }
     }

@@ -1,0 +1,44 @@
+import Protocol
+
+/// How often in a row the workers of one identity have failed, and until when they are left alone.
+struct Trouble: Sendable {
+  var failures = 0
+  var until = Instant.zero
+  /// The last failure.
+  var reason = ""
+}
+
+/// Leaving alone those that keep failing.
+extension CoordinatorCore {
+  /// A worker failed at its shard, or was lost over it.
+  mutating func noteFailure(of attempt: Attempt, reason: String, now: Instant) {
+    var trouble = troubles[attempt.identity] ?? Trouble()
+    trouble.failures += 1
+    trouble.reason = reason
+    if trouble.failures > 1 {
+      let seconds = settings.cooldownSeconds * Double(1 << min(trouble.failures - 2, 20))
+      trouble.until = now + min(seconds, settings.maximumCooldownSeconds)
+    }
+    troubles[attempt.identity] = trouble
+  }
+
+  /// It came to a right result.
+  mutating func noteSuccess(of attempt: Attempt) { troubles[attempt.identity] = nil }
+
+  /// Until when a worker gets no work; nil if it may have some.
+  func cooldown(of worker: Worker, now: Instant) -> Instant? {
+    guard let until = troubles[worker.identity]?.until, until > now else { return nil }
+    return until
+  }
+
+  /// Workers that wait for work, the fastest first.
+  func idleWorkers(now: Instant) -> [Int] {
+    workers.values.filter { $0.state == .ready && cooldown(of: $0, now: now) == nil }
+      .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
+  }
+
+  /// When the next worker may be given work again.
+  func cooldownDeadline(now: Instant) -> Instant {
+    workers.values.compactMap { $0.state == .ready ? cooldown(of: $0, now: now) : nil }.min() ?? .never
+  }
+}
