@@ -31,7 +31,7 @@ extension CoordinatorCore {
       switch workers[id]?.state {
       case .ready: break
       case .busy(let number): canGive = canGive && attempts[number]?.isExpired == false
-      case .loading, .leaving, nil: canGive = false
+      case .loading, .probing, .leaving, nil: canGive = false
       }
       if !canGive { self.open?.shards[place].isGivenUp = true }
     }
