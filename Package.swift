@@ -59,6 +59,8 @@ let package = Package(
         "LanguageModel", "Tensors", "Kernels", "JSON",
         .product(name: "Logging", package: "swift-log"),
       ]),
+    .target(
+      name: "Simulation", dependencies: ["Service", "Coordination", "Protocol", "NestedLearning", "JSON"]),
     .executableTarget(
       name: "nl-coord",
       dependencies: [
@@ -72,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "nl",
       dependencies: [
-        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
@@ -92,6 +94,7 @@ let package = Package(
     .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service"]),
     // What tests of the real programs share.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
+    .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
     .testTarget(
       name: "FuzzTests",
       dependencies: [

@@ -27,10 +27,12 @@ extension CoordinatorCore {
     stateSince = now
   }
 
-  /// Until when the first unit waits for the other local workers; nil if it does not.
+  /// Until when the first unit waits for the other local workers; nil if it does not, or if it waits for any at all.
   var gatherDeadline: Instant? {
     guard !gathered, open?.shards.isEmpty == true, let firstReady else { return nil }
-    let local = usableWorkers.filter { $0.hello.localIndex != nil }.count
+    let usable = usableWorkers
+    guard !usable.isEmpty else { return nil }
+    let local = usable.filter { $0.hello.localIndex != nil }.count
     return local < settings.expectedLocalWorkers ? firstReady + settings.gatherSeconds : nil
   }
 

@@ -7,7 +7,7 @@ public struct Envelope: Sendable, Hashable {
   public var term: UInt64
   /// The worker's session; `none` in HELLO, and in a REJECT of a HELLO.
   public var session: SessionID
-  /// 1, 2, … for each connection and direction; never the same twice.
+  /// 1, 2, … for each connection and direction: see `Conversation`.
   public var sequence: UInt64
   /// The sequence number of the message that this one answers; 0: none.
   public var correlation: UInt64

@@ -51,6 +51,10 @@ struct FrameHeader: Equatable {
     else {
       throw ProtocolError(.magic, "the first frame is not \"NL\" and a version")
     }
+  }
+
+  /// F0 and F1 are the same in every version, so that they can be told apart.
+  private static func check(version prefix: [UInt8]) throws(ProtocolError) {
     guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3]) else {
       throw ProtocolError(
         .version,
@@ -59,7 +63,8 @@ struct FrameHeader: Equatable {
     }
   }
 
-  /// Reads F1. The checksum also covers F0, so that a flipped version bit does not pass for an older version.
+  /// Reads F1. The checksum also covers F0, so that a flipped bit there does not pass for another version, which would
+  /// end a worker for good.
   init(prefix: [UInt8], header: UnsafeRawBufferPointer, limits: WireLimits) throws(ProtocolError) {
     guard header.count == FrameHeader.byteCount else {
       throw ProtocolError(.header, "the header has \(header.count) bytes, not \(FrameHeader.byteCount)")
@@ -68,6 +73,7 @@ struct FrameHeader: Equatable {
     guard header.littleEndian(at: 60, as: UInt32.self) == expected else {
       throw ProtocolError(.header, "the header's checksum is wrong")
     }
+    try Self.check(version: prefix)
     guard header[1] == 0, header[2] == 0, header[3] == 0 else {
       throw ProtocolError(.header, "a reserved byte of the header is not zero")
     }

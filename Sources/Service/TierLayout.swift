@@ -4,24 +4,24 @@ import Protocol
 
 /// How a tier's parameters, or their gradients, lie one behind the other in the run of values that travels: names
 /// ascending by UTF-8 bytes, row-major.
-struct TierLayout: Sendable, Equatable {
-  let tiers: [[TierParameter]]
+package struct TierLayout: Sendable, Equatable {
+  package let tiers: [[TierParameter]]
 
   /// The layout that a coordinator decides on.
-  init(scheduler: ParameterTierScheduler, shapes: [String: [Int]]) {
+  package init(scheduler: ParameterTierScheduler, shapes: [String: [Int]]) {
     tiers = scheduler.tiers.map { tier in
       tier.parameters.map { TierParameter(name: $0, shape: shapes[$0] ?? []) }
     }
   }
 
   /// The layout that a worker was told in WELCOME.
-  init(_ welcome: Welcome) { tiers = welcome.tiers }
+  package init(_ welcome: Welcome) { tiers = welcome.tiers }
 
   /// Number of values in a tier.
-  func count(tier: Int) -> Int { tiers[tier].reduce(0) { $0 + $1.count } }
+  package func count(tier: Int) -> Int { tiers[tier].reduce(0) { $0 + $1.count } }
 
   /// One run of values from a value for each parameter.
-  func joined(tier: Int, _ values: (String) throws -> [Float]) rethrows -> [Float] {
+  package func joined(tier: Int, _ values: (String) throws -> [Float]) rethrows -> [Float] {
     var all: [Float] = []
     all.reserveCapacity(count(tier: tier))
     for parameter in tiers[tier] { all += try values(parameter.name) }
@@ -31,7 +31,7 @@ struct TierLayout: Sendable, Equatable {
   /// Adds each parameter's part of a tier's run of values to `sums`.
   ///
   /// - Throws: `ServiceError` if the run has another length.
-  func split(tier: Int, _ values: [Float], into sums: inout GradientSums) throws {
+  package func split(tier: Int, _ values: [Float], into sums: inout GradientSums) throws {
     guard values.count == count(tier: tier) else {
       throw ServiceError("tier \(tier) has \(count(tier: tier)) values, but \(values.count) came")
     }

@@ -106,7 +106,7 @@ public final class Dealer {
 
   private func transmit(_ message: PreparedMessage, _ address: Address) throws(TransportError) {
     try socket.send(try link.encode(message, address, socket.options.limits), to: nil)
-    link.sent += 1
+    link.hasSent()
   }
 
   /// Sends what is due of transfers, and what waits for them.

@@ -11,17 +11,11 @@ struct Link: Sendable {
   /// Longer pauses of this process are not held against anybody, in seconds.
   static let excusedPause = 2.0
 
-  /// Sequence numbers of the last message sent and received.
-  var sent: UInt64 = 0
-  var received: UInt64 = 0
-  /// The peer's minor version; nil until it has been heard.
-  private var minor: UInt8?
+  private var conversation: Conversation
   var sender: TransferSender
   private var receiver: TransferReceiver
   private let outgoing: TransferKind
   private let settings: TransferSettings
-  private let ownMinor: UInt8
-  private let assumedMinor: UInt8
 
   /// - Parameters:
   ///   - outgoing: the kind of the transfers that this side offers
@@ -30,30 +24,23 @@ struct Link: Sendable {
   init(outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings) {
     self.outgoing = outgoing
     self.settings = settings
-    self.ownMinor = ownMinor
-    self.assumedMinor = assumedMinor
+    conversation = Conversation(ownMinor: ownMinor, assumedMinor: assumedMinor)
     sender = TransferSender(kind: outgoing, settings: settings)
     receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
   }
 
-  /// The version in which the peer is written to.
-  var writtenMinor: UInt8 { min(ownMinor, minor ?? assumedMinor) }
-
   /// A transfer is nothing that version 1.0 knows.
-  var knowsTransfers: Bool { ownMinor >= 1 && (minor ?? 0) >= 1 }
+  var knowsTransfers: Bool { conversation.heardMinor >= 1 && conversation.minor >= 1 }
 
   var isIdle: Bool { sender.isIdle && receiver.isIdle }
 
   /// Notes what a message says of itself.
   ///
-  /// - Throws: `ProtocolError` if it comes twice or out of order, whatever it says.
-  mutating func admit(_ envelope: Envelope) throws(ProtocolError) {
-    guard envelope.sequence > received else {
-      throw ProtocolError(.sequence, "number \(envelope.sequence) came after \(received)")
-    }
-    received = envelope.sequence
-    minor = envelope.minor
-  }
+  /// - Throws: `ProtocolError` if it is not the next one, whatever it says.
+  mutating func admit(_ envelope: Envelope) throws(ProtocolError) { try conversation.take(envelope) }
+
+  /// What `encode` gave is on its way.
+  mutating func hasSent() { conversation.hasSent() }
 
   /// The message taken apart, if it has to go through the sender: it is large, or keeps its order behind others.
   ///
@@ -72,9 +59,9 @@ struct Link: Sendable {
   func encode(
     _ message: PreparedMessage, _ address: Address, _ limits: WireLimits
   ) throws(TransportError) -> EncodedMessage {
-    let envelope = Envelope(
-      type: message.message.type, minor: writtenMinor, term: address.term, session: address.session,
-      sequence: sent + 1, correlation: address.correlation)
+    let envelope = conversation.envelope(
+      of: message.message.type, term: address.term, session: address.session,
+      correlation: address.correlation)
     do throws(ProtocolError) {
       return try EncodedMessage(message, envelope: envelope, limits: limits)
     } catch {

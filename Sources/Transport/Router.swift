@@ -228,7 +228,7 @@ public final class Router {
     }
     let link = links[peer] ?? newLink
     try socket.send(try link.encode(message, address, options.limits), to: peer)
-    links[peer, default: newLink].sent += 1
+    links[peer, default: newLink].hasSent()
   }
 
   /// The transfers that are under way.

@@ -10,6 +10,6 @@ struct NL: ParsableCommand {
       """,
     subcommands: [
       TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
-      BenchCommand.self, KeygenCommand.self,
+      BenchCommand.self, KeygenCommand.self, SimulateCommand.self,
     ])
 }

@@ -121,12 +121,16 @@ import Testing
     }
   }
 
-  /// A newer minor version and another major version are told apart from garbage.
+  /// A newer minor version and another major version are told apart from garbage, and from damage.
   @Test func otherVersions() throws {
     for version in [[2, 0], [1, 2], [0, 0]] as [[UInt8]] {
       var frames = try Samples.frames(.ping)
       frames[0] = [0x4E, 0x4C] + version
       #expect { try MessageDecoder.decode(frames: frames) } throws: {
+        ($0 as? ProtocolError)?.kind == .header
+      }
+      let right = Forged.header(type: 64, version: version) + [[]]
+      #expect { try MessageDecoder.decode(frames: right) } throws: {
         ($0 as? ProtocolError)?.kind == .version
       }
     }
@@ -141,7 +145,7 @@ import Testing
       }
     }
     // Of its own version, a type that came later is none.
-    var frames = Forged.header(type: MessageType.accept.rawValue, minor: 0)
+    var frames = Forged.header(type: MessageType.accept.rawValue, version: [1, 0])
     frames.append([])
     #expect { try MessageDecoder.decode(frames: frames) } throws: {
       "\($0)".contains("ACCEPT is not used in version 1.0")
@@ -156,9 +160,9 @@ import Testing
 enum Forged {
   static func header(
     type: UInt8, objects: UInt32 = 0, body: UInt32 = 0, chunks: UInt32 = 0, bodyChecksum: UInt32 = 0,
-    minor: UInt8 = 1
+    version: [UInt8] = [1, 1]
   ) -> [[UInt8]] {
-    let prefix: [UInt8] = [0x4E, 0x4C, 1, minor]
+    let prefix: [UInt8] = [0x4E, 0x4C] + version
     var header: [UInt8] = [type, 0, 0, 0] + little(objects) + [UInt8](repeating: 0, count: 24)
     header += [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
     header += little(body) + little(chunks) + little(bodyChecksum)

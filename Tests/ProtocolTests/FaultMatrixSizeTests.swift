@@ -29,7 +29,7 @@ import Testing
       let magic = Self.kind(of: [bytes + [1, 1]])
       if magic != (isMagic ? nil : .magic) { wrong.append("magic \(bytes): \(String(describing: magic))") }
       let isVersion = bytes == [1, 0] || bytes == [1, 1]
-      let version = Self.kind(of: [Array("NL".utf8) + bytes])
+      let version = Self.kind(of: Forged.header(type: 64, version: bytes))
       if version != (isVersion ? nil : .version) {
         wrong.append("version \(bytes): \(String(describing: version))")
       }

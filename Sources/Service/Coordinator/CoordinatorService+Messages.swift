@@ -141,7 +141,9 @@ extension CoordinatorService {
     switch received {
     case .failure(let error):
       logger.warning("a message of \(peer) was refused: \(error.reason)")
-      if error.kind == .version { reject(peer, .version, error.reason) }
+      // Whoever it was is to know at once that this connection is of no more use, not when its patience is over.
+      let code = error.kind == .version ? RejectCode.version : .unknownSession
+      reject(peer, code, error.reason)
       try handle(.peerLost(peer: peer, reason: "\(error)"))
     case .success((let envelope, let message)):
       try receive(peer, envelope, message)

@@ -2,9 +2,9 @@ import JSON
 import NestedLearning
 
 /// Where a run stands between steps, and what is to be done next: pure, so that a resumed run takes the same turns.
-struct RunProgress: Sendable, Equatable {
+package struct RunProgress: Sendable, Equatable {
   /// One thing to do. Steps are 1-based.
-  enum Action: Equatable {
+  package enum Action: Equatable {
     case train(step: Int)
     case evaluate
     case saveBest
@@ -12,27 +12,27 @@ struct RunProgress: Sendable, Equatable {
     case finish(Ending)
   }
 
-  enum Ending: String, Sendable {
+  package enum Ending: String, Sendable {
     case completed
     case stoppedEarly = "stopped early"
   }
 
   /// Steps applied so far.
-  private(set) var step = 0
-  private(set) var bestLoss: Double?
+  package private(set) var step = 0
+  package private(set) var bestLoss: Double?
   /// The loss that an evaluation must beat by `min_delta`, and how many in a row did not.
   private(set) var patienceLoss: Double?
   private(set) var evaluationsWithoutGain = 0
   /// The last step at which each of these was done.
   private(set) var evaluatedStep = 0
-  private(set) var bestStep = 0
-  private(set) var savedBestStep = 0
+  package private(set) var bestStep = 0
+  package private(set) var savedBestStep = 0
   private(set) var checkpointStep = 0
 
-  init() {}
+  package init() {}
 
   /// The next thing to do under `config`.
-  func next(_ config: NestedLearningConfig) -> Action {
+  package func next(_ config: NestedLearningConfig) -> Action {
     if step > 0 {
       let last = step == config.numSteps
       if evaluatedStep < step && (step % config.evalEvery == 0 || last) { return .evaluate }
@@ -46,9 +46,9 @@ struct RunProgress: Sendable, Equatable {
     return .train(step: step + 1)
   }
 
-  mutating func applied(step: Int) { self.step = step }
+  package mutating func applied(step: Int) { self.step = step }
 
-  mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
+  package mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
     evaluatedStep = step
     if loss < bestLoss ?? .infinity {
       bestLoss = loss
@@ -62,13 +62,13 @@ struct RunProgress: Sendable, Equatable {
     }
   }
 
-  mutating func savedBest() { savedBestStep = bestStep }
-  mutating func savedCheckpoint() { checkpointStep = step }
+  package mutating func savedBest() { savedBestStep = bestStep }
+  package mutating func savedCheckpoint() { checkpointStep = step }
 }
 
 extension RunProgress {
   /// For a snapshot.
-  var json: JSONValue {
+  package var json: JSONValue {
     [
       "step": .number(step), "best_loss": bestLoss.map { .number($0) } ?? nil,
       "patience_loss": patienceLoss.map { .number($0) } ?? nil,
@@ -79,7 +79,7 @@ extension RunProgress {
   }
 
   /// - Throws: `ServiceError` if a snapshot lacks a member.
-  init(json: JSONValue) throws {
+  package init(json: JSONValue) throws {
     func number(_ key: String) throws -> Int {
       guard let value = json[key]?.int else { throw ServiceError("the snapshot's progress lacks \"\(key)\"") }
       return value

@@ -5,8 +5,8 @@ import Protocol
 ///
 /// Each tensor adds its name in UTF-8, a zero byte, its shape as decimal numbers with commas, a zero byte, and its
 /// values as little-endian f32.
-enum StateDigest {
-  static func of(_ tensors: some Sequence<NamedTensor>) -> String {
+package enum StateDigest {
+  package static func of(_ tensors: some Sequence<NamedTensor>) -> String {
     var digest = DigestBuilder()
     for tensor in tensors {
       digest.update("\(tensor.name)\0\(tensor.shape.map(String.init).joined(separator: ","))\0")

@@ -5,32 +5,32 @@ import NestedLearning
 import Protocol
 
 /// A tier's values at one version, ready to be sent.
-struct TierValues: Sendable {
-  let tier: Int
+package struct TierValues: Sendable {
+  package let tier: Int
   /// Number of updates applied.
-  let version: Int
-  let digest: String
-  let values: WireObject
+  package let version: Int
+  package let digest: String
+  package let values: WireObject
 }
 
 /// What applying a step came to.
-struct AppliedStep: Sendable {
-  let step: Int
+package struct AppliedStep: Sendable {
+  package let step: Int
   /// Mean loss over the trained tokens.
-  let loss: Double
-  let tokens: Int
-  let outcome: StepOutcome
-  let updateCounts: [Int]
+  package let loss: Double
+  package let tokens: Int
+  package let outcome: StepOutcome
+  package let updateCounts: [Int]
   /// The tiers that were updated.
-  let changed: [TierValues]
+  package let changed: [TierValues]
   /// Over the digests of all tiers' parameters: what a replayed step must give again.
-  let digest: String
+  package let digest: String
 }
 
 /// The state of training, and the arithmetic of a step on it: the sums of the workers' gradients by the fixed tree,
 /// division, clipping, update. Belongs to the queue that the coordinator runs steps on.
-final class StepEngine: @unchecked Sendable {
-  private(set) var state: NestedTrainerState
+package final class StepEngine: @unchecked Sendable {
+  package private(set) var state: NestedTrainerState
   private let layout: TierLayout
   private var digests: [String]
   /// Whether any update has changed anything; a run that was resumed has passed that test before.
@@ -38,7 +38,7 @@ final class StepEngine: @unchecked Sendable {
   /// The windows' sums, as far as they are here; nil if gradients of inactive tiers are discarded.
   private var windows: WindowStore?
 
-  init(state: NestedTrainerState) {
+  package init(state: NestedTrainerState) {
     self.state = state
     hasChanged = state.step > 0
     layout = TierLayout(scheduler: state.scheduler, shapes: state.shapes)
@@ -66,7 +66,7 @@ final class StepEngine: @unchecked Sendable {
   }
 
   /// All tiers as they are.
-  func tierValues() -> [TierValues] { state.scheduler.tiers.map { values(tier: $0.index) } }
+  package func tierValues() -> [TierValues] { state.scheduler.tiers.map { values(tier: $0.index) } }
 
   private func values(tier: Int) -> TierValues {
     TierValues(
@@ -82,7 +82,7 @@ final class StepEngine: @unchecked Sendable {
   ///   kept counts instead.
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
-  func apply(
+  package func apply(
     step: Int, lossSum: Double, tokens: Int, results: [(shard: Shard, message: ResultMessage)]
   ) throws -> AppliedStep {
     let active = state.scheduler.activeTiers(at: step)

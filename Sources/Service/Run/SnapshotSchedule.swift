@@ -5,7 +5,7 @@ import Ledger
 ///
 /// All seconds that were spent on snapshots count, also on those that a replay or the end of a run asked for, so that
 /// the share holds over the run as a whole. It takes the time from the caller.
-struct SnapshotSchedule: Sendable {
+package struct SnapshotSchedule: Sendable {
   /// Of the time since the coordinator began.
   static let share = 0.02
   static let mostSteps = 1000
@@ -19,26 +19,26 @@ struct SnapshotSchedule: Sendable {
   /// - Parameters:
   ///   - now: seconds on a monotonic clock.
   ///   - bytes: what a snapshot will hold at most; a guess of its cost until there is a measured one.
-  init(step: Int, bytes: Int, now: Double) {
+  package init(step: Int, bytes: Int, now: Double) {
     began = now
     lastStep = step
     expected = 0.02 + Double(bytes) / 100e6
   }
 
-  func isDue(after step: Int, now: Double) -> Bool {
+  package func isDue(after step: Int, now: Double) -> Bool {
     step > lastStep
       && (step - lastStep >= Self.mostSteps || spent + expected <= Self.share * (now - began))
   }
 
   /// - Parameter seconds: how long the run stood still for it.
-  mutating func wrote(step: Int, seconds: Double) {
+  package mutating func wrote(step: Int, seconds: Double) {
     lastStep = step
     spent += seconds
     expected = seconds
   }
 
   /// The run went back, and goes on from here.
-  mutating func goBack(to step: Int) { lastStep = step }
+  package mutating func goBack(to step: Int) { lastStep = step }
 }
 
 /// Which snapshots stay: the last two, and for going back up to four older ones, each at least twice as far back as

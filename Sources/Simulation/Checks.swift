@@ -1,0 +1,87 @@
+import Coordination
+import NestedLearning
+import Protocol
+import Service
+
+/// What must hold at any time.
+extension Simulation {
+  /// Every (micro-batch, due tier) once, and nothing else.
+  func checkCoverage(of done: CompletedUnit, results: [(shard: Shard, message: ResultMessage)]) {
+    let unit = done.unit
+    if results.count != done.results.count { return problem("\(unit): a result that counts was not kept") }
+    // A place for every (micro-batch, tier); an evaluation has a single one for each micro-batch.
+    let tiers = unit.dueTiers.isEmpty ? [-1] : unit.dueTiers
+    var times = Array(repeating: 0, count: unit.leafCount * tiers.count)
+    for (shard, _) in results {
+      for leaf in shard.node.leaves(count: unit.leafCount) {
+        for tier in shard.tiers.isEmpty ? [-1] : shard.tiers {
+          guard let place = tiers.firstIndex(of: tier) else {
+            return problem("\(unit): tier \(tier) is not due")
+          }
+          times[leaf * tiers.count + place] += 1
+        }
+      }
+    }
+    if times.contains(where: { $0 != 1 }) { problem("\(unit): applied \(times) times") }
+  }
+
+  /// The state is that of the plain computation, to the bit.
+  func checkState(_ coordinator: SimulatedCoordinator) throws {
+    let state = coordinator.engine.state
+    guard let expected = try reference.bits(after: state.step) else {
+      return problem("step \(state.step) was applied, and training ends before it")
+    }
+    if Reference.bits(of: state) != expected { problem("step \(state.step) has come to another state") }
+  }
+
+  func checkEvaluation(_ loss: Double, step: Int) {
+    let expected = try? reference.evaluationLoss(after: step)
+    if expected?.bitPattern != loss.bitPattern {
+      problem("the evaluation after step \(step) has come to \(loss), not \(expected ?? .nan)")
+    }
+  }
+
+  func checkEnd() throws {
+    let (digest, step) = try reference.end()
+    guard let state = coordinator?.engine.state else { return problem("the run ended without a coordinator") }
+    outcome.digest = Reference.digest(of: state)
+    if state.step != step { problem("the run ended after step \(state.step), not \(step)") }
+    if outcome.digest != digest { problem("the final state is \(outcome.digest), not \(digest)") }
+    if disk.lastStep != step { problem("\(disk.lastStep) steps are committed, not \(step)") }
+    if disk.snapshots.last?.digest != StateDigest.of(state.snapshot().tensors) {
+      problem("the last snapshot is not of the final state")
+    }
+  }
+
+  /// Kept results are those of the open unit, so no more than its shards; connections are those that stand.
+  func checkMemory(_ coordinator: SimulatedCoordinator) {
+    outcome.peakPayloads = max(outcome.peakPayloads, coordinator.payloads.count)
+    let limit = scenario.problem.config.gradientAccumulationSteps * max(1, scenario.problem.tierCount)
+    if coordinator.payloads.count > max(limit, scenario.problem.evaluationCount) {
+      problem("\(coordinator.payloads.count) results are kept")
+    }
+    if routes.count > 3 * workers.count + 3 { problem("\(routes.count) connections are known") }
+    // Messages under way, and for each process its timer and what is on its queue.
+    if agenda.count > 600 * (workers.count + 1) { problem("\(agenda.count) things are still to come") }
+  }
+
+  /// Once a second: nothing waits past its deadline, and nobody idle waits while there is work.
+  func watch() {
+    agenda.add(.watch, at: now + 1)
+    // Nobody is judged at once by a loop that stood still.
+    guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }
+    let status = coordinator.core.status
+    let clock = coordinator.clock(now)
+    if let deadline = status.deadline, clock.seconds(since: deadline) > 4 {
+      problem("\(status.run) waits past its deadline: \(status.reason)")
+    }
+    let idle = status.workers.contains { $0.state == .ready }
+    if idle, status.run == .paused { problem("the run is paused although a worker is ready") }
+    if idle, status.shards.contains(where: { $0.state == .pending }) {
+      problem("a shard is pending although a worker is ready")
+    }
+    for worker in status.workers where clock.seconds(since: worker.lastHeard) > 8 {
+      problem("worker \(worker.id) has been silent for \(clock.seconds(since: worker.lastHeard)) s")
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import Coordination
+import Protocol
+import Service
+
+/// What CoordinatorService does around the core, message by message and effect by effect.
+extension Simulation {
+  func receive(_ message: Message, _ envelope: Envelope, from peer: PeerID) {
+    let session = envelope.session
+    switch message {
+    case .hello(let hello):
+      coordinator?.greetings[peer] = hello
+      handle(.hello(peer: peer, hello))
+      coordinator?.greetings[peer] = nil
+    case .ready(let ready): handle(.ready(peer: peer, session: session, ready))
+    case .result(let result):
+      coordinator?.incoming = result
+      handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
+      coordinator?.incoming = nil
+    case .error(let error):
+      handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+    case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
+    case .ping:
+      handle(.heard(peer: peer, session: session))
+      _ = deliver(.pong, to: peer, session: session)
+    case .pong, .accept, .decline, .leaseRenew, .cancelled: handle(.heard(peer: peer, session: session))
+    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
+      problem("\(message.type.name) came from a worker")
+    }
+    tellOfTheUnreachable()
+  }
+
+  /// A message that could not be read.
+  func refuse(_ error: ProtocolError, from peer: PeerID) {
+    let code = error.kind == .version ? RejectCode.version : .unknownSession
+    guard deliver(.reject(Reject(code: code, reason: error.reason)), to: peer, session: .none) else { return }
+    forget(peer)
+    handle(.peerLost(peer: peer, reason: "\(error)"))
+    tellOfTheUnreachable()
+  }
+
+  func childEnded(_ place: Int) {
+    guard let coordinator else { return }
+    if let peer = coordinator.localPeers.removeValue(forKey: place) {
+      handle(.peerLost(peer: peer, reason: "its process ended"))
+    }
+    if self.coordinator === coordinator, !coordinator.expectsEnds {
+      agenda.add(.workerStart(place: place), at: now + 0.05)
+    }
+  }
+
+  func handle(_ event: CoordinatorEvent) {
+    guard let coordinator else { return }
+    for effect in coordinator.core.step(event, now: coordinator.clock(now)) {
+      carryOut(effect, coordinator)
+      guard self.coordinator === coordinator else { return }
+    }
+    checkMemory(coordinator)
+    if case .timer = event { tellOfTheUnreachable() }
+  }
+
+  /// Not while an effect is carried out: the core is told of one thing at a time.
+  private func tellOfTheUnreachable() {
+    while let coordinator, !coordinator.unreachable.isEmpty {
+      let (peer, reason) = coordinator.unreachable.removeFirst()
+      handle(.peerLost(peer: peer, reason: reason))
+    }
+  }
+
+  private func carryOut(_ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator) {
+    switch effect {
+    case .keepPayload(let attempt):
+      guard let incoming = coordinator.incoming, incoming.attempt == attempt else {
+        return problem("attempt \(attempt) is to be kept, and is not the one that came")
+      }
+      if coordinator.payloads.updateValue(incoming, forKey: attempt) != nil {
+        problem("attempt \(attempt) is kept twice")
+      }
+    case .discardPayload(let attempt): coordinator.payloads[attempt] = nil
+    case .record(let record):
+      outcome.count("attempt \(record.outcome.rawValue)")
+      if !coordinator.recorded.insert(record.attempt).inserted {
+        problem("attempt \(record.attempt) ended twice")
+      }
+    case .welcome(let peer, let session, let id): welcome(peer, session, id, coordinator)
+    case .reject(let peer, let code, let reason):
+      outcome.count("reject \(code.rawValue)")
+      if deliver(.reject(Reject(code: code, reason: reason)), to: peer, session: .none) { forget(peer) }
+    case .sendParameters(let peer, let session, let tier, let version):
+      sendParameters(peer, session, tier: tier, version: version, coordinator)
+    case .assign(let peer, let session, let assignment):
+      outcome.handOuts += 1
+      _ = deliver(.assign(message(of: assignment, coordinator)), to: peer, session: session)
+    case .acknowledge(let peer, let session, let attempt, let result):
+      outcome.count("acknowledged \(result.rawValue)")
+      _ = deliver(.resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session)
+    case .sendDrain(let peer, let session): _ = deliver(.drain, to: peer, session: session)
+    case .workerReady: break
+    case .workerLeft(let id, let peer, let localIndex, let reason):
+      workerLeft(id, peer, localIndex, reason, coordinator)
+    case .log(let line): note("coordinator: \(line)")
+    case .unitComplete(let unit): complete(unit)
+    case .drained: drained()
+    case .fail(let reason): fail(reason)
+    case .armTimer(let instant):
+      coordinator.timer += 1
+      if instant != .never {
+        let timer = Happening.coordinatorTimer(life: coordinator.life, generation: coordinator.timer)
+        agenda.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
+      }
+    }
+  }
+
+  /// As the coordinator's socket does with a peer that will not be heard again.
+  private func forget(_ peer: PeerID) {
+    routes[Route.id(of: peer)]?.conversation = Conversation()
+  }
+
+  private func welcome(
+    _ peer: PeerID, _ session: SessionID, _ id: Int, _ coordinator: SimulatedCoordinator
+  ) {
+    outcome.count("welcomes")
+    if let index = coordinator.greetings[peer]?.localIndex { coordinator.localPeers[index] = peer }
+    let welcome = Welcome(
+      workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
+      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.core.settings.heartbeatSeconds)
+    _ = deliver(.welcome(welcome), to: peer, session: session)
+  }
+
+  private func sendParameters(
+    _ peer: PeerID, _ session: SessionID, tier: Int, version: Int, _ coordinator: SimulatedCoordinator
+  ) {
+    let current = coordinator.tiers[tier]
+    guard current.version == version else {
+      return problem("tier \(tier) is at version \(current.version), and \(version) is to be sent")
+    }
+    let message = ParametersMessage(
+      tier: tier, version: version, digest: current.digest, values: current.values)
+    _ = deliver(.parameters(message), to: peer, session: session)
+  }
+
+  private func message(of assignment: Assignment, _ coordinator: SimulatedCoordinator) -> AssignMessage {
+    let unit = assignment.unit
+    let node = assignment.shard.node
+    return AssignMessage(
+      attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
+      level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
+      stepTokens: coordinator.unitTokens, parameterVersions: assignment.versions,
+      microBatches: Array(coordinator.batches[node.leaves(count: unit.leafCount)]))
+  }
+
+  private func workerLeft(
+    _ id: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String, _ coordinator: SimulatedCoordinator
+  ) {
+    note("coordinator: worker \(id) left: \(reason)")
+    outcome.count("workers lost or gone")
+    forget(peer)
+    guard let localIndex, coordinator.localPeers[localIndex] == peer else { return }
+    coordinator.localPeers[localIndex] = nil
+    endWorker(localIndex, flushing: false)
+  }
+}

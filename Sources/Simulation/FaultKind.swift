@@ -1,0 +1,48 @@
+/// What a simulation breaks.
+public enum FaultKind: String, Sendable, CaseIterable, Comparable {
+  // Workers.
+  /// SIGKILL; nobody is told.
+  case workerKilled = "worker killed"
+  /// SIGSTOP, and SIGCONT later.
+  case workerFrozen = "worker frozen"
+  /// The arithmetic does not get on; the socket's thread does.
+  case workerHung = "worker hung"
+  /// Computes eight times slower.
+  case workerSlow = "worker slow"
+  /// SIGTERM.
+  case workerLeaves = "worker leaves"
+  /// A shard cannot be computed.
+  case computeError = "compute error"
+  /// Joins in the middle of the run.
+  case lateJoiner = "late joiner"
+  /// Has another numeric profile.
+  case stranger
+
+  // The network.
+  case messageLost = "message lost"
+  case messageDuplicated = "message duplicated"
+  case messageReordered = "message reordered"
+  case messageDelayed = "message delayed"
+  /// A bit of it flips.
+  case messageDamaged = "message damaged"
+  case connectionCut = "connection cut"
+  case partition
+  case partitionOneWay = "partition one way"
+
+  // The coordinator.
+  case coordinatorKilled = "coordinator killed"
+  case coordinatorKilledAtPersist = "coordinator killed at a persist"
+  case coordinatorKilledAtSend = "coordinator killed at a send"
+  /// Its loop stands still.
+  case coordinatorStalled = "coordinator stalled"
+  /// The wall clock jumps.
+  case clockJump = "clock jump"
+
+  public static func < (a: FaultKind, b: FaultKind) -> Bool { a.rawValue < b.rawValue }
+
+  /// Those that come at a time and place of their own, rather than with some message or shard.
+  static let incidents: [FaultKind] = [
+    .workerKilled, .workerFrozen, .workerHung, .workerSlow, .workerLeaves, .connectionCut, .partition,
+    .partitionOneWay, .coordinatorKilled, .coordinatorStalled, .clockJump,
+  ]
+}

@@ -1,0 +1,73 @@
+import Coordination
+
+/// Faults that come at times and places of their own.
+extension Simulation {
+  /// One after the other, until faults stop.
+  func incident() {
+    guard isFaulty, let kind = scenario.incidents.randomElement(using: &random) else { return }
+    let place = Int.random(in: workers.indices, using: &random)
+    strike(kind, place: place, seconds: random.logarithmic(0.2...20))
+    agenda.add(
+      .incident, at: now + Double.random(in: 0...(2 * scenario.incidentSeconds), using: &random))
+  }
+
+  /// - Parameter seconds: how long it lasts, at most until faults stop.
+  func strike(_ kind: FaultKind, place: Int, seconds: Double) {
+    let until = min(now + seconds, faultsEnd)
+    guard concerns(kind, place) else { return }
+    note("FAULT: \(kind.rawValue), worker \(place), until \(until)")
+    outcome.count(kind)
+    switch kind {
+    case .workerKilled:
+      endWorker(place, flushing: false)
+      if !workers[place].plan.isLocal { agenda.add(.workerStart(place: place), at: until) }
+    case .workerFrozen: workers[place].frozenUntil = max(workers[place].frozenUntil, until)
+    case .workerHung: workers[place].queueFreeAt = max(workers[place].queueFreeAt, until)
+    case .workerSlow: workers[place].slowUntil = until
+    case .workerLeaves: tell(place, .terminate)
+    case .connectionCut: cut(place)
+    case .partition:
+      partitions.append(Partition(place: place, direction: .up, until: until))
+      partitions.append(Partition(place: place, direction: .down, until: until))
+    case .partitionOneWay:
+      let direction = Bool.random(using: &random) ? Direction.up : .down
+      partitions.append(Partition(place: place, direction: direction, until: until))
+    case .coordinatorKilled: endCoordinator(restart: true)
+    case .coordinatorStalled:
+      if let coordinator { coordinator.stalledUntil = max(coordinator.stalledUntil, min(until, now + 10)) }
+    case .clockJump: wallClockOffset += Int.random(in: -3_600_000...3_600_000, using: &random)
+    case .computeError, .lateJoiner, .stranger, .messageLost, .messageDuplicated, .messageReordered,
+      .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
+      break
+    }
+  }
+
+  /// Whether there is somebody whom it can strike.
+  private func concerns(_ kind: FaultKind, _ place: Int) -> Bool {
+    switch kind {
+    case .workerKilled, .workerFrozen, .workerHung, .workerSlow, .workerLeaves, .connectionCut:
+      workers[place].isAlive
+    case .coordinatorKilled, .coordinatorStalled, .clockJump: coordinator != nil
+    case .partition, .partitionOneWay: true
+    case .computeError, .lateJoiner, .stranger, .messageLost, .messageDuplicated, .messageReordered,
+      .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
+      false
+    }
+  }
+}
+
+extension Scenario {
+  /// After faults have stopped, what the rest of the run may take: every step once more on one slow worker, and time
+  /// for the waits that the faults have left behind.
+  var secondsAfterFaults: Double {
+    let config = problem.config
+    let evaluations = config.numSteps / max(1, config.evalEvery) + 1
+    let microBatches =
+      config.numSteps * config.gradientAccumulationSteps + evaluations * problem.evaluationCount
+    let slowest = workers.map(\.slowness).max() ?? 1
+    let turns = Double(3 * (config.numSteps + evaluations))
+    let message = 4 * latencySeconds + 50_000 / bandwidth
+    return graceSeconds + Double(microBatches) * computeSeconds * slowest * 1.5
+      + turns * (4 * diskSeconds + 20 * message)
+  }
+}

@@ -1,0 +1,142 @@
+import Coordination
+import JSON
+
+/// What a simulated run came to.
+public struct Outcome: Sendable {
+  public let seed: UInt64
+  /// What must not be. Empty: the run is as it should be.
+  public var problems: [String] = []
+  public var finished = false
+  /// How often each fault struck.
+  public var faults: [FaultKind: Int] = [:]
+  /// What they led to: outcomes of attempts, joins, terms and so on, each with its number.
+  public var consequences: [String: Int] = [:]
+  public var simulatedSeconds = 0.0
+  public var messages = 0
+  public var handOuts = 0
+  /// Optimizer steps that were applied, replayed ones among them.
+  public var steps = 0
+  /// SHA-256 of the final state.
+  public var digest = ""
+  /// Of everything that happened, in its order: two runs with the same fingerprint went the same way.
+  public var fingerprint: UInt64 = 0
+  /// From the last fault's end to the next commit of a new step, and to the end of the run.
+  public var secondsToNextCommit: Double?
+  public var secondsToEnd = 0.0
+  /// Largest numbers at any time: of things to come, kept results, connections.
+  public var peakAgenda = 0
+  public var peakPayloads = 0
+  public var peakRoutes = 0
+
+  init(seed: UInt64) { self.seed = seed }
+
+  public var succeeded: Bool { problems.isEmpty && finished }
+
+  mutating func count(_ kind: FaultKind) { faults[kind, default: 0] += 1 }
+  mutating func count(_ consequence: String) { consequences[consequence, default: 0] += 1 }
+}
+
+/// Many runs together.
+public struct Summary: Sendable {
+  public var runs = 0
+  public var failures: [Outcome] = []
+  public var faults: [FaultKind: Int] = [:]
+  public var consequences: [String: Int] = [:]
+  public var simulatedSeconds = 0.0
+  public var messages = 0
+  public var handOuts = 0
+  public var steps = 0
+  public var longestRecovery = 0.0
+  /// Over the runs' fingerprints, whatever the order in which they were added.
+  public var fingerprint: UInt64 = 0
+
+  public init() {}
+
+  public mutating func add(_ outcome: Outcome) {
+    runs += 1
+    if !outcome.succeeded { failures.append(outcome) }
+    faults.merge(outcome.faults) { $0 + $1 }
+    consequences.merge(outcome.consequences) { $0 + $1 }
+    simulatedSeconds += outcome.simulatedSeconds
+    messages += outcome.messages
+    handOuts += outcome.handOuts
+    steps += outcome.steps
+    longestRecovery = max(longestRecovery, outcome.secondsToEnd)
+    fingerprint ^= SplitMix64.mix(outcome.fingerprint &+ outcome.seed)
+  }
+
+  public mutating func merge(_ other: Summary) {
+    runs += other.runs
+    failures += other.failures
+    failures.sort { $0.seed < $1.seed }
+    faults.merge(other.faults) { $0 + $1 }
+    consequences.merge(other.consequences) { $0 + $1 }
+    simulatedSeconds += other.simulatedSeconds
+    messages += other.messages
+    handOuts += other.handOuts
+    steps += other.steps
+    longestRecovery = max(longestRecovery, other.longestRecovery)
+    fingerprint ^= other.fingerprint
+  }
+
+  public var json: JSONValue {
+    func counts(_ counts: some Sequence<(String, Int)>) -> JSONValue {
+      .object(JSONObject(counts.map { .init(key: $0.0, value: .number($0.1)) }))
+    }
+    let failures = failures.map { outcome -> JSONValue in
+      ["seed": .string(String(outcome.seed)), "problems": .array(outcome.problems.map { .string($0) })]
+    }
+    return [
+      "runs": .number(runs), "failures": .array(failures),
+      "faults": counts(faults.sorted { $0.key < $1.key }.map { ($0.key.rawValue, $0.value) }),
+      "consequences": counts(consequences.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }),
+      "simulated_seconds": .number(simulatedSeconds), "messages": .number(messages),
+      "hand_outs": .number(handOuts), "steps": .number(steps),
+      "longest_recovery_seconds": .number(longestRecovery),
+      "fingerprint": .string(String(fingerprint, radix: 16)),
+    ]
+  }
+}
+
+extension Outcome {
+  /// A few lines for people.
+  public var text: String {
+    var lines = [
+      "seed \(seed): \(succeeded ? "the right state" : "FAILED") after \(Int(simulatedSeconds)) simulated s"
+    ]
+    lines += problems
+    lines.append("faults: \(Summary.list(faults.map { ($0.key.rawValue, $0.value) }))")
+    lines.append("led to: \(Summary.list(consequences.map { ($0.key, $0.value) }))")
+    lines.append("state: \(digest)")
+    lines.append("fingerprint: \(String(fingerprint, radix: 16))")
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Summary {
+  /// A table for people.
+  ///
+  /// - Parameter seconds: what the runs took.
+  public func text(seconds: Double) -> String {
+    var lines = [
+      "\(runs) runs in \(Int(seconds)) s, \(Int(simulatedSeconds)) simulated s: \(steps) steps, \(handOuts) hand-outs, "
+        + "\(messages) messages",
+      "faults: \(Self.list(faults.map { ($0.key.rawValue, $0.value) }))",
+      "led to: \(Self.list(consequences.map { ($0.key, $0.value) }))",
+      "longest time from the last fault to the end of a run: \(Int(longestRecovery)) s",
+      "fingerprint: \(String(fingerprint, radix: 16))",
+    ]
+    for outcome in failures.prefix(100) {
+      lines.append("FAILED: seed \(outcome.seed): \(outcome.problems.first ?? "not finished")")
+    }
+    lines.append(
+      failures.isEmpty
+        ? "every run came to the right state"
+        : "\(failures.count) runs failed; see one with nl simulate --trace SEED")
+    return lines.joined(separator: "\n")
+  }
+
+  static func list(_ counts: [(String, Int)]) -> String {
+    counts.sorted { $0.0 < $1.0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
+  }
+}

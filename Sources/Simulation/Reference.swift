@@ -1,0 +1,110 @@
+import NestedLearning
+import Protocol
+import Service
+
+/// The same training without any cluster: one loop over the steps, nothing shared with the coordinator but the rules
+/// of training themselves. What a simulated run must come to, step by step.
+final class Reference {
+  private let problem: ToyProblem
+  private var state: NestedTrainerState
+  private var progress = RunProgress()
+  private var stateBits: [Int: UInt64] = [:]
+  private var losses: [Int: Double] = [:]
+  private var ended = false
+
+  init(_ problem: ToyProblem) throws {
+    self.problem = problem
+    state = try problem.initialState()
+    stateBits[0] = Self.bits(of: state)
+  }
+
+  /// A fingerprint of the whole state after a step; nil if training ends before it.
+  func bits(after step: Int) throws -> UInt64? {
+    while stateBits[step] == nil, !ended { try turn() }
+    // A replay goes back no further than its snapshot.
+    defer { stateBits[step - 4096] = nil }
+    return stateBits[step]
+  }
+
+  /// The loss of the evaluation after a step; nil if there is none.
+  func evaluationLoss(after step: Int) throws -> Double? {
+    while losses[step] == nil, progress.step <= step, !ended { try turn() }
+    return losses[step]
+  }
+
+  /// The SHA-256 of the state at the end, and the number of steps.
+  func end() throws -> (digest: String, step: Int) {
+    while !ended { try turn() }
+    return (Self.digest(of: state), state.step)
+  }
+
+  /// The digest that two states are compared by.
+  static func digest(of state: NestedTrainerState) -> String {
+    let counts = state.optimizer.updateCounts.map(String.init).joined(separator: ",")
+    return Digest.sha256(StateDigest.of(state.snapshot().tensors) + " " + counts)
+  }
+
+  static func bits(of state: NestedTrainerState) -> UInt64 {
+    var bits = Fingerprint()
+    bits.add(state.step)
+    for tier in state.scheduler.tiers {
+      bits.add(state.optimizer.updateCounts[tier.index])
+      for name in tier.parameters {
+        bits.add(state.parameters[name] ?? [])
+        if let moments = state.optimizer.moments[name] {
+          bits.add(moments.mean)
+          bits.add(moments.square)
+        }
+        for chains in state.window?.chains ?? [] { bits.add(chains[name] ?? []) }
+      }
+    }
+    return bits.value
+  }
+
+  private func turn() throws {
+    switch progress.next(problem.config) {
+    case .train(let step): try train(step)
+    case .evaluate:
+      let leaves = try leaves(of: problem.evaluationBatches(), step: progress.step, tiers: [])
+      let tokens = problem.evaluationBatches().reduce(0) { $0 + $1.trainedTokens }
+      let loss = try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
+      losses[progress.step] = loss
+      progress.evaluated(loss: loss, problem.config)
+    case .saveBest: progress.savedBest()
+    case .saveCheckpoint: progress.savedCheckpoint()
+    case .finish: ended = true
+    }
+  }
+
+  private func leaves(
+    of batches: [AssignedMicroBatch], step: Int, tiers: [Int]
+  ) throws -> [(loss: Double, gradients: [Int: [Float]])] {
+    var parameters = ToyParameters(counts: problem.scheduler.tiers.map(\.parameterCount))
+    for tier in problem.scheduler.tiers {
+      let values = problem.layout.joined(tier: tier.index) { state.parameters[$0] ?? [] }
+      parameters.set(tier: tier.index, version: nil, values)
+    }
+    return batches.map { ToyProblem.leaf($0, step: step, tiers: tiers, parameters: parameters) }
+  }
+
+  private func train(_ step: Int) throws {
+    let batches = problem.microBatches(step: step)
+    let tokens = batches.reduce(0) { $0 + $1.trainedTokens }
+    let due = state.tiersDue(at: step)
+    let byMicroBatch = try leaves(of: batches, step: step, tiers: due).map { leaf in
+      var sums: GradientSums = [:]
+      for tier in due { try problem.layout.split(tier: tier, leaf.gradients[tier] ?? [], into: &sums) }
+      return sums
+    }
+    let gradients: StepGradients
+    if problem.usesWindows {
+      gradients = .scaledMicroBatches(
+        byMicroBatch.map { $0.mapValues { GradientWindow.scaled($0, trainedTokens: tokens) } })
+    } else {
+      gradients = .sums(try ReductionTree.reduce(byMicroBatch) { try ReductionTree.add($1, to: &$0) })
+    }
+    _ = try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    progress.applied(step: step)
+    stateBits[step] = Self.bits(of: state)
+  }
+}

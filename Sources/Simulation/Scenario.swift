@@ -1,0 +1,148 @@
+import NestedLearning
+
+/// What is simulated: the training, the machines, and what may go wrong until when. Decided by a seed, or put together
+/// by hand for one row of a fault matrix. Times are in simulated seconds.
+public struct Scenario: Sendable {
+  /// One worker's place: processes come and go there.
+  struct WorkerPlan: Sendable {
+    /// Started by the coordinator, dies with it, and its death is seen at once.
+    var isLocal = false
+    var starts = 0.0
+    /// × the time of a shard.
+    var slowness = 1.0
+    /// Has another numeric profile.
+    var isStranger = false
+  }
+
+  /// What may happen to messages, each with its probability, until faults stop.
+  struct NetworkFaults: Sendable {
+    var lost = 0.0
+    var duplicated = 0.0
+    var reordered = 0.0
+    var delayed = 0.0
+    var damaged = 0.0
+    /// The longest delay.
+    var delaySeconds = 5.0
+  }
+
+  public let seed: UInt64
+  var problem: ToyProblem
+  var workers: [WorkerPlan]
+
+  // Without any fault.
+  var latencySeconds = 0.0005
+  /// Bytes in a second, of each worker's line in each direction.
+  var bandwidth = 1e8
+  /// A micro-batch, on an ordinary worker.
+  var computeSeconds = 0.1
+  var loadSeconds = 0.5
+  /// A transaction, up to and with its fsync.
+  var diskSeconds = 0.002
+  /// A snapshot, which is then taken so seldom that it costs little.
+  var snapshotSeconds = 0.005
+  /// From the coordinator's end to its next start.
+  var restartSeconds = 1.0
+  var initialLeaseSeconds = 300.0
+  var maximumAttempts = 5
+
+  // Faults.
+  var faultsUntil = 0.0
+  var network = NetworkFaults()
+  /// Kinds of incidents, and the mean time between two of them.
+  var incidents: [FaultKind] = []
+  var incidentSeconds = 5.0
+  /// A shard's probability of failing on a worker.
+  var computeErrors = 0.0
+  /// The coordinator's probability of being killed at each persist and each send.
+  var killsAtPersist = 0.0
+  var killsAtSend = 0.0
+  /// Kill it at exactly this persist, or send, counted over the whole run from 1.
+  var killAtPersistNumber: Int?
+  var killAtSendNumber: Int?
+  /// What happens at a given time rather than at random.
+  var planned: [(time: Double, kind: FaultKind, place: Int, seconds: Double)] = []
+  /// After faults have stopped, the run has to end within this time and what its steps take.
+  var graceSeconds = 120.0
+
+  init(seed: UInt64, problem: ToyProblem, workers: [WorkerPlan]) {
+    self.seed = seed
+    self.problem = problem
+    self.workers = workers
+  }
+}
+
+extension Scenario {
+  /// The scenario of a seed. Each seed has its own few kinds of faults, because many kinds at once hide what one of
+  /// them does; most seeds are short, one in a hundred is long.
+  public init(seed: UInt64) throws {
+    var random = SplitMix64(seed: SplitMix64.mix(seed &+ 0x5EED))
+    let isLong = Int.random(in: 0..<100, using: &random) == 0
+    let problem = try ToyProblem.random(seed: seed, isLong: isLong, using: &random)
+    let count =
+      random.chance(0.1) ? Int.random(in: 5...10, using: &random) : Int.random(in: 1...4, using: &random)
+    self.init(
+      seed: seed, problem: problem,
+      workers: (0..<count).map { _ in
+        WorkerPlan(
+          isLocal: random.chance(0.4), slowness: random.chance(0.15) ? random.logarithmic(1...8) : 1)
+      })
+    latencySeconds = random.logarithmic(0.0001...0.05)
+    bandwidth = random.logarithmic(1e4...1e9)
+    computeSeconds = random.logarithmic(0.01...0.8)
+    loadSeconds = random.logarithmic(0.05...4)
+    diskSeconds = random.logarithmic(0.0005...0.02)
+    snapshotSeconds = random.logarithmic(0.001...0.5)
+    restartSeconds = random.logarithmic(0.2...8)
+    initialLeaseSeconds = random.chance(0.5) ? 300 : 10
+    maximumAttempts = random.chance(0.5) ? 5 : 1000
+    addFaults(isLong: isLong, using: &random)
+  }
+
+  private mutating func addFaults(isLong: Bool, using random: inout SplitMix64) {
+    faultsUntil =
+      isLong ? Double.random(in: 60...200, using: &random) : Double.random(in: 3...40, using: &random)
+    func some(_ range: ClosedRange<Double>) -> Double {
+      random.chance(0.25) ? Double.random(in: range, using: &random) : 0
+    }
+    network = NetworkFaults(
+      lost: some(0...0.3), duplicated: some(0...0.5), reordered: some(0...0.3), delayed: some(0...0.3),
+      damaged: some(0...0.05))
+    incidents = FaultKind.incidents.filter { _ in random.chance(0.3) }
+    incidentSeconds = random.logarithmic(0.5...10)
+    computeErrors = some(0...0.2)
+    killsAtPersist = some(0...0.05)
+    killsAtSend = some(0...0.03)
+    for place in workers.indices where !workers[place].isLocal && random.chance(0.3) {
+      workers[place].starts = Double.random(in: 0...faultsUntil, using: &random)
+    }
+    if random.chance(0.1) { workers.append(WorkerPlan(isStranger: true)) }
+  }
+}
+
+extension ToyProblem {
+  static func random(seed: UInt64, isLong: Bool, using random: inout SplitMix64) throws -> ToyProblem {
+    var config = NestedLearningConfig(baseModelPath: "/model", trainDataPath: "/data", experimentName: "run")
+    config.seed = seed
+    let tierCount = Int.random(in: 1...4, using: &random)
+    let periods = (0..<tierCount).map { tier in
+      tier == 0 ? 1 : Int.random(in: 1...6, using: &random)
+    }
+    config.tierUpdateFrequencies = random.chance(0.2) ? periods.map { $0 + 1 } : periods
+    config.gradientAccumulationSteps = random.chance(0.1) ? 17 : Int.random(in: 1...7, using: &random)
+    config.inactiveGradients = InactiveGradients.allCases.randomElement(using: &random) ?? .discard
+    config.flushEvery = Int.random(in: 1...8, using: &random)
+    config.optimizer = random.chance(0.8) ? .adam : random.chance(0.5) ? .adamw : .sgd
+    config.learningRate = 0.01
+    config.warmupSteps = Int.random(in: 0...3, using: &random)
+    config.numSteps =
+      isLong ? Int.random(in: 60...150, using: &random) : Int.random(in: 2...12, using: &random)
+    config.evalEvery = Int.random(in: 2...8, using: &random)
+    config.earlyStop = random.chance(0.2)
+    config.patience = Int.random(in: 1...3, using: &random)
+    config.checkpointEvery = Int.random(in: 1...6, using: &random)
+    return try ToyProblem(
+      tierSizes: (0..<tierCount).map { _ in
+        (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
+      }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
+  }
+}

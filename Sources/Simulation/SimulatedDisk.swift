@@ -1,0 +1,43 @@
+import JSON
+import NestedLearning
+
+/// What a coordinator has written and synced, and the next one finds: the ledger's rows, and snapshots. Every write is
+/// one transaction, which a crash leaves undone or done, never half done.
+struct SimulatedDisk {
+  struct Snapshot {
+    let step: Int
+    let trainer: TrainerSnapshot
+    let progress: JSONValue
+    let digest: String
+  }
+
+  private(set) var term: UInt64 = 0
+  /// Digests of committed steps: step 1 is the first.
+  private(set) var steps: [String] = []
+  private(set) var evaluations: [Int: Double] = [:]
+  private(set) var snapshots: [Snapshot] = []
+  /// Milliseconds of the wall clock at each commit, for the record alone.
+  private(set) var lastTimestamp = 0
+
+  var lastStep: Int { steps.count }
+
+  mutating func beginTerm() { term += 1 }
+
+  /// - Returns: what is wrong with the commit; nil if nothing is.
+  mutating func commit(step: Int, digest: String, term: UInt64, timestamp: Int) -> String? {
+    guard term == self.term else { return "step \(step) was committed in term \(term), which is over" }
+    guard step == steps.count + 1 else {
+      return "step \(step) was committed after step \(steps.count)"
+    }
+    steps.append(digest)
+    lastTimestamp = timestamp
+    return nil
+  }
+
+  mutating func record(evaluation loss: Double, step: Int) { evaluations[step] = loss }
+
+  mutating func record(_ snapshot: Snapshot) {
+    snapshots.append(snapshot)
+    if snapshots.count > 2 { snapshots.removeFirst() }
+  }
+}

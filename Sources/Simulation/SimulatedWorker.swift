@@ -1,0 +1,227 @@
+import Coordination
+import NestedLearning
+import Protocol
+import Service
+
+/// A place for worker processes, and the one that is there now.
+struct SimulatedWorker {
+  let place: Int
+  let plan: Scenario.WorkerPlan
+  var core: WorkerCore
+  private(set) var isAlive = false
+  /// Counts the processes that were here.
+  private(set) var life = 0
+  /// Counts the sessions of the process: what belongs to an earlier one is dropped.
+  var session = 0
+  /// Added to the simulation's time to make the process's own clock.
+  private(set) var clockOffset: Int64 = 0
+  var timer = 0
+  var frozenUntil = Instant.zero
+
+  // The socket.
+  private(set) var socket = 0
+  var route: Int?
+  var conversation = Conversation(assumedMinor: ProtocolVersion.minor)
+  private var unsent: [[[UInt8]]] = []
+
+  // The arithmetic.
+  /// When the compute queue will have done all that is on it.
+  var queueFreeAt = Instant.zero
+  var parameters = ToyParameters(counts: [])
+  var slowUntil = Instant.zero
+
+  init(place: Int, plan: Scenario.WorkerPlan) {
+    self.place = place
+    self.plan = plan
+    core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
+  }
+
+  private static func settings(place: Int, life: Int, plan: Scenario.WorkerPlan) -> WorkerSettings {
+    WorkerSettings(
+      hello: Hello(
+        program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy", isa: "toy", threads: 1,
+        host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil),
+      endpoint: "sim")
+  }
+
+  func isAlive(_ life: Int) -> Bool { isAlive && self.life == life }
+
+  mutating func start(clockOffset: Int64) {
+    life += 1
+    isAlive = true
+    core = WorkerCore(settings: Self.settings(place: place, life: life, plan: plan))
+    self.clockOffset = clockOffset
+    session = 0
+    timer = 0
+    frozenUntil = .zero
+    queueFreeAt = .zero
+    slowUntil = .zero
+    parameters = ToyParameters(counts: [])
+  }
+
+  mutating func end() {
+    isAlive = false
+    unsent = []
+  }
+
+  mutating func openSocket() {
+    socket += 1
+    conversation = Conversation(assumedMinor: ProtocolVersion.minor)
+    unsent = []
+  }
+
+  /// What was sent before the connection stood.
+  mutating func takeUnsent() -> [[[UInt8]]] {
+    defer { unsent = [] }
+    return unsent
+  }
+
+  /// - Returns: whether there is room.
+  mutating func queue(_ frames: [[UInt8]]) -> Bool {
+    guard unsent.count < Simulation.highWaterMark else { return false }
+    unsent.append(frames)
+    return true
+  }
+
+  func thaw(after now: Instant) -> Instant? { isAlive && frozenUntil > now ? frozenUntil : nil }
+
+  func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
+  func time(of clock: Instant) -> Instant { Instant(nanoseconds: clock.nanoseconds - clockOffset) }
+}
+
+/// What WorkerService does around the core.
+extension Simulation {
+  func startWorker(_ place: Int) {
+    guard !workers[place].isAlive, !outcome.finished else { return }
+    workers[place].start(clockOffset: Int64.random(in: 0...1 << 50, using: &random))
+    note("worker \(place) is started, process \(workers[place].life)")
+    tell(place, .start)
+  }
+
+  /// The process ends at once, however.
+  func endWorker(_ place: Int, flushing: Bool) {
+    guard workers[place].isAlive else { return }
+    disconnect(place, flushing: flushing)
+    workers[place].end()
+    if workers[place].plan.isLocal, let coordinator {
+      agenda.add(.childEnded(life: coordinator.life, place: place), at: now + 0.002)
+    }
+  }
+
+  func tell(_ place: Int, _ event: WorkerEvent) {
+    guard workers[place].isAlive else { return }
+    var failure: String?
+    for effect in workers[place].core.step(event, now: workers[place].clock(now)) {
+      if let reason = carryOut(effect, place) { failure = reason }
+    }
+    if let failure { tell(place, .connectionFailed(reason: failure)) }
+  }
+
+  /// - Returns: why something could not be sent.
+  private func carryOut(_ effect: WorkerEffect, _ place: Int) -> String? {
+    switch effect {
+    case .connect:
+      disconnect(place, flushing: false)
+      workers[place].openSocket()
+      reconnect(place, socket: workers[place].socket)
+    case .abandon: workers[place].session += 1
+    case .send(let message): return send(message, from: place)
+    case .loadModel(let welcome):
+      onQueue(place, seconds: scenario.loadSeconds) { simulation in
+        simulation.workers[place].parameters = ToyParameters(
+          counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
+        return .modelLoaded(sha256: welcome.modelSHA256)
+      }
+    case .apply(let parameters):
+      onQueue(place, seconds: 0) { simulation in
+        do {
+          simulation.workers[place].parameters.set(
+            tier: parameters.tier, version: parameters.version, try parameters.values.floats())
+          return nil
+        } catch { return .modelFailed(reason: "\(error)") }
+      }
+    case .compute(let job, let assign): compute(job, assign, place)
+    case .log(let line): note("worker \(place): \(line)")
+    case .exit(let successful, let reason): exited(place, successful: successful, reason)
+    case .armTimer(let instant):
+      workers[place].timer += 1
+      if instant != .never {
+        let timer = Happening.workerTimer(
+          place: place, life: workers[place].life, generation: workers[place].timer)
+        agenda.add(timer, at: max(now, workers[place].time(of: instant)), isTimer: true)
+      }
+    }
+    return nil
+  }
+
+  private func send(_ message: Message, from place: Int) -> String? {
+    let worker = workers[place]
+    let envelope = worker.conversation.envelope(
+      of: message.type, term: worker.core.term, session: worker.core.session)
+    do {
+      let frames = try EncodedMessage(message, envelope: envelope).frames
+      let taken = worker.route.map { transmit(frames, over: $0, .up) } ?? workers[place].queue(frames)
+      guard taken else { return "congested" }
+      workers[place].conversation.hasSent()
+      return nil
+    } catch {
+      problem("worker \(place) cannot send \(message.type.name): \(error)")
+      return nil
+    }
+  }
+
+  private func exited(_ place: Int, successful: Bool, _ reason: String) {
+    note("worker \(place) exits: \(reason)")
+    endWorker(place, flushing: true)
+    let plan = workers[place].plan
+    if plan.isStranger {
+      if successful { return }
+      if !reason.contains("numeric profile") { problem("the stranger exits with: \(reason)") }
+      return outcome.count("stranger refused")
+    }
+    outcome.count(successful ? "worker exits" : "worker gives up")
+    if !successful, !reason.contains("no coordinator answered"), !reason.contains("takes no workers") {
+      problem("worker \(place) exits: \(reason)")
+    }
+    // Whoever looks after that machine starts it again; the coordinator looks after its own.
+    if !plan.isLocal { agenda.add(.workerStart(place: place), at: now + 5) }
+  }
+
+  // MARK: - The compute queue
+
+  /// Does something in its turn, unless its session has ended by then.
+  ///
+  /// - Parameter job: what it comes to, `seconds` later.
+  private func onQueue(_ place: Int, seconds: Double, _ job: @escaping (Simulation) -> WorkerEvent?) {
+    let (life, session) = (workers[place].life, workers[place].session)
+    let start = max(now, workers[place].queueFreeAt)
+    let end = start + seconds
+    workers[place].queueFreeAt = end
+    agenda.add(
+      .workerJob(place: place, life: life, session: session) { simulation in
+        guard let event = job(simulation) else { return }
+        simulation.agenda.add(
+          .workerEvent(place: place, life: life, session: session, event), at: max(simulation.now, end))
+      }, at: start)
+  }
+
+  private func compute(_ job: Int, _ assign: AssignMessage, _ place: Int) {
+    var seconds = Double(assign.microBatches.count) * scenario.computeSeconds * workers[place].plan.slowness
+    seconds *= Double.random(in: 0.8...1.2, using: &random)
+    if workers[place].slowUntil > now { seconds *= 8 }
+    let fails = isFaulty && random.chance(scenario.computeErrors)
+    onQueue(place, seconds: seconds) { simulation in
+      if fails {
+        simulation.outcome.count(.computeError)
+        return .computeFailed(job: job, reason: "a simulated error")
+      }
+      do {
+        let result = try ToyShard.compute(assign, simulation.workers[place].parameters, seconds: seconds)
+        return .computed(job: job, result)
+      } catch {
+        simulation.problem("worker \(place) cannot compute: \(error)")
+        return nil
+      }
+    }
+  }
+}

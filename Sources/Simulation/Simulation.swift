@@ -1,0 +1,174 @@
+import Coordination
+import Protocol
+
+/// A run on simulated machines: the real cores of coordinator and workers, the real codec, planner and arithmetic, and
+/// around them a network, a disk, clocks and processes that exist in memory alone. Everything that happens follows
+/// from the scenario, so that a run which goes wrong can be seen again as often as it is needed.
+///
+///     let outcome = try Simulation(Scenario(seed: 7)).run()
+public final class Simulation {
+  enum Happening {
+    case toCoordinator(Packet)
+    case toWorker(Packet)
+    case coordinatorTimer(life: Int, generation: Int)
+    /// Arithmetic or disk work beside the coordinator's loop is done.
+    case coordinatorWork(life: Int, name: String, (Simulation) -> Void)
+    case childEnded(life: Int, place: Int)
+    case coordinatorStart
+    case workerTimer(place: Int, life: Int, generation: Int)
+    /// The turn of something on the worker's compute queue has come.
+    case workerJob(place: Int, life: Int, session: Int, (Simulation) -> Void)
+    case workerEvent(place: Int, life: Int, session: Int, WorkerEvent)
+    case workerStart(place: Int)
+    case reconnect(place: Int, socket: Int)
+    case incident
+    case planned(Int)
+    case watch
+  }
+
+  let scenario: Scenario
+  let reference: Reference
+  var random: SplitMix64
+  var now = Instant.zero
+  var agenda = Agenda<Happening>()
+  var outcome: Outcome
+  var transcript: Transcript
+
+  var disk = SimulatedDisk()
+  /// Nil while no coordinator runs.
+  var coordinator: SimulatedCoordinator?
+  var workers: [SimulatedWorker]
+  /// Connections by id.
+  var routes: [Int: Route] = [:]
+  var nextRoute = 1
+  var partitions: [Partition] = []
+  /// Coordinator processes so far, and what they have done since the run began.
+  var coordinatorLives = 0
+  var persists = 0
+  var sends = 0
+  /// Happenings at this very time.
+  private var turnsAtOnce = 0
+  /// Of the coordinator's wall clock, in milliseconds.
+  var wallClockOffset = 0
+
+  /// - Parameter trace: called with every line of a readable transcript.
+  public init(_ scenario: Scenario, trace: ((String) -> Void)? = nil) throws {
+    self.scenario = scenario
+    reference = try Reference(scenario.problem)
+    random = SplitMix64(seed: scenario.seed)
+    outcome = Outcome(seed: scenario.seed)
+    transcript = Transcript(write: trace)
+    workers = scenario.workers.indices.map { SimulatedWorker(place: $0, plan: scenario.workers[$0]) }
+  }
+
+  var faultsEnd: Instant { .zero + scenario.faultsUntil }
+  var isFaulty: Bool { now < faultsEnd }
+
+  /// Runs to the end, or until something is not as it must be.
+  public func run() throws -> Outcome {
+    agenda.add(.coordinatorStart, at: .zero)
+    for worker in workers where !worker.plan.isLocal {
+      if worker.plan.starts > 0 { outcome.count(.lateJoiner) }
+      if worker.plan.isStranger { outcome.count(.stranger) }
+      agenda.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
+    }
+    if !scenario.incidents.isEmpty { agenda.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
+    for (number, planned) in scenario.planned.enumerated() {
+      agenda.add(.planned(number), at: .zero + planned.time)
+    }
+    agenda.add(.watch, at: .zero + 1)
+    let deadline = faultsEnd + scenario.secondsAfterFaults
+    while !outcome.finished, outcome.problems.isEmpty, let (time, next) = agenda.next() {
+      turnsAtOnce = time > now ? 0 : turnsAtOnce + 1
+      now = max(now, time)
+      if turnsAtOnce > 10_000 { problem("something turns round and round: \(whatIsWaitedFor)") }
+      if now > deadline { problem("not finished by \(now): \(whatIsWaitedFor)") }
+      try take(next)
+    }
+    if outcome.problems.isEmpty { try checkEnd() }
+    outcome.simulatedSeconds = now.seconds(since: .zero)
+    outcome.secondsToEnd = max(0, now.seconds(since: faultsEnd))
+    outcome.peakAgenda = agenda.peak
+    outcome.fingerprint = transcript.fingerprint.value
+    return outcome
+  }
+
+  /// Something that must not be.
+  func problem(_ text: String) {
+    note("PROBLEM: \(text)")
+    outcome.problems.append("\(now): \(text)")
+  }
+
+  func note(_ line: @autoclosure () -> String) { transcript.note(now, line()) }
+
+  private var whatIsWaitedFor: String {
+    guard let coordinator else { return "there is no coordinator" }
+    let status = coordinator.core.status
+    let workers = status.workers.map { "worker \($0.id) \($0.state.rawValue): \($0.reason)" }
+    return "\(status.run), \(status.reason); \(coordinator.doing); \(workers.joined(separator: "; "))"
+  }
+
+  // MARK: - One thing after the other
+
+  private func take(_ happening: Happening) throws {
+    if let later = delay(of: happening) {
+      return agenda.add(happening, at: later, isTimer: happening.isTimer)
+    }
+    transcript.add(now, happening)
+    switch happening {
+    case .toCoordinator(let packet): arriveAtCoordinator(packet)
+    case .toWorker(let packet): arriveAtWorker(packet)
+    case .coordinatorTimer(let life, let generation):
+      guard let coordinator, coordinator.life == life, coordinator.timer == generation else { return }
+      handle(.timer)
+    case .coordinatorWork(let life, let name, let work):
+      guard coordinator?.life == life else { return }
+      note("coordinator: \(name)")
+      work(self)
+    case .childEnded(let life, let place):
+      if coordinator?.life == life { childEnded(place) }
+    case .coordinatorStart: try startCoordinator()
+    case .workerTimer(let place, let life, let generation):
+      guard workers[place].isAlive(life), workers[place].timer == generation else { return }
+      tell(place, .timer)
+    case .workerJob(let place, let life, let session, let job):
+      if workers[place].isAlive(life), workers[place].session == session { job(self) }
+    case .workerEvent(let place, let life, let session, let event):
+      if workers[place].isAlive(life), workers[place].session == session { tell(place, event) }
+    case .workerStart(let place): startWorker(place)
+    case .reconnect(let place, let socket): reconnect(place, socket: socket)
+    case .incident: incident()
+    case .planned(let number):
+      let planned = scenario.planned[number]
+      strike(planned.kind, place: planned.place, seconds: planned.seconds)
+    case .watch: watch()
+    }
+  }
+
+  /// Until when something has to wait because whom it concerns stands still.
+  private func delay(of happening: Happening) -> Instant? {
+    switch happening {
+    case .toCoordinator(let packet):
+      if let until = partition(packet, .up) { return until }
+      return stall
+    case .coordinatorTimer, .coordinatorWork, .childEnded: return stall
+    case .toWorker(let packet):
+      if let until = partition(packet, .down) { return until }
+      return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
+    case .workerTimer(let place, _, _), .workerJob(let place, _, _, _), .workerEvent(let place, _, _, _):
+      return workers[place].thaw(after: now)
+    case .coordinatorStart, .workerStart, .reconnect, .incident, .planned, .watch: return nil
+    }
+  }
+
+  private var stall: Instant? { coordinator.flatMap { $0.stalledUntil > now ? $0.stalledUntil : nil } }
+}
+
+extension Simulation.Happening {
+  var isTimer: Bool {
+    switch self {
+    case .coordinatorTimer, .workerTimer: true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import Foundation
+import Simulation
+import Testing
+
+/// Whatever happens, a run ends once faults have stopped, with the state that a plain loop over the steps comes to.
+@Suite struct SeedTests {
+  private static func environment(_ name: String) -> UInt64? {
+    ProcessInfo.processInfo.environment[name].flatMap(UInt64.init)
+  }
+
+  /// Other seeds at every run, 1,000 or as many as NL_SIMULATION_SEEDS says, from NL_SIMULATION_FIRST if that is
+  /// given. One that fails is printed, and belongs into `FoundBugs`.
+  @Test func freshSeeds() {
+    let count = max(1, Self.environment("NL_SIMULATION_SEEDS") ?? 1000)
+    let first = Self.environment("NL_SIMULATION_FIRST") ?? UInt64.random(in: 1000...(1 << 40))
+    let clock = ContinuousClock()
+    let started = clock.now
+    let summary = SeedRange(first...(first + count - 1), threads: 2).run { print($0.text) }
+    print("seeds from \(first): \(summary.text(seconds: (clock.now - started) / .seconds(1)))")
+    #expect(summary.failures.map(\.seed) == [])
+    // A simulation in which nothing goes wrong shows nothing.
+    for kind in FaultKind.allCases {
+      #expect(summary.faults[kind, default: 0] > Int(count / 50), "\(kind.rawValue)")
+    }
+  }
+
+  /// The same seed goes the same way, whatever the number of threads.
+  @Test func sameSeedSameRun() {
+    let once = SeedRange(1...40, threads: 1).run()
+    let again = SeedRange(1...40, threads: 2).run()
+    #expect(once.fingerprint == again.fingerprint && once.messages == again.messages)
+    #expect(once.fingerprint != SeedRange(2...41).run().fingerprint)
+  }
+}
