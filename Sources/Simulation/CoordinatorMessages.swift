@@ -22,8 +22,19 @@ extension Simulation {
     case .ping:
       handle(.heard(peer: peer, session: session))
       _ = deliver(.pong, to: peer, session: session)
-    case .pong, .accept, .decline, .leaseRenew, .cancelled: handle(.heard(peer: peer, session: session))
-    case .welcome, .reject, .parameters, .assign, .cancel, .resultAck, .drain:
+    case .accept(let accept): handle(.accepted(peer: peer, session: session, attempt: accept.attempt))
+    case .decline(let decline):
+      outcome.count("declined")
+      handle(.declined(peer: peer, session: session, attempt: decline.attempt, reason: decline.reason))
+    case .leaseRenew(let renew):
+      handle(.renewed(peer: peer, session: session, attempt: renew.attempt, progress: renew.progress))
+      _ = deliver(.pong, to: peer, session: session)
+    case .cancelled(let cancelled):
+      handle(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
+    case .pong, .transfer, .model: handle(.heard(peer: peer, session: session))
+    case .probeResult(let result): handle(.probed(peer: peer, session: session, sha256: result.sha256))
+    case .welcome, .reject, .probe, .parameters, .window, .assign, .cancel, .resultAck, .drain, .status,
+      .statusReply:
       problem("\(message.type.name) came from a worker")
     }
     tellOfTheUnreachable()
@@ -89,10 +100,21 @@ extension Simulation {
       sendParameters(peer, session, tier: tier, version: version, coordinator)
     case .assign(let peer, let session, let assignment):
       outcome.handOuts += 1
+      coordinator.units[assignment.attempt] = assignment.unit
       _ = deliver(.assign(message(of: assignment, coordinator)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let result):
       outcome.count("acknowledged \(result.rawValue)")
+      checkAcknowledgement(of: attempt, result, coordinator)
       _ = deliver(.resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session)
+    case .cancel(let peer, let session, let attempt):
+      outcome.count("cancels")
+      _ = deliver(.cancel(Cancel(attempt: attempt)), to: peer, session: session)
+    case .quarantine(let id, let identity, let reason):
+      outcome.count("quarantined")
+      problem("worker \(id), \(identity), is in quarantine: \(reason)")
+    case .probe(let peer, let session):
+      _ = deliver(.probe(Probe(seed: scenario.problem.config.seed)), to: peer, session: session)
+    case .sendWindow: problem("a chain is to be sent, and none is known")
     case .sendDrain(let peer, let session): _ = deliver(.drain, to: peer, session: session)
     case .workerReady: break
     case .workerLeft(let id, let peer, let localIndex, let reason):
@@ -144,6 +166,7 @@ extension Simulation {
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
+      digestOnly: assignment.digestOnly,
       stepTokens: coordinator.unitTokens, parameterVersions: assignment.versions,
       microBatches: Array(coordinator.batches[node.leaves(count: unit.leafCount)]))
   }

@@ -17,6 +17,8 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case lateJoiner = "late joiner"
   /// Has another numeric profile.
   case stranger
+  /// Its arithmetic gives other bits.
+  case unsoundMachine = "unsound machine"
 
   // The network.
   case messageLost = "message lost"

@@ -22,7 +22,7 @@ extension Simulation {
       endWorker(place, flushing: false)
       if !workers[place].plan.isLocal { agenda.add(.workerStart(place: place), at: until) }
     case .workerFrozen: workers[place].frozenUntil = max(workers[place].frozenUntil, until)
-    case .workerHung: workers[place].queueFreeAt = max(workers[place].queueFreeAt, until)
+    case .workerHung: hang(place, until: until)
     case .workerSlow: workers[place].slowUntil = until
     case .workerLeaves: tell(place, .terminate)
     case .connectionCut: cut(place)
@@ -36,7 +36,8 @@ extension Simulation {
     case .coordinatorStalled:
       if let coordinator { coordinator.stalledUntil = max(coordinator.stalledUntil, min(until, now + 10)) }
     case .clockJump: wallClockOffset += Int.random(in: -3_600_000...3_600_000, using: &random)
-    case .computeError, .lateJoiner, .stranger, .messageLost, .messageDuplicated, .messageReordered,
+    case .computeError, .lateJoiner, .stranger, .unsoundMachine, .messageLost, .messageDuplicated,
+      .messageReordered,
       .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
       break
     }
@@ -49,7 +50,8 @@ extension Simulation {
       workers[place].isAlive
     case .coordinatorKilled, .coordinatorStalled, .clockJump: coordinator != nil
     case .partition, .partitionOneWay: true
-    case .computeError, .lateJoiner, .stranger, .messageLost, .messageDuplicated, .messageReordered,
+    case .computeError, .lateJoiner, .stranger, .unsoundMachine, .messageLost, .messageDuplicated,
+      .messageReordered,
       .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
       false
     }

@@ -18,7 +18,7 @@ final class Reference {
     stateBits[0] = Self.bits(of: state)
   }
 
-  /// A fingerprint of the whole state after a step; nil if training ends before it.
+  /// A fingerprint of parameters and moments after a step; nil if training ends before it.
   func bits(after step: Int) throws -> UInt64? {
     while stateBits[step] == nil, !ended { try turn() }
     // A replay goes back no further than its snapshot.
@@ -35,13 +35,12 @@ final class Reference {
   /// The SHA-256 of the state at the end, and the number of steps.
   func end() throws -> (digest: String, step: Int) {
     while !ended { try turn() }
-    return (Self.digest(of: state), state.step)
+    return (Self.digest(of: state.snapshot().tensors, state.optimizer.updateCounts), state.step)
   }
 
   /// The digest that two states are compared by.
-  static func digest(of state: NestedTrainerState) -> String {
-    let counts = state.optimizer.updateCounts.map(String.init).joined(separator: ",")
-    return Digest.sha256(StateDigest.of(state.snapshot().tensors) + " " + counts)
+  static func digest(of tensors: [NamedTensor], _ updateCounts: [Int]) -> String {
+    Digest.sha256(StateDigest.of(tensors) + " \(updateCounts)")
   }
 
   static func bits(of state: NestedTrainerState) -> UInt64 {
@@ -55,7 +54,6 @@ final class Reference {
           bits.add(moments.mean)
           bits.add(moments.square)
         }
-        for chains in state.window?.chains ?? [] { bits.add(chains[name] ?? []) }
       }
     }
     return bits.value

@@ -72,12 +72,14 @@ extension Simulation {
     }
     later("step \(done.unit.step) is applied", 0.001) { simulation in
       do {
+        try coordinator.engine.keep(
+          results.map(\.message), of: results.map(\.shard.node), step: done.unit.step)
         let applied = try coordinator.engine.apply(
           step: done.unit.step, lossSum: done.lossSum, tokens: done.tokens, results: results)
         try simulation.checkState(coordinator)
         simulation.outcome.steps += 1
         simulation.later("step \(applied.step) is committed", simulation.scenario.diskSeconds) {
-          $0.commit(applied)
+          $0.commit(applied, of: done.unit)
         }
       } catch {
         simulation.problem("step \(done.unit.step) cannot be applied: \(error)")
@@ -85,7 +87,7 @@ extension Simulation {
     }
   }
 
-  private func commit(_ applied: AppliedStep) {
+  private func commit(_ applied: AppliedStep, of unit: WorkUnit) {
     guard let coordinator else { return }
     if applied.step <= disk.lastStep {
       outcome.count("steps replayed")
@@ -104,6 +106,8 @@ extension Simulation {
       }
       guard lives else { return }
     }
+    handle(.committed(unit))
+    guard self.coordinator === coordinator else { return }
     coordinator.progress.applied(step: applied.step)
     if !applied.changed.isEmpty {
       for tier in applied.changed { coordinator.tiers[tier.tier] = tier }
@@ -121,6 +125,8 @@ extension Simulation {
     let loss = done.lossSum / Double(done.tokens)
     checkEvaluation(loss, step: done.unit.step)
     guard persist("an evaluation", { $0.record(evaluation: loss, step: done.unit.step) }) else { return }
+    handle(.committed(done.unit))
+    guard self.coordinator === coordinator else { return }
     coordinator.progress.evaluated(loss: loss, scenario.problem.config)
     goOn()
   }
@@ -136,11 +142,13 @@ extension Simulation {
     let started = now
     later("a snapshot is written", scenario.snapshotSeconds) { simulation in
       guard let coordinator = simulation.coordinator else { return }
-      let state = coordinator.engine.state.snapshot()
-      let written = SimulatedDisk.Snapshot(
-        step: coordinator.progress.step, trainer: state, progress: coordinator.progress.json,
-        digest: StateDigest.of(state.tensors))
-      guard simulation.persist("a snapshot", { $0.record(written) }) else { return }
+      do {
+        let state = try coordinator.engine.snapshot()
+        let written = SimulatedDisk.Snapshot(
+          step: coordinator.progress.step, trainer: state, progress: coordinator.progress.json,
+          digest: StateDigest.of(state.tensors))
+        guard simulation.persist("a snapshot", { $0.record(written) }) else { return }
+      } catch { return simulation.problem("no snapshot can be taken: \(error)") }
       coordinator.snapshots.wrote(
         step: coordinator.progress.step, seconds: simulation.now.seconds(since: started))
       if case .finish = coordinator.progress.next(simulation.scenario.problem.config) {

@@ -12,6 +12,8 @@ public struct Scenario: Sendable {
     var slowness = 1.0
     /// Has another numeric profile.
     var isStranger = false
+    /// Its arithmetic gives other bits, which the probe shows.
+    var computesOtherwise = false
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -116,6 +118,7 @@ extension Scenario {
       workers[place].starts = Double.random(in: 0...faultsUntil, using: &random)
     }
     if random.chance(0.1) { workers.append(WorkerPlan(isStranger: true)) }
+    if random.chance(0.1) { workers.append(WorkerPlan(computesOtherwise: true)) }
   }
 }
 

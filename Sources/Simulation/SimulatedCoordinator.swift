@@ -26,6 +26,8 @@ final class SimulatedCoordinator {
   var incoming: ResultMessage?
   var payloads: [Int: ResultMessage] = [:]
   var recorded = Set<Int>()
+  /// What each attempt was for.
+  var units: [Int: WorkUnit] = [:]
   var localPeers: [Int: PeerID] = [:]
   var greetings: [PeerID: Hello] = [:]
   var unreachable: [(peer: PeerID, reason: String)] = []
@@ -95,6 +97,7 @@ extension Simulation {
       modelSHA256: Self.model, numericProfile: "toy", sessionSeed: random.next())
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
+    settings.probeSHA256 = Self.rightProbe
     settings.maximumAttempts = scenario.maximumAttempts
     return settings
   }
@@ -166,12 +169,14 @@ extension Simulation {
     _ message: Message, to peer: PeerID, session: SessionID, _ coordinator: SimulatedCoordinator
   ) {
     let id = Route.id(of: peer)
-    let envelope = (routes[id]?.conversation ?? Conversation()).envelope(
-      of: message.type, term: coordinator.term, session: session)
+    guard let route = routes[id], !route.isClosing else {
+      return coordinator.unreachable.append((peer, "connection \(peer) is not connected"))
+    }
+    let envelope = route.conversation.envelope(of: message.type, term: coordinator.term, session: session)
     do {
       let frames = try EncodedMessage(message, envelope: envelope).frames
-      guard let route = routes[id], !route.isClosing, transmit(frames, over: id, .down) else {
-        return coordinator.unreachable.append((peer, "connection \(peer) is not connected, or congested"))
+      guard transmit(frames, over: id, .down) else {
+        return coordinator.unreachable.append((peer, "connection \(peer) is congested"))
       }
       routes[id]?.conversation.hasSent()
     } catch {

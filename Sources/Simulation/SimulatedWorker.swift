@@ -25,8 +25,7 @@ struct SimulatedWorker {
   private var unsent: [[[UInt8]]] = []
 
   // The arithmetic.
-  /// When the compute queue will have done all that is on it.
-  var queueFreeAt = Instant.zero
+  var queue = ComputeQueue()
   var parameters = ToyParameters(counts: [])
   var slowUntil = Instant.zero
 
@@ -54,7 +53,7 @@ struct SimulatedWorker {
     session = 0
     timer = 0
     frozenUntil = .zero
-    queueFreeAt = .zero
+    queue = ComputeQueue()
     slowUntil = .zero
     parameters = ToyParameters(counts: [])
   }
@@ -91,6 +90,10 @@ struct SimulatedWorker {
 
 /// What WorkerService does around the core.
 extension Simulation {
+  /// What the probe comes to on a sound machine, and on one that computes otherwise.
+  static let rightProbe = String(repeating: "b", count: 64)
+  static let otherProbe = String(repeating: "c", count: 64)
+
   func startWorker(_ place: Int) {
     guard !workers[place].isAlive, !outcome.finished else { return }
     workers[place].start(clockOffset: Int64.random(in: 0...1 << 50, using: &random))
@@ -124,23 +127,34 @@ extension Simulation {
       disconnect(place, flushing: false)
       workers[place].openSocket()
       reconnect(place, socket: workers[place].socket)
-    case .abandon: workers[place].session += 1
+    case .abandon:
+      workers[place].session += 1
+      cancel(nil, place)
     case .send(let message): return send(message, from: place)
     case .loadModel(let welcome):
-      onQueue(place, seconds: scenario.loadSeconds) { simulation in
+      enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
         simulation.workers[place].parameters = ToyParameters(
           counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
         return .modelLoaded(sha256: welcome.modelSHA256)
       }
     case .apply(let parameters):
-      onQueue(place, seconds: 0) { simulation in
+      enqueue(place, .other, seconds: 0) { simulation in
         do {
           simulation.workers[place].parameters.set(
             tier: parameters.tier, version: parameters.version, try parameters.values.floats())
           return nil
         } catch { return .modelFailed(reason: "\(error)") }
       }
+    case .takeWindow: problem("a chain came, which nobody asked for")
     case .compute(let job, let assign): compute(job, assign, place)
+    case .probe:
+      enqueue(place, .other, seconds: scenario.computeSeconds) { simulation in
+        .probed(sha256: simulation.workers[place].plan.computesOtherwise ? Self.otherProbe : Self.rightProbe)
+      }
+    case .stop(let job): cancel(job, place)
+    case .renew(let job, let attempt):
+      let progress = workers[place].queue.progress(of: job, now: now)
+      return send(.leaseRenew(LeaseRenew(attempt: attempt, progress: progress)), from: place)
     case .log(let line): note("worker \(place): \(line)")
     case .exit(let successful, let reason): exited(place, successful: successful, reason)
     case .armTimer(let instant):
@@ -174,6 +188,11 @@ extension Simulation {
     note("worker \(place) exits: \(reason)")
     endWorker(place, flushing: true)
     let plan = workers[place].plan
+    if plan.computesOtherwise {
+      if successful { return }
+      if !reason.contains("probe") { problem("the unsound machine exits with: \(reason)") }
+      return outcome.count("unsound machine refused")
+    }
     if plan.isStranger {
       if successful { return }
       if !reason.contains("numeric profile") { problem("the stranger exits with: \(reason)") }
@@ -185,43 +204,5 @@ extension Simulation {
     }
     // Whoever looks after that machine starts it again; the coordinator looks after its own.
     if !plan.isLocal { agenda.add(.workerStart(place: place), at: now + 5) }
-  }
-
-  // MARK: - The compute queue
-
-  /// Does something in its turn, unless its session has ended by then.
-  ///
-  /// - Parameter job: what it comes to, `seconds` later.
-  private func onQueue(_ place: Int, seconds: Double, _ job: @escaping (Simulation) -> WorkerEvent?) {
-    let (life, session) = (workers[place].life, workers[place].session)
-    let start = max(now, workers[place].queueFreeAt)
-    let end = start + seconds
-    workers[place].queueFreeAt = end
-    agenda.add(
-      .workerJob(place: place, life: life, session: session) { simulation in
-        guard let event = job(simulation) else { return }
-        simulation.agenda.add(
-          .workerEvent(place: place, life: life, session: session, event), at: max(simulation.now, end))
-      }, at: start)
-  }
-
-  private func compute(_ job: Int, _ assign: AssignMessage, _ place: Int) {
-    var seconds = Double(assign.microBatches.count) * scenario.computeSeconds * workers[place].plan.slowness
-    seconds *= Double.random(in: 0.8...1.2, using: &random)
-    if workers[place].slowUntil > now { seconds *= 8 }
-    let fails = isFaulty && random.chance(scenario.computeErrors)
-    onQueue(place, seconds: seconds) { simulation in
-      if fails {
-        simulation.outcome.count(.computeError)
-        return .computeFailed(job: job, reason: "a simulated error")
-      }
-      do {
-        let result = try ToyShard.compute(assign, simulation.workers[place].parameters, seconds: seconds)
-        return .computed(job: job, result)
-      } catch {
-        simulation.problem("worker \(place) cannot compute: \(error)")
-        return nil
-      }
-    }
   }
 }

@@ -16,8 +16,8 @@ public final class Simulation {
     case childEnded(life: Int, place: Int)
     case coordinatorStart
     case workerTimer(place: Int, life: Int, generation: Int)
-    /// The turn of something on the worker's compute queue has come.
-    case workerJob(place: Int, life: Int, session: Int, (Simulation) -> Void)
+    /// What is computed is done.
+    case workerDone(place: Int, life: Int, token: Int)
     case workerEvent(place: Int, life: Int, session: Int, WorkerEvent)
     case workerStart(place: Int)
     case reconnect(place: Int, socket: Int)
@@ -70,6 +70,7 @@ public final class Simulation {
     for worker in workers where !worker.plan.isLocal {
       if worker.plan.starts > 0 { outcome.count(.lateJoiner) }
       if worker.plan.isStranger { outcome.count(.stranger) }
+      if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
       agenda.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
     if !scenario.incidents.isEmpty { agenda.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
@@ -131,8 +132,8 @@ public final class Simulation {
     case .workerTimer(let place, let life, let generation):
       guard workers[place].isAlive(life), workers[place].timer == generation else { return }
       tell(place, .timer)
-    case .workerJob(let place, let life, let session, let job):
-      if workers[place].isAlive(life), workers[place].session == session { job(self) }
+    case .workerDone(let place, let life, let token):
+      if workers[place].isAlive(life) { computed(place, token: token) }
     case .workerEvent(let place, let life, let session, let event):
       if workers[place].isAlive(life), workers[place].session == session { tell(place, event) }
     case .workerStart(let place): startWorker(place)
@@ -155,7 +156,7 @@ public final class Simulation {
     case .toWorker(let packet):
       if let until = partition(packet, .down) { return until }
       return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
-    case .workerTimer(let place, _, _), .workerJob(let place, _, _, _), .workerEvent(let place, _, _, _):
+    case .workerTimer(let place, _, _), .workerDone(let place, _, _), .workerEvent(let place, _, _, _):
       return workers[place].thaw(after: now)
     case .coordinatorStart, .workerStart, .reconnect, .incident, .planned, .watch: return nil
     }

@@ -32,11 +32,13 @@ enum ToyShard {
         sum.loss += other.loss
         for (tier, values) in other.gradients { Vectors.add(values, to: &sum.gradients[tier, default: []]) }
       })
-    let gradients =
+    let results =
       message.window ? windows : sum.gradients.map { TierGradient(tier: $0.key, floats: $0.value) }
+    let gradients = results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     return ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens }, seconds: seconds,
-      gradients: gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) })
+      gradients: message.digestOnly ? [] : gradients,
+      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [])
   }
 }

@@ -24,7 +24,7 @@ struct Transcript {
     case .childEnded(_, let place): fingerprint.add(16 + place)
     case .coordinatorStart: fingerprint.add(5)
     case .workerTimer(let place, _, _): fingerprint.add(1 << 16 + place)
-    case .workerJob(let place, _, _, _): fingerprint.add(1 << 17 + place)
+    case .workerDone(let place, _, _): fingerprint.add(1 << 17 + place)
     case .workerEvent(let place, _, _, _): fingerprint.add(1 << 18 + place)
     case .workerStart(let place): fingerprint.add(1 << 19 + place)
     case .reconnect(let place, _): fingerprint.add(1 << 20 + place)

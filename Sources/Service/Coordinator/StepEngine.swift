@@ -50,17 +50,19 @@ package final class StepEngine: @unchecked Sendable {
   ///
   /// - Parameter step: the one that they were computed for.
   /// - Throws: `TrainerError.notFinite`, or `ServiceError` if something has another size than its tier.
-  func keep(_ results: [ResultMessage], of nodes: [TreeNode], step: Int) throws {
+  package func keep(_ results: [ResultMessage], of nodes: [TreeNode], step: Int) throws {
     for (message, node) in zip(results, nodes) { try windows?.take(message, node: node, step: step) }
   }
 
   /// A chain that is here through exactly this step, for a worker that goes on from it.
-  func chain(of key: WindowKey, through step: Int) -> [Float]? { windows?.chain(of: key, through: step) }
+  package func chain(of key: WindowKey, through step: Int) -> [Float]? {
+    windows?.chain(of: key, through: step)
+  }
 
   /// Everything that the run needs to go on after its last step, the windows' chains included.
   ///
   /// - Throws: `ServiceError` if a chain is not here.
-  func snapshot() throws -> TrainerSnapshot {
+  package func snapshot() throws -> TrainerSnapshot {
     if let windows, state.step > 0 { try state.setWindow(windows.chains(after: state.step)) }
     return state.snapshot()
   }
