@@ -198,7 +198,8 @@ import Testing
     #expect(result.errors.contains("resume") && result.errors.contains("experiment-name"), "\(result.errors)")
   }
 
-  /// A file system of 1 MB: the run fails when it cannot write, says where, and leaves no half of a checkpoint.
+  /// A file system of 1 MB: the run pauses when it cannot write (here for 3 s at most), then fails, says where, and
+  /// leaves no half of a checkpoint.
   @Test(.enabled(if: getuid() == 0, "mounting a small file system needs root"))
   func aFullDisk() throws {
     var run = try TrainingRun()
@@ -212,7 +213,7 @@ import Testing
     config["num_steps"] = 500
     config["keep_last_n_checkpoints"] = 400
     try run.scratch.write("config.json", JSONValue.object(config).text)
-    let result = try run.start().wait(seconds: 60)
+    let result = try run.start(environment: ["NL_FAILPOINTS": "disk.pause=3"]).wait(seconds: 60)
     #expect(result.status != 0)
     #expect(result.errors.contains(disk), "\(result.errors)")
     #expect(result.errors.contains("space"), "\(result.errors)")

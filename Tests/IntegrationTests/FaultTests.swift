@@ -57,10 +57,10 @@ import Testing
     func goOn() throws {
       let result = try coordinator.wait()
       isDone = result.output.contains("Done")
-      // A second interrupt during one step ends the coordinator at once.
+      // A second interrupt during one step ends the coordinator at once, and so do five early deaths of one worker.
       let killed = coordinator.process.terminationReason == .uncaughtSignal
-      #expect(
-        result.status == 0 || killed || result.errors.contains("stopped at once"), "\(result.everything)")
+      let named = ["stopped at once", "of its start (signal 9)"].contains { result.errors.contains($0) }
+      #expect(result.status == 0 || killed || named, "\(result.everything)")
       guard !isDone else { return }
       let resumed = FileManager.default.fileExists(atPath: run.file("state.sqlite"))
       coordinator = try resumed ? Program.coord.start(["resume", run.folder] + flags) : run.start(flags)
