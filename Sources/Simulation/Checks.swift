@@ -47,6 +47,7 @@ extension Simulation {
     guard let unit = coordinator.units[attempt] else {
       return problem("attempt \(attempt) was never handed out")
     }
+    guard unit.hasLoss else { return }
     let isDurable =
       unit.purpose == .train ? disk.lastStep >= unit.step : disk.evaluations[unit.step] != nil
     if !isDurable { problem("attempt \(attempt) is called committed, and \(unit) is not on the disk") }
@@ -89,7 +90,8 @@ extension Simulation {
     }
     let idle = status.workers.contains { $0.state == .ready }
     if idle, status.run == .paused { problem("the run is paused although a worker is ready") }
-    if idle, status.shards.contains(where: { $0.state == .pending }) {
+    // Chains can only be collected from the worker that keeps them.
+    if idle, status.unit?.purpose != .collect, status.shards.contains(where: { $0.state == .pending }) {
       problem("a shard is pending although a worker is ready")
     }
     for worker in status.workers where clock.seconds(since: worker.lastHeard) > 12 {

@@ -129,12 +129,19 @@ extension Simulation {
         return .computeFailed(job: job, reason: "a simulated error")
       }
       do {
-        var result = try ToyShard.compute(assign, simulation.workers[place].parameters, seconds: seconds)
+        let parameters = simulation.workers[place].parameters
+        guard assign.purpose == .collect || parameters.versions == assign.parameterVersions else {
+          simulation.problem(
+            "worker \(place) has versions \(parameters.versions), not \(assign.parameterVersions)")
+          return nil
+        }
+        var result = try ToyShard.compute(
+          assign, parameters, chains: &simulation.workers[place].chains, seconds: seconds)
         result.progress = steps
         return .computed(job: job, result)
       } catch {
-        simulation.problem("worker \(place) cannot compute: \(error)")
-        return nil
+        simulation.outcome.count("chain not as it should be")
+        return .computeFailed(job: job, reason: "\(error)")
       }
     }
   }

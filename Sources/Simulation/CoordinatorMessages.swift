@@ -101,6 +101,9 @@ extension Simulation {
     case .assign(let peer, let session, let assignment):
       outcome.handOuts += 1
       coordinator.units[assignment.attempt] = assignment.unit
+      // Nothing that is asked about is so old.
+      coordinator.units[assignment.attempt - 4096] = nil
+      coordinator.recorded.remove(assignment.attempt - 8192)
       _ = deliver(.assign(message(of: assignment, coordinator)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let result):
       outcome.count("acknowledged \(result.rawValue)")
@@ -114,7 +117,8 @@ extension Simulation {
       problem("worker \(id), \(identity), is in quarantine: \(reason)")
     case .probe(let peer, let session):
       _ = deliver(.probe(Probe(seed: scenario.problem.config.seed)), to: peer, session: session)
-    case .sendWindow: problem("a chain is to be sent, and none is known")
+    case .sendWindow(let peer, let session, let keys, let through):
+      sendWindow(peer, session, keys, through: through, coordinator)
     case .sendDrain(let peer, let session): _ = deliver(.drain, to: peer, session: session)
     case .workerReady: break
     case .workerLeft(let id, let peer, let localIndex, let reason):
@@ -151,9 +155,10 @@ extension Simulation {
   private func sendParameters(
     _ peer: PeerID, _ session: SessionID, tier: Int, version: Int, _ coordinator: SimulatedCoordinator
   ) {
-    let current = coordinator.tiers[tier]
-    guard current.version == version else {
-      return problem("tier \(tier) is at version \(current.version), and \(version) is to be sent")
+    let newest = coordinator.tiers[tier]
+    let found = newest.version == version ? newest : coordinator.archive.values(tier: tier, version: version)
+    guard let current = found else {
+      return problem("tier \(tier) is at version \(newest.version), and \(version) is to be sent")
     }
     let message = ParametersMessage(
       tier: tier, version: version, digest: current.digest, values: current.values)
@@ -167,8 +172,10 @@ extension Simulation {
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
       digestOnly: assignment.digestOnly,
-      stepTokens: coordinator.unitTokens, parameterVersions: assignment.versions,
-      microBatches: Array(coordinator.batches[node.leaves(count: unit.leafCount)]))
+      stepTokens: max(1, coordinator.unitTokens), windows: assignment.windows,
+      parameterVersions: assignment.versions,
+      microBatches: unit.purpose == .collect
+        ? [] : Array(coordinator.batches[node.leaves(count: unit.leafCount)]))
   }
 
   private func workerLeft(

@@ -35,7 +35,9 @@ extension Simulation {
     case .coordinatorKilled: endCoordinator(restart: true)
     case .coordinatorStalled:
       if let coordinator { coordinator.stalledUntil = max(coordinator.stalledUntil, min(until, now + 10)) }
-    case .clockJump: wallClockOffset += Int.random(in: -3_600_000...3_600_000, using: &random)
+    case .clockJump:
+      // An hour forwards, then two backwards, and so on.
+      wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000
     case .computeError, .lateJoiner, .stranger, .unsoundMachine, .messageLost, .messageDuplicated,
       .messageReordered,
       .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:

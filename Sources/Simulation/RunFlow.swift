@@ -27,13 +27,14 @@ extension Simulation {
   }
 
   private func train(_ step: Int, _ coordinator: SimulatedCoordinator) {
-    let problem = scenario.problem
-    coordinator.batches = problem.microBatches(step: step)
-    coordinator.unitTokens = coordinator.batches.reduce(0) { $0 + $1.trainedTokens }
+    takeBatches(of: step, coordinator)
     coordinator.doing = "computes step \(step)"
+    let usesWindows = scenario.problem.usesWindows
+    if usesWindows { coordinator.archive.keep(coordinator.tiers, step: step) }
     let unit = WorkUnit(
       purpose: .train, step: step, leafCount: coordinator.batches.count,
-      dueTiers: coordinator.engine.state.tiersDue(at: step), window: problem.usesWindows)
+      dueTiers: coordinator.engine.state.tiersDue(at: step), window: usesWindows,
+      isFlush: isFlush(step, coordinator))
     handle(.open(unit))
   }
 
@@ -65,15 +66,52 @@ extension Simulation {
     let results = done.results.compactMap { result in
       coordinator.payloads.removeValue(forKey: result.attempt).map { (shard: result.shard, message: $0) }
     }
-    checkCoverage(of: done, results: results)
     if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
+    guard done.unit.hasLoss else { return windowsCame(done, results, coordinator) }
+    checkCoverage(of: done, results: results)
     if done.unit.purpose == .evaluate {
       return later("the evaluation is recorded", scenario.diskSeconds) { $0.evaluated(done) }
     }
+    let step = done.unit.step
+    later("step \(step) is kept", 0.0005) { simulation in
+      simulation.keep(results, step: step, coordinator)
+      let active = coordinator.engine.state.scheduler.activeTiers(at: step)
+      simulation.completeWindows(of: done.unit.isFlush ? done.unit.dueTiers : active, through: step) {
+        if let windows = coordinator.core.windows {
+          coordinator.archive.forget(before: windows.oldestStep(after: step))
+        }
+        $0.apply(done, results, coordinator)
+      }
+    }
+  }
+
+  /// What was collected, or computed again.
+  private func windowsCame(
+    _ done: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)],
+    _ coordinator: SimulatedCoordinator
+  ) {
+    later("\(done.unit) has come", 0.0005) { simulation in
+      simulation.keep(results, step: done.unit.step, coordinator)
+      let then = coordinator.whenComplete
+      coordinator.whenComplete = nil
+      then?(simulation)
+    }
+  }
+
+  private func keep(
+    _ results: [(shard: Shard, message: ResultMessage)], step: Int, _ coordinator: SimulatedCoordinator
+  ) {
+    do {
+      try coordinator.engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
+    } catch { problem("what came for step \(step) cannot be kept: \(error)") }
+  }
+
+  private func apply(
+    _ done: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)],
+    _ coordinator: SimulatedCoordinator
+  ) {
     later("step \(done.unit.step) is applied", 0.001) { simulation in
       do {
-        try coordinator.engine.keep(
-          results.map(\.message), of: results.map(\.shard.node), step: done.unit.step)
         let applied = try coordinator.engine.apply(
           step: done.unit.step, lossSum: done.lossSum, tokens: done.tokens, results: results)
         try simulation.checkState(coordinator)
@@ -91,7 +129,7 @@ extension Simulation {
     guard let coordinator else { return }
     if applied.step <= disk.lastStep {
       outcome.count("steps replayed")
-      if disk.steps[applied.step - 1] != applied.digest {
+      if !disk.agrees(step: applied.step, digest: applied.digest) {
         return problem("step \(applied.step), computed again, has another digest")
       }
     } else {
@@ -101,6 +139,7 @@ extension Simulation {
           step: applied.step, digest: applied.digest, term: coordinator.term, timestamp: wallClock)
       }
       if let fault { problem(fault) }
+      onCommit?(applied.step)
       if !isFaulty, outcome.secondsToNextCommit == nil {
         outcome.secondsToNextCommit = now.seconds(since: faultsEnd)
       }
@@ -115,8 +154,9 @@ extension Simulation {
     }
     // A replay is over: the next crash need not repeat it.
     let isDue =
-      applied.step == coordinator.replayedUpTo
-      || coordinator.snapshots.isDue(after: applied.step, now: now.seconds(since: .zero))
+      hasAllWindows(coordinator)
+      && (applied.step == coordinator.replayedUpTo
+        || coordinator.snapshots.isDue(after: applied.step, now: now.seconds(since: .zero)))
     if isDue { snapshot() } else { goOn() }
   }
 
@@ -138,7 +178,9 @@ extension Simulation {
     }
   }
 
-  private func snapshot() {
+  private func snapshot() { completeWindows { $0.writeSnapshot() } }
+
+  private func writeSnapshot() {
     let started = now
     later("a snapshot is written", scenario.snapshotSeconds) { simulation in
       guard let coordinator = simulation.coordinator else { return }

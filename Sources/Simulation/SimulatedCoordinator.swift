@@ -20,6 +20,9 @@ final class SimulatedCoordinator {
 
   var timer = 0
   var stalledUntil = Instant.zero
+  var archive = VersionArchive()
+  /// What goes on once windows have what they lack.
+  var whenComplete: ((Simulation) -> Void)?
   var batches: [AssignedMicroBatch] = []
   var unitTokens = 0
   /// The message that the core is being told of, and those that it said to keep, by attempt.
@@ -85,6 +88,7 @@ extension Simulation {
     note("coordinator of term \(disk.term) begins after step \(progress.step) of \(disk.lastStep)")
     guard persist("the tiers", { _ in }) else { return }
     handle(.parametersChanged(coordinator.versions(of: coordinator.tiers)))
+    if problem.usesWindows { handle(.windows(book(coordinator))) }
     for worker in workers where worker.plan.isLocal {
       agenda.add(.workerStart(place: worker.place), at: now + 0.05)
     }

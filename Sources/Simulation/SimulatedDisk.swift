@@ -12,8 +12,8 @@ struct SimulatedDisk {
   }
 
   private(set) var term: UInt64 = 0
-  /// Digests of committed steps: step 1 is the first.
-  private(set) var steps: [String] = []
+  /// Fingerprints of the digests of committed steps: step 1 is the first.
+  private var steps: [UInt64] = []
   private(set) var evaluations: [Int: Double] = [:]
   private(set) var snapshots: [Snapshot] = []
   /// Milliseconds of the wall clock at each commit, for the record alone.
@@ -29,9 +29,18 @@ struct SimulatedDisk {
     guard step == steps.count + 1 else {
       return "step \(step) was committed after step \(steps.count)"
     }
-    steps.append(digest)
+    steps.append(Self.fingerprint(of: digest))
     lastTimestamp = timestamp
     return nil
+  }
+
+  /// Whether a step that is computed again comes out as it was recorded.
+  func agrees(step: Int, digest: String) -> Bool { steps[step - 1] == Self.fingerprint(of: digest) }
+
+  private static func fingerprint(of digest: String) -> UInt64 {
+    var fingerprint = Fingerprint()
+    for byte in digest.utf8 { fingerprint.add(UInt64(byte)) }
+    return fingerprint.value
   }
 
   mutating func record(evaluation loss: Double, step: Int) { evaluations[step] = loss }

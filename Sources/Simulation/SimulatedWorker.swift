@@ -27,6 +27,7 @@ struct SimulatedWorker {
   // The arithmetic.
   var queue = ComputeQueue()
   var parameters = ToyParameters(counts: [])
+  var chains = WorkerChains()
   var slowUntil = Instant.zero
 
   init(place: Int, plan: Scenario.WorkerPlan) {
@@ -56,6 +57,7 @@ struct SimulatedWorker {
     queue = ComputeQueue()
     slowUntil = .zero
     parameters = ToyParameters(counts: [])
+    chains = WorkerChains()
   }
 
   mutating func end() {
@@ -133,6 +135,7 @@ extension Simulation {
     case .send(let message): return send(message, from: place)
     case .loadModel(let welcome):
       enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
+        simulation.workers[place].chains = WorkerChains()
         simulation.workers[place].parameters = ToyParameters(
           counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
         return .modelLoaded(sha256: welcome.modelSHA256)
@@ -145,7 +148,12 @@ extension Simulation {
           return nil
         } catch { return .modelFailed(reason: "\(error)") }
       }
-    case .takeWindow: problem("a chain came, which nobody asked for")
+    case .takeWindow(let window):
+      outcome.count("chains handed over")
+      enqueue(place, .other, seconds: 0) { simulation in
+        try? simulation.workers[place].chains.take(window, layout: simulation.scenario.problem.layout)
+        return nil
+      }
     case .compute(let job, let assign): compute(job, assign, place)
     case .probe:
       enqueue(place, .other, seconds: scenario.computeSeconds) { simulation in

@@ -46,6 +46,8 @@ public final class Simulation {
   var coordinatorLives = 0
   var persists = 0
   var sends = 0
+  /// Called after every commit of a new step, with its number.
+  public var onCommit: ((Int) -> Void)?
   /// Happenings at this very time.
   private var turnsAtOnce = 0
   /// Of the coordinator's wall clock, in milliseconds.

@@ -1,30 +1,36 @@
+import Coordination
 import NestedLearning
 import Protocol
 import Service
 
 /// A shard of the toy problem, put together as a worker does.
 enum ToyShard {
-  /// - Throws: if the parameters are not those that the assignment asks for.
+  private typealias Leaf = (loss: Double, gradients: [Int: [Float]])
+
+  /// - Parameter chains: what the worker keeps of windows.
+  /// - Throws: if a chain is not as the assignment needs it.
   static func compute(
-    _ message: AssignMessage, _ parameters: ToyParameters, seconds: Double
+    _ message: AssignMessage, _ parameters: ToyParameters, chains: inout WorkerChains, seconds: Double
   ) throws -> ResultMessage {
-    guard parameters.versions == message.parameterVersions else {
-      throw ServiceError(
-        "versions \(parameters.versions) are here, \(message.parameterVersions) are asked for")
+    if message.purpose == .collect {
+      let kept = try chains.collect(message)
+      return ResultMessage(
+        attempt: message.attempt, lossSum: 0, tokens: 0, seconds: 0, gradients: [], chains: kept.chains,
+        windows: kept.reports)
     }
+    try chains.check(message)
     let node = TreeNode(level: message.level, index: message.index)
     let first = node.leaves(count: message.leafCount).lowerBound
-    var windows: [TierGradient] = []
+    var scaled: [WindowKey: [Float]] = [:]
     let sum = try ReductionTree.reduce(
       node, count: message.leafCount,
-      leaf: { g in
+      leaf: { g -> Leaf in
         let leaf = ToyProblem.leaf(
           message.microBatches[g - first], step: message.step, tiers: message.tiers, parameters: parameters)
         guard message.window else { return leaf }
-        windows += leaf.gradients.map { tier, values in
-          TierGradient(
-            tier: tier, microBatch: g,
-            floats: GradientWindow.scaled(values, trainedTokens: message.stepTokens))
+        for (tier, values) in leaf.gradients {
+          scaled[WindowKey(tier: tier, microBatch: g)] = GradientWindow.scaled(
+            values, trainedTokens: message.stepTokens)
         }
         return (leaf.loss, [:])
       },
@@ -32,13 +38,22 @@ enum ToyShard {
         sum.loss += other.loss
         for (tier, values) in other.gradients { Vectors.add(values, to: &sum.gradients[tier, default: []]) }
       })
-    let results =
-      message.window ? windows : sum.gradients.map { TierGradient(tier: $0.key, floats: $0.value) }
-    let gradients = results.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
+    var outcome = WorkerChains.Outcome()
+    if !message.windows.isEmpty {
+      outcome = try chains.add(scaled, message)
+    } else if message.window {
+      outcome.gradients = scaled.map { TierGradient(tier: $0.tier, microBatch: $0.microBatch, floats: $1) }
+    } else {
+      outcome.gradients = sum.gradients.map { TierGradient(tier: $0.key, floats: $0.value) }
+    }
+    let gradients = outcome.gradients.sorted {
+      ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0)
+    }
     return ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens }, seconds: seconds,
       gradients: message.digestOnly ? [] : gradients,
-      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [])
+      digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
+      windows: outcome.reports)
   }
 }

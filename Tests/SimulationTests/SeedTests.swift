@@ -24,6 +24,11 @@ import Testing
     }
   }
 
+  /// Seeds that have found something.
+  @Test(arguments: FoundBug.all.map(\.seed)) func foundBug(seed: UInt64) {
+    #expect(SeedRange.run(seed: seed).problems == [])
+  }
+
   /// The same seed goes the same way, whatever the number of threads.
   @Test func sameSeedSameRun() {
     let once = SeedRange(1...40, threads: 1).run()

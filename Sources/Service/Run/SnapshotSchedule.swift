@@ -8,10 +8,10 @@ import Ledger
 package struct SnapshotSchedule: Sendable {
   /// Of the time since the coordinator began.
   static let share = 0.02
-  static let mostSteps = 1000
+  package static let mostSteps = 1000
 
   private let began: Double
-  private(set) var lastStep: Int
+  package private(set) var lastStep: Int
   private(set) var spent = 0.0
   /// What the next one is expected to cost.
   private(set) var expected: Double

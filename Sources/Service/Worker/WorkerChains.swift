@@ -4,7 +4,7 @@ import Protocol
 
 /// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it
 /// goes on until the boundary. Whatever is asked of them is checked against step and digest first.
-struct WorkerChains {
+package struct WorkerChains {
   private struct Chain {
     let first: Int
     var last: Int
@@ -22,18 +22,22 @@ struct WorkerChains {
   private var chains: [WindowKey: Chain] = [:]
 
   /// What a step made of the chains.
-  struct Outcome {
-    var gradients: [TierGradient] = []
-    var chains: [WindowChain] = []
-    var reports: [WindowReport] = []
+  package struct Outcome {
+    package var gradients: [TierGradient] = []
+    package var chains: [WindowChain] = []
+    package var reports: [WindowReport] = []
+
+    package init() {}
   }
 
-  mutating func removeAll() { chains = [:] }
+  package init() {}
+
+  package mutating func removeAll() { chains = [:] }
 
   /// Takes chains over from the coordinator.
   ///
   /// - Throws: `ServiceError` if one has not as many values as its tier.
-  mutating func take(_ message: WindowMessage, layout: TierLayout) throws {
+  package mutating func take(_ message: WindowMessage, layout: TierLayout) throws {
     for (chain, first) in zip(message.chains, message.firsts) {
       let values = try chain.values.floats()
       guard layout.tiers.indices.contains(chain.tier), values.count == layout.count(tier: chain.tier) else {
@@ -47,7 +51,7 @@ struct WorkerChains {
   /// Whether the orders of a shard can be followed: before anything is computed or changed.
   ///
   /// - Throws: `ServiceError` that names the first chain that is not as it should be.
-  func check(_ message: AssignMessage) throws {
+  package func check(_ message: AssignMessage) throws {
     for (key, order, _) in message.chainOrders {
       let chain = chains[key]
       switch order {
@@ -67,7 +71,7 @@ struct WorkerChains {
   }
 
   /// Chains as they are, for `collect`.
-  func collect(_ message: AssignMessage) throws -> Outcome {
+  package func collect(_ message: AssignMessage) throws -> Outcome {
     try check(message)
     var outcome = Outcome()
     for (key, order, _) in message.chainOrders where order != .skip {
@@ -84,7 +88,7 @@ struct WorkerChains {
   /// Does with a step's scaled gradients what the orders say.
   ///
   /// - Parameter gradients: of every (tier, micro-batch) of the shard.
-  mutating func add(_ gradients: [WindowKey: [Float]], _ message: AssignMessage) throws -> Outcome {
+  package mutating func add(_ gradients: [WindowKey: [Float]], _ message: AssignMessage) throws -> Outcome {
     try check(message)
     var outcome = Outcome()
     for order in message.windows {

@@ -1,0 +1,31 @@
+/// What simulation has found. The seeds are run again for ever; a seed whose scenario has changed since, because
+/// scenarios have come to know more faults, still is a seed like any other.
+public struct FoundBug: Sendable {
+  public let seed: UInt64
+  /// What went wrong, and what was done about it.
+  public let story: String
+
+  public static let all: [FoundBug] = [
+    FoundBug(
+      seed: 11,
+      story: """
+        READY was lost within a live connection: the run waited for 600 s and failed. Sequence numbers may have no gap \
+        now, and the coordinator answers a message that it refuses, so that the worker joins again at once.
+        """),
+    FoundBug(
+      seed: 216,
+      story: """
+        The wait for local workers was over and no worker was left: the coordinator's timer was set to the past again \
+        and again. It waits for the first worker now.
+        """),
+    FoundBug(
+      seed: 65,
+      story: """
+        A flipped bit in a HELLO's version was answered by REJECT version, which ended the worker for good. A version \
+        is believed only with the right checksum.
+        """),
+    FoundBug(seed: 80, story: "As 65, in the minor version."),
+    FoundBug(seed: 98, story: "As 65, in the major version of a later message."),
+    FoundBug(seed: 102, story: "As 65, in the highest bit."),
+  ]
+}

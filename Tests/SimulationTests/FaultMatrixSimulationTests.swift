@@ -1,0 +1,129 @@
+import Foundation
+import Testing
+
+@testable import Simulation
+
+/// Rows of the fault matrix that are simulated. Each run is held to the plain computation of the same training, step by
+/// step and by the SHA-256 of its final state.
+@Suite struct FaultMatrixSimulationTests {
+  private func run(_ scenario: Scenario) throws -> Outcome {
+    let outcome = try Simulation(scenario).run()
+    #expect(outcome.problems == [])
+    #expect(outcome.finished)
+    return outcome
+  }
+
+  /// Row 5: the coordinator is killed at every persist and every send, before or after it is done.
+  @Test func row5() throws {
+    let plain = try Simulation(Scenario.plain(seed: 2, steps: 8, workers: 2))
+    let undisturbed = try plain.run()
+    #expect(undisturbed.succeeded)
+    var replayed = 0
+    var longest = 0.0
+    var kills = 0
+    for seed in [2, 3] as [UInt64] {
+      for (isPersist, count) in [(true, plain.persists), (false, plain.sends)] {
+        for number in 1...count {
+          var scenario = try Scenario.plain(seed: seed, steps: 8, workers: 2)
+          if isPersist { scenario.killAtPersistNumber = number } else { scenario.killAtSendNumber = number }
+          let outcome = try run(scenario)
+          #expect(outcome.digest == undisturbed.digest)
+          kills += 1
+          replayed = max(replayed, outcome.consequences["steps replayed", default: 0])
+          longest = max(longest, outcome.simulatedSeconds - undisturbed.simulatedSeconds)
+        }
+      }
+    }
+    print("row 5: \(kills) kills, at most \(replayed) steps replayed, at most \(longest) s longer")
+    #expect(kills > 100)
+    // Back and computing within 10 s, and the steps since the snapshot once more.
+    #expect(longest < 10 + 8 * 0.5)
+  }
+
+  /// Row 8: messages duplicated 0–50 %, lost 0–30 %, reordered, delayed up to 5 s.
+  @Test func row8() throws {
+    var peak = 0
+    var payloads = 0
+    var faults = 0
+    for duplicated in [0, 0.1, 0.3, 0.5] {
+      for lost in [0, 0.1, 0.3] {
+        for others in [0, 0.3] {
+          var scenario = try Scenario.plain(seed: 8, steps: 30, workers: 4)
+          scenario.network = .init(lost: lost, duplicated: duplicated, reordered: others, delayed: others)
+          scenario.faultsUntil = 60
+          scenario.maximumAttempts = 1000
+          let outcome = try run(scenario)
+          peak = max(peak, outcome.peakAgenda)
+          payloads = max(payloads, outcome.peakPayloads)
+          faults += outcome.faults.values.reduce(0, +)
+        }
+      }
+    }
+    print("row 8: \(faults) faults of messages, at most \(peak) things under way, \(payloads) results kept")
+    #expect(faults > 1000 && payloads <= 9 && peak < 3000)
+  }
+
+  /// Row 9: partitions both ways, one way, and node by node in random order: the next step is committed within 30 s of
+  /// healing.
+  @Test func row9() throws {
+    var longest = 0.0
+    for (name, seed) in [("both", 1), ("one way", 2), ("node by node", 3), ("node by node", 4)]
+      as [(String, UInt64)]
+    {
+      var scenario = try Scenario.plain(seed: seed, steps: 400, workers: 4)
+      scenario.maximumAttempts = 1000
+      scenario.faultsUntil = 50
+      var random = SplitMix64(seed: seed)
+      for (turn, place) in (0..<4).shuffled(using: &random).enumerated() {
+        let start = name == "node by node" ? 5 + 10 * Double(turn) : 10
+        scenario.planned.append(
+          (time: start, kind: name == "one way" ? .partitionOneWay : .partition, place: place, seconds: 60))
+      }
+      let outcome = try run(scenario)
+      let seconds = try #require(outcome.secondsToNextCommit)
+      print("row 9, \(name): \(seconds) s from healing to the next commit")
+      longest = max(longest, seconds)
+    }
+    #expect(longest <= 30)
+  }
+
+  /// Row 17: the wall clock jumps by hours, forwards and backwards; everything goes as it would have gone.
+  @Test func row17() throws {
+    var scenario = try Scenario.plain(seed: 17, steps: 240, workers: 3)
+    scenario.faultsUntil = 30
+    let calm = try run(scenario)
+    for second in 1...20 {
+      scenario.planned.append((time: Double(second), kind: .clockJump, place: 0, seconds: 0))
+    }
+    let jumping = try run(scenario)
+    #expect(jumping.faults[.clockJump] == 20)
+    #expect(calm.messages == jumping.messages && calm.simulatedSeconds == jumping.simulatedSeconds)
+    #expect(calm.consequences == jumping.consequences && calm.digest == jumping.digest)
+    print("row 17: \(calm.messages) messages with and without 20 jumps of the clock")
+  }
+
+  /// Row 26: very many steps, 10,000 or as many as NL_SIMULATION_STEPS says: nothing grows after the warm-up.
+  @Test func row26() throws {
+    let steps = ProcessInfo.processInfo.environment["NL_SIMULATION_STEPS"].flatMap(Int.init) ?? 10_000
+    let simulation = try Simulation(Scenario.soak(seed: 26, steps: steps))
+    var sizes: [(step: Int, bytes: Int)] = []
+    simulation.onCommit = { step in
+      if step % max(1, steps / 20) == 0 { sizes.append((step, Self.residentBytes())) }
+    }
+    let outcome = try simulation.run()
+    #expect(outcome.problems == [])
+    let warm = sizes.filter { $0.step >= steps / 4 }
+    let growth = (warm.last?.bytes ?? .max) - (warm.first?.bytes ?? 0)
+    print(
+      "row 26: \(outcome.steps) steps, \(outcome.faults.values.reduce(0, +)) faults, resident "
+        + sizes.map { "\($0.bytes >> 10)" }.joined(separator: " ") + " KiB")
+    // The simulated ledger itself has 8 bytes a step; the rest is what the allocator's pages vary by.
+    #expect(growth < 4 << 20, "grew by \(growth) bytes")
+  }
+
+  private static func residentBytes() -> Int {
+    let fields =
+      (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
+    return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * 4096
+  }
+}
