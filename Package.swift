@@ -109,7 +109,8 @@ let package = Package(
     .testTarget(
       name: "FaultMatrixTests",
       dependencies: [
-        "Harness", "Transport", "Protocol", "CZeroMQ", "JSON", "nl-coord", "nl-worker", "nl",
+        "Harness", "Service", "Tensors", "Transport", "Protocol", "CZeroMQ", "JSON", "nl-coord", "nl-worker",
+        "nl",
       ]),
   ],
   swiftLanguageModes: [.v6]

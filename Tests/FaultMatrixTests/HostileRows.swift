@@ -1,8 +1,11 @@
 import Foundation
 import Harness
 import Protocol
+import Tensors
 import Testing
 import Transport
+
+@testable import Service
 
 /// Peers that are no workers of ours.
 extension FaultMatrix {
@@ -160,6 +163,11 @@ private final class Impostor {
     }
     (session, term) = (envelope.session, envelope.term)
     try dealer.send(.ready(Ready(modelSHA256: welcome.modelSHA256)), term: term, session: session)
+    let (_, probe) = try next("PROBE") { message -> Probe? in
+      if case .probe(let probe) = message { probe } else { nil }
+    }
+    let digest = try NumericProbe.sha256(seed: probe.seed, threads: ThreadPool(threads: 1))
+    try dealer.send(.probeResult(ProbeResult(sha256: digest)), term: term, session: session)
   }
 
   /// The next thing that it is asked to compute.
