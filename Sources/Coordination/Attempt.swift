@@ -6,6 +6,8 @@ struct Attempt: Sendable {
   let workerID: Int
   /// Whose worker it is; see `Worker.identity`.
   let identity: String
+  /// The process that computes it; see `Worker.process`.
+  let process: String
   /// Place of its shard in the open unit; nil once the unit is over.
   var place: Int?
   let handedOut: Instant
@@ -26,6 +28,10 @@ struct Attempt: Sendable {
 
   /// Its shard has been given to others, but its result still counts if it comes first.
   var isExpired = false
+  /// It has been put down as a failure of its shard.
+  var isCounted = false
+  /// Its worker's process has joined anew, so what ended is no more than a connection.
+  var hasReturned = false
   /// Its worker has been told to stop.
   var isCancelled = false
   /// Another worker was given the same shard, because this one is late.

@@ -4,22 +4,33 @@ import Protocol
 struct Trouble: Sendable {
   var failures = 0
   var until = Instant.zero
-  /// The last failure.
+  /// The last failure, and whether it was that the worker was lost.
   var reason = ""
+  var isLoss = false
 }
 
 /// Leaving alone those that keep failing.
 extension CoordinatorCore {
   /// A worker failed at its shard, or was lost over it.
-  mutating func noteFailure(of attempt: Attempt, reason: String, now: Instant) {
+  mutating func noteFailure(of attempt: Attempt, reason: String, isLoss: Bool = false, now: Instant) {
     var trouble = troubles[attempt.identity] ?? Trouble()
     trouble.failures += 1
     trouble.reason = reason
+    trouble.isLoss = isLoss
     if trouble.failures > 1 {
       let seconds = settings.cooldownSeconds * Double(1 << min(trouble.failures - 2, 20))
       trouble.until = now + min(seconds, settings.maximumCooldownSeconds)
     }
     troubles[attempt.identity] = trouble
+  }
+
+  /// What was taken for its end was that of a connection.
+  mutating func forgiveLoss(of identity: String) {
+    guard var trouble = troubles[identity], trouble.isLoss else { return }
+    trouble.failures -= 1
+    trouble.isLoss = false
+    trouble.until = .zero
+    troubles[identity] = trouble.failures > 0 ? trouble : nil
   }
 
   /// It came to a right result.

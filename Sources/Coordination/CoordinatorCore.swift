@@ -82,7 +82,7 @@ public struct CoordinatorCore: Sendable {
 
   private mutating func handle(_ event: CoordinatorEvent, now: Instant) {
     switch event {
-    case .hello(let peer, let hello, let key): join(peer, hello, key: key, now: now)
+    case .hello(let peer, let hello, let key, let term): join(peer, hello, key: key, term: term, now: now)
     case .ready(let peer, let session, let ready): becomeReady(peer, session, ready, now: now)
     case .probed(let peer, let session, let sha256): judgeProbe(peer, session, sha256, now: now)
     case .heard(let peer, let session): _ = known(peer, session, now: now)

@@ -74,8 +74,9 @@ public struct TierVersion: Sendable, Hashable {
 
 /// Everything that can happen to a coordinator.
 public enum CoordinatorEvent: Sendable {
-  /// HELLO came. `key` is the public key that the connection was let in with, if it has one.
-  case hello(peer: PeerID, Hello, key: String? = nil)
+  /// HELLO came. `key` is the public key that the connection was let in with, if it has one; `term` is the highest that
+  /// the worker's process has seen, 0 if it is new.
+  case hello(peer: PeerID, Hello, key: String? = nil, term: UInt64 = 0)
   /// READY came, in this session.
   case ready(peer: PeerID, session: SessionID, Ready)
   /// PROBE_RESULT came.

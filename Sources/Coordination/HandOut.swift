@@ -136,8 +136,9 @@ extension CoordinatorCore {
       microBatches: assignment.leaves.count, purpose: progress.unit.purpose, failures: progress.failures,
       settings: settings)
     attempts[assignment.attempt] = Attempt(
-      assignment: assignment, workerID: id, identity: worker.identity, place: place, handedOut: now,
-      lease: lease, leaseEnds: now + lease, givenUp: now + 3 * lease, reports: worker.reports, grew: now)
+      assignment: assignment, workerID: id, identity: worker.identity, process: worker.process, place: place,
+      handedOut: now, lease: lease, leaseEnds: now + lease, givenUp: now + 3 * lease, reports: worker.reports,
+      grew: now)
     open?.shards[place].running.append(assignment.attempt)
     setState(of: id, .busy(attempt: assignment.attempt), now: now)
     for (tier, version) in progress.versions.enumerated() where worker.tiers[tier] != version {

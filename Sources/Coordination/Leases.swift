@@ -125,6 +125,13 @@ extension CoordinatorCore {
     attempts[number]?.isExpired = true
     guard let place = attempt.place else { return }
     log("Worker \(attempt.workerID) \(what): attempt \(number) is given to another as well")
+    open?.shards[place].failedBy.insert(attempt.workerID)
+    // Of one that is not heard either it shows later what became of it.
+    guard let worker = workers[attempt.workerID], now < worker.lastHeard + 2.5 * settings.heartbeatSeconds
+    else {
+      return
+    }
+    attempts[number]?.isCounted = true
     countFailure(at: place, attempt, reason: "worker \(attempt.workerID) \(what)", now: now)
   }
 
@@ -138,19 +145,60 @@ extension CoordinatorCore {
     if outcome != .cancelled { forgetChains(of: attempt) }
     guard let place = attempt.place else { return }
     open?.shards[place].running.removeAll { $0 == number }
-    if outcome != .cancelled && attempt.isActive {
+    guard outcome != .cancelled, !attempt.isCancelled, !attempt.isCounted else { return }
+    if outcome == .lost {
+      countLoss(at: place, attempt, reason: reason, now: now)
+    } else {
       countFailure(at: place, attempt, reason: reason, now: now)
     }
   }
+
+  // MARK: - Poison
 
   /// A failed hand-out; too many of one shard stop the run, which names it.
   private mutating func countFailure(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
     noteFailure(of: attempt, reason: reason, now: now)
     guard open?.shards[place].counted == nil else { return }
-    open?.shards[place].failures += 1
+    open?.shards[place].errors += 1
     open?.shards[place].failedBy.insert(attempt.workerID)
-    guard let progress = open?.shards[place], progress.failures >= settings.maximumAttempts else { return }
-    stop("\(progress.name) failed \(progress.failures) times, the last time: \(reason)", now: now)
+    stopIfPoisoned(place, reason: reason, now: now)
+  }
+
+  /// A worker was lost over a shard: perhaps the shard has ended its process. It counts until that process joins again;
+  /// then it was the connection.
+  private mutating func countLoss(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
+    // Of a worker in quarantine it is known why it went.
+    if quarantined.contains(attempt.identity) { return }
+    if !attempt.hasReturned { noteFailure(of: attempt, reason: reason, isLoss: true, now: now) }
+    guard open?.shards[place].counted == nil else { return }
+    open?.shards[place].losses += 1
+    if !attempt.hasReturned { open?.shards[place].lost.append(attempt.process) }
+    stopIfPoisoned(place, reason: reason, now: now)
+  }
+
+  /// A process that was in a session of this term joins again: it has lost its connection, and nothing else.
+  mutating func cameBack(_ process: String, _ identity: String) {
+    for number in attempts.keys where attempts[number]?.process == process {
+      attempts[number]?.hasReturned = true
+    }
+    for place in (open?.shards ?? []).indices {
+      guard let index = open?.shards[place].lost.firstIndex(of: process) else { continue }
+      open?.shards[place].lost.remove(at: index)
+    }
+    forgiveLoss(of: identity)
+  }
+
+  private mutating func stopIfPoisoned(_ place: Int, reason: String, now: Instant) {
+    guard let progress = open?.shards[place], let failure = failure(of: progress) else { return }
+    stop("\(progress.name) \(failure), the last time: \(reason)", now: now)
+  }
+
+  /// Why a shard is not tried again; nil if it is. One over which connections break again and again is no better than
+  /// one that fails, but bad luck is to be ruled out first.
+  func failure(of progress: ShardProgress) -> String? {
+    if progress.failures >= settings.maximumAttempts { return "failed \(progress.failures) times" }
+    if progress.losses >= 10 * settings.maximumAttempts { return "was lost \(progress.losses) times" }
+    return nil
   }
 
   mutating func record(

@@ -28,6 +28,13 @@ struct Worker: Sendable {
   /// The time that it takes over the usual one.
   var pace = 1.0
 
+  /// Tells processes apart, also those behind one key.
+  var process: String { Self.process(of: hello, identity) }
+
+  static func process(of hello: Hello, _ identity: String) -> String {
+    "\(identity) \(hello.host)/\(hello.processID)"
+  }
+
   /// Whether it says what it is doing, and can be told to stop.
   var reports: Bool { hello.minor >= 1 }
 }
@@ -56,7 +63,7 @@ extension CoordinatorCore {
     return true
   }
 
-  mutating func join(_ peer: PeerID, _ hello: Hello, key: String?, now: Instant) {
+  mutating func join(_ peer: PeerID, _ hello: Hello, key: String?, term: UInt64, now: Instant) {
     if let id = workerOfPeer[peer] {
       // HELLO came twice: the answer may have been lost, but there is still one session.
       guard let worker = workers[id], worker.state == .loading else { return }
@@ -68,6 +75,8 @@ extension CoordinatorCore {
       log("A worker on \(hello.host) was turned away: \(reason)")
       return send(.reject(peer: peer, code: code, reason: reason))
     }
+    // Before its old session is taken for one that ended with its process.
+    if term == settings.term { cameBack(Worker.process(of: hello, identity), identity) }
     replaceLocal(hello.localIndex, now: now)
     let id = nextWorkerID
     nextWorkerID += 1

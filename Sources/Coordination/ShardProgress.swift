@@ -29,7 +29,14 @@ struct ShardProgress: Sendable {
   var running: [Int] = []
   /// What came, as far as it differs; the first that came first.
   var opinions: [Opinion] = []
-  var failures = 0
+  /// How often workers failed at it: reported an error, sent what was not asked for, or hung.
+  var errors = 0
+  /// The processes that were lost over it and have not come back, each as often as it was.
+  var lost: [String] = []
+  /// How often it was lost, whoever came back.
+  var losses = 0
+  /// What counts against it: a process that came back has lost its connection, and no more.
+  var failures: Int { errors + lost.count }
   var failedBy = Set<Int>()
 
   init(unit: WorkUnit, shard: Shard, versions: [TierVersion], pinnedTo: Int? = nil, check: Check = .none) {

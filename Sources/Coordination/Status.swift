@@ -107,8 +107,8 @@ extension CoordinatorCore {
   private func condition(
     of progress: ShardProgress, _ active: [Attempt]
   ) -> (CoordinatorStatus.ShardState.State, reason: String) {
-    if progress.failures >= settings.maximumAttempts {
-      return (.poisoned, "failed \(progress.failures) times")
+    if let failure = failure(of: progress) {
+      return (.poisoned, failure)
     }
     if progress.counted != nil { return (.verified, "counts") }
     if progress.isDisputed { return (.checking, "its results differ; another worker is to decide") }

@@ -9,7 +9,7 @@ extension Simulation {
     switch message {
     case .hello(let hello):
       coordinator?.greetings[peer] = hello
-      handle(.hello(peer: peer, hello))
+      handle(.hello(peer: peer, hello, term: envelope.term))
       coordinator?.greetings[peer] = nil
     case .ready(let ready): handle(.ready(peer: peer, session: session, ready))
     case .result(let result):

@@ -63,7 +63,10 @@ extension Simulation {
 extension Scenario {
   /// After faults have stopped, what the rest of the run may take: every step once more on one slow worker, and time
   /// for the waits that the faults have left behind.
-  var secondsAfterFaults: Double {
+  var secondsAfterFaults: Double { graceSeconds + workSeconds }
+
+  /// What all of the run takes on the slowest worker alone, at most.
+  var workSeconds: Double {
     let config = problem.config
     let evaluations = config.numSteps / max(1, config.evalEvery) + 1
     let microBatches =
@@ -71,7 +74,6 @@ extension Scenario {
     let slowest = workers.map(\.slowness).max() ?? 1
     let turns = Double(3 * (config.numSteps + evaluations))
     let message = 4 * latencySeconds + 50_000 / bandwidth
-    return graceSeconds + Double(microBatches) * computeSeconds * slowest * 1.5
-      + turns * (4 * diskSeconds + 20 * message)
+    return Double(microBatches) * computeSeconds * slowest * 1.5 + turns * (4 * diskSeconds + 20 * message)
   }
 }

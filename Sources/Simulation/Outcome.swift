@@ -23,6 +23,8 @@ public struct Outcome: Sendable {
   /// From the last fault's end to the next commit of a new step, and to the end of the run.
   public var secondsToNextCommit: Double?
   public var secondsToEnd = 0.0
+  /// The part of that which even the slowest worker alone does not need for the whole run.
+  public var secondsBeyondWork = 0.0
   /// Largest numbers at any time: of things to come, kept results, connections.
   public var peakAgenda = 0
   public var peakPayloads = 0
@@ -36,6 +38,20 @@ public struct Outcome: Sendable {
   mutating func count(_ consequence: String) { consequences[consequence, default: 0] += 1 }
 }
 
+/// The longest of some times, and the seed that it belongs to; of equal ones the lowest.
+public struct Longest: Sendable {
+  public private(set) var seconds = 0.0
+  public private(set) var seed: UInt64 = 0
+
+  mutating func add(_ seconds: Double, seed: UInt64) {
+    guard seconds > self.seconds || (seconds == self.seconds && seed < self.seed) else { return }
+    (self.seconds, self.seed) = (seconds, seed)
+  }
+
+  var text: String { "\(Int(seconds.rounded())) s (seed \(seed))" }
+  var json: JSONValue { ["seconds": .number(seconds), "seed": .string(String(seed))] }
+}
+
 /// Many runs together.
 public struct Summary: Sendable {
   public var runs = 0
@@ -46,7 +62,10 @@ public struct Summary: Sendable {
   public var messages = 0
   public var handOuts = 0
   public var steps = 0
-  public var longestRecovery = 0.0
+  /// From the last fault to the end of a run, and to the next commit, with the seeds that took longest.
+  public var longestToEnd = Longest()
+  public var longestToCommit = Longest()
+  public var longestBeyondWork = Longest()
   /// Over the runs' fingerprints, whatever the order in which they were added.
   public var fingerprint: UInt64 = 0
 
@@ -61,7 +80,9 @@ public struct Summary: Sendable {
     messages += outcome.messages
     handOuts += outcome.handOuts
     steps += outcome.steps
-    longestRecovery = max(longestRecovery, outcome.secondsToEnd)
+    longestToEnd.add(outcome.secondsToEnd, seed: outcome.seed)
+    longestBeyondWork.add(outcome.secondsBeyondWork, seed: outcome.seed)
+    longestToCommit.add(outcome.secondsToNextCommit ?? 0, seed: outcome.seed)
     fingerprint ^= SplitMix64.mix(outcome.fingerprint &+ outcome.seed)
   }
 
@@ -75,7 +96,9 @@ public struct Summary: Sendable {
     messages += other.messages
     handOuts += other.handOuts
     steps += other.steps
-    longestRecovery = max(longestRecovery, other.longestRecovery)
+    longestToEnd.add(other.longestToEnd.seconds, seed: other.longestToEnd.seed)
+    longestBeyondWork.add(other.longestBeyondWork.seconds, seed: other.longestBeyondWork.seed)
+    longestToCommit.add(other.longestToCommit.seconds, seed: other.longestToCommit.seed)
     fingerprint ^= other.fingerprint
   }
 
@@ -92,7 +115,8 @@ public struct Summary: Sendable {
       "consequences": counts(consequences.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }),
       "simulated_seconds": .number(simulatedSeconds), "messages": .number(messages),
       "hand_outs": .number(handOuts), "steps": .number(steps),
-      "longest_recovery_seconds": .number(longestRecovery),
+      "longest_to_commit": longestToCommit.json, "longest_to_end": longestToEnd.json,
+      "longest_beyond_work": longestBeyondWork.json,
       "fingerprint": .string(String(fingerprint, radix: 16)),
     ]
   }
@@ -123,7 +147,9 @@ extension Summary {
         + "\(messages) messages",
       "faults: \(Self.list(faults.map { ($0.key.rawValue, $0.value) }))",
       "led to: \(Self.list(consequences.map { ($0.key, $0.value) }))",
-      "longest time from the last fault to the end of a run: \(Int(longestRecovery)) s",
+      "longest time from the last fault to the next commit: \(longestToCommit.text), to the end of a run: "
+        + longestToEnd.text,
+      "longest of these beyond what the run takes on its slowest worker alone: \(longestBeyondWork.text)",
       "fingerprint: \(String(fingerprint, radix: 16))",
     ]
     for outcome in failures.prefix(100) {

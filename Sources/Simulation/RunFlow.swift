@@ -222,7 +222,9 @@ extension Simulation {
     note("the run fails: \(reason)")
     outcome.count("run failed and resumed")
     // That a shard fails too often is what so many faults come to; anything else is wrong, and so is that without them.
-    let isExpected = reason.contains(" failed \(scenario.maximumAttempts) times")
+    let isExpected =
+      reason.contains(" failed \(scenario.maximumAttempts) times")
+      || reason.contains(" was lost \(10 * scenario.maximumAttempts) times")
     if !isExpected || now > faultsEnd + 30 { return problem("the run failed: \(reason)") }
     endCoordinator(restart: true)
   }

@@ -29,7 +29,6 @@ extension Scenario {
     var scenario = try plain(seed: seed, steps: steps, workers: 3)
     scenario.computeSeconds = 0.01
     scenario.loadSeconds = 0.05
-    scenario.maximumAttempts = 1000
     scenario.incidents = [.workerKilled, .connectionCut, .workerLeaves, .workerFrozen, .coordinatorStalled]
     scenario.incidentSeconds = 60
     scenario.network = NetworkFaults(lost: 0.0005, duplicated: 0.0005, reordered: 0.0005, delayed: 0.0005)

@@ -91,6 +91,7 @@ public final class Simulation {
     if outcome.problems.isEmpty { try checkEnd() }
     outcome.simulatedSeconds = now.seconds(since: .zero)
     outcome.secondsToEnd = max(0, now.seconds(since: faultsEnd))
+    outcome.secondsBeyondWork = max(0, outcome.secondsToEnd - scenario.workSeconds)
     outcome.peakAgenda = agenda.peak
     outcome.fingerprint = transcript.fingerprint.value
     return outcome

@@ -172,6 +172,93 @@ import Testing
     #expect(scene.at(2, .drain) == "drain a\ndrain b")
   }
 
+  /// A worker that joins again, in a process that may be the old one or a new one of the same name, as in a container.
+  private func joinAgain(_ scene: inout Scene, _ seconds: Double, _ peer: String, lives: Bool) -> String {
+    let hello = scene.at(seconds, .hello(peer: PeerID(peer), Scene.hello(), term: lives ? 4 : 0))
+    return hello + "\n" + scene.ready(seconds, peer)
+  }
+
+  /// A shard whose workers die of it stops the run, also where nobody can tell the processes apart by name.
+  @Test func deadlyShard() {
+    var scene = Scene { $0.maximumAttempts = 3 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(8, leaves: 1, tiers: [1]))
+    for (number, peer) in ["a", "b"].enumerated() {
+      let next = ["b", "c"][number]
+      _ = scene.at(Double(number), .peerLost(peer: PeerID(peer), reason: "its process ended"))
+      _ = joinAgain(&scene, Double(number), next, lives: false)
+      _ = scene.at(Double(number) + 1.5, .timer)
+      #expect(scene.core.status.shards.map(\.failures) == [number + 1])
+      #expect(scene.assignments[next]?.attempt == number + 2)
+    }
+    #expect(
+      scene.at(3, .peerLost(peer: PeerID("c"), reason: "its process ended")).contains(
+        "fail: micro-batch 0 of step 8, tiers [1] failed 3 times, the last time: worker 3: its process ended")
+    )
+  }
+
+  /// Connections that break, however often, are no failures of the shard nor of the worker, as long as its process
+  /// comes back: it is given the shard at once. Ten times as often they are one all the same.
+  @Test func connectionsThatBreak() {
+    var scene = Scene { $0.maximumAttempts = 3 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(8, leaves: 1, tiers: [1]))
+    var peer = "a"
+    for number in 1..<30 {
+      _ = scene.at(Double(number), .peerLost(peer: PeerID(peer), reason: "it is not connected"))
+      #expect(scene.core.status.shards.map(\.failures) == [1])
+      peer = "a\(number)"
+      #expect(
+        joinAgain(&scene, Double(number) + 0.5, peer, lives: true).contains(
+          "assign to \(peer): attempt \(number + 1)"))
+      #expect(scene.core.status.shards.map(\.failures) == [0])
+    }
+    #expect(
+      scene.at(30, .peerLost(peer: PeerID(peer), reason: "it is not connected")).contains(
+        "fail: micro-batch 0 of step 8, tiers [1] was lost 30 times, the last time: worker 30: it is not connected"
+      ))
+  }
+
+  /// A worker whose connection broke unseen joins again while its old session still counts; when that is found silent,
+  /// the shard has not failed.
+  @Test func joinsAgainBeforeItsSilenceIsNoticed() {
+    var scene = Scene { $0.maximumAttempts = 1 }
+    scene.begin("a")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    _ = joinAgain(&scene, 2, "b", lives: true)
+    _ = scene.heard(6, "b")
+    #expect(scene.at(6, .timer).contains("worker 1 is gone: nothing was heard of it for 6 s"))
+    #expect(scene.core.status.shards.map(\.failures) == [0])
+    // One that stays away is a failure.
+    var other = Scene { $0.maximumAttempts = 1 }
+    other.begin("a")
+    _ = other.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    #expect(other.at(6, .timer).contains("fail: micro-batch 0 of step 1, tiers [0] failed 1 times"))
+  }
+
+  /// A worker behind a partition makes no progress either; it does not hang, and what it computes is no poison.
+  @Test func silenceIsNoStall() {
+    var scene = Scene { $0.initialLeaseSeconds = 5 }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    _ = scene.heard(1, "a")
+    _ = scene.heard(5, "b")
+    #expect(scene.at(5, .timer).contains("assign to b: attempt 2"))
+    #expect(scene.core.status.shards.map(\.failures) == [0])
+    // It is heard before it is lost: nothing has happened.
+    _ = scene.heard(6, "a")
+    #expect(scene.core.status.shards.map(\.failures) == [0])
+    // The other is late too, and is heard: that is a failure.
+    _ = scene.heard(9.5, "b")
+    _ = scene.at(10, .timer)
+    #expect(scene.core.status.shards.map(\.failures) == [1])
+    _ = scene.heard(11.5, "b")
+    #expect(scene.at(12, .timer).contains("worker 1 is gone: nothing was heard"))
+    #expect(scene.core.status.shards.map(\.failures) == [2])
+    _ = joinAgain(&scene, 13, "a1", lives: true)
+    #expect(scene.core.status.shards.map(\.failures) == [1])
+  }
+
   /// Leaving is no failure of the shard.
   @Test func goodbyeIsNoFailure() {
     var scene = Scene { $0.maximumAttempts = 1 }

@@ -51,7 +51,6 @@ import Testing
           var scenario = try Scenario.plain(seed: 8, steps: 30, workers: 4)
           scenario.network = .init(lost: lost, duplicated: duplicated, reordered: others, delayed: others)
           scenario.faultsUntil = 60
-          scenario.maximumAttempts = 1000
           let outcome = try run(scenario)
           peak = max(peak, outcome.peakAgenda)
           payloads = max(payloads, outcome.peakPayloads)
@@ -71,7 +70,6 @@ import Testing
       as [(String, UInt64)]
     {
       var scenario = try Scenario.plain(seed: seed, steps: 400, workers: 4)
-      scenario.maximumAttempts = 1000
       scenario.faultsUntil = 50
       var random = SplitMix64(seed: seed)
       for (turn, place) in (0..<4).shuffled(using: &random).enumerated() {
