@@ -60,7 +60,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
-      name: "Simulation", dependencies: ["Service", "Coordination", "Protocol", "NestedLearning", "JSON"]),
+      name: "Simulation",
+      dependencies: ["Service", "Coordination", "Protocol", "Ledger", "NestedLearning", "JSON"]),
     .executableTarget(
       name: "nl-coord",
       dependencies: [
@@ -104,7 +105,10 @@ let package = Package(
       exclude: ["Corpus"]),
     .testTarget(
       name: "IntegrationTests",
-      dependencies: ["Harness", "Service", "Ledger", "LanguageModel", "JSON", "nl-coord", "nl-worker", "nl"]),
+      dependencies: [
+        "Harness", "Service", "Transport", "Protocol", "Ledger", "LanguageModel", "JSON", "nl-coord",
+        "nl-worker", "nl",
+      ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(
       name: "FaultMatrixTests",

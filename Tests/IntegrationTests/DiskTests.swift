@@ -1,7 +1,9 @@
 import Foundation
 import Harness
 import JSON
+import Protocol
 import Testing
+import Transport
 
 /// Row 7 of the fault matrix with real processes: the disk is full, or fails; the run pauses, says so, keeps its
 /// workers, and goes on. The reference is the same run on a sound disk. Also `nl-coord status` of a run at work, and how
@@ -167,6 +169,7 @@ import Testing
     #expect(live["workers"]?.array?.count == 1 && live["shards"]?.array?.isEmpty == false, "\(live.text)")
     let text = try Program.coord.run(["status", address])
     #expect(text.status == 0 && text.output.contains("worker 1: attempt"), "\(text.everything)")
+    #expect(try answers(to: 3, at: address) == 3)
 
     kill(worker.id, SIGKILL)
     #expect(waitFor("paused"), "\(live.text)")
@@ -178,6 +181,24 @@ import Testing
     #expect(last["state"] == "running" && last["step"]?.int == step, "\(last.text)")
     let nobody = try Program.coord.run(["status", address], seconds: 30)
     #expect(nobody.status != 0 && nobody.errors.contains("no coordinator answered"), "\(nobody.everything)")
+  }
+
+  /// How many of so many STATUS messages are answered, all over one connection.
+  private func answers(to count: Int, at address: String) throws -> Int {
+    let dealer = try Dealer(connect: address, waker: Waker())
+    defer { dealer.close(flushing: false) }
+    var answers = 0
+    for _ in 0..<count {
+      try dealer.send(.status, term: 0, session: .none)
+      for _ in 0..<25 {
+        let replies = try dealer.poll(timeout: 0.2).filter { received in
+          if case .success((_, .statusReply)) = received { true } else { false }
+        }
+        answers += replies.count
+        if !replies.isEmpty { break }
+      }
+    }
+    return answers
   }
 
   // MARK: - Back after SIGKILL

@@ -140,7 +140,7 @@ extension CoordinatorService {
   private func receive(_ peer: PeerID, _ received: Received) throws {
     switch received {
     case .failure(let error):
-      logger.warning("a message of \(peer) was refused: \(error.reason)")
+      if turnedAway.insert(peer) { logger.warning("a message of \(peer) was refused: \(error.reason)") }
       // Whoever it was is to know at once that this connection is of no more use, not when its patience is over.
       let code = error.kind == .version ? RejectCode.version : .unknownSession
       reject(peer, code, error.reason)
@@ -173,11 +173,12 @@ extension CoordinatorService {
     let session = envelope.session
     switch message {
     case .hello(var hello):
+      askers.remove(peer)
       // A worker that has come with a key is not one that this program has started, whatever it says.
       if peer.hasKey { hello.localIndex = nil }
       greetings[peer] = hello
       defer { greetings[peer] = nil }
-      try handle(.hello(peer: peer, hello, key: router.key(of: peer)))
+      try handle(.hello(peer: peer, hello, key: router.key(of: peer), term: envelope.term))
     case .ready(let ready): try handle(.ready(peer: peer, session: session, ready))
     case .result(let result):
       incoming = result
@@ -191,8 +192,10 @@ extension CoordinatorService {
       send(.pong, to: peer, session: session)
     case .status:
       send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
-      // Whoever asks is no worker, unless it has joined.
-      if !core.status.workers.contains(where: { $0.peer == peer }) { router.forget(peer) }
+      // Whoever asks is no worker, unless it has joined, and need not say when it has gone.
+      if !core.status.workers.contains(where: { $0.peer == peer }), let old = askers.push(peer) {
+        router.forget(old)
+      }
     case .pong, .model: try handle(.heard(peer: peer, session: session))
     case .transfer: try handle(.moved(peer: peer, session: session, attempt: nil))
     case .probeResult(let result):
@@ -219,7 +222,8 @@ extension CoordinatorService {
     case .record(let record): records.append(record)
     case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
     case .reject(let peer, let code, let reason):
-      logger.warning("a worker was turned away: \(reason)")
+      // One that is told so of everything that was under way is named once.
+      if turnedAway.insert(peer) { logger.warning("a worker was turned away: \(reason)") }
       reject(peer, code, reason)
     case .sendParameters(let peer, let session, let tier, let version):
       sendParameters(peer, session, tier: tier, version: version)

@@ -8,6 +8,8 @@ extension CoordinatorService {
     notes.append(
       .quarantined(QuarantineRecord(identity: identity, term: run.term, worker: workerID, reason: reason)))
     if !toUndo.contains(identity) { toUndo.append(identity) }
+    // Not after the step at hand: a crash until then would forget it.
+    notesDue = MonotonicClock.now()
     // Another process on this machine would compute alike.
     if let index = members[workerID]?.localIndex { localWorkers.retire(index) }
   }

@@ -49,6 +49,9 @@ final class CoordinatorService {
   var lastLooked = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
   var refusalLog = RefusalLog()
+  /// Connections that have been told that they were refused, and those that ask for the status alone.
+  var turnedAway = RecentPeers(limit: 1024)
+  var askers = RecentPeers(limit: 256)
   /// Results whose bytes were not wanted, since the core was last told.
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
 
