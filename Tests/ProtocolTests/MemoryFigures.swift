@@ -23,4 +23,18 @@ enum MemoryFigures {
     }
     return least
   }
+
+  /// By how many bytes the resident memory grows between the first half and the end of `body`, which calls `sample`
+  /// a hundred times. What other tests of this process take meanwhile comes and goes, while a leak is there each time:
+  /// the least of three tries, or the first that is below `limit`.
+  static func slope(limit: Int, of body: (_ sample: () -> Void) throws -> Void) rethrows -> Int {
+    var least = Int.max
+    for _ in 0..<3 where least >= limit {
+      var memory: [Int] = []
+      try body { memory.append(residentBytes ?? 0) }
+      let early = memory.dropFirst(memory.count / 5).prefix(memory.count * 3 / 10).min() ?? 0
+      least = min(least, (memory.suffix(memory.count * 3 / 10).min() ?? 0) - early)
+    }
+    return least
+  }
 }
