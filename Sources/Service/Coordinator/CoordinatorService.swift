@@ -163,7 +163,9 @@ extension CoordinatorService {
       case .saveBest: try saveBest()
       case .saveCheckpoint: try saveCheckpoint()
       case .finish(let ending):
-        return try finish(ending == .completed ? .completed : .stoppedEarly)
+        if try finish(ending == .completed ? .completed : .stoppedEarly) {
+          return ending == .completed ? .completed : .stoppedEarly
+        }
       }
     }
     return try stop()
@@ -198,13 +200,15 @@ extension CoordinatorService {
     progress.savedCheckpoint()
   }
 
-  private func finish(_ ending: Ending) throws -> Ending {
+  /// - Returns: false if the last windows have brought a worker's wrong results to light; then the run goes back.
+  private func finish(_ ending: Ending) throws -> Bool {
     try checkpoint(.final)
     try snapshot(withDigest: true)
+    guard toUndo.isEmpty else { return false }
     try close(ending)
     try sendWorkersAway()
     recordDepartures()
-    return ending
+    return true
   }
 
   /// After Ctrl-C: the step in hand has been committed, and everything needed to go on is written.

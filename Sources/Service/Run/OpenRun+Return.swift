@@ -19,19 +19,16 @@ extension OpenRun {
     try ledger.quarantined().map(\.identity).filter { try ledger.firstUnverifiedStep(of: $0) != nil }
   }
 
-  /// The latest snapshot before `step` whose best checkpoint is still there, or will be written again; 0 without one.
   private func stepToGoBackTo(before step: Int) throws -> Int {
     let best = CheckpointWriter.Kind.best.name
     let recorded = try ledger.checkpoints().first { FileSystem.name(of: $0.path) == best }?.step
     let present = max(recorded ?? 0, checkpoints.writtenStep(best) ?? 0)
-    for record in try ledger.snapshots() where record.step < step {
-      guard let snapshot = try? snapshots.open(record.manifest),
-        let progress = try? RunProgress(json: snapshot.state["progress"] ?? nil)
-      else { continue }
-      let isThere = present <= record.step
-      let comesAgain = progress.savedBestStep == 0 || progress.savedBestStep < progress.bestStep
-      if isThere || comesAgain { return record.step }
+    let store = snapshots
+    let readable = try ledger.snapshots().lazy.filter { $0.step < step }.compactMap { record in
+      (try? store.open(record.manifest)).flatMap { snapshot in
+        (try? RunProgress(json: snapshot.state["progress"] ?? nil)).map { (step: record.step, progress: $0) }
+      }
     }
-    return 0
+    return ReturnPoint.step(before: step, bestCheckpoint: present, snapshots: readable)
   }
 }

@@ -43,13 +43,13 @@ package struct SnapshotSchedule: Sendable {
 
 /// Which snapshots stay: the last two, and for going back up to four older ones, each at least twice as far back as
 /// the one before it. These only as long as all that stay hold at most 1 GiB.
-enum SnapshotRetention {
+package enum SnapshotRetention {
   static let newest = 2
   static let older = 4
   static let bytes = 1 << 30
 
   /// - Parameter records: newest first.
-  static func kept(_ records: [SnapshotRecord]) -> [SnapshotRecord] {
+  package static func kept(_ records: [SnapshotRecord]) -> [SnapshotRecord] {
     guard let last = records.first?.step else { return [] }
     var kept = Array(records.prefix(newest))
     var sum = kept.reduce(0) { $0 + $1.bytes }
