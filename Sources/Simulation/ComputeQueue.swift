@@ -122,6 +122,7 @@ extension Simulation {
     seconds *= Double.random(in: 0.8...1.2, using: &random)
     if workers[place].slowUntil > now { seconds *= 8 }
     let fails = isFaulty && random.chance(scenario.computeErrors)
+    let lie = assign.purpose == .collect ? nil : lie(of: place)
     let steps = 10 * assign.microBatches.count
     enqueue(place, .shard(job: job), seconds: seconds, steps: steps) { simulation in
       if fails {
@@ -136,8 +137,10 @@ extension Simulation {
           return nil
         }
         var result = try ToyShard.compute(
-          assign, parameters, chains: &simulation.workers[place].chains, seconds: seconds)
+          assign, parameters, chains: &simulation.workers[place].chains, lie: lie,
+          seconds: seconds)
         result.progress = steps
+        if lie != nil { simulation.note(lieOf: place, in: assign) }
         return .computed(job: job, result)
       } catch {
         simulation.outcome.count("chain not as it should be")
@@ -145,4 +148,26 @@ extension Simulation {
       }
     }
   }
+
+  /// What a worker makes of its next shard.
+  private func lie(of place: Int) -> Lie? {
+    guard isFaulty, random.chance(workers[place].plan.lies) else { return nil }
+    // Unless everything is compared, numbers that are not finite end the coordinator, and so would do again.
+    let kinds: [Lie.Kind] =
+      scenario.problem.config.verifyFraction < 1 ? [.gradient, .loss] : Lie.Kind.allCases
+    let kind = kinds.randomElement(using: &random) ?? .gradient
+    outcome.count(kind == .notFinite ? .resultNotFinite : .wrongResult)
+    return Lie(kind: kind, using: &random)
+  }
+
+  private func note(lieOf place: Int, in assign: AssignMessage) {
+    let worker = workers[place]
+    liars.insert(worker.core.settings.identity)
+    lies.insert(SimulatedDisk.Row.Key(term: worker.core.term, attempt: assign.attempt))
+  }
+}
+
+extension WorkerSettings {
+  /// As the coordinator knows a worker without a key.
+  var identity: String { "\(hello.host)/\(hello.processID)" }
 }

@@ -54,7 +54,7 @@ extension Simulation {
     if let peer = coordinator.localPeers.removeValue(forKey: place) {
       handle(.peerLost(peer: peer, reason: "its process ended"))
     }
-    if self.coordinator === coordinator, !coordinator.expectsEnds {
+    if self.coordinator === coordinator, !coordinator.expectsEnds, !coordinator.retired.contains(place) {
       agenda.add(.workerStart(place: place), at: now + 0.05)
     }
   }
@@ -92,6 +92,7 @@ extension Simulation {
       if !coordinator.recorded.insert(record.attempt).inserted {
         problem("attempt \(record.attempt) ended twice")
       }
+      note(record, coordinator)
     case .welcome(let peer, let session, let id): welcome(peer, session, id, coordinator)
     case .reject(let peer, let code, let reason):
       outcome.count("reject \(code.rawValue)")
@@ -113,8 +114,7 @@ extension Simulation {
       outcome.count("cancels")
       _ = deliver(.cancel(Cancel(attempt: attempt)), to: peer, session: session)
     case .quarantine(let id, let identity, let reason):
-      outcome.count("quarantined")
-      problem("worker \(id), \(identity), is in quarantine: \(reason)")
+      quarantine(id, identity, reason, coordinator)
     case .probe(let peer, let session):
       _ = deliver(.probe(Probe(seed: scenario.problem.config.seed)), to: peer, session: session)
     case .sendWindow(let peer, let session, let keys, let through):
@@ -136,6 +136,17 @@ extension Simulation {
     }
   }
 
+  /// Whose results count is of use only if somebody's may be undone.
+  private func note(_ record: AssignmentRecord, _ coordinator: SimulatedCoordinator) {
+    guard record.outcome == .committed, scenario.hasLiars, let hello = coordinator.members[record.workerID]
+    else { return }
+    let key = SimulatedDisk.Row.Key(term: coordinator.term, attempt: record.attempt)
+    coordinator.rows.append(
+      SimulatedDisk.Row(
+        key: key, step: record.step, identity: "\(hello.host)/\(hello.processID)",
+        isVerified: record.verified))
+  }
+
   /// As the coordinator's socket does with a peer that will not be heard again.
   private func forget(_ peer: PeerID) {
     routes[Route.id(of: peer)]?.conversation = Conversation()
@@ -145,7 +156,9 @@ extension Simulation {
     _ peer: PeerID, _ session: SessionID, _ id: Int, _ coordinator: SimulatedCoordinator
   ) {
     outcome.count("welcomes")
-    if let index = coordinator.greetings[peer]?.localIndex { coordinator.localPeers[index] = peer }
+    let hello = coordinator.greetings[peer]
+    coordinator.members[id] = hello
+    if let index = hello?.localIndex { coordinator.localPeers[index] = peer }
     let welcome = Welcome(
       workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
       tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.core.settings.heartbeatSeconds)
@@ -182,6 +195,7 @@ extension Simulation {
     _ id: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String, _ coordinator: SimulatedCoordinator
   ) {
     note("coordinator: worker \(id) left: \(reason)")
+    coordinator.members[id - 1024] = nil
     outcome.count("workers lost or gone")
     forget(peer)
     guard let localIndex, coordinator.localPeers[localIndex] == peer else { return }

@@ -19,6 +19,12 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case stranger
   /// Its arithmetic gives other bits.
   case unsoundMachine = "unsound machine"
+  /// Speaks the version before.
+  case oldVersion = "worker of version 1.0"
+  /// A shard comes with another gradient or loss.
+  case wrongResult = "wrong result"
+  /// A gradient or loss is not a number.
+  case resultNotFinite = "result not finite"
 
   // The network.
   case messageLost = "message lost"
@@ -37,6 +43,8 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case coordinatorKilledAtSend = "coordinator killed at a send"
   /// Its loop stands still.
   case coordinatorStalled = "coordinator stalled"
+  /// Its disk is full, or fails, for a time.
+  case diskFault = "disk fault"
   /// The wall clock jumps.
   case clockJump = "clock jump"
 

@@ -38,10 +38,8 @@ extension Simulation {
     case .clockJump:
       // An hour forwards, then two backwards, and so on.
       wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000
-    case .computeError, .lateJoiner, .stranger, .unsoundMachine, .messageLost, .messageDuplicated,
-      .messageReordered,
-      .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
-      break
+    case .diskFault: diskFaultUntil = max(diskFaultUntil, until)
+    default: break
     }
   }
 
@@ -51,11 +49,9 @@ extension Simulation {
     case .workerKilled, .workerFrozen, .workerHung, .workerSlow, .workerLeaves, .connectionCut:
       workers[place].isAlive
     case .coordinatorKilled, .coordinatorStalled, .clockJump: coordinator != nil
-    case .partition, .partitionOneWay: true
-    case .computeError, .lateJoiner, .stranger, .unsoundMachine, .messageLost, .messageDuplicated,
-      .messageReordered,
-      .messageDelayed, .messageDamaged, .coordinatorKilledAtPersist, .coordinatorKilledAtSend:
-      false
+    case .partition, .partitionOneWay, .diskFault: true
+    // They come with a message, a shard or a worker.
+    default: false
     }
   }
 }
@@ -73,7 +69,9 @@ extension Scenario {
       config.numSteps * config.gradientAccumulationSteps + evaluations * problem.evaluationCount
     let slowest = workers.map(\.slowness).max() ?? 1
     let turns = Double(3 * (config.numSteps + evaluations))
+    let times = config.verifyFraction > 0 ? 2.0 : 1
     let message = 4 * latencySeconds + 50_000 / bandwidth
-    return Double(microBatches) * computeSeconds * slowest * 1.5 + turns * (4 * diskSeconds + 20 * message)
+    return times * Double(microBatches) * computeSeconds * slowest * 1.5 + turns
+      * (4 * diskSeconds + 20 * message)
   }
 }

@@ -11,6 +11,8 @@ final class Reference {
   private var stateBits: [Int: UInt64] = [:]
   private var losses: [Int: Double] = [:]
   private var ended = false
+  /// The step of the best checkpoint, and a fingerprint of its state; step 0 before the first.
+  private(set) var best: (step: Int, bits: UInt64) = (0, 0)
 
   init(_ problem: ToyProblem) throws {
     self.problem = problem
@@ -68,7 +70,9 @@ final class Reference {
       let loss = try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
       losses[progress.step] = loss
       progress.evaluated(loss: loss, problem.config)
-    case .saveBest: progress.savedBest()
+    case .saveBest:
+      best = (progress.step, Self.bits(of: state))
+      progress.savedBest()
     case .saveCheckpoint: progress.savedCheckpoint()
     case .finish: ended = true
     }

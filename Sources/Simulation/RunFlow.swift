@@ -7,22 +7,36 @@ import Service
 extension Simulation {
   func goOn() {
     guard let coordinator else { return }
+    guard coordinator.toUndo.isEmpty else { return goBack() }
     switch coordinator.progress.next(scenario.problem.config) {
     case .train(let step): train(step, coordinator)
     case .evaluate: evaluate(coordinator)
-    case .saveBest:
-      save("the best checkpoint") {
-        $0.coordinator?.progress.savedBest()
-        $0.goOn()
-      }
+    case .saveBest: saveBest(coordinator)
     case .saveCheckpoint:
-      save("a checkpoint") {
+      durably("a checkpoint") { _, _ in
+      } then: {
         $0.coordinator?.progress.savedCheckpoint()
         $0.goOn()
       }
     case .finish:
       coordinator.doing = "finishes"
-      save("the final checkpoint") { $0.snapshot() }
+      durably("the final checkpoint") { _, _ in
+      } then: {
+        $0.snapshot()
+      }
+    }
+  }
+
+  private func saveBest(_ coordinator: SimulatedCoordinator) {
+    let step = coordinator.progress.step
+    // A replay comes past those that were written before the crash.
+    let isThere = step <= coordinator.replayedUpTo && disk.best.step >= step
+    let bits = Reference.bits(of: coordinator.engine.state)
+    durably("the best checkpoint") { disk, _ in
+      if !isThere { disk.record(best: step, bits: bits) }
+    } then: {
+      $0.coordinator?.progress.savedBest()
+      $0.goOn()
     }
   }
 
@@ -51,14 +65,6 @@ extension Simulation {
       .open(WorkUnit(purpose: .evaluate, step: step, leafCount: coordinator.batches.count, dueTiers: [])))
   }
 
-  /// Does something later, beside the coordinator's loop; never, if it is gone by then.
-  private func later(_ name: String, _ seconds: Double, _ work: @escaping (Simulation) -> Void) {
-    guard let coordinator else { return }
-    agenda.add(
-      .coordinatorWork(life: coordinator.life, name: name, work),
-      at: now + seconds * Double.random(in: 0.5...2, using: &random))
-  }
-
   // MARK: - What a unit came to
 
   func complete(_ done: CompletedUnit) {
@@ -69,12 +75,11 @@ extension Simulation {
     if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
     guard done.unit.hasLoss else { return windowsCame(done, results, coordinator) }
     checkCoverage(of: done, results: results)
-    if done.unit.purpose == .evaluate {
-      return later("the evaluation is recorded", scenario.diskSeconds) { $0.evaluated(done) }
-    }
+    if done.unit.purpose == .evaluate { return evaluated(done, coordinator) }
     let step = done.unit.step
     later("step \(step) is kept", 0.0005) { simulation in
       simulation.keep(results, step: step, coordinator)
+      guard simulation.coordinator === coordinator else { return }
       let active = coordinator.engine.state.scheduler.activeTiers(at: step)
       simulation.completeWindows(of: done.unit.isFlush ? done.unit.dueTiers : active, through: step) {
         if let windows = coordinator.core.windows {
@@ -92,6 +97,7 @@ extension Simulation {
   ) {
     later("\(done.unit) has come", 0.0005) { simulation in
       simulation.keep(results, step: done.unit.step, coordinator)
+      guard simulation.coordinator === coordinator else { return }
       let then = coordinator.whenComplete
       coordinator.whenComplete = nil
       then?(simulation)
@@ -103,7 +109,13 @@ extension Simulation {
   ) {
     do {
       try coordinator.engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
-    } catch { problem("what came for step \(step) cannot be kept: \(error)") }
+    } catch { cannotGoOn("what came for step \(step) cannot be kept: \(error)", error) }
+  }
+
+  /// Numbers that are not finite end the process, if nobody was there to compare them with.
+  private func cannotGoOn(_ reason: String, _ error: any Error) {
+    if case TrainerError.notFinite = error, outcome.faults[.resultNotFinite] != nil { return fail(reason) }
+    problem(reason)
   }
 
   private func apply(
@@ -116,35 +128,45 @@ extension Simulation {
           step: done.unit.step, lossSum: done.lossSum, tokens: done.tokens, results: results)
         try simulation.checkState(coordinator)
         simulation.outcome.steps += 1
-        simulation.later("step \(applied.step) is committed", simulation.scenario.diskSeconds) {
-          $0.commit(applied, of: done.unit)
-        }
+        simulation.commit(applied, of: done.unit, coordinator)
       } catch {
-        simulation.problem("step \(done.unit.step) cannot be applied: \(error)")
+        simulation.cannotGoOn("step \(done.unit.step) cannot be applied: \(error)", error)
       }
     }
   }
 
-  private func commit(_ applied: AppliedStep, of unit: WorkUnit) {
-    guard let coordinator else { return }
+  /// One transaction, before any worker hears of the next step. A step that was committed before a crash must come out
+  /// the same.
+  private func commit(_ applied: AppliedStep, of unit: WorkUnit, _ coordinator: SimulatedCoordinator) {
+    let (rows, quarantines) = coordinator.takeRecords()
     if applied.step <= disk.lastStep {
       outcome.count("steps replayed")
       if !disk.agrees(step: applied.step, digest: applied.digest) {
         return problem("step \(applied.step), computed again, has another digest")
       }
-    } else {
-      var fault: String?
-      let lives = persist("step \(applied.step)") { [wallClock] disk in
-        fault = disk.commit(
-          step: applied.step, digest: applied.digest, term: coordinator.term, timestamp: wallClock)
+      return durably("who computed step \(applied.step) again") { disk, _ in
+        disk.record(rows, quarantined: quarantines)
+      } then: {
+        $0.committed(applied, of: unit)
       }
-      if let fault { problem(fault) }
-      onCommit?(applied.step)
-      if !isFaulty, outcome.secondsToNextCommit == nil {
-        outcome.secondsToNextCommit = now.seconds(since: faultsEnd)
-      }
-      guard lives else { return }
     }
+    let timestamp = wallClock
+    durably("step \(applied.step)") { disk, isRepeated in
+      disk.commit(
+        step: applied.step, digest: applied.digest, term: coordinator.term, timestamp: timestamp,
+        isRepeated: isRepeated)
+      disk.record(rows, quarantined: quarantines)
+    } then: { simulation in
+      simulation.onCommit?(applied.step)
+      if !simulation.isFaulty, simulation.outcome.secondsToNextCommit == nil {
+        simulation.outcome.secondsToNextCommit = simulation.now.seconds(since: simulation.faultsEnd)
+      }
+      simulation.committed(applied, of: unit)
+    }
+  }
+
+  private func committed(_ applied: AppliedStep, of unit: WorkUnit) {
+    guard let coordinator else { return }
     handle(.committed(unit))
     guard self.coordinator === coordinator else { return }
     coordinator.progress.applied(step: applied.step)
@@ -160,52 +182,56 @@ extension Simulation {
     if isDue { snapshot() } else { goOn() }
   }
 
-  private func evaluated(_ done: CompletedUnit) {
-    guard let coordinator else { return }
+  private func evaluated(_ done: CompletedUnit, _ coordinator: SimulatedCoordinator) {
     let loss = done.lossSum / Double(done.tokens)
     checkEvaluation(loss, step: done.unit.step)
-    guard persist("an evaluation", { $0.record(evaluation: loss, step: done.unit.step) }) else { return }
-    handle(.committed(done.unit))
-    guard self.coordinator === coordinator else { return }
-    coordinator.progress.evaluated(loss: loss, scenario.problem.config)
-    goOn()
-  }
-
-  /// Writes a checkpoint, which is of no matter to what comes after.
-  private func save(_ name: String, _ then: @escaping (Simulation) -> Void) {
-    later("\(name) is written", scenario.diskSeconds) { simulation in
-      if simulation.persist(name, { _ in }) { then(simulation) }
+    let (rows, quarantines) = coordinator.takeRecords()
+    durably("an evaluation") { disk, _ in
+      disk.record(evaluation: loss, step: done.unit.step)
+      disk.record(rows, quarantined: quarantines)
+    } then: { simulation in
+      simulation.handle(.committed(done.unit))
+      guard simulation.coordinator === coordinator else { return }
+      coordinator.progress.evaluated(loss: loss, simulation.scenario.problem.config)
+      simulation.goOn()
     }
   }
 
   private func snapshot() { completeWindows { $0.writeSnapshot() } }
 
   private func writeSnapshot() {
+    guard let coordinator else { return }
     let started = now
-    later("a snapshot is written", scenario.snapshotSeconds) { simulation in
-      guard let coordinator = simulation.coordinator else { return }
-      do {
-        let state = try coordinator.engine.snapshot()
-        let written = SimulatedDisk.Snapshot(
-          step: coordinator.progress.step, trainer: state, progress: coordinator.progress.json,
-          digest: StateDigest.of(state.tensors))
-        guard simulation.persist("a snapshot", { $0.record(written) }) else { return }
-      } catch { return simulation.problem("no snapshot can be taken: \(error)") }
-      coordinator.snapshots.wrote(
-        step: coordinator.progress.step, seconds: simulation.now.seconds(since: started))
-      if case .finish = coordinator.progress.next(simulation.scenario.problem.config) {
-        simulation.close(coordinator)
-      } else {
-        simulation.goOn()
+    do {
+      let state = try coordinator.engine.snapshot()
+      let snapshot = SimulatedDisk.Snapshot(
+        step: coordinator.progress.step, trainer: state, progress: coordinator.progress,
+        digest: StateDigest.of(state.tensors))
+      durably("a snapshot", seconds: scenario.snapshotSeconds) { disk, _ in
+        disk.record(snapshot)
+      } then: {
+        $0.wroteSnapshot(coordinator, since: started)
       }
+    } catch { problem("no snapshot can be taken: \(error)") }
+  }
+
+  private func wroteSnapshot(_ coordinator: SimulatedCoordinator, since started: Instant) {
+    coordinator.snapshots.wrote(step: coordinator.progress.step, seconds: now.seconds(since: started))
+    // The last windows may have brought a worker's wrong results to light.
+    if case .finish = coordinator.progress.next(scenario.problem.config), coordinator.toUndo.isEmpty {
+      close(coordinator)
+    } else {
+      goOn()
     }
   }
 
   // MARK: - Ends
 
   private func close(_ coordinator: SimulatedCoordinator) {
-    later("the end is recorded", scenario.diskSeconds) { simulation in
-      guard simulation.persist("the end", { _ in }) else { return }
+    let (rows, quarantines) = coordinator.takeRecords()
+    durably("the end") { disk, _ in
+      disk.record(rows, quarantined: quarantines)
+    } then: { simulation in
       coordinator.doing = "sends the workers away"
       coordinator.expectsEnds = true
       simulation.handle(.drain)
@@ -223,7 +249,7 @@ extension Simulation {
     outcome.count("run failed and resumed")
     // That a shard fails too often is what so many faults come to; anything else is wrong, and so is that without them.
     let isExpected =
-      reason.contains(" failed \(scenario.maximumAttempts) times")
+      reason.contains("not finite") || reason.contains(" failed \(scenario.maximumAttempts) times")
       || reason.contains(" was lost \(10 * scenario.maximumAttempts) times")
     if !isExpected || now > faultsEnd + 30 { return problem("the run failed: \(reason)") }
     endCoordinator(restart: true)

@@ -8,7 +8,8 @@ extension Simulation {
   func book(_ coordinator: SimulatedCoordinator) -> WindowBook {
     WindowBook(
       clock: WindowClock(scenario.problem.scheduler.tiers),
-      microBatchCount: scenario.problem.config.gradientAccumulationSteps, step: coordinator.progress.step)
+      microBatchCount: scenario.problem.config.gradientAccumulationSteps, step: coordinator.progress.step,
+      alwaysLoose: scenario.problem.config.verifyFraction >= 1)
   }
 
   func isFlush(_ step: Int, _ coordinator: SimulatedCoordinator) -> Bool {

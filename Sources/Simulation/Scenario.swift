@@ -1,4 +1,5 @@
 import NestedLearning
+import Protocol
 
 /// What is simulated: the training, the machines, and what may go wrong until when. Decided by a seed, or put together
 /// by hand for one row of a fault matrix. Times are in simulated seconds.
@@ -14,6 +15,10 @@ public struct Scenario: Sendable {
     var isStranger = false
     /// Its arithmetic gives other bits, which the probe shows.
     var computesOtherwise = false
+    /// The minor version that it speaks.
+    var minor = ProtocolVersion.minor
+    /// The probability that it comes to a wrong result, which it does with a shard as a whole: see `Lie`.
+    var lies = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -98,6 +103,40 @@ extension Scenario {
     initialLeaseSeconds = random.chance(0.5) ? 300 : 10
     maximumAttempts = random.chance(0.5) ? 5 : 1000
     addFaults(isLong: isLong, using: &random)
+    // From a stream of its own, so that older seeds without these remain what they were.
+    var more = SplitMix64(seed: SplitMix64.mix(seed &+ 0x11E5))
+    if more.chance(0.25) { addLiars(using: &more) }
+    if more.chance(0.2) {
+      for place in workers.indices
+      where !workers[place].isStranger && !workers[place].computesOtherwise && more.chance(0.5) {
+        workers[place].minor = 0
+      }
+    }
+    if more.chance(0.3) { incidents.append(.diskFault) }
+  }
+
+  var hasLiars: Bool { workers.contains { $0.lies > 0 } }
+
+  /// Results are compared, and some workers have wrong ones.
+  private mutating func addLiars(using random: inout SplitMix64) {
+    let fractions: [Double] = [1, 1, 0.6, 0.2]
+    let fraction: Double = fractions.randomElement(using: &random) ?? 1
+    problem.config.verifyFraction = fraction
+    // Two have to agree, also when one of them is away.
+    while workers.count(where: { !$0.isStranger && !$0.computesOtherwise }) < 3 {
+      workers.append(WorkerPlan())
+    }
+    for _ in 0..<Int.random(in: 0...2, using: &random) {
+      workers.append(
+        WorkerPlan(isLocal: random.chance(0.3), lies: random.logarithmic(0.02...1)))
+    }
+    // What is not compared may be wrong. A coordinator that is killed then computes steps again, comes to something
+    // else, and stops for good, as it must; so it is not killed where that can be.
+    guard fraction < 1, hasLiars else { return }
+    incidents.removeAll { $0 == .coordinatorKilled }
+    killsAtPersist = 0
+    killsAtSend = 0
+    maximumAttempts = 1000
   }
 
   private mutating func addFaults(isLong: Bool, using random: inout SplitMix64) {

@@ -11,12 +11,12 @@ final class SimulatedCoordinator {
   /// Added to the simulation's time to make the process's own clock.
   let clockOffset: Int64
   var core: CoordinatorCore
-  let engine: StepEngine
+  private(set) var engine: StepEngine
   var progress: RunProgress
   var snapshots: SnapshotSchedule
   var tiers: [TierValues]
-  /// The last step that was committed before this process.
-  let replayedUpTo: Int
+  /// The last step that was committed before this process took the run, or went back.
+  private(set) var replayedUpTo: Int
 
   var timer = 0
   var stalledUntil = Instant.zero
@@ -29,6 +29,14 @@ final class SimulatedCoordinator {
   var incoming: ResultMessage?
   var payloads: [Int: ResultMessage] = [:]
   var recorded = Set<Int>()
+  /// For the ledger, with the next commit: results that count, and identities in quarantine.
+  var rows: [SimulatedDisk.Row] = []
+  var quarantines: [String] = []
+  /// Identities whose unverified results are to be undone, and what workers said in HELLO.
+  var toUndo: [String] = []
+  var members: [Int: Hello] = [:]
+  /// Local workers that are not started again.
+  var retired = Set<Int>()
   /// What each attempt was for.
   var units: [Int: WorkUnit] = [:]
   var localPeers: [Int: PeerID] = [:]
@@ -53,6 +61,14 @@ final class SimulatedCoordinator {
     tiers = engine.tierValues()
   }
 
+  /// Goes on from another state.
+  func take(_ state: (engine: StepEngine, progress: RunProgress), replayedUpTo: Int) {
+    (engine, progress) = state
+    self.replayedUpTo = replayedUpTo
+    tiers = engine.tierValues()
+    archive = VersionArchive()
+  }
+
   func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
   func time(of clock: Instant) -> Instant { Instant(nanoseconds: clock.nanoseconds - clockOffset) }
 }
@@ -63,36 +79,53 @@ extension Simulation {
 
   func startCoordinator() throws {
     guard coordinator == nil, !outcome.finished else { return }
-    guard durably("the term", { $0.beginTerm() }) else { return }
+    guard now >= diskFaultUntil else {
+      // It cannot begin its term, and says so; whoever looks after it starts it again.
+      return agenda.add(.coordinatorStart, at: now + scenario.restartSeconds)
+    }
+    guard transact("the term", { $0.beginTerm() }) else { return }
     coordinatorLives += 1
     outcome.count("terms")
-    let problem = scenario.problem
-    let snapshot = disk.snapshots.last
-    let state =
-      try snapshot.map {
-        try NestedTrainerState(
-          config: problem.config, scheduler: problem.scheduler, shapes: problem.shapes, snapshot: $0.trainer)
-      } ?? problem.initialState()
-    if let snapshot, StateDigest.of(snapshot.trainer.tensors) != snapshot.digest {
-      self.problem("the snapshot of step \(snapshot.step) is not what was written")
-    }
-    let progress = try snapshot.map { try RunProgress(json: $0.progress) } ?? RunProgress()
+    let (engine, progress) = try restored()
     let offset = Int64.random(in: 0...1 << 50, using: &random)
     let coordinator = SimulatedCoordinator(
       life: coordinatorLives, term: disk.term, clockOffset: offset,
       core: CoordinatorCore(
         settings: settings(), now: Instant(nanoseconds: now.nanoseconds + offset)),
-      engine: StepEngine(state: state), progress: progress, replayedUpTo: disk.lastStep,
-      now: now.seconds(since: .zero))
+      engine: engine, progress: progress, replayedUpTo: disk.lastStep, now: now.seconds(since: .zero))
+    coordinator.toUndo = disk.identitiesToUndo
     self.coordinator = coordinator
     note("coordinator of term \(disk.term) begins after step \(progress.step) of \(disk.lastStep)")
-    guard persist("the tiers", { _ in }) else { return }
-    handle(.parametersChanged(coordinator.versions(of: coordinator.tiers)))
-    if problem.usesWindows { handle(.windows(book(coordinator))) }
     for worker in workers where worker.plan.isLocal {
       agenda.add(.workerStart(place: worker.place), at: now + 0.05)
     }
-    goOn()
+    publish()
+  }
+
+  /// The state of the last snapshot, or the one before step 1.
+  func restored() throws -> (engine: StepEngine, progress: RunProgress) {
+    let problem = scenario.problem
+    guard let snapshot = disk.snapshots.first else {
+      return (StepEngine(state: try problem.initialState()), RunProgress())
+    }
+    if StateDigest.of(snapshot.trainer.tensors) != snapshot.digest {
+      self.problem("the snapshot of step \(snapshot.step) is not what was written")
+    }
+    let state = try NestedTrainerState(
+      config: problem.config, scheduler: problem.scheduler, shapes: problem.shapes, snapshot: snapshot.trainer
+    )
+    return (StepEngine(state: state), snapshot.progress)
+  }
+
+  /// Tells the ledger and the core of all tiers as they are now, and goes on.
+  func publish() {
+    durably("all tiers") { _, _ in
+    } then: { simulation in
+      guard let coordinator = simulation.coordinator else { return }
+      simulation.handle(.parametersChanged(coordinator.versions(of: coordinator.tiers)))
+      if simulation.scenario.problem.usesWindows { simulation.handle(.windows(simulation.book(coordinator))) }
+      simulation.goOn()
+    }
   }
 
   private func settings() -> CoordinatorSettings {
@@ -103,6 +136,9 @@ extension Simulation {
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
     settings.maximumAttempts = scenario.maximumAttempts
+    settings.verifyFraction = scenario.problem.config.verifyFraction
+    settings.verifySeed = scenario.problem.config.seed
+    settings.quarantined = Set(disk.quarantined)
     return settings
   }
 
@@ -123,35 +159,6 @@ extension Simulation {
     note("the coordinator is killed (\(kind.rawValue))")
     outcome.count(kind)
     endCoordinator(restart: true)
-  }
-
-  // MARK: - Where it may be killed
-
-  /// A transaction with its fsync.
-  ///
-  /// - Returns: whether the coordinator lives on. If not, the write has been done or not done.
-  func persist(_ name: String, _ write: (inout SimulatedDisk) -> Void) -> Bool {
-    guard durably(name, write) else {
-      killCoordinator(.coordinatorKilledAtPersist)
-      return false
-    }
-    return true
-  }
-
-  private func durably(_ name: String, _ write: (inout SimulatedDisk) -> Void) -> Bool {
-    persists += 1
-    let isHere = persists == scenario.killAtPersistNumber
-    if isHere || (isFaulty && coordinator != nil && random.chance(scenario.killsAtPersist)) {
-      // Exactly half of the crashes that are asked for by number come before the write is on the disk.
-      let isDone = isHere ? scenario.seed % 2 == 1 : random.chance(0.5)
-      note("persist \(persists), \(name): killed, \(isDone ? "done" : "not done")")
-      if isDone { write(&disk) }
-      // Before there is a process to kill, its start simply fails.
-      if coordinator == nil { agenda.add(.coordinatorStart, at: now + scenario.restartSeconds) }
-      return false
-    }
-    write(&disk)
-    return true
   }
 
   /// Sends, unless the coordinator is killed at this very message.

@@ -1,41 +1,66 @@
 import JSON
+import Ledger
 import NestedLearning
+import Service
 
-/// What a coordinator has written and synced, and the next one finds: the ledger's rows, and snapshots. Every write is
-/// one transaction, which a crash leaves undone or done, never half done.
+/// What a coordinator has written and synced, and the next one finds: the ledger's rows, snapshots, the best
+/// checkpoint. Every write is one transaction, which a crash leaves undone or done, never half done.
 struct SimulatedDisk {
   struct Snapshot {
     let step: Int
     let trainer: TrainerSnapshot
-    let progress: JSONValue
+    let progress: RunProgress
     let digest: String
+  }
+
+  /// A hand-out whose result counts.
+  struct Row {
+    struct Key: Hashable {
+      let term: UInt64
+      let attempt: Int
+    }
+
+    let key: Key
+    let step: Int
+    let identity: String
+    /// Whether another identity came to the same.
+    let isVerified: Bool
   }
 
   private(set) var term: UInt64 = 0
   /// Fingerprints of the digests of committed steps: step 1 is the first.
   private var steps: [UInt64] = []
   private(set) var evaluations: [Int: Double] = [:]
+  /// Newest first.
   private(set) var snapshots: [Snapshot] = []
+  /// The step of the best checkpoint, and a fingerprint of its parameters and moments; step 0 without one.
+  private(set) var best: (step: Int, bits: UInt64) = (0, 0)
+  /// Those that are not void.
+  private(set) var rows: [Row.Key: Row] = [:]
+  private(set) var quarantined: [String] = []
+  /// How often the run went back.
+  private(set) var returns = 0
   /// Milliseconds of the wall clock at each commit, for the record alone.
   private(set) var lastTimestamp = 0
+  /// What is wrong with what was to be written.
+  private(set) var fault: String?
 
   var lastStep: Int { steps.count }
 
   mutating func beginTerm() { term += 1 }
 
-  /// - Returns: what is wrong with the commit; nil if nothing is.
-  mutating func commit(step: Int, digest: String, term: UInt64, timestamp: Int) -> String? {
-    guard term == self.term else { return "step \(step) was committed in term \(term), which is over" }
-    guard step == steps.count + 1 else {
-      return "step \(step) was committed after step \(steps.count)"
-    }
+  mutating func commit(step: Int, digest: String, term: UInt64, timestamp: Int, isRepeated: Bool) {
+    if isRepeated, step == steps.count, agrees(step: step, digest: digest) { return }
+    if term != self.term { fault = "step \(step) was committed in term \(term), which is over" }
+    if step != steps.count + 1 { fault = "step \(step) was committed after step \(steps.count)" }
     steps.append(Self.fingerprint(of: digest))
     lastTimestamp = timestamp
-    return nil
   }
 
   /// Whether a step that is computed again comes out as it was recorded.
-  func agrees(step: Int, digest: String) -> Bool { steps[step - 1] == Self.fingerprint(of: digest) }
+  func agrees(step: Int, digest: String) -> Bool {
+    steps.indices.contains(step - 1) && steps[step - 1] == Self.fingerprint(of: digest)
+  }
 
   private static func fingerprint(of digest: String) -> UInt64 {
     var fingerprint = Fingerprint()
@@ -45,8 +70,40 @@ struct SimulatedDisk {
 
   mutating func record(evaluation loss: Double, step: Int) { evaluations[step] = loss }
 
+  mutating func record(best step: Int, bits: UInt64) { best = (step, bits) }
+
   mutating func record(_ snapshot: Snapshot) {
-    snapshots.append(snapshot)
-    if snapshots.count > 2 { snapshots.removeFirst() }
+    snapshots.removeAll { $0.step == snapshot.step }
+    snapshots.insert(snapshot, at: 0)
+    let records = snapshots.map { SnapshotRecord(step: $0.step, manifest: $0.digest, bytes: 1000) }
+    let kept = Set(SnapshotRetention.kept(records).map(\.step))
+    snapshots.removeAll { !kept.contains($0.step) }
+  }
+
+  mutating func record(_ rows: [Row], quarantined identities: [String]) {
+    for row in rows { self.rows[row.key] = row }
+    quarantined += identities.filter { !quarantined.contains($0) }
+  }
+
+  // MARK: - Going back
+
+  /// The first step with a result of this identity that counts and that nobody else came to as well.
+  private func firstUnverifiedStep(of identity: String) -> Int? {
+    rows.values.filter { $0.identity == identity && !$0.isVerified }.map(\.step).min()
+  }
+
+  var identitiesToUndo: [String] { quarantined.filter { firstUnverifiedStep(of: $0) != nil } }
+
+  /// Makes everything void that may hold unverified results of an identity, and everything after it.
+  mutating func goBack(identity: String) {
+    guard let first = firstUnverifiedStep(of: identity) else { return }
+    let step = ReturnPoint.step(
+      before: first, bestCheckpoint: best.step, snapshots: snapshots.map { ($0.step, $0.progress) })
+    steps.removeLast(max(0, steps.count - step))
+    evaluations = evaluations.filter { $0.key <= step }
+    snapshots.removeAll { $0.step > step }
+    if best.step > step { best = (0, 0) }
+    rows = rows.filter { $0.value.step <= step }
+    returns += 1
   }
 }

@@ -21,7 +21,7 @@ struct SimulatedWorker {
   // The socket.
   private(set) var socket = 0
   var route: Int?
-  var conversation = Conversation(assumedMinor: ProtocolVersion.minor)
+  var conversation: Conversation
   private var unsent: [[[UInt8]]] = []
 
   // The arithmetic.
@@ -33,13 +33,15 @@ struct SimulatedWorker {
   init(place: Int, plan: Scenario.WorkerPlan) {
     self.place = place
     self.plan = plan
+    conversation = Conversation(ownMinor: plan.minor, assumedMinor: plan.minor)
     core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
   }
 
   private static func settings(place: Int, life: Int, plan: Scenario.WorkerPlan) -> WorkerSettings {
     WorkerSettings(
       hello: Hello(
-        program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy", isa: "toy", threads: 1,
+        minor: Int(plan.minor), program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
+        isa: "toy", threads: 1,
         host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil),
       endpoint: "sim")
   }
@@ -67,7 +69,7 @@ struct SimulatedWorker {
 
   mutating func openSocket() {
     socket += 1
-    conversation = Conversation(assumedMinor: ProtocolVersion.minor)
+    conversation = Conversation(ownMinor: plan.minor, assumedMinor: plan.minor)
     unsent = []
   }
 
@@ -206,8 +208,17 @@ extension Simulation {
       if !reason.contains("numeric profile") { problem("the stranger exits with: \(reason)") }
       return outcome.count("stranger refused")
     }
-    outcome.count(successful ? "worker exits" : "worker gives up")
-    if !successful, !reason.contains("no coordinator answered"), !reason.contains("takes no workers") {
+    if liars.contains(workers[place].core.settings.identity),
+      reason.contains("is not the one")
+        || reason.contains("wrong result")
+    {
+      outcome.count("liar sent away")
+    } else {
+      outcome.count(successful ? "worker exits" : "worker gives up")
+    }
+    if !successful, !liars.contains(workers[place].core.settings.identity),
+      !reason.contains("no coordinator answered"), !reason.contains("takes no workers")
+    {
       problem("worker \(place) exits: \(reason)")
     }
     // Whoever looks after that machine starts it again; the coordinator looks after its own.

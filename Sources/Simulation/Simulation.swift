@@ -42,6 +42,11 @@ public final class Simulation {
   var routes: [Int: Route] = [:]
   var nextRoute = 1
   var partitions: [Partition] = []
+  /// Until when the disk takes nothing.
+  var diskFaultUntil = Instant.zero
+  /// Hand-outs with a wrong result, and the identities of those that computed them.
+  var lies = Set<SimulatedDisk.Row.Key>()
+  var liars = Set<String>()
   /// Coordinator processes so far, and what they have done since the run began.
   var coordinatorLives = 0
   var persists = 0
@@ -73,6 +78,7 @@ public final class Simulation {
       if worker.plan.starts > 0 { outcome.count(.lateJoiner) }
       if worker.plan.isStranger { outcome.count(.stranger) }
       if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
+      if worker.plan.minor == 0 { outcome.count(.oldVersion) }
       agenda.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
     if !scenario.incidents.isEmpty { agenda.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }

