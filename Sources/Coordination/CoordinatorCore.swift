@@ -93,6 +93,7 @@ public struct CoordinatorCore: Sendable {
       renewed(peer, session, attempt, progress: progress, now: now)
     case .cancelled(let peer, let session, let attempt): cancelled(peer, session, attempt, now: now)
     case .moved(let peer, let session, let attempt): moved(peer, session, attempt, now: now)
+    case .fetched(let peer, let session, let fetch): fetched(peer, session, fetch, now: now)
     case .result(let peer, let session, let term, let result):
       take(result, from: peer, session: session, term: term, now: now)
     case .workerError(let peer, let session, let attempt, let reason):
@@ -166,7 +167,8 @@ public struct CoordinatorCore: Sendable {
       return ("nothing was heard of it for \(Int(settings.silenceSeconds)) s", .lost)
     }
     if worker.state == .loading, worker.admissionDeadline <= now {
-      return ("it did not load the model within \(Int(settings.loadSeconds)) s", .lost)
+      let last = worker.fetch.map { ", \($0) the last time" } ?? ""
+      return ("it did not load the model within \(Int(settings.loadSeconds)) s\(last)", .lost)
     }
     if worker.state == .probing, worker.admissionDeadline <= now {
       return ("it did not answer the probe within \(Int(settings.probeSeconds)) s", .lost)

@@ -94,6 +94,8 @@ public enum CoordinatorEvent: Sendable {
   case cancelled(peer: PeerID, session: SessionID, attempt: Int)
   /// Bytes of something large went to a worker or came from it, for an attempt if it is known for which.
   case moved(peer: PeerID, session: SessionID, attempt: Int?)
+  /// MODEL_CREDIT came: the worker is fetching the base model, or waits while another on its machine does.
+  case fetched(peer: PeerID, session: SessionID, ModelFetchState)
   /// RESULT came. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
   case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   /// ERROR came: for an attempt, or, without one, for the worker as a whole.

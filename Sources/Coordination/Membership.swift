@@ -22,6 +22,8 @@ struct Worker: Sendable {
   var lastHeard: Instant
   /// Until when it has to be loaded, or to have answered the probe.
   var admissionDeadline: Instant
+  /// What is there of the base model, if it is being fetched.
+  var fetch: ModelFetchState?
   /// What it has of each tier.
   var tiers: [Int: TierVersion] = [:]
   var shardsDone = 0
@@ -55,6 +57,11 @@ extension CoordinatorCore {
     guard workers[id]?.session == session else { return nil }
     workers[id]?.lastHeard = now
     return id
+  }
+
+  /// Whether a worker has this session on this connection.
+  public func isMember(_ peer: PeerID, session: SessionID) -> Bool {
+    workerOfPeer[peer].flatMap { workers[$0] }?.session == session
   }
 
   var isEnding: Bool {
@@ -122,6 +129,17 @@ extension CoordinatorCore {
       // The process of this number is the new one now, and must not be taken for the one that left.
       remove(id, reason: "another process took its place", outcome: .lost, ownsProcess: false, now: now)
     }
+  }
+
+  /// A worker that fetches the model has its time for loading anew whenever there are more bytes, or other ones.
+  mutating func fetched(_ peer: PeerID, _ session: SessionID, _ fetch: ModelFetchState, now: Instant) {
+    guard let id = known(peer, session, now: now), let worker = workers[id], worker.state == .loading,
+      worker.fetch != fetch
+    else { return }
+    if worker.fetch == nil || worker.fetch?.receivedBytes != fetch.receivedBytes {
+      workers[id]?.admissionDeadline = now + settings.loadSeconds
+    }
+    workers[id]?.fetch = fetch
   }
 
   mutating func becomeReady(_ peer: PeerID, _ session: SessionID, _ ready: Ready, now: Instant) {

@@ -66,7 +66,9 @@ extension CoordinatorCore {
     of worker: Worker
   ) -> (CoordinatorStatus.Worker.State, reason: String, deadline: Instant?) {
     switch worker.state {
-    case .loading: return (.loading, "loads the model", worker.admissionDeadline)
+    case .loading:
+      let reason = worker.fetch.map { "fetches the model: \($0)" } ?? "loads the model"
+      return (.loading, reason, worker.admissionDeadline)
     case .probing: return (.probing, "its arithmetic is compared", worker.admissionDeadline)
     case .leaving:
       if case .leaving(let until) = phase { return (.leaving, "was told to leave", until) }

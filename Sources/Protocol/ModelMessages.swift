@@ -82,35 +82,42 @@ extension ModelOffer: MessageBody {
       throw reader.error("files", "must be a list of at most \(WireLimits.modelFiles) files")
     }
     var files: [File] = []
-    var names = Set<String>()
     for item in items {
-      guard let name = item["name"]?.string, File.isSafe(name: name) else {
-        throw reader.error(
-          "files",
-          "has a name that is not one of letters, digits, \".\", \"_\" and \"-\", or begins with \".\"")
-      }
-      guard names.insert(name.lowercased()).inserted else {
-        throw reader.error("files", "has the name \(name) twice")
-      }
-      guard let byteCount = item["bytes"]?.int, (0...WireLimits.modelFileBytes).contains(byteCount) else {
-        throw reader.error(
-          "files", "gives \(name) no length, or one above \(WireLimits.modelFileBytes) bytes")
-      }
-      guard let sha256 = item["sha256"]?.string, Digest.isSHA256(sha256) else {
-        throw reader.error("files", "gives \(name) no SHA-256")
-      }
+      guard let name = item["name"]?.string, let byteCount = item["bytes"]?.int,
+        let sha256 = item["sha256"]?.string
+      else { throw reader.error("files", "has a file without \"name\", \"bytes\" or \"sha256\"") }
       files.append(File(name: name, byteCount: byteCount, sha256: sha256))
     }
+    if let objection = Self.objection(to: files) { throw reader.error("files", objection) }
     self.init(modelSHA256: try reader.sha256("model_sha256"), files: files)
+  }
+
+  /// Why files cannot be offered, if they cannot; as the end of a sentence that begins with what they are.
+  public static func objection(to files: [File]) -> String? {
+    guard files.count <= WireLimits.modelFiles else { return "are more than \(WireLimits.modelFiles)" }
+    var names = Set<String>()
+    for file in files {
+      guard File.isSafe(name: file.name) else {
+        return "has a name that is not one of letters, digits, \".\", \"_\" and \"-\", or begins with \".\""
+      }
+      // Some file systems take both for the same.
+      guard names.insert(file.name.lowercased()).inserted else { return "has the name \(file.name) twice" }
+      guard (0...WireLimits.modelFileBytes).contains(file.byteCount) else {
+        return "gives \(file.name) a length above \(WireLimits.modelFileBytes) bytes, or below 0"
+      }
+      guard Digest.isSHA256(file.sha256) else { return "gives \(file.name) no SHA-256" }
+    }
+    return nil
   }
 }
 
-/// MODEL_CREDIT: asks for the offer, or for a piece of one of its files.
+/// MODEL_CREDIT: asks for the offer, or for a piece of one of its files, or tells how much is there and no more.
 public struct ModelCredit: Sendable, Equatable {
   public struct Piece: Sendable, Equatable {
     /// Number of the file in the offer, from 0.
     public var file: Int
     public var offset: Int
+    /// 0 asks for nothing.
     public var byteCount: Int
 
     public init(file: Int, offset: Int, byteCount: Int) {
@@ -120,14 +127,25 @@ public struct ModelCredit: Sendable, Equatable {
     }
   }
 
+  /// Bytes of the whole model that the worker has on its disk, whoever of its machine fetches it.
+  public var receivedBytes: Int
   /// Nil asks for the offer.
   public var piece: Piece?
 
-  public init(_ piece: Piece? = nil) { self.piece = piece }
+  public init(received receivedBytes: Int, _ piece: Piece? = nil) {
+    self.receivedBytes = receivedBytes
+    self.piece = piece
+  }
+
+  /// Asks for nothing.
+  public static func report(received receivedBytes: Int) -> ModelCredit {
+    ModelCredit(received: receivedBytes, Piece(file: 0, offset: 0, byteCount: 0))
+  }
 }
 
 extension ModelCredit: MessageBody {
   func write(to writer: inout BodyWriter) {
+    writer.add("received", receivedBytes)
     guard let piece else { return }
     writer.add("file", piece.file)
     writer.add("offset", piece.offset)
@@ -135,14 +153,16 @@ extension ModelCredit: MessageBody {
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
+    let received = try reader.integer("received", in: 0...WireLimits.modelBytes)
     guard let file = try reader.optionalInteger("file", in: 0...(WireLimits.modelFiles - 1)) else {
-      self.init()
+      self.init(received: received)
       return
     }
     self.init(
+      received: received,
       Piece(
         file: file, offset: try reader.integer("offset", in: 0...WireLimits.modelFileBytes),
-        byteCount: try reader.integer("bytes", in: 1...WireLimits.modelPieceBytes)))
+        byteCount: try reader.integer("bytes", in: 0...WireLimits.modelPieceBytes)))
   }
 }
 

@@ -24,9 +24,10 @@ public struct WireLimits: Sendable, Equatable {
   public static let microBatches = 1 << 20
   /// Tiers of a run.
   public static let tiers = 1024
-  /// Files of a base model, bytes of one of them and of its name, and bytes of a piece that is asked for at once.
+  /// Files of a base model, bytes of one of them, of all and of a name, and bytes of a piece that is asked for at once.
   public static let modelFiles = 4096
   public static let modelFileBytes = 1 << 44
+  public static let modelBytes = modelFiles * modelFileBytes
   public static let fileNameBytes = 200
   public static let modelPieceBytes = 1 << 20
   /// How deep lists and objects of a control body may be nested.

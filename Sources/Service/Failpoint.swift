@@ -29,6 +29,12 @@ enum Failpoint: String, CaseIterable, Sendable {
   case gradientNaN = "gradient.nan"
   /// A result is not sent.
   case resultDrop = "result.drop"
+  /// The base model is fetched even if it is on this machine.
+  case modelFetch = "model.fetch"
+  /// Every chunk of it takes so many seconds longer.
+  case modelDelay = "model.delay"
+  /// It is not asked for, and waited for all the same.
+  case modelHang = "model.hang"
   /// The numeric profile that the worker claims.
   case numericProfile = "numeric-profile"
   /// The minor version of the protocol that the worker speaks.
@@ -45,6 +51,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case leaseInitial = "lease.initial"
   /// Seconds in place of `backupFloorSeconds`.
   case backupFloor = "backup.floor"
+  /// Seconds in place of `loadSeconds`.
+  case load = "load"
   /// Seconds in place of `noWorkerSeconds`.
   case noWorkers = "no-workers"
   /// Seconds that a run waits for a disk that is full or broken.
@@ -94,13 +102,13 @@ enum Failpoint: String, CaseIterable, Sendable {
   var kind: Kind {
     switch self {
     case .exitAccept, .exitCompute, .exitUpload, .exitUploaded, .computeHang, .computeStop, .gradientWrong,
-      .gradientNaN, .resultDrop, .exitPersist, .exitSend:
+      .gradientNaN, .resultDrop, .modelFetch, .modelHang, .exitPersist, .exitSend:
       .event
     case .computeSlow: .number(1...1000)
-    case .computeDelay, .computeJitter: .number(0...3600)
+    case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)
     case .computePoison: .number(1...1e9)
     case .protocolMinor: .number(0...Double(ProtocolVersion.minor))
-    case .leaseFloor, .leaseInitial, .backupFloor, .noWorkers, .diskPause, .silence, .transferStall:
+    case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .silence, .transferStall:
       .number(0.1...86_400)
     case .transferInline, .transferWindow: .number(0...1e10)
     case .numericProfile: .word

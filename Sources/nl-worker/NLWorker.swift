@@ -8,8 +8,8 @@ struct NLWorker: ParsableCommand {
     commandName: "nl-worker",
     abstract: "Compute gradients for a coordinator.",
     discussion: """
-      The worker needs the run's base model on its own disk: where the coordinator has it, or where --model says. \
-      Its content is compared with the coordinator's by SHA-256. Data are sent by the coordinator. Ctrl-C ends the \
+      A base model that is not on this machine is fetched from the coordinator, once, and kept for later runs; its \
+      content is compared with the coordinator's by SHA-256. Data are sent by the coordinator. Ctrl-C ends the \
       worker; what it was computing is handed to another.
 
       A coordinator on another machine is joined with keys, which nl keygen makes. Its owner needs this worker's \
@@ -17,7 +17,8 @@ struct NLWorker: ParsableCommand {
 
       Examples:
         nl-worker --connect tcp://127.0.0.1:5555 --threads 8 --model ~/models/Qwen2.5-0.5B
-        nl-worker --connect tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub
+        nl-worker --connect tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub \\
+          --model-cache /var/cache/nl-models
       """)
 
   @Option(help: "Where the coordinator listens: tcp://HOST:PORT, or ipc://PATH on the same machine.")
@@ -26,8 +27,17 @@ struct NLWorker: ParsableCommand {
   @Option(help: "How many threads compute; by default one a core.")
   var threads: Int?
 
-  @Option(help: "The base model's folder on this machine; by default the path that the coordinator names.")
+  @Option(
+    help: ArgumentHelp(
+      "The base model's folder on this machine; by default it is looked for where the coordinator has it, then "
+        + "fetched from the coordinator.", valueName: "dir"))
   var model: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where fetched models are kept; by default $NL_MODEL_CACHE, or nested-learning/models in $XDG_CACHE_HOME or "
+        + "~/.cache.", valueName: "dir"))
+  var modelCache: String?
 
   @Option(help: ArgumentHelp("This worker's secret key, by nl keygen.", valueName: "file"))
   var key: String?
@@ -60,7 +70,8 @@ struct NLWorker: ParsableCommand {
     if exitWithStdin { ParentWatch.exitWhenStandardInputEnds() }
     let cores = ProcessInfo.processInfo.activeProcessorCount
     var options = try WorkerOptions(
-      endpoint: connect, threads: threads ?? cores, modelPath: model, localIndex: localIndex,
+      endpoint: connect, threads: threads ?? cores, modelPath: model, modelCache: modelCache,
+      localIndex: localIndex,
       failpoints: Failpoints.ofEnvironment())
     if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
     try WorkerService(options: options).run()

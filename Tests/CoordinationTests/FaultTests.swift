@@ -331,6 +331,43 @@ import Testing
     #expect(scene.at(3, .timer).hasPrefix("worker 1 is gone: it did not load the model within 3 s"))
   }
 
+  /// A worker that fetches the model has its time anew with every byte, not with words alone, and is seen to do it.
+  @Test func fetchingIsBounded() {
+    var scene = Scene { ($0.loadSeconds, $0.silenceSeconds) = (3, 100) }
+    _ = scene.hello(0, "a")
+    func fetched(_ second: Double, _ bytes: Int, total: Int? = 40_000_000) -> String {
+      scene.at(
+        second,
+        .fetched(
+          peer: PeerID("a"), session: scene.session("a"),
+          ModelFetchState(receivedBytes: bytes, totalBytes: total)))
+    }
+    #expect(fetched(2, 0, total: nil) == "")
+    #expect(scene.core.status.workers.map(\.reason) == ["fetches the model: 0.0 MB are there"])
+    for second in stride(from: 4.0, through: 20, by: 2) {
+      _ = fetched(second, Int(second) * 1_250_000)
+      #expect(!scene.at(second, .timer).contains("gone"))
+    }
+    #expect(scene.core.status.workers.map(\.reason) == ["fetches the model: 25.0 of 40.0 MB are there"])
+    #expect(scene.core.status.workers.map(\.deadline) == [.zero + 23])
+    _ = fetched(22, 25_000_000)
+    #expect(
+      scene.at(23, .timer).hasPrefix(
+        "worker 1 is gone: it did not load the model within 3 s, 25.0 of 40.0 MB are there the last time"))
+  }
+
+  /// Once it is ready, a credit changes nothing; one of another session never does.
+  @Test func fetchingIsForThoseWhoLoad() {
+    var scene = Scene { $0.loadSeconds = 3 }
+    _ = scene.hello(0, "a")
+    let state = ModelFetchState(receivedBytes: 1, totalBytes: nil)
+    _ = scene.at(1, .fetched(peer: PeerID("a"), session: SessionID(high: 9, low: 9), state))
+    #expect(scene.core.status.workers.map(\.deadline) == [.zero + 3])
+    _ = scene.ready(2, "a")
+    _ = scene.at(2, .fetched(peer: PeerID("a"), session: scene.session("a"), state))
+    #expect(scene.core.status.workers.map(\.reason) == ["waits for work"])
+  }
+
   /// A worker that lives but does not finish is given up after three leases.
   @Test func hangingWorker() {
     var scene = Scene { $0.initialLeaseSeconds = 5 }

@@ -102,8 +102,11 @@ enum Samples {
             ModelOffer.File(name: "config.json", byteCount: 700, sha256: digest),
             ModelOffer.File(name: "model-00001-of-00002.safetensors", byteCount: 1 << 40, sha256: digest),
           ]))),
-    .model(.credit(ModelCredit())),
-    .model(.credit(ModelCredit(ModelCredit.Piece(file: 1, offset: 1 << 39, byteCount: 1 << 20)))),
+    .model(.credit(ModelCredit(received: 0))),
+    .model(
+      .credit(ModelCredit(received: 1 << 50, ModelCredit.Piece(file: 1, offset: 1 << 39, byteCount: 1 << 20)))
+    ),
+    .model(.credit(.report(received: 17))),
     .model(.chunk(ModelChunk(file: 1, offset: 1 << 39, payload: WireSlice([9, 8, 7])))),
   ]
 

@@ -272,8 +272,9 @@ def model():
         {"name": "model.safetensors", "bytes": 2**40, "sha256": DIGEST},
     ]
     yield Message("MODEL_OFFER", 16, {"model_sha256": DIGEST, "files": files})
-    yield Message("MODEL_CREDIT-offer", 17)
-    yield Message("MODEL_CREDIT", 17, {"file": 1, "offset": 2**39, "bytes": 2**20})
+    yield Message("MODEL_CREDIT-offer", 17, {"received": 0})
+    yield Message("MODEL_CREDIT", 17, {"received": 2**50, "file": 1, "offset": 2**39, "bytes": 2**20})
+    yield Message("MODEL_CREDIT-report", 17, {"received": 17, "file": 0, "offset": 0, "bytes": 0})
     yield Message("MODEL_CHUNK", 18, {"file": 1, "offset": 2**39}, payload=b"\x09\x08\x07")
 
 

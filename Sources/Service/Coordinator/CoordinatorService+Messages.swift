@@ -99,6 +99,8 @@ extension CoordinatorService {
   private func read(_ letter: Letter) throws {
     switch letter {
     case .workDone: break
+    case .forWorker(let peer, let session, let message):
+      if core.isMember(peer, session: session) { send(message, to: peer, session: session) }
     case .signal:
       // A second Ctrl-C means now: everything on disk is whole at any moment.
       if stopRequested {
@@ -196,8 +198,9 @@ extension CoordinatorService {
       if !core.status.workers.contains(where: { $0.peer == peer }), let old = askers.push(peer) {
         router.forget(old)
       }
-    case .pong, .model: try handle(.heard(peer: peer, session: session))
+    case .pong: try handle(.heard(peer: peer, session: session))
     case .transfer: try handle(.moved(peer: peer, session: session, attempt: nil))
+    case .model(let message): try serveModel(message, to: peer, session: session)
     case .probeResult(let result):
       try handle(.probed(peer: peer, session: session, sha256: result.sha256))
     case .accept, .decline, .leaseRenew, .cancelled: try receiveOfAttempt(peer, session, message)
@@ -297,6 +300,7 @@ extension CoordinatorService {
   private func workerLeft(_ workerID: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String) {
     note("\(describe(workerID)) left: \(reason)", of: workerID)
     router.forget(peer)
+    shelf.forget(peer)
     notes.append(.left(id: workerID, reason: reason, at: .now()))
     guard let localIndex, localPeers[localIndex] == peer else { return }
     // A process of ours that was given up is ended, and started again when its end is reported.

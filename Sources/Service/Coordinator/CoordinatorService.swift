@@ -20,6 +20,8 @@ final class CoordinatorService {
     case signal(Int32)
     case childEnded(LocalWorkers.Exit)
     case workDone
+    /// What was read for a worker.
+    case forWorker(PeerID, SessionID, Message)
   }
 
   enum Ending: Equatable {
@@ -54,6 +56,9 @@ final class CoordinatorService {
   var askers = RecentPeers(limit: 256)
   /// Results whose bytes were not wanted, since the core was last told.
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
+  /// The base model's files, once a worker asks for them.
+  lazy var shelf = makeShelf()
+  lazy var modelBytes = ModelFiles.byteCount(of: plan.folder)
 
   /// The open unit's micro-batches and the number of its trained tokens.
   var batches: [MicroBatch] = []

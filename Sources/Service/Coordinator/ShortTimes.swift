@@ -8,6 +8,7 @@ extension Failpoints {
     if let seconds = number(.leaseInitial) { settings.initialLeaseSeconds = seconds }
     if let seconds = number(.silence) { settings.silenceSeconds = seconds }
     if let seconds = number(.backupFloor) { settings.backupFloorSeconds = seconds }
+    if let seconds = number(.load) { settings.loadSeconds = seconds }
     if let seconds = number(.noWorkers) { settings.noWorkerSeconds = seconds }
   }
 

@@ -22,9 +22,14 @@ public enum FileDigest {
   /// The digest of several files: over one line `<sha256>  <file name>` each, in the order of their names, as
   /// `sha256sum * | sha256sum` would give it inside the folder.
   public static func sha256(files: [String]) throws -> String {
+    combined(try files.map { (name: name($0), sha256: try sha256(file: $0)) })
+  }
+
+  /// The digest of several files from theirs.
+  static func combined(_ files: [(name: String, sha256: String)]) -> String {
     var digest = DigestBuilder()
-    for path in files.sorted(by: { utf8Ascending(name($0), name($1)) }) {
-      digest.update("\(try sha256(file: path))  \(name(path))\n")
+    for file in files.sorted(by: { utf8Ascending($0.name, $1.name) }) {
+      digest.update("\(file.sha256)  \(file.name)\n")
     }
     return digest.finish()
   }

@@ -10,7 +10,7 @@ import Tensors
 /// one queue.
 final class ShardComputer: @unchecked Sendable {
   private let pool: ThreadPool
-  private let modelPath: String?
+  private let source: ModelSource
   private let failpoints: Failpoints
   private var loaded: Loaded?
   private var chains = WorkerChains()
@@ -24,17 +24,18 @@ final class ShardComputer: @unchecked Sendable {
     var versions: [Int?]
   }
 
-  init(threads: Int, modelPath: String?, failpoints: Failpoints) throws {
+  init(threads: Int, source: ModelSource, failpoints: Failpoints) throws {
     pool = try ThreadPool(threads: threads)
     self.failpoints = failpoints
-    self.modelPath = modelPath
+    self.source = source
   }
 
   /// Loads the model that the coordinator asks for, unless it is the one that is loaded.
   ///
+  /// - Parameter channel: where it is fetched from, if it is not here.
   /// - Returns: the SHA-256 of the model folder.
-  /// - Throws: if there is no such folder here, or its content is not the coordinator's.
-  func load(_ welcome: Welcome) throws -> String {
+  /// - Throws: if its content is not the coordinator's, or it can be neither found nor fetched.
+  func load(_ welcome: Welcome, channel: ModelChannel) throws -> String {
     // Chains belong to a session.
     chains.removeAll()
     let layout = TierLayout(welcome)
@@ -45,19 +46,7 @@ final class ShardComputer: @unchecked Sendable {
       return loaded.sha256
     }
     loaded = nil
-    let path = modelPath ?? welcome.modelPath
-    guard FileManager.default.fileExists(atPath: path + "/config.json") else {
-      throw ServiceError(
-        "the base model is not on this machine: \(path) has no config.json",
-        remedy: "copy the coordinator's folder \(welcome.modelPath) here and give it with --model DIR")
-    }
-    let folder = try ModelFolder(path: path)
-    let sha256 = try FileDigest.sha256(files: folder.weightFiles())
-    guard sha256 == welcome.modelSHA256 else {
-      throw ServiceError(
-        "\(path) is not the coordinator's base model: its SHA-256 is \(sha256), the coordinator's \(welcome.modelSHA256)",
-        remedy: "copy the coordinator's folder \(welcome.modelPath) here and give it with --model DIR")
-    }
+    let folder = try source.folder(for: welcome, channel: channel)
     let trainable: Trainable =
       welcome.trainable == "full"
       ? .full : .lora(try LoRASpecification(json: welcome.trainable, file: "WELCOME"))
@@ -65,9 +54,9 @@ final class ShardComputer: @unchecked Sendable {
     let model = try TrainableModel(folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false)
     try check(layout, model)
     loaded = Loaded(
-      sha256: sha256, trainable: welcome.trainable, model: model, layout: layout,
+      sha256: welcome.modelSHA256, trainable: welcome.trainable, model: model, layout: layout,
       versions: Array(repeating: nil, count: layout.tiers.count))
-    return sha256
+    return welcome.modelSHA256
   }
 
   private func check(_ layout: TierLayout, _ model: TrainableModel) throws {

@@ -5,8 +5,10 @@ public struct WorkerOptions: Sendable {
   /// `tcp://HOST:PORT` or `ipc://PATH`
   public var endpoint: String
   public var threads: Int
-  /// The base model's folder on this machine; nil for the path that the coordinator names.
+  /// The base model's folder on this machine; nil for the path that the coordinator names, or the cache.
   public var modelPath: String?
+  /// The folder for models that are fetched from coordinators; nil for the usual one.
+  public var modelCache: String?
   /// The worker's number, if the coordinator started it.
   public var localIndex: Int?
   /// Keys, for a coordinator that has some.
@@ -15,12 +17,14 @@ public struct WorkerOptions: Sendable {
   public var failpoints: Failpoints
 
   public init(
-    endpoint: String, threads: Int, modelPath: String? = nil, localIndex: Int? = nil,
+    endpoint: String, threads: Int, modelPath: String? = nil, modelCache: String? = nil,
+    localIndex: Int? = nil,
     security: ClientSecurity? = nil, failpoints: Failpoints = .none
   ) {
     self.endpoint = endpoint
     self.threads = threads
     self.modelPath = modelPath
+    self.modelCache = modelCache
     self.localIndex = localIndex
     self.security = security
     self.failpoints = failpoints

@@ -13,6 +13,8 @@ public final class WorkerService {
   /// What other threads tell the one that owns the socket. The session tells apart what belongs to an earlier one.
   private enum Letter: Sendable {
     case event(WorkerEvent, generation: Int)
+    /// To be sent in the session of the fetch that asks for it.
+    case model(ModelMessage, generation: Int)
     case terminate
   }
 
@@ -26,6 +28,8 @@ public final class WorkerService {
   /// The job at hand.
   private var job: (number: Int, watch: ComputationWatch)?
   private var dealer: Dealer?
+  /// Of the fetch of the base model, while it is loading.
+  private var channel: ModelChannel?
   private var timer = Instant.never
   private var ending: (successful: Bool, reason: String)?
 
@@ -60,7 +64,7 @@ public final class WorkerService {
     defer { signals.cancel() }
     options.failpoints.announce(logger)
     computer = try ShardComputer(
-      threads: options.threads, modelPath: options.modelPath, failpoints: options.failpoints)
+      threads: options.threads, source: try modelSource(), failpoints: options.failpoints)
     try handle(.start, waker, mailbox)
     while ending == nil { try serve(waker, mailbox) }
     dealer?.close(flushing: true)
@@ -69,12 +73,23 @@ public final class WorkerService {
     logger.info("\(ending.reason)")
   }
 
+  private func modelSource() throws -> ModelSource {
+    // A local worker has its coordinator's folder, and needs no other.
+    let cache =
+      options.localIndex != nil && options.modelCache == nil
+      ? try? ModelCache(option: nil, environment: ProcessInfo.processInfo.environment)
+      : try ModelCache(option: options.modelCache, environment: ProcessInfo.processInfo.environment)
+    return ModelSource(
+      ownPath: options.modelPath, cache: cache, logger: logger, failpoints: options.failpoints)
+  }
+
   private func serve(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
     let wait = max(0, min(0.5, timer.seconds(since: MonotonicClock.now())))
     for received in try dealer?.poll(timeout: wait) ?? [] {
       switch received {
       case .success((let envelope, let message)):
         if case .assign = message { options.failpoints.die(at: .exitAccept) }
+        feed(message, envelope)
         try handle(.message(envelope, message), waker, mailbox)
       case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
       }
@@ -84,9 +99,13 @@ public final class WorkerService {
     }
     for letter in mailbox.take() {
       switch letter {
+      case .model(let message, let generation):
+        if generation == self.generation.current { ask(message) }
       case .terminate: try handle(.terminate, waker, mailbox)
       case .event(let event, let generation):
-        if generation == self.generation.current { try handle(event, waker, mailbox) }
+        guard generation == self.generation.current else { break }
+        if case .modelLoaded = event { channel = nil }
+        try handle(event, waker, mailbox)
       }
     }
     if MonotonicClock.now() >= timer {
@@ -108,6 +127,7 @@ public final class WorkerService {
       case .abandon:
         generation.advance()
         job?.watch.cancel()
+        channel?.close()
       case .send(let message): failure = send(message) ?? failure
       case .loadModel(let welcome): load(welcome, mailbox)
       case .probe(let probe): compute(probe, mailbox)
@@ -177,8 +197,11 @@ public final class WorkerService {
   // MARK: Arithmetic
 
   private func load(_ welcome: Welcome, _ mailbox: Mailbox<Letter>) {
+    let mine = generation.current
+    let channel = ModelChannel { mailbox.post(.model($0, generation: mine)) }
+    self.channel = channel
     onQueue(mailbox) { computer in
-      do { return .modelLoaded(sha256: try computer.load(welcome)) } catch {
+      do { return .modelLoaded(sha256: try computer.load(welcome, channel: channel)) } catch {
         return .modelFailed(reason: "\(error)")
       }
     }
@@ -189,6 +212,22 @@ public final class WorkerService {
       do { return .probed(sha256: try computer.compute(probe)) } catch {
         return .modelFailed(reason: "\(error)")
       }
+    }
+  }
+
+  /// Hands what comes of the base model to whoever fetches it.
+  private func feed(_ message: Message, _ envelope: Envelope) {
+    guard let channel, envelope.session == core.session, envelope.term == core.term else { return }
+    switch message {
+    case .model(let model): channel.deliver(model)
+    case .error(let error) where error.code == .model: channel.fail(error.reason)
+    default: break
+    }
+  }
+
+  private func ask(_ message: ModelMessage) {
+    do { try dealer?.send(.model(message), term: core.term, session: core.session) } catch {
+      channel?.fail("the base model cannot be asked for: \(error)")
     }
   }
 

@@ -1,0 +1,27 @@
+import Coordination
+import Protocol
+
+/// The base model, for workers that do not have it.
+extension CoordinatorService {
+  /// A worker asks for the model's files; they are read elsewhere, and sent as they come.
+  func serveModel(_ message: ModelMessage, to peer: PeerID, session: SessionID) throws {
+    guard case .credit(let credit) = message else {
+      return try handle(
+        .peerLost(peer: peer, reason: "sent \(message.type.name), which only a coordinator does"))
+    }
+    let state = ModelFetchState(receivedBytes: credit.receivedBytes, totalBytes: modelBytes)
+    try handle(.fetched(peer: peer, session: session, state))
+    guard core.isMember(peer, session: session) else { return }
+    guard shelf.ask(credit, peer: peer, session: session) else {
+      return try handle(.peerLost(peer: peer, reason: "asked for more of the model at once than it may"))
+    }
+  }
+
+  /// The files, and where what is read of them goes.
+  func makeShelf() -> ModelShelf {
+    let mailbox = mailbox
+    return ModelShelf(paths: ModelFiles.paths(of: plan.folder), sha256: plan.inputs.model) {
+      mailbox.post(.forWorker($0, $1, $2))
+    }
+  }
+}
