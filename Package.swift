@@ -113,8 +113,8 @@ let package = Package(
     .testTarget(
       name: "FaultMatrixTests",
       dependencies: [
-        "Harness", "Service", "Tensors", "Transport", "Protocol", "CZeroMQ", "JSON", "nl-coord", "nl-worker",
-        "nl",
+        "Harness", "Service", "Coordination", "NestedLearning", "Tensors", "Transport", "Protocol", "CZeroMQ",
+        "JSON", "nl-coord", "nl-worker", "nl",
       ]),
   ],
   swiftLanguageModes: [.v6]

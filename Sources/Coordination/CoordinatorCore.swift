@@ -107,6 +107,7 @@ public struct CoordinatorCore: Sendable {
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
     case .windows(let book): windows = book
+    case .wrongChain(let id, let identity, let reason): quarantine(id, identity, reason, now: now)
     case .committed(let unit): acknowledge(committed: unit)
     case .timer: judgeDeadlines(now: now)
     case .drain: drain(now: now)
@@ -118,7 +119,7 @@ public struct CoordinatorCore: Sendable {
     if failure == nil {
       planIfPossible(now: now)
       giveUpCollecting()
-      waiveChecks()
+      waiveChecks(now: now)
       handOut(now: now)
       watchArbiters(now: now)
       completeIfDone(now: now)

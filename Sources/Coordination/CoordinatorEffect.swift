@@ -22,6 +22,8 @@ public struct CompletedUnit: Sendable, Hashable {
   public let tokens: Int
   /// Every (node, tiers) once, ordered by first micro-batch, then first tier.
   public let results: [CountedResult]
+  /// Chains among them that are to be checked before they are used.
+  public var audits: [WindowAudit] = []
 }
 
 /// What a coordinator has to do. Effects are to be carried out in their order: what must be kept or recorded, what is

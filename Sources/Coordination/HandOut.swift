@@ -61,12 +61,12 @@ extension CoordinatorCore {
       let isComing = agreed.payload != nil || active.contains { !$0.assignment.digestOnly }
       return isComing ? nil : (.gradients, [])
     }
-    let voters = progress.voters
+    let (voters, leading) = (progress.voters, progress.leading)
     // A late one and its backup are one vote: who comes first.
     let coming = Set(active.filter { !$0.hasBackup }.map(\.identity)).subtracting(voters)
-    let missing = progress.required - (progress.leading?.identities.count ?? 0) - coming.count
+    let missing = progress.required - (leading.map { progress.supporters(of: $0).count } ?? 0) - coming.count
     guard missing > 0 else { return nil }
-    let hasBytes = progress.leading?.payload != nil || active.contains { !$0.assignment.digestOnly }
+    let hasBytes = leading?.payload != nil || active.contains { !$0.assignment.digestOnly }
     return (hasBytes ? .digests : .gradients, voters.union(active.map(\.identity)))
   }
 

@@ -111,16 +111,18 @@ extension CoordinatorCore {
   }
 
   /// What follows from the votes on a shard.
-  private mutating func settle(_ place: Int, now: Instant) {
+  mutating func settle(_ place: Int, now: Instant) {
     guard let progress = open?.shards[place] else { return }
     if progress.isDisputed {
       guard let agreed = progress.agreed else { return sayDisputed(progress) }
       let outvoted = progress.opinions.filter { !$0.summary.agrees(with: agreed.summary) }
+      let reason =
+        "its result for \(progress.name) is not the one that \(progress.supporters(of: agreed).count) others came to"
       for vote in outvoted.flatMap(\.votes) {
-        quarantine(
-          vote.attempt.workerID, vote.attempt.identity,
-          "its result for \(progress.name) is not the one that \(agreed.identities.count) others came to",
-          now: now)
+        quarantine(vote.attempt.workerID, vote.attempt.identity, reason, now: now)
+      }
+      if let claims = progress.claims, claims.contradict(agreed.summary) {
+        quarantine(claims.worker, claims.identity, reason, now: now)
       }
     }
     guard let progress = open?.shards[place], let (counted, _) = progress.counted else { return }
@@ -130,7 +132,7 @@ extension CoordinatorCore {
   }
 
   private mutating func sayDisputed(_ progress: ShardProgress) {
-    let names = progress.opinions.compactMap(\.workerID).map { "worker \($0)" }.joined(separator: " and ")
+    let names = progress.voices.map { "worker \($0)" }.joined(separator: " and ")
     log("\(names) came to different results for \(progress.name); another worker is to decide")
   }
 

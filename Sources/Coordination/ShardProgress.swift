@@ -22,6 +22,8 @@ struct ShardProgress: Sendable {
   var check = Check.none
   /// What is asked of chains, if it was decided with the unit.
   var windows: [WindowOrder] = []
+  /// What a worker has said of it before: one more voice, whose bytes did not come.
+  var claims: GradientClaims?
   /// The worker that it is pinned to cannot give it, and the unit goes without.
   var isGivenUp = false
 
@@ -49,17 +51,26 @@ struct ShardProgress: Sendable {
 
   /// How many must agree.
   var required: Int { check != .none || isDisputed ? 2 : 1 }
-  var isDisputed: Bool { opinions.count > 1 }
+  var isDisputed: Bool { opinions.count > 1 || opinions.contains { claims?.contradict($0.summary) == true } }
+
+  /// Whose word an opinion is.
+  func supporters(of opinion: Opinion) -> Set<String> {
+    guard let claims, !claims.contradict(opinion.summary) else { return opinion.identities }
+    return opinion.identities.union([claims.identity])
+  }
 
   /// The opinion with the most votes; of equal ones the first that came.
   var leading: Opinion? {
-    var best: Opinion?
-    for opinion in opinions where opinion.identities.count > best?.identities.count ?? 0 { best = opinion }
+    var (best, most) = (Opinion?.none, 0)
+    for opinion in opinions {
+      let count = supporters(of: opinion).count
+      if count > most { (best, most) = (opinion, count) }
+    }
     return best
   }
 
   /// What the shard comes to, once enough agree.
-  var agreed: Opinion? { leading.flatMap { $0.identities.count >= required ? $0 : nil } }
+  var agreed: Opinion? { leading.flatMap { supporters(of: $0).count >= required ? $0 : nil } }
 
   /// What counts: agreed, and its bytes are here.
   var counted: (opinion: Opinion, payload: Int)? {
@@ -69,7 +80,14 @@ struct ShardProgress: Sendable {
 
   /// Its place in units of its kind, by which it goes to the same worker step after step.
   var slot: Slot { Slot(purpose: unit.purpose, shard: shard) }
-  var voters: Set<String> { opinions.reduce(into: []) { $0.formUnion($1.identities) } }
+  var voters: Set<String> {
+    opinions.reduce(into: Set([claims?.identity].compactMap(\.self))) { $0.formUnion($1.identities) }
+  }
+  /// The workers that said something else each.
+  var voices: [Int] {
+    let isContradicted = opinions.contains { claims?.contradict($0.summary) == true }
+    return (isContradicted ? [claims?.worker] : []).compactMap(\.self) + opinions.compactMap(\.workerID)
+  }
   var name: String { shard.name(in: unit) }
 }
 

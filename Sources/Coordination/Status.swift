@@ -44,7 +44,7 @@ extension CoordinatorCore {
   }
 
   func arbiterReason(_ progress: ShardProgress) -> String {
-    let names = progress.opinions.compactMap(\.workerID).map { "worker \($0)" }.joined(separator: " and ")
+    let names = progress.voices.map { "worker \($0)" }.joined(separator: " and ")
     return progress.isDisputed
       ? "\(names) came to different results for \(progress.name), and there is no other worker to decide"
       : "\(progress.name) is to be computed by two workers, and there is only \(names)"

@@ -18,13 +18,20 @@ extension CoordinatorCore {
   }
 
   /// Where nobody else is there to compare with, a shard that was only chosen by lot is not held up.
-  mutating func waiveChecks() {
+  mutating func waiveChecks(now: Instant) {
     guard let open else { return }
     let others = Set(usableWorkers.map(\.identity))
     for (place, progress) in open.shards.enumerated()
     where progress.check == .sampled && !progress.isDisputed && !progress.opinions.isEmpty {
       guard progress.agreed == nil, others.subtracting(progress.voters).isEmpty else { continue }
       self.open?.shards[place].check = .none
+      waivedChecks += 1
+      settle(place, now: now)
+    }
+    for (place, progress) in open.shards.enumerated()
+    where progress.claims != nil && progress.opinions.isEmpty && progress.running.isEmpty {
+      guard !progress.isGivenUp, others.isSubset(of: progress.voters) else { continue }
+      self.open?.shards[place].isGivenUp = true
       waivedChecks += 1
     }
   }
@@ -58,7 +65,10 @@ extension CoordinatorCore {
   mutating func quarantine(_ workerID: Int, _ identity: String, _ reason: String, now: Instant) {
     guard quarantined.insert(identity).inserted else { return }
     persist(.quarantine(workerID: workerID, identity: identity, reason: reason))
-    for place in (open?.shards ?? []).indices { void(votesOf: identity, at: place) }
+    for place in (open?.shards ?? []).indices {
+      void(votesOf: identity, at: place)
+      if open?.shards[place].claims?.identity == identity { open?.shards[place].claims = nil }
+    }
     for id in workers.keys.sorted() {
       guard let worker = workers[id], worker.identity == identity else { continue }
       send(.reject(peer: worker.peer, code: .quarantined, reason: reason))

@@ -155,7 +155,8 @@ public struct WindowBook: Sendable, Equatable {
 
   /// A worker has computed what another's result counts for, to the same bits, and its chains go on with it.
   public mutating func alsoHolds(
-    _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, reports: [WindowReport]
+    _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, identity: String = "",
+    reports: [WindowReport]
   ) {
     let said = Dictionary(
       reports.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
@@ -163,10 +164,15 @@ public struct WindowBook: Sendable, Equatable {
     for order in orders {
       for (microBatch, chainOrder) in zip(node.leaves(count: microBatchCount), order.chains)
       where chainOrder.keepsChain {
-        guard let sha256 = said[WindowKey(tier: order.tier, microBatch: microBatch)]?.chain else { continue }
+        guard let report = said[WindowKey(tier: order.tier, microBatch: microBatch)],
+          let sha256 = report.chain
+        else { continue }
         update(order.tier, microBatch, at: step) { chain in
           guard step >= chain.through else { return }
           chain.held = Holding(worker: worker, through: step, sha256: sha256)
+          if step > chain.through, let gradient = report.gradient {
+            chain.entries[step] = Entry(worker: worker, identity: identity, gradient: gradient)
+          }
         }
       }
     }

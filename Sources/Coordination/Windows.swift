@@ -46,7 +46,7 @@ extension CoordinatorCore {
   mutating func noteWindows(of unit: OpenUnit) {
     guard windows != nil, unit.unit.window else { return }
     let step = unit.unit.step
-    for progress in unit.shards {
+    for progress in unit.shards where progress.claims == nil {
       guard let (opinion, payload) = progress.counted else {
         if let id = progress.pinnedTo { windows?.lost(worker: id, shard: progress.shard) }
         continue
@@ -85,7 +85,7 @@ extension CoordinatorCore {
     for vote in opinion.votes where vote.attempt.number != payload && vote.attempt.assignment.keepsChains {
       windows?.alsoHolds(
         vote.attempt.assignment.windows, node: shard.node, step: step, worker: vote.attempt.workerID,
-        reports: vote.summary.windows)
+        identity: vote.attempt.identity, reports: vote.summary.windows)
     }
   }
 
@@ -134,8 +134,9 @@ extension CoordinatorCore {
         for microBatch in progress.shard.node.leaves(count: progress.unit.leafCount)
         where object.name == TierGradient.name(tier: tier, microBatch: microBatch) {
           let key = WindowKey(tier: tier, microBatch: microBatch)
+          // The word of a worker in quarantine is void.
           guard let recorded = windows.recorded(key, step: progress.unit.step),
-            recorded.gradient != object.sha256
+            recorded.gradient != object.sha256, !quarantined.contains(recorded.identity)
           else { continue }
           guard progress.check == .demanded else {
             log("\(progress.name) is not what worker \(recorded.worker) came to; another computes it as well")
@@ -154,6 +155,11 @@ extension CoordinatorCore {
 }
 
 extension Assignment {
+  /// Whether chains come back, which only their worker can vouch for.
+  var returnsChains: Bool {
+    windows.contains { $0.returns != .none && $0.chains.contains(where: \.keepsChain) }
+  }
+
   /// Whether its worker's chains go on with it.
   var keepsChains: Bool {
     unit.purpose == .train && windows.contains { $0.chains.contains(where: \.keepsChain) }

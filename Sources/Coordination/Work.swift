@@ -57,8 +57,9 @@ extension CoordinatorCore {
       let shards = parts.map { part in
         var progress = ShardProgress(
           unit: open.unit, shard: part.shard, versions: open.versions, pinnedTo: part.worker,
-          check: part.worker == nil ? check(of: part.shard, in: open.unit) : .none)
+          check: part.worker == nil && part.claims == nil ? check(of: part.shard, in: open.unit) : .none)
         progress.windows = part.windows
+        progress.claims = part.claims
         return progress
       }
       self.open?.shards = shards
@@ -93,7 +94,8 @@ extension CoordinatorCore {
       let lossSum =
         open.unit.hasLoss
         ? try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 } : 0
-      let complete = CompletedUnit(unit: open.unit, lossSum: lossSum, tokens: tokens, results: results)
+      let complete = CompletedUnit(
+        unit: open.unit, lossSum: lossSum, tokens: tokens, results: results, audits: audits(of: open))
       close(open, isComplete: true, now: now)
       conclude(.unitComplete(complete))
     } catch {
@@ -120,7 +122,9 @@ extension CoordinatorCore {
         for vote in opinion.votes {
           let outcome = outcome(of: vote, in: opinion, counted: counted?.payload, isComplete: isComplete)
           record(
-            vote.attempt, outcome, verified: opinion.identities.count > 1, finished: vote.received)
+            vote.attempt, outcome,
+            verified: opinion.identities.count > 1 && !vote.attempt.assignment.returnsChains,
+            finished: vote.received)
           if outcome == .committed {
             waiting.append((vote.attempt.number, vote.attempt.workerID))
             holders[progress.slot] = vote.attempt.workerID

@@ -43,11 +43,14 @@ public struct UnitPart: Sendable, Hashable {
   /// The only worker that has it; nil: any can compute it. If that worker cannot give it, the unit goes without.
   public let worker: Int?
   public let windows: [WindowOrder]
+  /// What it is compared with; whoever said that does not compute it. If nobody else is there, the unit goes without.
+  public let claims: GradientClaims?
 
-  public init(shard: Shard, worker: Int? = nil, windows: [WindowOrder] = []) {
+  public init(shard: Shard, worker: Int? = nil, windows: [WindowOrder] = [], claims: GradientClaims? = nil) {
     self.shard = shard
     self.worker = worker
     self.windows = windows
+    self.claims = claims
   }
 }
 
@@ -165,7 +168,8 @@ public struct AssignmentRecord: Sendable, Hashable {
   public let handedOut: Instant
   public let finished: Instant
   public let outcome: AttemptOutcome
-  /// Whether a worker of another identity came to the same bytes.
+  /// Whether a worker of another identity came to the same bytes. Of chains that came from earlier steps nobody has
+  /// then: that is for whoever has them computed again (`WindowAudit`).
   public let verified: Bool
 
   public var seconds: Double { finished.seconds(since: handedOut) }

@@ -27,6 +27,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case gradientWrong = "gradient.wrong"
   /// A gradient holds a number that is none.
   case gradientNaN = "gradient.nan"
+  /// A chain of a window is wrong, while the gradients that go into it are right.
+  case chainWrong = "chain.wrong"
   /// A result is not sent.
   case resultDrop = "result.drop"
   /// The base model is fetched even if it is on this machine.
@@ -53,6 +55,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case backupFloor = "backup.floor"
   /// Seconds in place of `loadSeconds`.
   case load = "load"
+  /// The seed by which shards are chosen that are computed twice, in place of a random one.
+  case verifySeed = "verify.seed"
   /// Seconds in place of `noWorkerSeconds`.
   case noWorkers = "no-workers"
   /// Seconds that a run waits for a disk that is full or broken.
@@ -102,7 +106,7 @@ enum Failpoint: String, CaseIterable, Sendable {
   var kind: Kind {
     switch self {
     case .exitAccept, .exitCompute, .exitUpload, .exitUploaded, .computeHang, .computeStop, .gradientWrong,
-      .gradientNaN, .resultDrop, .modelFetch, .modelHang, .exitPersist, .exitSend:
+      .gradientNaN, .chainWrong, .resultDrop, .modelFetch, .modelHang, .exitPersist, .exitSend:
       .event
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)
@@ -111,6 +115,7 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .silence, .transferStall:
       .number(0.1...86_400)
     case .transferInline, .transferWindow: .number(0...1e10)
+    case .verifySeed: .number(0...1e15)
     case .numericProfile: .word
     }
   }

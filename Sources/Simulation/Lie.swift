@@ -1,6 +1,6 @@
 /// A result that is not what a shard comes to. No two are alike, so that two liars never agree. Chains of windows are
-/// kept and returned as they have become by it: with a wrong chain under a right digest of the gradient a worker would
-/// not be found below a `verify_fraction` of 1, whatever was compared.
+/// kept and returned as they have become by it: a wrong chain under right digests of its gradients takes the coordinator's
+/// own arithmetic to be found, which is not simulated.
 struct Lie: Sendable {
   enum Kind: Sendable, CaseIterable {
     case gradient

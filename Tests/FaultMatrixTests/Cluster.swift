@@ -31,8 +31,9 @@ final class Cluster {
     listen: String = "127.0.0.1:0", prefix: [String] = []
   ) throws {
     let config = Self.config.merging(changes) { $1 }
-    // It changes no bit, and one worker alone would wait for a second.
-    reference = try Reference.of(config.filter { $0.key != "verify_fraction" })
+    // They change no bit, and one worker alone would wait for a second.
+    reference = try Reference.of(
+      config.filter { !["verify_fraction", "flush_every"].contains($0.key) })
     run = try TrainingRun(config)
     self.flags =
       ["--local-workers", "\(localWorkers)", "--threads-per-worker", "1", "--listen", "tcp://\(listen)"]

@@ -105,7 +105,7 @@ extension CoordinatorService {
   }
 
   func snapshot(withDigest: Bool = false) throws {
-    try completeWindows()
+    guard try completeWindows() else { return }
     let (run, progress, engine) = (run, progress, engine)
     let seconds = try durably("writing the snapshot after step \(progress.step)") { _ in
       let started = MonotonicClock.now()

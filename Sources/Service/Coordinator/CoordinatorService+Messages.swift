@@ -356,14 +356,14 @@ extension CoordinatorService {
 
   /// Finished hand-outs since the last commit, for the ledger.
   func takeRecords() -> [Ledger.AssignmentRecord] {
-    defer { records = [] }
+    defer { (records, audited) = ([], []) }
     return records.map { record in
       Ledger.AssignmentRecord(
         term: run.term, attempt: record.attempt, purpose: record.purpose.rawValue, step: record.step,
         firstMicroBatch: record.firstMicroBatch, lastMicroBatch: record.lastMicroBatch, tiers: record.tiers,
         worker: record.workerID, handedOutAt: MonotonicClock.timestamp(of: record.handedOut),
         finishedAt: MonotonicClock.timestamp(of: record.finished), seconds: record.seconds,
-        outcome: record.outcome.rawValue, verified: record.verified)
+        outcome: record.outcome.rawValue, verified: record.verified || audited.contains(record.attempt))
     }
   }
 

@@ -20,10 +20,11 @@ extension CoordinatorService {
           isFlush: isFlush))
     else { return }
     let results = takePayloads(of: unit)
+    guard try holdsUp(unit, results) else { return }
     try awaiting { [engine] in
       try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
     }
-    try completeWindows(of: isFlush ? due : active, through: step)
+    guard try completeWindows(of: isFlush ? due : active, through: step) else { return }
     if let windows = core.windows { archive.forget(before: windows.oldestStep(after: step)) }
     let applied = try awaiting { [engine] in
       try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)

@@ -32,12 +32,14 @@ extension CoordinatorService {
     plan.scheduler.tiers.filter { progress.step > 0 && !$0.isActive(at: progress.step) }.map(\.index)
   }
 
-  /// Brings everything here that windows lack after the last step.
-  func completeWindows() throws { try completeWindows(of: openTiers, through: progress.step) }
+  /// Brings everything here that windows lack after the last step; false as below.
+  func completeWindows() throws -> Bool { try completeWindows(of: openTiers, through: progress.step) }
 
   /// Has what these tiers' chains lack up to a step collected from the workers that keep it, and computed again where
   /// nobody does.
-  func completeWindows(of tiers: [Int], through step: Int) throws {
+  ///
+  /// - Returns: false if a worker's chain was found to be wrong, so that the run has to go back.
+  func completeWindows(of tiers: [Int], through step: Int) throws -> Bool {
     let count = plan.config.gradientAccumulationSteps
     while let gaps = core.windows?.gaps(tiers: tiers, through: step), !gaps.isEmpty {
       let unit: WorkUnit
@@ -55,12 +57,14 @@ extension CoordinatorService {
       let (batches, tokens) = (batches, unitTokens)
       if unit.purpose == .recompute { takeBatches(of: unit.step) }
       defer { (self.batches, unitTokens) = (batches, tokens) }
-      guard let complete = try compute(unit) else { return }
+      guard let complete = try compute(unit) else { return false }
       let results = takePayloads(of: complete)
+      guard try holdsUp(complete, results) else { return false }
       try awaiting { [engine] in
         try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: unit.step)
       }
     }
+    return true
   }
 
   /// The micro-batches of a step, for the unit that is opened next.

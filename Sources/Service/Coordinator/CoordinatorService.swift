@@ -75,6 +75,8 @@ final class CoordinatorService {
   /// For the ledger, with the next commit.
   var records: [Coordination.AssignmentRecord] = []
   var notes: [WorkerNote] = []
+  /// Attempts whose chains others have computed again, to the same bits.
+  var audited = Set<Int>()
   /// When they are recorded without a commit.
   var notesDue: Instant?
   var unitInHand: WorkUnit?
@@ -168,9 +170,7 @@ extension CoordinatorService {
       case .saveBest: try saveBest()
       case .saveCheckpoint: try saveCheckpoint()
       case .finish(let ending):
-        if try finish(ending == .completed ? .completed : .stoppedEarly) {
-          return ending == .completed ? .completed : .stoppedEarly
-        }
+        if let end = try finish(ending == .completed ? .completed : .stoppedEarly) { return end }
       }
     }
     return try stop()
@@ -205,15 +205,16 @@ extension CoordinatorService {
     progress.savedCheckpoint()
   }
 
-  /// - Returns: false if the last windows have brought a worker's wrong results to light; then the run goes back.
-  private func finish(_ ending: Ending) throws -> Bool {
+  /// Nil if the last chains that were fetched have shown a worker to be wrong, so that the run has to go back first.
+  private func finish(_ ending: Ending) throws -> Ending? {
+    _ = try completeWindows()
+    guard toUndo.isEmpty else { return nil }
     try checkpoint(.final)
     try snapshot(withDigest: true)
-    guard toUndo.isEmpty else { return false }
     try close(ending)
     try sendWorkersAway()
     recordDepartures()
-    return true
+    return ending
   }
 
   /// After Ctrl-C: the step in hand has been committed, and everything needed to go on is written.

@@ -176,7 +176,9 @@ final class OpenRun: @unchecked Sendable {
     settings.expectedLocalWorkers = options.localWorkers
     settings.shardByTier = options.shardBy == .tier
     settings.verifyFraction = plan.config.verifyFraction
-    settings.verifySeed = plan.config.seed
+    // Workers know the run's seed; what they are not to foresee is drawn anew, and changes no bit of the result.
+    settings.verifySeed =
+      options.failpoints.number(.verifySeed).map(UInt64.init) ?? UInt64.random(in: 0...UInt64.max)
     settings.probeSHA256 = try NumericProbe.sha256(seed: plan.config.seed, threads: ThreadPool(threads: 1))
     return settings
   }

@@ -34,4 +34,11 @@ extension Failpoints {
     if fires(.gradientWrong) { values[0] += 1 }
     if fires(.gradientNaN) { values[0] = .nan }
   }
+
+  /// A chain that has gone on by a step; says whether it was changed.
+  func tamper(withChain values: inout [Float]) -> Bool {
+    guard !values.isEmpty, fires(.chainWrong) else { return false }
+    values[0] += 1
+    return true
+  }
 }

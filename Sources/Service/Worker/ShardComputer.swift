@@ -28,6 +28,7 @@ final class ShardComputer: @unchecked Sendable {
     pool = try ThreadPool(threads: threads)
     self.failpoints = failpoints
     self.source = source
+    chains.tamper = failpoints.tamper(withChain:)
   }
 
   /// Loads the model that the coordinator asks for, unless it is the one that is loaded.

@@ -12,14 +12,17 @@ package struct WorkerChains {
     var sha256: String
 
     /// In place.
-    mutating func add(_ gradient: [Float], step: Int) {
+    mutating func add(_ gradient: [Float], step: Int, _ tamper: (inout [Float]) -> Bool) {
       Vectors.add(gradient, to: &values)
+      _ = tamper(&values)
       last = step
       sha256 = Digest.sha256(floats: values)
     }
   }
 
   private var chains: [WindowKey: Chain] = [:]
+  /// A fault that is made on purpose: changes a chain that has gone on by a step, and says whether it did.
+  var tamper: (inout [Float]) -> Bool = { _ in false }
 
   /// What a step made of the chains.
   package struct Outcome {
@@ -127,8 +130,11 @@ package struct WorkerChains {
   ) -> WindowReport {
     let digest = Digest.sha256(floats: gradient)
     switch order {
-    case .start: chains[key] = Chain(first: step, last: step, values: gradient, sha256: digest)
-    case .proceed, .given: chains[key]?.add(gradient, step: step)
+    case .start:
+      var values = gradient
+      let sha256 = tamper(&values) ? Digest.sha256(floats: values) : digest
+      chains[key] = Chain(first: step, last: step, values: values, sha256: sha256)
+    case .proceed, .given: chains[key]?.add(gradient, step: step, tamper)
     case .loose, .skip:
       return WindowReport(
         tier: key.tier, microBatch: key.microBatch, first: step, last: step, chain: nil, gradient: digest)

@@ -1,0 +1,36 @@
+import Coordination
+import NestedLearning
+import Protocol
+
+/// Chains that workers have kept and sent: some, chosen by lot, are computed again by others before they are used.
+extension CoordinatorService {
+  /// Whether what a unit came to may be used. If not, a worker is in quarantine that has sent a wrong chain, and the run
+  /// has to go back.
+  func holdsUp(_ unit: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)]) throws -> Bool {
+    guard !unit.audits.isEmpty else { return true }
+    let (batches, tokens, engine) = (batches, unitTokens, engine)
+    defer { (self.batches, unitTokens) = (batches, tokens) }
+    let count = plan.config.gradientAccumulationSteps
+    var check = ChainCheck(
+      unit.audits, clock: WindowClock(plan.scheduler.tiers), microBatchCount: count, chain: engine.chain)
+    for step in check.steps {
+      guard let versions = archive.versions(of: step),
+        let again = WindowAudit.unit(
+          of: unit.audits, step: step, microBatchCount: count, versions: versions)
+      else { continue }
+      takeBatches(of: step)
+      guard let complete = try compute(again) else { return true }
+      try check.add(takePayloads(of: complete).map(\.message), step: step)
+    }
+    let sent = Dictionary(results.map { ($0.message.attempt, $0.message) }, uniquingKeysWith: { $1 })
+    for audit in unit.audits {
+      switch try check.verdict(on: audit, sent[audit.attempt]) {
+      case .unknown: break
+      case .right: audited.insert(audit.attempt)
+      case .wrong(let reason):
+        try handle(.wrongChain(workerID: audit.worker, identity: audit.identity, reason: reason))
+      }
+    }
+    return !unit.audits.contains { core.isQuarantined($0.identity) }
+  }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import Harness
+import JSON
+import Testing
+
+/// Faults in the middle of windows that workers keep, for both kinds and with several numbers of steps between flushes.
+/// Nearly every step is in the middle of a window. The reference flushes as usual: that changes no bit.
+extension FaultMatrix {
+  static let windows: [(kind: String, flush: Int)] = [("mean", 1000), ("sum", 3)]
+
+  static func windowConfig(_ window: (kind: String, flush: Int)) -> [String: JSONValue] {
+    [
+      "inactive_gradients": .string(window.kind), "flush_every": .number(window.flush), "num_steps": 64,
+      "tier_update_frequencies": [1, 5, 50],
+    ]
+  }
+
+  private static func name(_ window: (kind: String, flush: Int)) -> String {
+    "\(window.kind), flushed every \(window.flush) steps"
+  }
+
+  /// Row 22: workers that come late keep chains of windows of which they have not seen the beginning.
+  @Test func row22WorkersJoinInMidWindow() throws {
+    try Self.row(22, "workers that join in mid-window") { findings in
+      for window in Self.windows {
+        let cluster = try Cluster(Self.windowConfig(window))
+        try cluster.worker("compute.delay=0.01")
+        for step in [7, 17, 27] {
+          try cluster.wait(forStep: step)
+          try cluster.worker("compute.delay=0.01")
+          findings.inject()
+        }
+        try cluster.finish()
+        let firsts = try cluster.ledger(
+          """
+          SELECT min(step) FROM assignments JOIN workers USING (term, worker)
+          WHERE purpose = 'train' AND outcome = 'committed' GROUP BY worker ORDER BY worker
+          """
+        ).split(separator: "\n").compactMap { Int($0) }
+        findings.note("\(Self.name(window)): first results after the steps \(firsts.map { $0 - 1 })")
+        findings.expect(
+          firsts.dropFirst().contains { (2..<50).contains($0) }, "nobody came in mid-window: \(firsts)")
+        try findings.expectSame(cluster.run, as: cluster.reference, Self.name(window))
+      }
+    }
+  }
+
+  /// Row 23: a worker of the last minor version, which keeps no chains, beside two that do.
+  @Test func row23OldWorkerAmongWindows() throws {
+    try Self.row(23, "a worker of minor version N−1 beside those of N, windows") { findings in
+      for window in Self.windows {
+        let cluster = try Cluster(Self.windowConfig(window))
+        let old = try cluster.worker("compute.delay=0.01,protocol.minor=0")
+        let others = try (0..<2).map { _ in try cluster.worker("compute.delay=0.01") }
+        findings.inject()
+        try cluster.finish()
+        let counts = try ([old] + others).map { try cluster.outcomes(of: $0.id)["committed"] ?? 0 }
+        findings.note(
+          "\(Self.name(window)): \(counts[0]) results of the old one, \(counts[1...]) of the others")
+        findings.expect(counts[0] > 0 && counts[1...].contains { $0 > 0 }, "not all have computed: \(counts)")
+        let failed = try cluster.ledger(
+          "SELECT count(*) FROM assignments WHERE outcome IN ('failed', 'expired', 'lost', 'corrupt')")
+        findings.expect(failed == "0", "\(failed) hand-outs have failed")
+        try findings.expectSame(cluster.run, as: cluster.reference, Self.name(window))
+      }
+    }
+  }
+
+  /// Row 15: what a slow worker has kept of a window so far, and what others compute in its stead, is one chain.
+  @Test func row15BackupsInMidWindow() throws {
+    try Self.row(15, "a worker 8 × slower, windows") { findings in
+      for window in Self.windows {
+        let cluster = try Cluster(Self.windowConfig(window))
+        try cluster.worker("compute.delay=0.02")
+        try cluster.worker("compute.delay=0.02,compute.slow=8")
+        findings.inject()
+        // Both keep chains when somebody comes who has time for backups.
+        try cluster.wait(forStep: 4)
+        try cluster.worker("compute.delay=0.02")
+        try cluster.finish()
+        let ends = try cluster.ledger(
+          """
+          SELECT outcome, count(*) FROM assignments
+          WHERE purpose = 'train' AND step % 50 <> 0 AND outcome <> 'committed' GROUP BY outcome
+          """
+        ).replacingOccurrences(of: "\n", with: ", ")
+        findings.note("\(Self.name(window)): hand-outs that did not count: \(ends)")
+        findings.expect(
+          ends.contains("cancelled") || ends.contains("duplicate"), "there was no backup: \(ends)")
+        try findings.expectSame(cluster.run, as: cluster.reference, Self.name(window))
+      }
+    }
+  }
+}
