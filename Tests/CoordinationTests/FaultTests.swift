@@ -121,14 +121,16 @@ import Testing
     #expect(
       outcome { with($0, $0.objects + [.init(name: "x", sha256: "d", byteCount: 4)]) }.contains("corrupt"))
     #expect(outcome { with($0, $0.objects, tokens: 0) }.contains("corrupt"))
+    func first(_ change: (ResultSummary.Object) -> ResultSummary.Object) -> String {
+      outcome { with($0, [change($0.objects[0])] + $0.objects.dropFirst()) }
+    }
+    #expect(first { $0 }.contains("committed"))
+    for difference in [-4, 4] {
+      let object = first { .init(name: $0.name, sha256: "d", byteCount: $0.byteCount + difference) }
+      #expect(object.contains("corrupt"), "\(difference) bytes more")
+    }
     #expect(
-      outcome { with($0, $0.objects.map { .init(name: $0.name, sha256: "d", byteCount: 8) }) }.contains(
-        "corrupt"))
-    #expect(
-      outcome {
-        with($0, $0.objects.map { .init(name: $0.name + ".0", sha256: "d", byteCount: $0.byteCount) })
-      }
-      .contains("corrupt"))
+      first { .init(name: $0.name + ".0", sha256: "d", byteCount: $0.byteCount) }.contains("corrupt"))
   }
 
   /// Results of another term, another worker's attempt, or no attempt at all.

@@ -82,6 +82,19 @@ import Testing
     }
   }
 
+  /// Whole chunks, alike in length, are told apart by their numbers before the object's digest sees it.
+  @Test func misorderedWholeChunks() throws {
+    var message = Samples.parameters
+    message.values = WireObject(name: "tier", floats: (0..<200_000).map { Float($0) })
+    let frames = try Samples.frames(.parameters(message))
+    try #require(frames.count == 7)
+    for order in [[0, 1, 2, 4, 3, 5, 6], [0, 1, 2, 3, 3, 5, 6], [0, 1, 2, 4, 4, 5, 6]] {
+      #expect { try MessageDecoder.decode(frames: order.map { frames[$0] }) } throws: {
+        ($0 as? ProtocolError)?.kind == .chunk
+      }
+    }
+  }
+
   /// A chunk of another message, undamaged in itself, is noticed by the object's digest.
   @Test func splicedChunk() throws {
     var other = Samples.parameters

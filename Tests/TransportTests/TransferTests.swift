@@ -98,6 +98,10 @@ import Testing
       toSender += outcome.answers
       if let (envelope, message) = outcome.completed {
         #expect(envelope.type == message.type && envelope.session == TransferTests.address.session)
+        // Messages are compared by the digests that they say; these are their bytes'.
+        if case .parameters(let parameters) = message {
+          #expect(parameters.values.withUnsafeBytes { Digest.sha256($0) } == parameters.values.sha256)
+        }
         delivered.append(message)
       }
       return true
@@ -163,17 +167,38 @@ import Testing
   @Test func offersOvertakenByDamage() throws {
     var wire = Wire(Self.settings(window: 2 << 20, open: 4))
     let sent = (0..<5).map { Self.parameters($0, bytes: 300_000) }
-    for message in sent { try wire.sender.add(PreparedMessage(message), Self.address, now: 0) }
-    // Two are offered and given credit; a chunk of the first is damaged while two more are offered.
+    for message in sent.prefix(2) { try wire.sender.add(PreparedMessage(message), Self.address, now: 0) }
+    // Two are offered and given credit; a chunk of the first is damaged, and behind it two more are offered.
     for _ in 0..<2 { _ = try wire.send() }
     while try wire.receive() {}
     while try wire.answer() {}
-    // What is to be sent next are two offers, then chunks.
-    for _ in 0..<4 { _ = try wire.send { $0 = Self.flip($0, place: 3) } }
+    var damaged = 0
+    #expect(
+      try wire.send {
+        $0 = Self.flip($0, place: 3)
+        damaged += 1
+      })
+    for message in sent.dropFirst(2) { try wire.sender.add(PreparedMessage(message), Self.address, now: 0) }
+    for _ in 0..<2 { #expect(try wire.send()) }
+    #expect(damaged == 1 && wire.underWay == 262_144)
     while try wire.receive() {}
     #expect(wire.receiver.isIdle)
     try wire.run()
     #expect(wire.delivered == sent && wire.isIdle && wire.receiver.isIdle)
+  }
+
+  /// A damaged chunk is not taken, and asked for at once: not when the whole object has come.
+  @Test func damageIsNoticedAtOnce() throws {
+    var wire = Wire(Self.settings())
+    try wire.sender.add(PreparedMessage(Self.parameters(1, bytes: 700_000)), Self.address, now: 0)
+    #expect(try wire.send())
+    #expect(try wire.receive() && wire.answer())
+    #expect(try wire.send { $0 = Self.flip($0, place: 7) })
+    #expect(try wire.receive())
+    let outcomes = wire.toSender.compactMap { answer -> TransferAck.Outcome? in
+      if case .acknowledgement(let ack) = answer.content { ack.outcome } else { nil }
+    }
+    #expect(outcomes == [.corrupt] && wire.receiver.isIdle)
   }
 
   /// A chunk that is damaged again and again: so many offers, then the connection is to blame.
