@@ -61,7 +61,7 @@ let package = Package(
       ]),
     .target(
       name: "Simulation",
-      dependencies: ["Service", "Coordination", "Protocol", "Ledger", "NestedLearning", "JSON"]),
+      dependencies: ["Service", "Coordination", "Protocol", "Transport", "Ledger", "NestedLearning", "JSON"]),
     .executableTarget(
       name: "nl-coord",
       dependencies: [

@@ -91,6 +91,7 @@ extension Simulation {
   /// Once a second: nothing waits past its deadline, and nobody idle waits while there is work.
   func watch() {
     agenda.add(.watch, at: now + 1)
+    watchTransfers()
     // Nobody is judged at once by a loop that stood still.
     guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }
     let status = coordinator.core.status

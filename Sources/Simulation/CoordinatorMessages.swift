@@ -31,13 +31,23 @@ extension Simulation {
       _ = deliver(.pong, to: peer, session: session)
     case .cancelled(let cancelled):
       handle(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
-    case .pong, .transfer, .model: handle(.heard(peer: peer, session: session))
+    case .pong, .model: handle(.heard(peer: peer, session: session))
+    case .transfer: handle(.moved(peer: peer, session: session, attempt: nil))
     case .probeResult(let result): handle(.probed(peer: peer, session: session, sha256: result.sha256))
     case .welcome, .reject, .probe, .parameters, .window, .assign, .cancel, .resultAck, .drain, .status,
       .statusReply:
       problem("\(message.type.name) came from a worker")
     }
+    tellOfRefusedOffers()
     tellOfTheUnreachable()
+  }
+
+  /// Results whose bytes were not wanted: their workers are free again all the same.
+  private func tellOfRefusedOffers() {
+    while let coordinator, !coordinator.refusedOffers.isEmpty {
+      let (peer, envelope, result) = coordinator.refusedOffers.removeFirst()
+      handle(.result(peer: peer, session: envelope.session, term: envelope.term, result))
+    }
   }
 
   /// A message that could not be read.
@@ -149,7 +159,7 @@ extension Simulation {
 
   /// As the coordinator's socket does with a peer that will not be heard again.
   private func forget(_ peer: PeerID) {
-    routes[Route.id(of: peer)]?.conversation = Conversation()
+    routes[Route.id(of: peer)]?.link = .coordinator(scenario.transport)
   }
 
   private func welcome(

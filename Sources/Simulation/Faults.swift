@@ -21,7 +21,10 @@ extension Simulation {
     case .workerKilled:
       endWorker(place, flushing: false)
       if !workers[place].plan.isLocal { agenda.add(.workerStart(place: place), at: until) }
-    case .workerFrozen: workers[place].frozenUntil = max(workers[place].frozenUntil, until)
+    case .workerFrozen:
+      workers[place].frozenUntil = max(workers[place].frozenUntil, until)
+      // Its own standstill is nobody's stall.
+      workers[place].link.excuse(max(0, until.seconds(since: now)))
     case .workerHung: hang(place, until: until)
     case .workerSlow: workers[place].slowUntil = until
     case .workerLeaves: tell(place, .terminate)
@@ -34,7 +37,9 @@ extension Simulation {
       partitions.append(Partition(place: place, direction: direction, until: until))
     case .coordinatorKilled: endCoordinator(restart: true)
     case .coordinatorStalled:
-      if let coordinator { coordinator.stalledUntil = max(coordinator.stalledUntil, min(until, now + 10)) }
+      guard let coordinator else { return }
+      coordinator.stalledUntil = max(coordinator.stalledUntil, min(until, now + 10))
+      for id in routes.keys { routes[id]?.link.excuse(max(0, min(10, until.seconds(since: now)))) }
     case .clockJump:
       // An hour forwards, then two backwards, and so on.
       wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000

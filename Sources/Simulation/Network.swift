@@ -21,7 +21,9 @@ extension Simulation {
     guard let coordinator else {
       return agenda.add(.reconnect(place: place, socket: socket), at: now + reconnectSeconds)
     }
-    let route = Route(id: nextRoute, place: place, socket: socket, term: coordinator.life)
+    let route = Route(
+      id: nextRoute, place: place, socket: socket, term: coordinator.life,
+      link: .coordinator(scenario.transport))
     nextRoute += 1
     routes[route.id] = route
     outcome.peakRoutes = max(outcome.peakRoutes, routes.count)
@@ -126,37 +128,5 @@ extension Simulation {
     if direction == .up { route.up.inFlight -= 1 } else { route.down.inFlight -= 1 }
     routes[packet.route] = route.isClosing && route.up.inFlight == 0 ? nil : route
     return route
-  }
-
-  // MARK: - At the ends
-
-  func arriveAtCoordinator(_ packet: Packet) {
-    guard let route = takeOff(packet, .up), let coordinator, route.term == coordinator.life else { return }
-    do throws(ProtocolError) {
-      let (envelope, message) = try MessageDecoder.decode(frames: packet.frames)
-      try routes[route.id]?.conversation.take(envelope)
-      note("worker \(route.place) → coordinator (\(route.id)): \(message.line)")
-      receive(message, envelope, from: route.peer)
-    } catch {
-      note("worker \(route.place) → coordinator (\(route.id)): \(error)")
-      outcome.count("refused: \(error.kind.rawValue)")
-      refuse(error, from: route.peer)
-    }
-  }
-
-  func arriveAtWorker(_ packet: Packet) {
-    guard let route = takeOff(packet, .down), workers[route.place].isAlive,
-      workers[route.place].route == route.id
-    else { return }
-    do throws(ProtocolError) {
-      let (envelope, message) = try MessageDecoder.decode(frames: packet.frames)
-      try workers[route.place].conversation.take(envelope)
-      note("coordinator → worker \(route.place) (\(route.id)): \(message.line)")
-      tell(route.place, .message(envelope, message))
-    } catch {
-      note("coordinator → worker \(route.place) (\(route.id)): \(error)")
-      outcome.count("refused: \(error.kind.rawValue)")
-      tell(route.place, .connectionFailed(reason: "\(error)"))
-    }
   }
 }

@@ -102,7 +102,11 @@ public struct Summary: Sendable {
     fingerprint ^= other.fingerprint
   }
 
-  public var json: JSONValue {
+  /// How many faults struck in all.
+  public var faultCount: Int { faults.values.reduce(0, +) }
+
+  /// - Parameter seconds: what the runs took.
+  public func json(seconds: Double) -> JSONValue {
     func counts(_ counts: some Sequence<(String, Int)>) -> JSONValue {
       .object(JSONObject(counts.map { .init(key: $0.0, value: .number($0.1)) }))
     }
@@ -110,7 +114,8 @@ public struct Summary: Sendable {
       ["seed": .string(String(outcome.seed)), "problems": .array(outcome.problems.map { .string($0) })]
     }
     return [
-      "runs": .number(runs), "failures": .array(failures),
+      "runs": .number(runs), "seconds": .number(seconds), "failures": .array(failures),
+      "fault_count": .number(faultCount),
       "faults": counts(faults.sorted { $0.key < $1.key }.map { ($0.key.rawValue, $0.value) }),
       "consequences": counts(consequences.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }),
       "simulated_seconds": .number(simulatedSeconds), "messages": .number(messages),
@@ -145,7 +150,7 @@ extension Summary {
     var lines = [
       "\(runs) runs in \(Int(seconds)) s, \(Int(simulatedSeconds)) simulated s: \(steps) steps, \(handOuts) hand-outs, "
         + "\(messages) messages",
-      "faults: \(Self.list(faults.map { ($0.key.rawValue, $0.value) }))",
+      "\(faultCount) faults: \(Self.list(faults.map { ($0.key.rawValue, $0.value) }))",
       "led to: \(Self.list(consequences.map { ($0.key, $0.value) }))",
       "longest time from the last fault to the next commit: \(longestToCommit.text), to the end of a run: "
         + longestToEnd.text,

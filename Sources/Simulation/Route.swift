@@ -1,5 +1,6 @@
 import Coordination
 import Protocol
+import Transport
 
 /// One connection between a worker's socket and the coordinator's, as ZeroMQ makes it. When it breaks, the same socket
 /// connects again by itself, and the coordinator knows the new connection by another routing id.
@@ -21,7 +22,7 @@ struct Route {
   var up = Line()
   var down = Line()
   /// As the coordinator's socket keeps it.
-  var conversation = Conversation()
+  var link: LinkEnd
   /// The worker has closed its socket; what it sent still arrives.
   var isClosing = false
 

@@ -32,6 +32,8 @@ extension Scenario {
     scenario.incidents = [.workerKilled, .connectionCut, .workerLeaves, .workerFrozen, .coordinatorStalled]
     scenario.incidentSeconds = 60
     scenario.network = NetworkFaults(lost: 0.0005, duplicated: 0.0005, reordered: 0.0005, delayed: 0.0005)
+    // The smallest tiers travel as they are, the others as transfers.
+    scenario.transport.transfers.inlineBytes = 12
     scenario.faultsUntil = Double(steps) * 0.05
     return scenario
   }

@@ -1,5 +1,6 @@
 import NestedLearning
 import Protocol
+import Transport
 
 /// What is simulated: the training, the machines, and what may go wrong until when. Decided by a seed, or put together
 /// by hand for one row of a fault matrix. Times are in simulated seconds.
@@ -51,6 +52,7 @@ public struct Scenario: Sendable {
   var restartSeconds = 1.0
   var initialLeaseSeconds = 300.0
   var maximumAttempts = 5
+  var transport = TransportOptions()
 
   // Faults.
   var faultsUntil = 0.0
@@ -113,6 +115,8 @@ extension Scenario {
       }
     }
     if more.chance(0.3) { incidents.append(.diskFault) }
+    // A tier has at most 40 bytes here.
+    if more.chance(0.3) { transport.transfers.inlineBytes = Int.random(in: 0...40, using: &more) }
   }
 
   var hasLiars: Bool { workers.contains { $0.lies > 0 } }

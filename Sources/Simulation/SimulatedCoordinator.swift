@@ -42,6 +42,7 @@ final class SimulatedCoordinator {
   var localPeers: [Int: PeerID] = [:]
   var greetings: [PeerID: Hello] = [:]
   var unreachable: [(peer: PeerID, reason: String)] = []
+  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
   var expectsEnds = false
   /// Where the run is, for the report of one that does not end.
   var doing = "begins"
@@ -183,15 +184,15 @@ extension Simulation {
     guard let route = routes[id], !route.isClosing else {
       return coordinator.unreachable.append((peer, "connection \(peer) is not connected"))
     }
-    let envelope = route.conversation.envelope(of: message.type, term: coordinator.term, session: session)
+    var end = route.link
     do {
-      let frames = try EncodedMessage(message, envelope: envelope).frames
-      guard transmit(frames, over: id, .down) else {
-        return coordinator.unreachable.append((peer, "connection \(peer) is congested"))
+      defer { routes[id]?.link = end }
+      try end.send(message, term: coordinator.term, session: session, now: seconds) {
+        transmit($0, over: id, .down)
       }
-      routes[id]?.conversation.hasSent()
     } catch {
-      problem("the coordinator cannot send \(message.type.name): \(error)")
+      if error.kind == .message { problem("the coordinator cannot send \(message.type.name): \(error)") }
+      coordinator.unreachable.append((peer, error.description))
     }
   }
 }

@@ -2,11 +2,13 @@ import Coordination
 import NestedLearning
 import Protocol
 import Service
+import Transport
 
 /// A place for worker processes, and the one that is there now.
 struct SimulatedWorker {
   let place: Int
   let plan: Scenario.WorkerPlan
+  let transport: TransportOptions
   var core: WorkerCore
   private(set) var isAlive = false
   /// Counts the processes that were here.
@@ -21,7 +23,9 @@ struct SimulatedWorker {
   // The socket.
   private(set) var socket = 0
   var route: Int?
-  var conversation: Conversation
+  var link: LinkEnd
+  /// How the process ends, once what it has sent is out.
+  var ending: (successful: Bool, reason: String)?
   private var unsent: [[[UInt8]]] = []
 
   // The arithmetic.
@@ -30,10 +34,11 @@ struct SimulatedWorker {
   var chains = WorkerChains()
   var slowUntil = Instant.zero
 
-  init(place: Int, plan: Scenario.WorkerPlan) {
+  init(place: Int, plan: Scenario.WorkerPlan, transport: TransportOptions) {
     self.place = place
     self.plan = plan
-    conversation = Conversation(ownMinor: plan.minor, assumedMinor: plan.minor)
+    self.transport = transport
+    link = .worker(minor: plan.minor, transport)
     core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
   }
 
@@ -58,6 +63,7 @@ struct SimulatedWorker {
     frozenUntil = .zero
     queue = ComputeQueue()
     slowUntil = .zero
+    ending = nil
     parameters = ToyParameters(counts: [])
     chains = WorkerChains()
   }
@@ -69,7 +75,7 @@ struct SimulatedWorker {
 
   mutating func openSocket() {
     socket += 1
-    conversation = Conversation(ownMinor: plan.minor, assumedMinor: plan.minor)
+    link = .worker(minor: plan.minor, transport)
     unsent = []
   }
 
@@ -180,22 +186,31 @@ extension Simulation {
 
   private func send(_ message: Message, from place: Int) -> String? {
     let worker = workers[place]
-    let envelope = worker.conversation.envelope(
-      of: message.type, term: worker.core.term, session: worker.core.session)
-    do {
-      let frames = try EncodedMessage(message, envelope: envelope).frames
-      let taken = worker.route.map { transmit(frames, over: $0, .up) } ?? workers[place].queue(frames)
-      guard taken else { return "congested" }
-      workers[place].conversation.hasSent()
+    var end = worker.link
+    do throws(TransportError) {
+      defer { workers[place].link = end }
+      try end.send(message, term: worker.core.term, session: worker.core.session, now: seconds) { frames in
+        worker.route.map { transmit(frames, over: $0, .up) } ?? workers[place].queue(frames)
+      }
       return nil
     } catch {
-      problem("worker \(place) cannot send \(message.type.name): \(error)")
-      return nil
+      if error.kind == .message { problem("worker \(place) cannot send \(message.type.name): \(error)") }
+      return error.description
     }
   }
 
   private func exited(_ place: Int, successful: Bool, _ reason: String) {
     note("worker \(place) exits: \(reason)")
+    workers[place].ending = (successful, reason)
+    // What it has sent goes out first, for a bounded time.
+    guard workers[place].route != nil, !workers[place].link.hasSentAll else { return close(place) }
+    agenda.add(
+      .workerClose(place: place, life: workers[place].life), at: now + scenario.transport.drainSeconds)
+  }
+
+  func close(_ place: Int) {
+    guard let (successful, reason) = workers[place].ending else { return }
+    workers[place].ending = nil
     endWorker(place, flushing: true)
     let plan = workers[place].plan
     if plan.computesOtherwise {

@@ -20,6 +20,8 @@ public final class Simulation {
     case workerDone(place: Int, life: Int, token: Int)
     case workerEvent(place: Int, life: Int, session: Int, WorkerEvent)
     case workerStart(place: Int)
+    /// What a process that leaves has sent is out, or has had its time.
+    case workerClose(place: Int, life: Int)
     case reconnect(place: Int, socket: Int)
     case incident
     case planned(Int)
@@ -65,7 +67,9 @@ public final class Simulation {
     random = SplitMix64(seed: scenario.seed)
     outcome = Outcome(seed: scenario.seed)
     transcript = Transcript(write: trace)
-    workers = scenario.workers.indices.map { SimulatedWorker(place: $0, plan: scenario.workers[$0]) }
+    workers = scenario.workers.indices.map {
+      SimulatedWorker(place: $0, plan: scenario.workers[$0], transport: scenario.transport)
+    }
   }
 
   var faultsEnd: Instant { .zero + scenario.faultsUntil }
@@ -146,6 +150,7 @@ public final class Simulation {
     case .workerEvent(let place, let life, let session, let event):
       if workers[place].isAlive(life), workers[place].session == session { tell(place, event) }
     case .workerStart(let place): startWorker(place)
+    case .workerClose(let place, let life): if workers[place].isAlive(life) { close(place) }
     case .reconnect(let place, let socket): reconnect(place, socket: socket)
     case .incident: incident()
     case .planned(let number):
@@ -167,7 +172,7 @@ public final class Simulation {
       return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
     case .workerTimer(let place, _, _), .workerDone(let place, _, _), .workerEvent(let place, _, _, _):
       return workers[place].thaw(after: now)
-    case .coordinatorStart, .workerStart, .reconnect, .incident, .planned, .watch: return nil
+    case .coordinatorStart, .workerStart, .workerClose, .reconnect, .incident, .planned, .watch: return nil
     }
   }
 

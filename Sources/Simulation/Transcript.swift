@@ -28,6 +28,7 @@ struct Transcript {
     case .workerEvent(let place, _, _, _): fingerprint.add(1 << 18 + place)
     case .workerStart(let place): fingerprint.add(1 << 19 + place)
     case .reconnect(let place, _): fingerprint.add(1 << 20 + place)
+    case .workerClose(let place, _): fingerprint.add(1 << 21 + place)
     case .incident: fingerprint.add(6)
     case .planned: fingerprint.add(7)
     case .watch: fingerprint.add(8)

@@ -56,7 +56,7 @@ struct SimulateCommand: ParsableCommand {
         Data("seed \(outcome.seed): \(outcome.problems.first ?? "not finished")\n".utf8))
     }
     let seconds = (clock.now - started) / .seconds(1)
-    print(json ? summary.json.text : summary.text(seconds: seconds))
+    print(json ? summary.json(seconds: seconds).text : "seeds \(seeds): " + summary.text(seconds: seconds))
     if !summary.failures.isEmpty { throw ExitCode.failure }
   }
 }
