@@ -72,6 +72,17 @@ extension Ledger {
     try read("reading the last step", Self.lastStep)
   }
 
+  /// The sum of a number of train_metrics.jsonl over all committed steps.
+  ///
+  /// - Parameter key: a member of the rows.
+  public func sum(ofMetric key: String) throws(LedgerError) -> Double {
+    try read("adding up \(key)") { db in
+      try Double.fetchOne(
+        db, sql: "SELECT total(json_extract(metrics, '$.' || ?)) FROM steps", arguments: [key])
+        ?? 0
+    }
+  }
+
   public func step(_ number: Int) throws(LedgerError) -> StepRecord? {
     try read("reading step \(number)") { db in
       guard let row = try Row.fetchOne(db, sql: "SELECT * FROM steps WHERE step = ?", arguments: [number])

@@ -75,7 +75,11 @@ public final class Failpoints: Sendable {
 
   /// Ends this process as SIGKILL does, if the fault is to happen in this pass.
   func die(at name: Failpoint) {
-    guard fires(name) else { return }
+    if fires(name) { Self.die() }
+  }
+
+  /// Ends this process as SIGKILL does.
+  static func die() -> Never {
     kill(getpid(), SIGKILL)
     // The signal may be taken by another thread; nothing more is to happen in this one.
     while true { sleep(1) }

@@ -121,6 +121,9 @@ public final class Dealer {
     }
   }
 
+  /// Whether nothing that was to be sent waits for the coordinator to take it.
+  public var isIdle: Bool { link.sender.isIdle }
+
   /// The transfers that are under way.
   public var transfers: [TransferStatus] { link.transfers(now: monotonicSeconds()) }
 

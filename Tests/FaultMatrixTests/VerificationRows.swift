@@ -40,7 +40,9 @@ extension FaultMatrix {
   /// Below 1 it is found with that probability for each shard, and what it got into is computed again.
   @Test func row13WrongGradientFoundLater() throws {
     try Self.row(13, "silently wrong gradient, verify_fraction 0.01") { findings in
-      for window in ["mean", "sum"] { try Self.findLater("gradient.wrong", window, findings) }
+      for window in Self.isFull ? ["mean", "sum"] : ["mean"] {
+        try Self.findLater("gradient.wrong", window, findings)
+      }
     }
   }
 
@@ -54,12 +56,12 @@ extension FaultMatrix {
   /// A worker comes when there is a snapshot, and all that it does is wrong. What it computes is not looked at for many
   /// steps, since the seed is chosen so, and then it is.
   private static func findLater(_ fault: String, _ window: String, _ findings: Findings) throws {
-    let hidden = 80
-    let seed = verifySeed(hiddenUpTo: hidden, foundBy: 105)
+    let hidden = 65
+    let seed = verifySeed(hiddenUpTo: hidden, foundBy: 90)
     let cluster = try Cluster(
       [
-        "inactive_gradients": .string(window), "tier_update_frequencies": [1, 5, 120], "num_steps": 130,
-        "eval_every": 65, "verify_fraction": .number(fraction),
+        "inactive_gradients": .string(window), "tier_update_frequencies": [1, 5, 100], "num_steps": 105,
+        "eval_every": 50, "verify_fraction": .number(fraction),
       ], faults: "verify.seed=\(seed),backup.floor=1000")
     let usual = "compute.delay=0.02"
     try cluster.worker(usual)

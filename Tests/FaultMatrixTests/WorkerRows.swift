@@ -12,22 +12,31 @@ extension FaultMatrix {
   /// Row 1: killed before it accepts, while it computes, while it uploads, after the upload before the answer.
   @Test func row01WorkerKilled() throws {
     try Self.row(1, "worker SIGKILL") { findings in
-      let places = ["exit.accept", "exit.compute", "exit.upload", "exit.uploaded"]
-      for place in places {
+      // Results as they are, and as transfers.
+      let places = [
+        ("exit.accept", ""), ("exit.compute", ""), ("exit.upload", ""), ("exit.uploaded", ""),
+        ("exit.upload", ",transfer.inline=0"), ("exit.uploaded", ",transfer.inline=0"),
+      ]
+      for (place, transfers) in places {
         for count in Self.isFull ? [2, 3, 5, 8, 13, 21] : [5] {
           let cluster = try Cluster(faults: Self.shortLease + ",silence=2")
           try cluster.worker("compute.delay=0.005")
-          let victim = try cluster.worker("\(place)@\(count)")
+          let victim = try cluster.worker("\(place)@\(count)\(transfers)")
           _ = try victim.wait(seconds: 60)
           findings.expect(
             victim.process.terminationReason == .uncaughtSignal, "\(place): the worker was not killed")
           findings.inject()
           try cluster.worker()
           try cluster.finish()
+          if place == "exit.uploaded", !transfers.isEmpty {
+            let ended = try cluster.outcomes(of: victim.id).filter { !["lost", "expired"].contains($0.key) }
+            findings.expect(
+              ended.values.reduce(0, +) == count, "\(place)@\(count)\(transfers): not all is out: \(ended)")
+          }
           for seconds in try cluster.secondsUntilHandedOutAgain(from: victim.id) {
             findings.recovered("\(place): handed out again", seconds: seconds, limit: Self.lease + 1)
           }
-          try findings.expectSame(cluster.run, as: cluster.reference, "\(place)@\(count)")
+          try findings.expectSame(cluster.run, as: cluster.reference, "\(place)@\(count)\(transfers)")
         }
       }
       try Self.killLocalWorkers(findings)

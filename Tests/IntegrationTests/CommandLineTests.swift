@@ -67,7 +67,7 @@ import Testing
     for key in [
       "step", "loss", "learning_rate", "tier_learning_rates", "grad_norm", "tier_grad_norms", "active_tiers",
       "tokens",
-      "tokens_per_second", "step_time", "epoch", "tier_stats",
+      "tokens_per_second", "step_time", "snapshot_time", "epoch", "tier_stats",
     ] { #expect(row[key] != nil, "train_metrics.jsonl lacks \(key)") }
     for key in ["global_step", "tier_update_counts", "tier_update_frequencies", "tier_parameters"] {
       #expect(row["tier_stats"]?[key] != nil, "tier_stats lacks \(key)")

@@ -58,8 +58,9 @@ extension CoordinatorService {
         try run.ledger.record(assignments: records, notes: notes)
       }
     }
-    let row = plan.metrics(applied, seconds: seconds, traffic: traffic)
-    traffic = Traffic(tierCount: traffic.tiers.count)
+    let row = plan.metrics(
+      applied, seconds: seconds, snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic)
+    (traffic, snapshotSecondsTold) = (Traffic(tierCount: traffic.tiers.count), snapshots.spent)
     let record = StepRecord(
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
       learningRate: applied.outcome.learningRate,

@@ -94,6 +94,8 @@ final class CoordinatorService {
   var progressLine: ProgressLine
   var sampler: StepSampler
   var snapshots: SnapshotSchedule
+  /// What of the seconds spent on them is in the metrics.
+  var snapshotSecondsTold = 0.0
   /// The last step that was committed before this coordinator took the run, or went back.
   var replayedUpTo: Int
   /// Where arithmetic on the state and all disk work run, one after the other.

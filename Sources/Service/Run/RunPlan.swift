@@ -130,7 +130,9 @@ public struct RunPlan: Sendable {
 
 extension RunPlan {
   /// A step's row of train_metrics.jsonl.
-  func metrics(_ applied: AppliedStep, seconds: Double, traffic: Traffic) -> JSONValue {
+  func metrics(_ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic)
+    -> JSONValue
+  {
     let outcome = applied.outcome
     return [
       "step": .number(applied.step), "loss": .number(applied.loss),
@@ -139,7 +141,8 @@ extension RunPlan {
       "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),
       "tokens": .number(applied.tokens),
       "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
-      "step_time": .number(seconds), "epoch": .number(sampler.epoch(after: applied.step)),
+      "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
+      "epoch": .number(sampler.epoch(after: applied.step)),
       "traffic": traffic.json,
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]

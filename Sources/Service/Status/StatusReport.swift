@@ -9,6 +9,9 @@ public struct StatusReport: Sendable {
   let snapshot: SnapshotRecord?
   let totalSteps: Int?
   let last: StepRecord?
+  /// Spent on steps, and on snapshots between them.
+  let stepSeconds: Double
+  let snapshotSeconds: Double
   /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, if that has it.
   let recordedDigest: String?
 
@@ -22,6 +25,8 @@ public struct StatusReport: Sendable {
     status = try ledger.status()
     snapshot = try ledger.latestSnapshot()
     last = try ledger.step(status.lastStep)
+    stepSeconds = try ledger.sum(ofMetric: "step_time")
+    snapshotSeconds = try ledger.sum(ofMetric: "snapshot_time")
     totalSteps = status.run.configuration["num_steps"]?.int
     recordedDigest = try snapshot.flatMap { try Self.open($0, in: folder).state["digest"]?.string }
   }
@@ -44,6 +49,7 @@ public struct StatusReport: Sendable {
       "experiment_name": .string(status.run.experimentName), "state": .string(status.state),
       "reason": status.reason.map { .string($0) } ?? nil, "step": .number(status.lastStep),
       "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last.map { .number($0.loss) } ?? nil,
+      "step_seconds": .number(stepSeconds), "snapshot_seconds": .number(snapshotSeconds),
       "snapshot_step": snapshot.map { .number($0.step) } ?? nil,
       "state_digest": recordedDigest.map { .string($0) } ?? nil,
     ]

@@ -30,6 +30,8 @@ public final class WorkerService {
   private var dealer: Dealer?
   /// Of the fetch of the base model, while it is loading.
   private var channel: ModelChannel?
+  /// Where a failpoint wants this process to end, once its result is so far.
+  private var death: Failpoint?
   private var timer = Instant.never
   private var ending: (successful: Bool, reason: String)?
 
@@ -94,6 +96,7 @@ public final class WorkerService {
       case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
       }
     }
+    dieIfDue()
     if let failure = dealer?.takeHandshakeFailure() {
       try handle(refusal(failure), waker, mailbox)
     }
@@ -156,13 +159,22 @@ public final class WorkerService {
       return "\(error)"
     }
     guard isResult else { return nil }
-    options.failpoints.die(at: .exitUpload)
-    if options.failpoints.fires(.exitUploaded) {
-      // Time for ZeroMQ's own thread to bring it out.
-      usleep(100_000)
-      kill(getpid(), SIGKILL)
-    }
+    for place in [Failpoint.exitUpload, .exitUploaded] where options.failpoints.fires(place) { death = place }
+    dieIfDue()
     return nil
+  }
+
+  /// A failpoint: the process is to be killed when its result is as far out as that.
+  private func dieIfDue() {
+    guard let death, let dealer else { return }
+    let isUnderWay = dealer.transfers.contains { $0.isOutgoing && $0.bytes > 0 }
+    if dealer.isIdle {
+      // Time for ZeroMQ's own thread to bring out what was not transferred.
+      if death == .exitUploaded { usleep(100_000) }
+    } else if death == .exitUploaded || !isUnderWay {
+      return
+    }
+    Failpoints.die()
   }
 
   /// What a failed handshake means for this worker, and what its user can do.

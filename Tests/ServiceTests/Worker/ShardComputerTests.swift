@@ -1,0 +1,107 @@
+import Coordination
+import Foundation
+import JSON
+import LanguageModel
+import Logging
+import Protocol
+import Tensors
+import Testing
+
+@testable import Service
+
+/// A worker's arithmetic, with the tiny model of the language model's fixtures: what becomes of chains when an attempt
+/// is stopped, and when another session begins. The reference is the same attempts without that.
+@Suite struct ShardComputerTests {
+  private static let model = URL(filePath: #filePath).deletingLastPathComponent()
+    .appending(path: "../../LanguageModelTests/Fixtures/models/qwen2_f32").standardized.path
+  private static let rows: [Int32] = [5, 17, 42, 7, 99, 3]
+
+  private let welcome: Welcome
+
+  init() throws {
+    let specification = LoRASpecification(rank: 2, alpha: 4, targetModules: ["q_proj"], layers: [0, 1, 2, 3])
+    let folder = try ModelFolder(path: Self.model)
+    let trainable = try TrainableModel(
+      folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: 1), scansForNonFinite: false)
+    let parameters = trainable.parameters.map { TierParameter(name: $0.name, shape: $0.shape) }
+    welcome = Welcome(
+      workerID: 1, modelPath: Self.model, modelSHA256: try FileDigest.sha256(files: folder.weightFiles()),
+      trainable: specification.json(),
+      tiers: [parameters.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }],
+      heartbeatSeconds: 1)
+  }
+
+  /// A worker that has just joined, with parameters.
+  private func computer() throws -> ShardComputer {
+    let source = ModelSource(
+      ownPath: Self.model, cache: nil, logger: Logger(label: "test"), failpoints: .none)
+    let computer = try ShardComputer(threads: 1, source: source, failpoints: .none)
+    try join(computer)
+    return computer
+  }
+
+  private func join(_ computer: ShardComputer) throws {
+    _ = try computer.load(welcome, channel: ModelChannel { _ in })
+    let count = TierLayout(welcome).count(tier: 0)
+    let values = (0..<count).map { Float($0 * 37 % 101 - 50) / 500 }
+    try computer.apply(
+      ParametersMessage(
+        tier: 0, version: 1, digest: "",
+        values: WireObject(name: ParametersMessage.objectName, floats: values)))
+  }
+
+  private func assignment(step: Int, purpose: Purpose = .train, _ order: ChainOrder) -> AssignMessage {
+    let shifted = Self.rows.map { ($0 + Int32(step)) % 128 }
+    return AssignMessage(
+      attempt: step, purpose: purpose, step: step, leafCount: 1, level: 0, index: 0, tiers: [0], window: true,
+      stepTokens: 5, windows: [WindowOrder(tier: 0, returns: .copy, chains: [order])], parameterVersions: [1],
+      microBatches: purpose == .collect
+        ? []
+        : [
+          AssignedMicroBatch(
+            number: 0, tokens: shifted, offsets: [0, Int32(shifted.count)],
+            labels: shifted.dropFirst() + [-100])
+        ])
+  }
+
+  private func chain(_ result: ResultMessage) throws -> WireObject {
+    try #require(result.chains.first).values
+  }
+
+  /// An attempt that is stopped on its way leaves the chain as it was; the next one goes on from there, and a chain that
+  /// nothing happened to is the same.
+  @Test func aStoppedAttemptAddsNothing() throws {
+    let (disturbed, plain) = (try computer(), try computer())
+    for computer in [disturbed, plain] {
+      _ = try computer.compute(assignment(step: 1, .start), watch: ComputationWatch())
+    }
+    let first = try chain(plain.compute(assignment(step: 1, .start), watch: ComputationWatch()))
+    let second = assignment(step: 2, .proceed(sha256: first.sha256))
+    let watch = ComputationWatch()
+    watch.cancel()
+    #expect { try disturbed.compute(second, watch: watch) } throws: {
+      if case TensorError.cancelled = $0 { true } else { false }
+    }
+    let kept = try chain(
+      disturbed.compute(
+        assignment(step: 2, purpose: .collect, .proceed(sha256: first.sha256)), watch: ComputationWatch()))
+    #expect(kept == first)
+    let last = try chain(disturbed.compute(second, watch: ComputationWatch()))
+    #expect(last == (try chain(plain.compute(second, watch: ComputationWatch()))))
+    #expect(last.sha256 != first.sha256)
+  }
+
+  /// Chains belong to a session: a worker that joins anew has none, and says so.
+  @Test func anotherSessionBeginsWithoutChains() throws {
+    let computer = try computer()
+    let first = try chain(computer.compute(assignment(step: 1, .start), watch: ComputationWatch()))
+    try join(computer)
+    for purpose in [Purpose.train, .collect] {
+      let text = errorText {
+        _ = try computer.compute(
+          assignment(step: 2, purpose: purpose, .proceed(sha256: first.sha256)), watch: ComputationWatch())
+      }
+      #expect(text.contains("the chain of tier 0, micro-batch 0 is not here"), "\(text)")
+    }
+  }
+}
