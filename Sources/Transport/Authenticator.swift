@@ -33,13 +33,19 @@ final class Authenticator {
   /// Who was refused since the last call: the first few, and how many in all.
   func takeRefusals() -> (refusals: [Refusal], count: Int) { handler.takeRefusals() }
 
+  /// Who is let in from now on.
+  func allow(_ keys: [PublicKey: String]) { handler.allow(keys) }
+
   /// Why nobody is let in any more.
   var failure: TransportError? { handler.failure }
+
+  /// Decides nothing more; while the socket is there, nobody gets in.
+  func end() { handler.end() }
 
   func close() {
     guard let socket else { return }
     self.socket = nil
-    handler.end()
+    end()
     context.close(socket)
   }
 }
@@ -49,7 +55,7 @@ private final class Handler: @unchecked Sendable {
   private static let keptRefusals = 16
 
   private let socket: UnsafeMutableRawPointer
-  private let allowedKeys: [PublicKey: String]
+  private var allowedKeys: [PublicKey: String]
   private let stop: Waker
   private let waker: Waker
   private let ended = DispatchSemaphore(value: 0)
@@ -68,6 +74,8 @@ private final class Handler: @unchecked Sendable {
 
   var failure: TransportError? { lock.withLock { lastFailure } }
 
+  func allow(_ keys: [PublicKey: String]) { lock.withLock { allowedKeys = keys } }
+
   func takeRefusals() -> (refusals: [Refusal], count: Int) {
     lock.withLock {
       defer { (refusals, refusalCount) = ([], 0) }
@@ -80,6 +88,8 @@ private final class Handler: @unchecked Sendable {
     lock.withLock { isStopping = true }
     stop.wake()
     ended.wait()
+    // For whoever asks for the end again.
+    ended.signal()
   }
 
   func run() {
@@ -97,7 +107,7 @@ private final class Handler: @unchecked Sendable {
   }
 
   private func answer(_ frames: [[UInt8]]) throws(TransportError) {
-    let verdict = AuthenticationRequest.judge(frames, allowedKeys: allowedKeys)
+    let verdict = AuthenticationRequest.judge(frames, allowedKeys: lock.withLock { allowedKeys })
     switch verdict {
     case .allowed: break
     case .refused(let refusal): note(refusal)

@@ -17,6 +17,8 @@ public final class Router {
   /// The socket with keys, and who decides about them.
   private let secured: (socket: Socket, authenticator: Authenticator)?
   private let options: TransportOptions
+  /// Those with which a connection may speak, as text.
+  private var allowedKeys: Set<String>
   private var links: [PeerID: Link] = [:]
   private var keys: [PeerID: String] = [:]
   /// Peers with a transfer under way, or a message that waits for one.
@@ -33,6 +35,7 @@ public final class Router {
   ) throws(TransportError) {
     self.waker = waker
     self.options = options
+    allowedKeys = Set((security?.allowedKeys ?? [:]).keys.map(\.description))
     let context = try Context()
     plain = try Socket(type: ZMQ_ROUTER, context: context, options: options)
     if let security {
@@ -150,6 +153,9 @@ public final class Router {
     guard let (peer, isLast) = first else { return nil }
     if isLast { return (peer, .failure(ProtocolError(.frames, "the message has no frames"))) }
     guard let received = try socket.receiveMessage(needsKey: lane == .secured) else { return nil }
+    if lane == .secured, let key = socket.senderKey, !allowedKeys.contains(key) {
+      return (peer, .failure(ProtocolError(.frames, "the public key \(key) is no longer allowed")))
+    }
     // It stays the same for a connection, and only HELLO asks for it.
     if lane == .secured, case .success((let envelope, _)) = received, envelope.type == .hello {
       keys[peer] = socket.senderKey
@@ -159,6 +165,13 @@ public final class Router {
 
   /// The public key with which a peer was let in, once it has said HELLO; nil if it has none.
   public func key(of peer: PeerID) -> String? { keys[peer] }
+
+  /// Changes who may join. Of a connection whose key is not among these nothing is listened to any more: whatever it
+  /// says next is a failure.
+  public func allow(_ keys: [PublicKey: String]) {
+    allowedKeys = Set(keys.keys.map(\.description))
+    secured?.authenticator.allow(keys)
+  }
 
   /// Connections that were refused since the last call: the first few that differ, and how many in all.
   public func takeRefusals() -> (refusals: [Refusal], count: Int) {

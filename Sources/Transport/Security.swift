@@ -28,4 +28,9 @@ public struct Refusal: Sendable, Equatable {
   public let address: String
   /// The public key that it has shown that it holds; nil if the request was not even well-formed.
   public let key: PublicKey?
+
+  public init(address: String, key: PublicKey?) {
+    self.address = address
+    self.key = key
+  }
 }

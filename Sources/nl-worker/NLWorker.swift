@@ -47,6 +47,9 @@ struct NLWorker: ParsableCommand {
       "The coordinator's public key, or the .pub file that holds it.", valueName: "public-key|file"))
   var serverKey: String?
 
+  @Flag(help: "Connect to another machine without encryption or keys: whoever answers there is obeyed.")
+  var insecure = false
+
   @Option(help: .hidden)
   var localIndex: Int?
 
@@ -61,9 +64,10 @@ struct NLWorker: ParsableCommand {
     if key != nil && !connect.hasPrefix("tcp://") {
       throw ValidationError("--key and --server-key are for tcp://HOST:PORT; ipc is without keys")
     }
-    guard connect.hasPrefix("tcp://") || connect.hasPrefix("ipc://") else {
-      throw ValidationError("--connect must be tcp://HOST:PORT or ipc://PATH, not \(connect)")
+    if key != nil && insecure {
+      throw ValidationError("--insecure means without keys; leave it out, or --key")
     }
+    try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure)
   }
 
   func run() throws {

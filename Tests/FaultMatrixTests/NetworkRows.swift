@@ -17,7 +17,10 @@ extension FaultMatrix {
         // More steps than three workers of 30 ms a micro-batch make while hosts are cut off and healed.
         ["num_steps": Self.isFull ? 2000 : 700], flags: ["--insecure"], faults: Self.silence,
         listen: "\(Hosts.address(1)):5555", prefix: hosts.prefix(1))
-      for host in 2...4 { try cluster.worker("silence=2,compute.delay=0.03", prefix: hosts.prefix(host)) }
+      for host in 2...4 {
+        try cluster.worker(
+          "silence=2,compute.delay=0.03", flags: ["--insecure"], prefix: hosts.prefix(host))
+      }
       try cluster.wait(forStep: 5)
       var faults: [(name: String, arguments: [String])] = [
         ("partition", [Hosts.address(1)]), ("oneway", []), ("oneway back", []), ("reset", []),

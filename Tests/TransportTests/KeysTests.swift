@@ -148,6 +148,65 @@ import Testing
     }
   }
 
+  // MARK: Failing closed
+
+  /// A decider that has died leaves its socket open and silent: no handshake comes to its end, even with a right key.
+  @Test func aDeadDeciderLetsNobodyIn() throws {
+    defer { router.close() }
+    try expectNobodyIn { $0.end() }
+  }
+
+  /// With the decider's socket gone too, ZeroMQ itself would let anyone in. Nothing is read of such a connection.
+  @Test func withoutADeciderNobodyIsHeard() throws {
+    defer { router.close() }
+    try expectNobodyIn { $0.close() }
+  }
+
+  private func expectNobodyIn(_ fail: (Authenticator) -> Void) throws {
+    let context = try Context()
+    let authenticator = try Authenticator(
+      context: context, allowedKeys: [workerKey.publicKey: ""], waker: Waker())
+    let socket = try Socket(
+      type: ZMQ_ROUTER, context: context, security: .server(serverKey), options: TransportOptions())
+    defer {
+      socket.close()
+      authenticator.close()
+    }
+    let endpoint = try socket.bind("tcp://127.0.0.1:0")
+    fail(authenticator)
+    let dealer = try Dealer(
+      connect: endpoint, waker: Waker(),
+      security: ClientSecurity(secretKey: workerKey, serverKey: serverKey.publicKey))
+    defer { dealer.close(flushing: false) }
+    try? dealer.send(.ping, term: 0, session: .none)
+    for _ in 0..<30 {
+      #expect(try dealer.poll(timeout: 0.1).isEmpty)
+      // The routing id, then the message, of which nothing may be left.
+      while try socket.receiveFrame({ _, _, _ in }) != nil {
+        let received = try socket.receiveMessage(needsKey: true)
+        #expect(throws: ProtocolError.self) { try received?.get() }
+      }
+    }
+  }
+
+  /// A key that is added gets in; of one that is taken out nothing more is heard, and it does not get in again.
+  @Test func theListChanges() throws {
+    defer { router.close() }
+    let later = try SecretKey.generate()
+    let old = try dealer(workerKey)
+    defer { old.close(flushing: false) }
+    #expect(try next().first?.received.get().1 == .ping)
+    #expect(try failure(of: dealer(later)) == .keyRefused)
+    router.allow([later.publicKey: "later"])
+    let new = try dealer(later)
+    defer { new.close(flushing: false) }
+    #expect(try next().first?.received.get().1 == .ping)
+    try old.send(.ping, term: 0, session: .none)
+    let refused = try #require(try next().first?.received)
+    #expect(throws: ProtocolError.self) { try refused.get() }
+    #expect(try failure(of: dealer(workerKey)) == .keyRefused)
+  }
+
   // MARK: Decisions
 
   private func request(_ change: (inout [[UInt8]]) -> Void = { _ in }) -> [[UInt8]] {

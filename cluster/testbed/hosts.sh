@@ -88,7 +88,7 @@ key=(--key "$folder/host7" --server-key "$folder/coordinator.pub")
 mapfile -d '' -t hidden < <(without_model)
 worker 7 env XDG_CACHE_HOME="$folder/cache" "${hidden[@]}"
 fetching=$!
-key=()
+key=(--insecure)
 worker 8
 expect "the run makes steps" until_true 60 reached 10
 expect "host 8, without a key, is refused and told why" until_true 30 grep -q -- "--server-key" "$folder/worker8.log"

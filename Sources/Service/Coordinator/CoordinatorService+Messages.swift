@@ -49,6 +49,7 @@ extension CoordinatorService {
       try handle(.result(peer: peer, session: envelope.session, term: envelope.term, result))
     }
     refusedOffers = []
+    watchAllowList(now)
     let (refusals, count) = router.takeRefusals()
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for letter in mailbox.take() { try read(letter) }
@@ -99,6 +100,7 @@ extension CoordinatorService {
   private func read(_ letter: Letter) throws {
     switch letter {
     case .workDone: break
+    case .allowList(let news): take(news)
     case .forWorker(let peer, let session, let message):
       if core.isMember(peer, session: session) { send(message, to: peer, session: session) }
     case .signal:

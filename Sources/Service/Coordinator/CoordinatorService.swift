@@ -20,6 +20,7 @@ final class CoordinatorService {
     case signal(Int32)
     case childEnded(LocalWorkers.Exit)
     case workDone
+    case allowList(AllowList.News)
     /// What was read for a worker.
     case forWorker(PeerID, SessionID, Message)
   }

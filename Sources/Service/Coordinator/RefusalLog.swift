@@ -28,6 +28,6 @@ struct RefusalLog {
     }
     return
       "refused \(count) connection\(count == 1 ? "" : "s"): \(who.joined(separator: ", ")); "
-      + "to let a worker join, add its public key to the file of --allow-keys and resume the run"
+      + "to let a worker join, add its public key to the file of --allow-keys"
   }
 }

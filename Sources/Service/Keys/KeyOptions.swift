@@ -5,9 +5,9 @@ extension RunOptions {
   ///
   /// - Throws: `ServiceError` or `FileError` that names the file, the line and the remedy.
   public mutating func useKeys(file: String, allowedKeysFile: String) throws {
-    security = ServerSecurity(
-      secretKey: try KeyFile.secretKey(path: file),
-      allowedKeys: try KeyFile.allowedKeys(path: allowedKeysFile))
+    let list = try AllowList(path: allowedKeysFile)
+    security = ServerSecurity(secretKey: try KeyFile.secretKey(path: file), allowedKeys: list.keys)
+    allowList = list
   }
 }
 

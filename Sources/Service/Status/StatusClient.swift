@@ -34,7 +34,7 @@ public enum StatusClient {
     case .keyRefused:
       ServiceError(
         "the coordinator at \(endpoint) does not let this key in",
-        remedy: "add its public key to the file of the coordinator's --allow-keys, and resume the run")
+        remedy: "add its public key to the file of the coordinator's --allow-keys")
     case .keysOnOneSide, .notDecided, .brokenOff:
       ServiceError(
         "the coordinator at \(endpoint) broke off the handshake",

@@ -184,7 +184,7 @@ public final class WorkerService {
       let key = options.security.map { " \($0.secretKey.publicKey)" } ?? ""
       return .refused(
         reason: "it does not let this worker's public key\(key) in (add it to the file of the coordinator's "
-          + "--allow-keys, and start that again)", isFinal: true)
+          + "--allow-keys, and start this again)", isFinal: true)
     case .keysOnOneSide where options.security == nil:
       return .refused(
         reason: "it wants keys, this worker has none (give --key and --server-key; see nl keygen --help)",
