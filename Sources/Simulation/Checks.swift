@@ -103,8 +103,9 @@ extension Simulation {
     if idle, status.run == .paused, status.pause != .needsArbiter {
       problem("the run is paused although a worker is ready")
     }
-    // Chains can only be collected from the worker that keeps them.
-    if idle, status.unit?.purpose != .collect, status.shards.contains(where: { $0.state == .pending }) {
+    // Chains can only be collected from the worker that keeps them, and not checked by the one that sent them.
+    let isOpenToAll = status.unit?.purpose != .collect && coordinator.whenAudited == nil
+    if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending }) {
       problem("a shard is pending although a worker is ready")
     }
     for worker in status.workers where clock.seconds(since: worker.lastHeard) > 12 {

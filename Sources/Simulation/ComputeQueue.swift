@@ -122,7 +122,7 @@ extension Simulation {
     seconds *= Double.random(in: 0.8...1.2, using: &random)
     if workers[place].slowUntil > now { seconds *= 8 }
     let fails = isFaulty && random.chance(scenario.computeErrors)
-    let lie = assign.purpose == .collect ? nil : lie(of: place)
+    let lie = assign.purpose == .collect ? nil : lie(of: place, in: assign)
     let steps = 10 * assign.microBatches.count
     enqueue(place, .shard(job: job), seconds: seconds, steps: steps) { simulation in
       if fails {
@@ -150,13 +150,15 @@ extension Simulation {
   }
 
   /// What a worker makes of its next shard.
-  private func lie(of place: Int) -> Lie? {
+  private func lie(of place: Int, in assign: AssignMessage) -> Lie? {
     guard isFaulty, random.chance(workers[place].plan.lies) else { return nil }
     // Unless everything is compared, numbers that are not finite end the coordinator, and so would do again.
-    let kinds: [Lie.Kind] =
-      scenario.problem.config.verifyFraction < 1 ? [.gradient, .loss] : Lie.Kind.allCases
+    var kinds: [Lie.Kind] = [.gradient, .loss]
+    if scenario.problem.config.verifyFraction >= 1 { kinds.append(.notFinite) }
+    if assign.windows.contains(where: { $0.chains.contains(where: \.keepsChain) }) { kinds.append(.chain) }
     let kind = kinds.randomElement(using: &random) ?? .gradient
-    outcome.count(kind == .notFinite ? .resultNotFinite : .wrongResult)
+    outcome.count(
+      kind == .notFinite ? .resultNotFinite : kind == .chain ? .wrongChain : .wrongResult)
     return Lie(kind: kind, using: &random)
   }
 

@@ -23,6 +23,8 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case oldVersion = "worker of version 1.0"
   /// A shard comes with another gradient or loss.
   case wrongResult = "wrong result"
+  /// A chain of a window is not what the gradients in it add up to.
+  case wrongChain = "wrong chain"
   /// A gradient or loss is not a number.
   case resultNotFinite = "result not finite"
 

@@ -1,10 +1,10 @@
-/// A result that is not what a shard comes to. No two are alike, so that two liars never agree. Chains of windows are
-/// kept and returned as they have become by it: a wrong chain under right digests of its gradients takes the coordinator's
-/// own arithmetic to be found, which is not simulated.
+/// A result that is not what a shard comes to. No two are alike, so that two liars never agree. A wrong gradient goes
+/// into the chain that its worker keeps; a wrong chain has right digests of its gradients.
 struct Lie: Sendable {
   enum Kind: Sendable, CaseIterable {
     case gradient
     case loss
+    case chain
     case notFinite
   }
 
@@ -18,11 +18,19 @@ struct Lie: Sendable {
 
   /// - Parameter tier: the first of the shard; nil if no gradient is wanted of it.
   func tell(_ loss: inout Double, _ gradients: inout [Int: [Float]], tier: Int?) {
+    guard kind != .chain else { return }
     guard kind != .loss, let tier, gradients[tier]?.isEmpty == false else {
       loss += Double(kind == .notFinite ? noNumber : amount)
       return
     }
     gradients[tier]?[0] += kind == .notFinite ? noNumber : amount
+  }
+
+  /// - Returns: that there was something to change.
+  func tamper(with chain: inout [Float]) -> Bool {
+    guard !chain.isEmpty else { return false }
+    chain[0] += amount
+    return true
   }
 
   /// With bits of its own, which arithmetic hands on.

@@ -20,10 +20,16 @@ extension Simulation {
       }
     case .finish:
       coordinator.doing = "finishes"
-      durably("the final checkpoint") { _, _ in
-      } then: {
-        $0.snapshot()
-      }
+      completeWindows { $0.finish(coordinator) }
+    }
+  }
+
+  private func finish(_ coordinator: SimulatedCoordinator) {
+    // The last windows may have brought a worker's wrong results to light.
+    guard coordinator.toUndo.isEmpty else { return goOn() }
+    durably("the final checkpoint") { _, _ in
+    } then: {
+      $0.snapshot()
     }
   }
 
@@ -78,15 +84,22 @@ extension Simulation {
     if done.unit.purpose == .evaluate { return evaluated(done, coordinator) }
     let step = done.unit.step
     later("step \(step) is kept", 0.0005) { simulation in
-      simulation.keep(results, step: step, coordinator)
-      guard simulation.coordinator === coordinator else { return }
-      let active = coordinator.engine.state.scheduler.activeTiers(at: step)
-      simulation.completeWindows(of: done.unit.isFlush ? done.unit.dueTiers : active, through: step) {
-        if let windows = coordinator.core.windows {
-          coordinator.archive.forget(before: windows.oldestStep(after: step))
-        }
-        $0.apply(done, results, coordinator)
+      simulation.ifItHoldsUp(done, results, coordinator) { $0.completeStep(done, results, coordinator) }
+    }
+  }
+
+  private func completeStep(
+    _ done: CompletedUnit, _ results: Results, _ coordinator: SimulatedCoordinator
+  ) {
+    let step = done.unit.step
+    keep(results, step: step, coordinator)
+    guard self.coordinator === coordinator else { return }
+    let active = coordinator.engine.state.scheduler.activeTiers(at: step)
+    completeWindows(of: done.unit.isFlush ? done.unit.dueTiers : active, through: step) {
+      if let windows = coordinator.core.windows {
+        coordinator.archive.forget(before: windows.oldestStep(after: step))
       }
+      $0.apply(done, results, coordinator)
     }
   }
 
@@ -96,11 +109,16 @@ extension Simulation {
     _ coordinator: SimulatedCoordinator
   ) {
     later("\(done.unit) has come", 0.0005) { simulation in
-      simulation.keep(results, step: done.unit.step, coordinator)
-      guard simulation.coordinator === coordinator else { return }
+      if let then = coordinator.whenAudited {
+        coordinator.whenAudited = nil
+        return then(simulation, results.map(\.message))
+      }
       let then = coordinator.whenComplete
       coordinator.whenComplete = nil
-      then?(simulation)
+      simulation.ifItHoldsUp(done, results, coordinator) {
+        $0.keep(results, step: done.unit.step, coordinator)
+        if $0.coordinator === coordinator { then?($0) }
+      }
     }
   }
 

@@ -61,7 +61,12 @@ extension Simulation {
 extension SimulatedCoordinator {
   /// What is for the ledger since the last commit.
   func takeRecords() -> (rows: [SimulatedDisk.Row], quarantines: [String]) {
-    defer { (rows, quarantines) = ([], []) }
+    defer { (rows, quarantines, audited) = ([], [], []) }
+    let rows = rows.map { row in
+      var row = row
+      row.isVerified = row.isVerified || audited.contains(row.key.attempt)
+      return row
+    }
     return (rows, quarantines)
   }
 }

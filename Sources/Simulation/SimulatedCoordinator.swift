@@ -23,6 +23,9 @@ final class SimulatedCoordinator {
   var archive = VersionArchive()
   /// What goes on once windows have what they lack.
   var whenComplete: ((Simulation) -> Void)?
+  /// What goes on once gradients have been computed again to check chains, and attempts whose chains were right.
+  var whenAudited: ((Simulation, [ResultMessage]) -> Void)?
+  var audited = Set<Int>()
   var batches: [AssignedMicroBatch] = []
   var unitTokens = 0
   /// The message that the core is being told of, and those that it said to keep, by attempt.
@@ -138,7 +141,7 @@ extension Simulation {
     settings.probeSHA256 = Self.rightProbe
     settings.maximumAttempts = scenario.maximumAttempts
     settings.verifyFraction = scenario.problem.config.verifyFraction
-    settings.verifySeed = scenario.problem.config.seed
+    settings.verifySeed = random.next()
     settings.quarantined = Set(disk.quarantined)
     return settings
   }

@@ -24,7 +24,7 @@ struct SimulatedDisk {
     let step: Int
     let identity: String
     /// Whether another identity came to the same.
-    let isVerified: Bool
+    var isVerified: Bool
   }
 
   private(set) var term: UInt64 = 0

@@ -224,7 +224,7 @@ extension Simulation {
       return outcome.count("stranger refused")
     }
     if liars.contains(workers[place].core.settings.identity),
-      reason.contains("is not the one")
+      reason.contains("is not the one") || reason.contains("is not what")
         || reason.contains("wrong result")
     {
       outcome.count("liar sent away")

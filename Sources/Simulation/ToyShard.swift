@@ -22,6 +22,8 @@ enum ToyShard {
         windows: kept.reports)
     }
     try chains.check(message)
+    if let lie, lie.kind == .chain { chains.tamper = { lie.tamper(with: &$0) } }
+    defer { chains.tamper = { _ in false } }
     let node = TreeNode(level: message.level, index: message.index)
     let first = node.leaves(count: message.leafCount).lowerBound
     var scaled: [WindowKey: [Float]] = [:]

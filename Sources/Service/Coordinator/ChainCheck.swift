@@ -4,8 +4,8 @@ import Protocol
 
 /// Adds up what a worker says that it has added up. Its gradients come from others here, and have the digests that it
 /// gave of its own: so if the sums differ, its sum is wrong by its own word.
-struct ChainCheck {
-  enum Verdict: Equatable {
+package struct ChainCheck {
+  package enum Verdict: Equatable {
     case right
     case wrong(String)
     /// Nobody else was there to compute what it takes.
@@ -19,7 +19,7 @@ struct ChainCheck {
   private var through: [WindowKey: Int] = [:]
 
   /// - Parameter chain: one that is here, through exactly this step.
-  init(
+  package init(
     _ audits: [WindowAudit], clock: WindowClock, microBatchCount: Int,
     chain: (WindowKey, Int) -> [Float]?
   ) {
@@ -35,10 +35,10 @@ struct ChainCheck {
   }
 
   /// The steps that are to be added, ascending.
-  var steps: [Int] { Set(audits.flatMap(\.steps)).sorted() }
+  package var steps: [Int] { Set(audits.flatMap(\.steps)).sorted() }
 
   /// Takes gradients of the next step.
-  mutating func add(_ messages: [ResultMessage], step: Int) throws {
+  package mutating func add(_ messages: [ResultMessage], step: Int) throws {
     for gradient in messages.flatMap(\.gradients) {
       guard let microBatch = gradient.microBatch else { continue }
       let key = WindowKey(tier: gradient.tier, microBatch: microBatch)
@@ -57,7 +57,7 @@ struct ChainCheck {
   }
 
   /// - Parameter message: what was sent.
-  func verdict(on audit: WindowAudit, _ message: ResultMessage?) throws -> Verdict {
+  package func verdict(on audit: WindowAudit, _ message: ResultMessage?) throws -> Verdict {
     guard let message, audit.chains.allSatisfy({ through[$0.key] == $0.last }) else { return .unknown }
     for chain in audit.chains where Digest.sha256(floats: sums[chain.key] ?? []) != chain.sha256 {
       return .wrong(

@@ -22,7 +22,7 @@ package struct WorkerChains {
 
   private var chains: [WindowKey: Chain] = [:]
   /// A fault that is made on purpose: changes a chain that has gone on by a step, and says whether it did.
-  var tamper: (inout [Float]) -> Bool = { _ in false }
+  package var tamper: (inout [Float]) -> Bool = { _ in false }
 
   /// What a step made of the chains.
   package struct Outcome {
