@@ -36,7 +36,8 @@ import Testing
     // The workers are told when nothing can be lost any more.
     let unit = WorkUnit(purpose: .train, step: 1, leafCount: 4, dueTiers: [0, 1])
     // What is durable is another unit: nobody is told anything.
-    #expect(scene.at(5.5, .committed(WorkUnit.step(2, leaves: 4))) == "")
+    let another = WorkUnit(purpose: .train, step: 2, leafCount: 4, dueTiers: [0, 1])
+    #expect(scene.at(5.5, .committed(another)) == "")
     #expect(
       scene.at(5.5, .committed(unit)) == """
         acknowledge a: attempt 1 committed
