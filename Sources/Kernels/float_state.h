@@ -1,5 +1,6 @@
 // The floating-point state in which every kernel computes: round to nearest, denormals kept, nothing trapped.
 // A caller may have set another (other libraries flush denormals); the results must not depend on that.
+// Products in bf16 alone take denormals as zeros (nl_float_flush), as the instruction that they are defined by does.
 #ifndef NL_FLOAT_STATE_H
 #define NL_FLOAT_STATE_H
 #include <stdint.h>
@@ -12,6 +13,11 @@ static inline nl_float_state nl_float_begin(void) {
   _mm_setcsr(0x1f80);
   return saved;
 }
+static inline nl_float_state nl_float_flush(void) {
+  nl_float_state saved = _mm_getcsr();
+  _mm_setcsr(0x1f80 | 0x8040);
+  return saved;
+}
 static inline void nl_float_end(nl_float_state saved) { _mm_setcsr(saved); }
 
 #elif defined(__aarch64__)
@@ -20,6 +26,12 @@ static inline nl_float_state nl_float_begin(void) {
   nl_float_state saved, standard = 0;
   __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
   __asm__ volatile("msr fpcr, %0" : : "r"(standard));
+  return saved;
+}
+static inline nl_float_state nl_float_flush(void) {
+  nl_float_state saved, flush = 1 << 24;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+  __asm__ volatile("msr fpcr, %0" : : "r"(flush));
   return saved;
 }
 static inline void nl_float_end(nl_float_state saved) { __asm__ volatile("msr fpcr, %0" : : "r"(saved)); }
@@ -33,6 +45,7 @@ static inline nl_float_state nl_float_begin(void) {
   fesetenv(FE_DFL_ENV);
   return saved;
 }
+static inline nl_float_state nl_float_flush(void) { return nl_float_begin(); }
 static inline void nl_float_end(nl_float_state saved) { fesetenv(&saved); }
 #endif
 #endif

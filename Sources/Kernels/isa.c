@@ -16,6 +16,7 @@ static bool has(nl_isa isa) {
     case NL_ISA_AVX512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has(NL_ISA_AVX2);
+    case NL_ISA_AVX512_BF16: return __builtin_cpu_supports("avx512bf16") && has(NL_ISA_AVX512);
     default: return false;
   }
 #elif defined(__aarch64__)
@@ -26,7 +27,7 @@ static bool has(nl_isa isa) {
 }
 
 nl_isa nl_isa_best(void) {
-  static const nl_isa order[] = {NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
+  static const nl_isa order[] = {NL_ISA_AVX512_BF16, NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
     if (has(order[i])) return order[i];
   return NL_ISA_BASELINE;
@@ -34,6 +35,7 @@ nl_isa nl_isa_best(void) {
 
 const char *nl_isa_name(nl_isa isa) {
   switch (isa) {
+    case NL_ISA_AVX512_BF16: return "avx512_bf16";
     case NL_ISA_AVX512: return "avx512";
     case NL_ISA_AVX2: return "avx2";
     case NL_ISA_NEON: return "neon";

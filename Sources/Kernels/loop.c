@@ -14,7 +14,7 @@ static void run_guarded(void *context, long part) {
   nl_float_end(saved);
 }
 
-void nl_run_loop(nl_pool *pool, long parts, nl_part *const versions[4], void *context) {
+void nl_run_loop(nl_pool *pool, long parts, nl_part *const versions[NL_ISAS], void *context) {
   if (parts <= 0) return;
   guarded_loop loop = {versions[nl_isa_current()], context};
   if (parts == 1) {

@@ -8,10 +8,12 @@
 // Computes one part of a loop; `context` holds the loop's arguments.
 typedef void nl_part(void *context, long part);
 
+enum { NL_ISAS = NL_ISA_NEON + 1 };
+
 // Runs the version of the body that belongs to nl_isa_current(), in the kernels' own floating-point state.
-void nl_run_loop(nl_pool *pool, long parts, nl_part *const versions[4], void *context);
+void nl_run_loop(nl_pool *pool, long parts, nl_part *const versions[NL_ISAS], void *context);
 #define NL_RUN(pool, parts, name, context) \
-  nl_run_loop(pool, parts, (nl_part *const[4])NL_EVERY_ISA(name), context)
+  nl_run_loop(pool, parts, (nl_part *const[NL_ISAS])NL_EVERY_ISA(name), context)
 
 static inline long nl_min(long a, long b) { return a < b ? a : b; }
 static inline long nl_max(long a, long b) { return a > b ? a : b; }

@@ -9,8 +9,9 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
+
+#include "float_state.h"
 
 // Sizes, found by measurement on a CPU with 48 KB and 2 MB of cache a core. None has a part in the bits.
 enum {
@@ -28,14 +29,11 @@ static const double FEW_OPERATIONS = 1 << 17;  // multiplications that are not w
 typedef struct {
   const nl_matmul_kernels *kernels;
   long M, N, K;
-  const float *a;
-  long a_row, a_col;
-  const char *b;
-  nl_dtype b_type;
-  long b_row, b_col;
+  nl_matrix_part a, b;  // all of A and B
   float *c;
   long ldc;
   bool accumulate;
+  bool flushes;   // denormals count as zeros
   bool in_place;  // B is read where it lies
   bool by_tiles;
   bool split_rows;
@@ -53,7 +51,7 @@ static long pieces(long n, long size) { return (n + size - 1) / size; }
 // One piece of memory a thread, kept until the thread ends. Huge pages, as a block of A spans more small pages than
 // the processor keeps translations for.
 typedef struct {
-  float *a, *b;
+  void *a, *b;
   long a_rows, a_size;  // rows, and numbers in all
   long b_columns;
 } scratch;
@@ -79,63 +77,43 @@ static void *thread_scratch(void) {
 }
 
 // ---- packing ------------------------------------------------------------------------------------------------------
-static void pack_a(const product *p, range rows, long k, long depth, float *to) {
-  const float *from = p->a + rows.first * p->a_row + k * p->a_col;
-  const long count = rows.end - rows.first;
-  if (p->a_col != 1)
-    p->kernels->transpose_f32(from, p->a_col, depth, count, to, NL_KBLOCK);
-  else
-    for (long i = 0; i < count; i++) memcpy(to + i * NL_KBLOCK, from + i * p->a_row, (size_t)depth * sizeof *to);
-}
-
-static const void *b_at(const product *p, long k, long n) {
-  return p->b + (k * p->b_row + n * p->b_col) * (p->b_type == NL_F32 ? 4 : 2);
+static nl_matrix_part part_at(nl_matrix_part all, long row, long column) {
+  const long bytes = all.type == NL_F32 ? 4 : 2;
+  all.at = (const char *)all.at + (row * all.row + column * all.column) * bytes;
+  return all;
 }
 
 static long block_depth(const product *p, long k) { return smaller(NL_KBLOCK, p->K - k); }
+
+static void pack_a(const product *p, range rows, long k, void *to) {
+  p->kernels->pack_a(part_at(p->a, rows.first, k), rows.end - rows.first, block_depth(p, k), to);
+}
 
 // How far `columns` are used in place. A panel that is not whole is packed always: vectors would read past its end.
 static long end_in_place(const product *p, range columns) {
   return p->in_place ? columns.first + (columns.end - columns.first) / NL_PANEL * NL_PANEL : columns.first;
 }
 
-static void pack_b(const product *p, long k, range columns, float *to) {
-  const nl_matmul_kernels *kernels = p->kernels;
-  const long depth = block_depth(p, k), first = end_in_place(p, columns), count = columns.end - first;
-  const long whole = count / NL_PANEL * NL_PANEL;
-  // The columns that a last panel lacks are computed too, and dropped: as zeros, which are never slow.
-  if (count > whole) memset(to + whole * NL_KBLOCK, 0, (size_t)(depth * NL_PANEL) * sizeof *to);
-  if (p->b_col == 1) {
-    if (p->b_type == NL_F32)
-      kernels->pack_rows_f32(b_at(p, k, first), p->b_row, depth, count, to);
-    else
-      kernels->pack_rows_bf16(b_at(p, k, first), p->b_row, depth, count, to);
-    return;
-  }
-  for (long n = 0; n < count; n += NL_PANEL) {
-    const void *from = b_at(p, k, first + n);
-    const long width = smaller(NL_PANEL, count - n);
-    if (p->b_type == NL_F32)
-      kernels->transpose_f32(from, p->b_col, width, depth, to + n * NL_KBLOCK, NL_PANEL);
-    else
-      kernels->transpose_bf16(from, p->b_col, width, depth, to + n * NL_KBLOCK, NL_PANEL);
-  }
+static void pack_b(const product *p, long k, range columns, void *to) {
+  const long first = end_in_place(p, columns);
+  if (first < columns.end)
+    p->kernels->pack_b(part_at(p->b, k, first), block_depth(p, k), columns.end - first, to);
 }
 
 // ---- blocks -------------------------------------------------------------------------------------------------------
 // The lines of memory that are needed next, for nl_matmul_block.next.
+static nl_prefetch lines(nl_matrix_part from, long rows, long columns) {
+  const long width = from.type == NL_F32 ? 4 : 2;
+  return from.column == 1 ? (nl_prefetch){from.at, rows, from.row * width, columns * width}
+                          : (nl_prefetch){from.at, columns, from.column * width, rows * width};
+}
+
 static nl_prefetch b_lines(const product *p, long k, range columns) {
-  const long width = p->b_type == NL_F32 ? 4 : 2, count = columns.end - columns.first, depth = block_depth(p, k);
-  const char *at = b_at(p, k, columns.first);
-  return p->b_col == 1 ? (nl_prefetch){at, depth, p->b_row * width, count * width}
-                       : (nl_prefetch){at, count, p->b_col * width, depth * width};
+  return lines(part_at(p->b, k, columns.first), block_depth(p, k), columns.end - columns.first);
 }
 
 static nl_prefetch a_lines(const product *p, range rows, long k) {
-  const long count = rows.end - rows.first, depth = block_depth(p, k);
-  const char *at = (const char *)(p->a + rows.first * p->a_row + k * p->a_col);
-  return p->a_col == 1 ? (nl_prefetch){at, count, p->a_row * 4, depth * 4}
-                       : (nl_prefetch){at, depth, p->a_col * 4, count * 4};
+  return lines(part_at(p->a, rows.first, k), rows.end - rows.first, block_depth(p, k));
 }
 
 static nl_prefetch c_lines(const product *p, range rows, range columns) {
@@ -144,7 +122,7 @@ static nl_prefetch c_lines(const product *p, range rows, range columns) {
 }
 
 // C[rows, columns] (+)= the block of k; `packed` is what pack_b made of the columns.
-static void multiply(const product *p, range rows, range columns, long k, const float *a, const float *packed,
+static void multiply(const product *p, range rows, range columns, long k, const void *a, const void *packed,
                      nl_prefetch next) {
   const long border = end_in_place(p, columns);
   nl_matmul_block block = {
@@ -152,8 +130,8 @@ static void multiply(const product *p, range rows, range columns, long k, const 
       .columns = border - columns.first,
       .depth = block_depth(p, k),
       .a = a,
-      .b = b_at(p, k, columns.first),
-      .b_row = p->b_row,
+      .b = part_at(p->b, k, columns.first).at,
+      .b_row = p->b.row,
       .b_panel = NL_PANEL,
       .c = p->c + rows.first * p->ldc + columns.first,
       .ldc = p->ldc,
@@ -166,14 +144,14 @@ static void multiply(const product *p, range rows, range columns, long k, const 
   block.columns = columns.end - border;
   block.b = packed;
   block.b_row = NL_PANEL;
-  block.b_panel = NL_KBLOCK * NL_PANEL;
+  block.b_panel = p->kernels->b_words;
   p->kernels->multiply(&block);
 }
 
 // ---- orders of work -----------------------------------------------------------------------------------------------
 // Columns that are packed at a time: the fewer, the more is still in the first cache when it is used. But rows of B
 // that lie in memory k after k are cut into pieces of two cache lines, no shorter.
-static long packed_at_once(const product *p) { return p->b_col == 1 ? 2 * NL_PANEL : NL_PANEL; }
+static long packed_at_once(const product *p) { return p->b.column == 1 ? 2 * NL_PANEL : NL_PANEL; }
 static range packed_from(const product *p, long n, range columns) {
   return (range){n, smaller(n + packed_at_once(p), columns.end)};
 }
@@ -186,6 +164,11 @@ static nl_prefetch lines_after(const product *p, long k, long n, range group, ra
   return (nl_prefetch){0};
 }
 
+// The rows of A for k, of those packed from `first` on.
+static void *packed_rows(const product *p, const scratch *s, long k, long first, long rows) {
+  return (char *)s->a + (k - first) * rows * p->kernels->a_bytes;
+}
+
 // The columns of one group, for all k of a stretch whose A is packed. Each panel is used as soon as it is packed,
 // while it is in the first cache; the group is as wide as A's block stays in the second one worth coming back to.
 static void group_by_panels(const product *p, range rows, range group, range after, range stretch,
@@ -195,7 +178,7 @@ static void group_by_panels(const product *p, range rows, range group, range aft
     for (long n = group.first; n < group.end; n += packed_at_once(p)) {
       const range panel = packed_from(p, n, group);
       pack_b(p, k, panel, s->b);
-      multiply(p, rows, panel, k, s->a + (k - stretch.first) * count, s->b,
+      multiply(p, rows, panel, k, packed_rows(p, s, k, stretch.first, count), s->b,
                lines_after(p, k, n, group, after, stretch));
     }
 }
@@ -208,7 +191,7 @@ static void run_by_panels(const product *p, range rows, range columns, const scr
     for (long from = 0; from < p->K; from += length) {
       const range stretch = {from, smaller(from + length, p->K)};
       for (long k = from; k < stretch.end; k += NL_KBLOCK)
-        pack_a(p, some, k, block_depth(p, k), s->a + (k - from) * count);
+        pack_a(p, some, k, packed_rows(p, s, k, from, count));
       for (long n = columns.first; n < columns.end; n += GROUP) {
         const range group = {n, smaller(n + GROUP, columns.end)};
         const range after = {group.end, smaller(group.end + GROUP, columns.end)};
@@ -230,7 +213,7 @@ static void run_by_tiles(const product *p, range rows, range columns, const scra
       pack_b(p, k, some, s->b);
       for (long m = rows.first; m < rows.end; m += p->kernels->tile_rows) {
         const range tile = tile_at(p, m, rows), after = tile_at(p, tile.end, rows);
-        pack_a(p, tile, k, block_depth(p, k), s->a);
+        pack_a(p, tile, k, s->a);
         multiply(p, tile, some, k, s->a, s->b, p->K <= SHORT ? c_lines(p, after, some) : a_lines(p, after, k));
       }
     }
@@ -266,11 +249,13 @@ static void run_part(void *context, long part) {
     columns = share(p->N, NL_PANEL, part, p->parts);
   if (rows.first >= rows.end || columns.first >= columns.end) return;
   float *memory = thread_scratch();
+  const nl_float_state state = p->flushes ? nl_float_flush() : nl_float_begin();
   if (!memory)
     run_on_stack(p, rows, columns);
   else
     run(p, rows, columns,
         &(scratch){memory, memory + (long)ROWS * DEPTH, ROWS, (long)ROWS * DEPTH, NARROW});
+  nl_float_end(state);
 }
 
 // Columns or rows, whichever leaves the threads the more even shares. Rows must win clearly: each thread then packs
@@ -288,12 +273,13 @@ static void divide(product *p, long threads) {
 }
 
 // ---- entry --------------------------------------------------------------------------------------------------------
-static const nl_matmul_kernels *kernels_in_use(void) {
+static const nl_matmul_kernels *kernels_f32(void) {
 #if defined(__aarch64__)
   return &nl_matmul_neon;
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
+    case NL_ISA_AVX512_BF16:
     case NL_ISA_AVX512: return &nl_matmul_avx512;
     case NL_ISA_AVX2: return &nl_matmul_avx2;
 #endif
@@ -302,26 +288,56 @@ static const nl_matmul_kernels *kernels_in_use(void) {
 #endif
 }
 
+static const nl_matmul_kernels *kernels_bf16(void) {
+#if defined(__aarch64__)
+  return &nl_matmul_bf16_neon;
+#else
+  switch (nl_isa_current()) {
+#if defined(__x86_64__)
+    case NL_ISA_AVX512_BF16: return &nl_matmul_bf16_dot;
+    case NL_ISA_AVX512: return &nl_matmul_bf16_avx512;
+    case NL_ISA_AVX2: return &nl_matmul_bf16_avx2;
+#endif
+    default: return &nl_matmul_bf16_baseline;
+  }
+#endif
+}
+
 static void clear(long M, long N, float *c, long ldc) {
   for (long m = 0; m < M; m++) memset(c + m * ldc, 0, (size_t)N * sizeof *c);
 }
 
-void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
-               nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
-  if (M <= 0 || N <= 0) return;
-  if (K <= 0) {
-    if (!accumulate) clear(M, N, c, ldc);
+static void start(nl_pool *pool, product p) {
+  if (p.M <= 0 || p.N <= 0) return;
+  if (p.K <= 0) {
+    if (!p.accumulate) clear(p.M, p.N, p.c, p.ldc);
     return;
   }
-  product p = {
-      .kernels = kernels_in_use(),
-      .M = M, .N = N, .K = K,
-      .a = a, .a_row = a_row, .a_col = a_col,
-      .b = b, .b_type = b_type, .b_row = b_row, .b_col = b_col,
-      .c = c, .ldc = ldc, .accumulate = accumulate,
-  };
-  p.in_place = b_type == NL_F32 && b_col == 1 && (M <= IN_PLACE || K <= SHORT);
-  p.by_tiles = N <= NARROW || K <= SHORT;
+  p.by_tiles = p.N <= NARROW || p.K <= SHORT;
   divide(&p, nl_pool_threads(pool));
   nl_pool_run(pool, p.parts, run_part, &p);
+}
+
+void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+               nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  start(pool, (product){
+      .kernels = kernels_f32(),
+      .M = M, .N = N, .K = K,
+      .a = {a, NL_F32, a_row, a_col},
+      .b = {b, b_type, b_row, b_col},
+      .c = c, .ldc = ldc, .accumulate = accumulate,
+      .in_place = b_type == NL_F32 && b_col == 1 && (M <= IN_PLACE || K <= SHORT),
+  });
+}
+
+void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  start(pool, (product){
+      .kernels = kernels_bf16(),
+      .M = M, .N = N, .K = K,
+      .a = {a, NL_F32, a_row, a_col},
+      .b = {b, b_type, b_row, b_col},
+      .c = c, .ldc = ldc, .accumulate = accumulate,
+      .flushes = true,
+  });
 }

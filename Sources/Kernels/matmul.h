@@ -2,11 +2,13 @@
 // every other size here is a matter of caches and may be changed.
 #ifndef NL_MATMUL_H
 #define NL_MATMUL_H
+#include <string.h>
+
 #include "Kernels.h"
 
 enum {
   NL_KBLOCK = 256,  // k in one chain of fused multiply-adds
-  NL_PANEL = 32,    // columns of B that are packed side by side: [k][NL_PANEL] floats
+  NL_PANEL = 32,    // columns of B that are packed side by side: [k][NL_PANEL] numbers
 };
 
 // Lines to be asked for while a block is computed: those of the block of B that is packed next. Without this the
@@ -16,12 +18,13 @@ typedef struct {
   long rows, stride, bytes;  // `rows` pieces of `bytes` bytes, `stride` bytes apart
 } nl_prefetch;
 
-// C (+)= A·B for one block of k. A is packed in rows of NL_KBLOCK floats. B is a row of panels: panel p begins at
-// b + p*b_panel, and its row k at b + p*b_panel + k*b_row; packed panels, or f32 weights where they lie.
+// C (+)= A·B for one block of k, packed as its kernels do. The rows of A are NL_KBLOCK of its numbers apart. B is a row
+// of panels: panel p begins at b + p*b_panel, and its next row (of one k, or of two in mixed precision) b_row further,
+// counted in words of 32 bits; in f32 these are packed panels, or weights where they lie.
 typedef struct {
   long rows, columns, depth;
-  const float *a;
-  const float *b;
+  const void *a;
+  const void *b;
   long b_row, b_panel;
   float *c;
   long ldc;
@@ -29,27 +32,33 @@ typedef struct {
   nl_prefetch next;
 } nl_matmul_block;
 
-// The functions of one instruction set.
+// A rectangle of a matrix where it lies.
 typedef struct {
-  long tile_rows;  // rows of C that are computed at a time
+  const void *at;
+  nl_dtype type;
+  long row, column;  // from one to the next, in numbers; one of the two is 1
+} nl_matrix_part;
+
+// The functions of one instruction set and precision.
+typedef struct {
+  long tile_rows;     // rows of C that are computed at a time
+  long a_bytes;       // of a packed number of A
+  long b_words;       // 32-bit words of a packed panel of B
   void (*multiply)(const nl_matmul_block *block);
-  // to[c*to_row + r] = from[r*from_row + c] for r < rows, c < columns; `from` in f32 or bf16. Rows are taken by
-  // vectors: beyond the last one, up to a multiple of 16, zeros are written.
-  void (*transpose_f32)(const float *from, long from_row, long rows, long columns, float *to, long to_row);
-  void (*transpose_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to, long to_row);
-  // to[j / NL_PANEL * NL_PANEL * NL_KBLOCK + r*NL_PANEL + j % NL_PANEL] = from[r*from_row + j] for r < rows and
-  // j < columns
-  void (*pack_rows_f32)(const float *from, long from_row, long rows, long columns, float *to);
-  void (*pack_rows_bf16)(const uint16_t *from, long from_row, long rows, long columns, float *to);
+  // The rows of A (f32) for a block of k.
+  void (*pack_a)(nl_matrix_part from, long rows, long depth, void *to);
+  // Panels of B for a block of k. Beyond the last column, up to a multiple of 16, zeros may be written.
+  void (*pack_b)(nl_matrix_part from, long depth, long columns, void *to);
 } nl_matmul_kernels;
 
 #if defined(__x86_64__)
 extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx2;
+extern const nl_matmul_kernels nl_matmul_bf16_dot, nl_matmul_bf16_avx512, nl_matmul_bf16_avx2;
 #endif
 #if defined(__aarch64__)
-extern const nl_matmul_kernels nl_matmul_neon;
+extern const nl_matmul_kernels nl_matmul_neon, nl_matmul_bf16_neon;
 #else
-extern const nl_matmul_kernels nl_matmul_baseline;
+extern const nl_matmul_kernels nl_matmul_baseline, nl_matmul_bf16_baseline;
 #endif
 
 #endif

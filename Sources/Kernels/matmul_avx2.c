@@ -1,14 +1,15 @@
 // The matrix product with AVX2 and FMA: 12 accumulators of 16 registers.
 #include "matmul.h"
-
-#include <string.h>
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define LANES 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
-#define TABLE nl_matmul_avx2
+#define F32_TABLE nl_matmul_avx2
+#define BF16_TABLE nl_matmul_bf16_avx2
 #include "matmul_isa.h"
+#include "matmul_f32.h"
+#include "matmul_bf16.h"
 #pragma clang attribute pop
 #endif

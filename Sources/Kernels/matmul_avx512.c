@@ -1,7 +1,5 @@
 // The matrix product with AVX-512: 24 accumulators of 32 registers.
 #include "matmul.h"
-
-#include <string.h>
 #if defined(__x86_64__)
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push( \
@@ -9,7 +7,10 @@
 #define LANES 16
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
-#define TABLE nl_matmul_avx512
+#define F32_TABLE nl_matmul_avx512
+#define BF16_TABLE nl_matmul_bf16_avx512
 #include "matmul_isa.h"
+#include "matmul_f32.h"
+#include "matmul_bf16.h"
 #pragma clang attribute pop
 #endif

@@ -5,7 +5,9 @@ import Testing
 /// extension) and run one after the other.
 @Suite(.serialized) struct ISASuite {
   /// What this CPU can run.
-  static let available: [nl_isa] = [NL_ISA_BASELINE, NL_ISA_AVX2, NL_ISA_AVX512, NL_ISA_NEON].filter {
+  static let available: [nl_isa] = [
+    NL_ISA_BASELINE, NL_ISA_AVX2, NL_ISA_AVX512, NL_ISA_AVX512_BF16, NL_ISA_NEON,
+  ].filter {
     let before = nl_isa_current()
     defer { _ = nl_isa_select(before) }
     return nl_isa_select($0)

@@ -1,6 +1,6 @@
 import Kernels
 
-/// One matrix product with its operands, in any of the orders in which `nl_matmul` accepts them.
+/// One matrix product with its operands, in any of the orders in which `nl_matmul` and `nl_matmul_bf16` accept them.
 struct MatmulCase: CustomStringConvertible {
   var rows, columns, depth: Int
   /// A lies as [depth, rows], B as [columns, depth].
@@ -11,6 +11,8 @@ struct MatmulCase: CustomStringConvertible {
   var gap = 0
   /// B is stored as bf16.
   var bf16 = false
+  /// Both are rounded to bf16.
+  var mixed = false
   var a: [Float] = []
   var b: [Float] = []
   var c: [Float] = []
@@ -19,7 +21,7 @@ struct MatmulCase: CustomStringConvertible {
 
   var description: String {
     "\(rows)×\(columns)×\(depth) A\(transposedA ? "ᵀ" : "") B\(transposedB ? "ᵀ" : "")"
-      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "") gap \(gap)"
+      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "")\(mixed ? " mixed" : "") gap \(gap)"
   }
 
   private var aRow: Int { (transposedA ? rows : depth) + gap }
@@ -53,7 +55,7 @@ struct MatmulCase: CustomStringConvertible {
     let bSteps = transposedB ? (1, bRow) : (bRow, 1)
     b.withUnsafeBytes { single in
       half.withUnsafeBytes { short in
-        nl_matmul(
+        (mixed ? nl_matmul_bf16 : nl_matmul)(
           pool, rows, columns, depth, a, aSteps.0, aSteps.1, bf16 ? short.baseAddress : single.baseAddress,
           bf16 ? NL_BF16 : NL_F32, bSteps.0, bSteps.1, &result, cRow, accumulate)
       }
@@ -68,14 +70,32 @@ struct MatmulCase: CustomStringConvertible {
       for n in 0..<columns {
         var sum = c[m * cRow + n]
         for start in stride(from: 0, to: depth, by: 256) {
-          var chain: Float = 0
-          for k in start..<min(start + 256, depth) { chain.addProduct(elementA(m, k), elementB(k, n)) }
+          let block = start..<min(start + 256, depth)
+          let chain = mixed ? pairs(m, n, block) : chain(m, n, block)
           sum = start == 0 && !accumulate ? chain : sum + chain
         }
         result[m * cRow + n] = depth == 0 && !accumulate ? 0 : sum
       }
     }
     return result
+  }
+
+  private func chain(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {
+    block.reduce(into: 0) { $0.addProduct(elementA(m, $1), elementB($1, n)) }
+  }
+
+  /// In mixed precision: pairs of k, the odd one first; what lacks is zero.
+  private func pairs(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {
+    var sum: Float = 0
+    for k in stride(from: block.lowerBound, to: block.upperBound, by: 2) {
+      if k + 1 < block.upperBound {
+        sum.addProduct(elementA(m, k + 1).roundedToBF16, elementB(k + 1, n).roundedToBF16)
+      } else {
+        sum.addProduct(0, 0)
+      }
+      sum.addProduct(elementA(m, k).roundedToBF16, elementB(k, n).roundedToBF16)
+    }
+    return sum
   }
 
   /// ‖product − reference‖ / ‖reference‖ with the reference in Double.
@@ -91,6 +111,16 @@ struct MatmulCase: CustomStringConvertible {
       }
     }
     return (difference / norm).squareRoot()
+  }
+}
+
+extension Float {
+  /// The nearest number of eight significant bits, ties to even.
+  var roundedToBF16: Float {
+    guard !isNaN else { return .nan }
+    let (low, above) = (bitPattern & 0xffff, bitPattern & ~0xffff)
+    let up = low > 0x8000 || low == 0x8000 && above & 0x10000 != 0
+    return Float(bitPattern: up ? above + 0x10000 : above)
   }
 }
 

@@ -18,11 +18,17 @@ extern "C" {
 #endif
 
 // ---- instruction set -------------------------------------------------------------------------------------------
-typedef enum { NL_ISA_BASELINE = 0, NL_ISA_AVX2 = 1, NL_ISA_AVX512 = 2, NL_ISA_NEON = 3 } nl_isa;
+typedef enum {
+  NL_ISA_BASELINE = 0,
+  NL_ISA_AVX2 = 1,
+  NL_ISA_AVX512 = 2,
+  NL_ISA_AVX512_BF16 = 3,  // AVX-512 with dot products of bf16
+  NL_ISA_NEON = 4,
+} nl_isa;
 nl_isa nl_isa_best(void);             // the best this CPU has
 nl_isa nl_isa_current(void);          // the one in use; at first the best, or what the variable NL_ISA names
 bool nl_isa_select(nl_isa isa);       // false (and no change) if this CPU lacks it; for tests
-const char *nl_isa_name(nl_isa isa);  // "avx512", "avx2", "baseline", "neon"
+const char *nl_isa_name(nl_isa isa);  // "avx512_bf16", "avx512", "avx2", "baseline", "neon"
 
 // ---- threads (pool.c) ------------------------------------------------------------------------------------------
 typedef struct nl_pool nl_pool;
@@ -44,6 +50,13 @@ typedef enum { NL_F32 = 0, NL_BF16 = 1 } nl_dtype;
 // c = block (first block, not accumulating) or c = c + block. Narrow forms (LoRA ranks) give the same bits.
 void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
+// The same product in mixed precision: A and B are rounded to bf16 (to nearest, ties to even), the sums are in f32.
+// The bits: for each block of 256 consecutive k, ascending, a chain from zero over ascending pairs (k, k+1):
+// chain = fma(a[k], b[k], fma(a[k+1], b[k+1], chain)), what lacks at the end being zero; then c = block or c = c + block,
+// as above. Denormal numbers count as zero, in and out. This is what the bf16 dot product of AVX512_BF16 computes;
+// elsewhere the same is done by two fused multiply-adds.
+void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
 // ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
 // Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is

@@ -1,0 +1,17 @@
+// The matrix product in mixed precision with the dot product of AVX512_BF16: 24 accumulators of 32 registers.
+#include "matmul.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), apply_to = function)
+#define LANES 16
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
+#define F32_TABLE nl_matmul_avx512
+#define BF16_TABLE nl_matmul_bf16_dot
+#define DOT _mm512_dpbf16_ps
+#include "matmul_isa.h"
+#include "matmul_bf16.h"
+#pragma clang attribute pop
+#endif

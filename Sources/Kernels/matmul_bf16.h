@@ -1,0 +1,159 @@
+// The matrix product in mixed precision for the instruction set of matmul_isa.h: numbers rounded to bf16, sums in f32.
+// BF16_TABLE is the name of its table, F32_TABLE that of the same instruction set in f32. With DOT the instruction
+// for dot products of bf16 is there; elsewhere two fused multiply-adds do the same, the odd k first.
+//
+// B is packed in pairs of k, [k/2][NL_PANEL] words with the even k in the lower half, which the instruction wants and
+// which are half as many bytes.
+#define OF(name) name##_bf16
+typedef uint32_t packed_b_bf16;
+typedef uint32_t bits32 __attribute__((may_alias));
+
+#if defined(DOT)
+typedef uint16_t packed_a_bf16;
+INLINE packed_a_bf16 packed_number(uint32_t rounded) { return (uint16_t)(rounded >> 16); }
+
+// sum[i][j] += Σ over ascending pairs of k
+INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
+                       long b_row, vector sum[][TILE_VECTORS], ahead *next) {
+  for (long from = 0; from < depth; from += STRETCH) {
+    const packed_a_bf16 *end = a + (depth - from < STRETCH ? depth - from : STRETCH);
+    prefetch_round(next);
+    for (; a < end; a += 2, b += b_row) {
+      words w[TILE_VECTORS];
+      UNROLL for (int v = 0; v < vectors; v++) w[v] = *(const words *)(b + v * LANES);
+      UNROLL for (int i = 0; i < rows; i++) {
+        const words x = (words)(*(const bits32 *)(a + i * NL_KBLOCK));
+        UNROLL for (int v = 0; v < vectors; v++)
+          sum[i][v] = __builtin_bit_cast(vector, DOT(__builtin_bit_cast(__m512, sum[i][v]),
+                                                     __builtin_bit_cast(__m512bh, x), __builtin_bit_cast(__m512bh, w[v])));
+      }
+    }
+  }
+}
+#else
+// As f32, so that they need not be widened for each use.
+typedef float packed_a_bf16;
+INLINE packed_a_bf16 packed_number(uint32_t rounded) { return __builtin_bit_cast(float, rounded); }
+
+// sum[i][j] += Σ over ascending pairs of k
+INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
+                       long b_row, vector sum[][TILE_VECTORS], ahead *next) {
+  for (long from = 0; from < depth; from += STRETCH) {
+    const packed_a_bf16 *end = a + (depth - from < STRETCH ? depth - from : STRETCH);
+    prefetch_round(next);
+    for (; a < end; a += 2, b += b_row)
+      UNROLL for (int odd = 1; odd >= 0; odd--) {
+        // Both halves are taken from memory: keeping the pairs meanwhile costs registers that the sums need.
+        __asm__ volatile("" ::: "memory");
+        vector w[TILE_VECTORS];
+        UNROLL for (int v = 0; v < vectors; v++) {
+          const words both = *(const words *)(b + v * LANES);
+          w[v] = __builtin_bit_cast(vector, odd ? both & 0xffff0000u : both << 16);
+        }
+        UNROLL for (int i = 0; i < rows; i++) {
+          const vector x = (vector)(a[i * NL_KBLOCK + odd]);
+          UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = __builtin_elementwise_fma(x, w[v], sum[i][v]);
+        }
+      }
+  }
+}
+#endif
+
+#include "matmul_tiles.h"
+
+// ---- packing ------------------------------------------------------------------------------------------------------
+// The upper 16 bits are those of the f32 in bf16: to nearest, ties to even; NaN stays NaN.
+INLINE uint32_t rounded(uint32_t bits) {
+  const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
+  return ((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest) & 0xffff0000u;
+}
+
+static void pack_a_bf16(nl_matrix_part from, long rows, long depth, void *to) {
+  packed_a_bf16 *packed = to;
+  for (long i = 0; i < rows; i++, packed += NL_KBLOCK) {
+    const bits32 *a = (const bits32 *)from.at + i * from.row;
+    if (from.column == 1)
+      for (long k = 0; k < depth; k++) packed[k] = packed_number(rounded(a[k]));
+    else
+      for (long k = 0; k < depth; k++) packed[k] = packed_number(rounded(a[k * from.column]));
+    if (depth % 2) packed[depth] = 0;
+  }
+}
+
+// A panel whose columns lie k after k: 32-bit words of two k are transposed. Where there is no whole square, what lacks
+// is taken as zero, and of the result only existing pairs are written.
+static void transpose_pairs(const uint16_t *from, long from_row, long columns, long depth, uint32_t *to) {
+  const long pairs = (depth + 1) / 2;
+  for (long j = 0; j < columns; j += LANES)
+    for (long p = 0; p < pairs; p += LANES) {
+      const uint16_t *corner = from + j * from_row + 2 * p;
+      uint32_t *t = to + p * NL_PANEL + j;
+      if (j + LANES <= columns && 2 * (p + LANES) <= depth) {
+        square_words((const char *)corner, from_row * 2, t, NL_PANEL);
+        continue;
+      }
+      uint32_t part[LANES * LANES] = {0}, result[LANES * LANES];
+      const long width = depth - 2 * p < 2 * LANES ? depth - 2 * p : 2 * LANES;
+      for (long r = 0; r < LANES && j + r < columns; r++)
+        memcpy(part + r * LANES, corner + r * from_row, (size_t)width * sizeof *corner);
+      square_words((const char *)part, LANES * 4, result, LANES);
+      for (long r = 0; r < LANES && p + r < pairs; r++)
+        *(words *)(t + r * NL_PANEL) = *(const words *)(result + r * LANES);
+    }
+}
+
+// Panels from rows of B: rows k and k+1 give a row of pairs of every panel.
+static void interleave_rows(const uint16_t *from, long from_row, long depth, long columns, uint32_t *to) {
+  static const long panel = NL_KBLOCK / 2 * NL_PANEL;
+  const long whole = columns / NL_PANEL * NL_PANEL;
+  for (long k = 0; k < depth; k += 2, from += 2 * from_row, to += NL_PANEL) {
+    const bool alone = k + 1 == depth;
+    const uint16_t *second = alone ? from : from + from_row;
+    const uint32_t mask = alone ? 0 : 0xffff0000u;
+    for (long j = 0; j < whole; j += NL_PANEL)
+      UNROLL for (int v = 0; v < NL_PANEL; v += LANES)
+        *(words *)(to + j / NL_PANEL * panel + v) =
+            widen_halves(from + j + v) | (widen_halves(second + j + v) << 16 & mask);
+    for (long j = whole; j < columns; j++)
+      to[whole / NL_PANEL * panel + j - whole] = from[j] | ((uint32_t)second[j] << 16 & mask);
+  }
+}
+
+// Panels of f32 become panels of pairs where they stand: what is written never overtakes what is read.
+static void fold_into_pairs(long depth, long columns, uint32_t *to) {
+  for (long n = 0; n < columns; n += NL_PANEL) {
+    const bits32 *from = (const bits32 *)to + n * NL_KBLOCK;
+    uint32_t *pairs = to + n * NL_KBLOCK / 2;
+    for (long k = 0; k < depth; k += 2, from += 2 * NL_PANEL, pairs += NL_PANEL)
+      for (long j = 0; j < NL_PANEL; j++) {
+        const uint32_t odd = k + 1 < depth ? rounded(from[NL_PANEL + j]) : 0;
+        pairs[j] = odd | rounded(from[j]) >> 16;
+      }
+  }
+}
+
+static void pack_b_bf16(nl_matrix_part from, long depth, long columns, void *to) {
+  uint32_t *packed = to;
+  if (from.type == NL_F32) {
+    F32_TABLE.pack_b(from, depth, columns, to);
+    return fold_into_pairs(depth, columns, packed);
+  }
+  const long panel = NL_KBLOCK / 2 * NL_PANEL, whole = columns / NL_PANEL;
+  // The columns that a last panel lacks are computed too, and dropped.
+  if (columns % NL_PANEL) memset(packed + whole * panel, 0, (size_t)((depth + 1) / 2 * NL_PANEL) * sizeof *packed);
+  if (from.column == 1) return interleave_rows(from.at, from.row, depth, columns, packed);
+  for (long n = 0; n < columns; n += NL_PANEL, packed += panel) {
+    const long width = columns - n < NL_PANEL ? columns - n : NL_PANEL;
+    transpose_pairs((const uint16_t *)from.at + n * from.column, from.column, width, depth, packed);
+  }
+}
+
+const nl_matmul_kernels BF16_TABLE = {
+    .tile_rows = TILE_ROWS,
+    .a_bytes = sizeof(packed_a_bf16),
+    .b_words = NL_KBLOCK / 2 * NL_PANEL,
+    .multiply = multiply_bf16,
+    .pack_a = pack_a_bf16,
+    .pack_b = pack_b_bf16,
+};
+#undef OF
