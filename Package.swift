@@ -75,7 +75,8 @@ let package = Package(
     .executableTarget(
       name: "nl",
       dependencies: [
-        "Service", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "Simulation", "Tensors",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),

@@ -6,11 +6,20 @@
 // which are half as many bytes.
 #define OF(name) name##_bf16
 typedef uint32_t packed_b_bf16;
-typedef uint32_t bits32 __attribute__((may_alias));
+typedef uint32_t pair __attribute__((may_alias));
+
+// The upper 16 bits are those of the f32 in bf16: to nearest, ties to even; NaN stays NaN.
+INLINE words rounded(words bits) {
+  const words nearest = bits + 0x7fff + (bits >> 16 & 1);
+  const words is_nan = (words)((bits & 0x7fffffff) > 0x7f800000);
+  return ((is_nan & (bits | 0x400000)) | (~is_nan & nearest)) & 0xffff0000;
+}
 
 #if defined(DOT)
 typedef uint16_t packed_a_bf16;
-INLINE packed_a_bf16 packed_number(uint32_t rounded) { return (uint16_t)(rounded >> 16); }
+INLINE void store_a(words bits, packed_a_bf16 *to) {
+  *(halves *)to = __builtin_convertvector(rounded(bits) >> 16, halves);
+}
 
 // sum[i][j] += Σ over ascending pairs of k
 INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
@@ -22,7 +31,7 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
       words w[TILE_VECTORS];
       UNROLL for (int v = 0; v < vectors; v++) w[v] = *(const words *)(b + v * LANES);
       UNROLL for (int i = 0; i < rows; i++) {
-        const words x = (words)(*(const bits32 *)(a + i * NL_KBLOCK));
+        const words x = (words)(*(const pair *)(a + i * NL_KBLOCK));
         UNROLL for (int v = 0; v < vectors; v++)
           sum[i][v] = __builtin_bit_cast(vector, DOT(__builtin_bit_cast(__m512, sum[i][v]),
                                                      __builtin_bit_cast(__m512bh, x), __builtin_bit_cast(__m512bh, w[v])));
@@ -33,7 +42,7 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
 #else
 // As f32, so that they need not be widened for each use.
 typedef float packed_a_bf16;
-INLINE packed_a_bf16 packed_number(uint32_t rounded) { return __builtin_bit_cast(float, rounded); }
+INLINE void store_a(words bits, packed_a_bf16 *to) { *(words *)(void *)to = rounded(bits); }
 
 // sum[i][j] += Σ over ascending pairs of k
 INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
@@ -62,22 +71,27 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
 #include "matmul_tiles.h"
 
 // ---- packing ------------------------------------------------------------------------------------------------------
-// The upper 16 bits are those of the f32 in bf16: to nearest, ties to even; NaN stays NaN.
-INLINE uint32_t rounded(uint32_t bits) {
-  const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
-  return ((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest) & 0xffff0000u;
+// A row of A; `step` is 1 in all that is large.
+static void pack_row(const float *from, long step, long depth, packed_a_bf16 *to) {
+  float part[LANES];
+  packed_a_bf16 result[LANES];
+  for (long k = 0; k < depth; k += LANES) {
+    const long count = depth - k < LANES ? depth - k : LANES;
+    if (step == 1 && count == LANES) {
+      store_a(*(const words *)(const void *)(from + k), to + k);
+      continue;
+    }
+    memset(part, 0, sizeof part);
+    for (long i = 0; i < count; i++) part[i] = from[(k + i) * step];
+    store_a(*(const words *)(const void *)part, result);
+    // The zero behind the last of an odd number makes a pair of it.
+    memcpy(to + k, result, (size_t)(count + count % 2) * sizeof *to);
+  }
 }
 
 static void pack_a_bf16(nl_matrix_part from, long rows, long depth, void *to) {
-  packed_a_bf16 *packed = to;
-  for (long i = 0; i < rows; i++, packed += NL_KBLOCK) {
-    const bits32 *a = (const bits32 *)from.at + i * from.row;
-    if (from.column == 1)
-      for (long k = 0; k < depth; k++) packed[k] = packed_number(rounded(a[k]));
-    else
-      for (long k = 0; k < depth; k++) packed[k] = packed_number(rounded(a[k * from.column]));
-    if (depth % 2) packed[depth] = 0;
-  }
+  for (long i = 0; i < rows; i++)
+    pack_row((const float *)from.at + i * from.row, from.column, depth, (packed_a_bf16 *)to + i * NL_KBLOCK);
 }
 
 // A panel whose columns lie k after k: 32-bit words of two k are transposed. Where there is no whole square, what lacks
@@ -122,12 +136,13 @@ static void interleave_rows(const uint16_t *from, long from_row, long depth, lon
 // Panels of f32 become panels of pairs where they stand: what is written never overtakes what is read.
 static void fold_into_pairs(long depth, long columns, uint32_t *to) {
   for (long n = 0; n < columns; n += NL_PANEL) {
-    const bits32 *from = (const bits32 *)to + n * NL_KBLOCK;
+    const uint32_t *from = to + n * NL_KBLOCK;
     uint32_t *pairs = to + n * NL_KBLOCK / 2;
     for (long k = 0; k < depth; k += 2, from += 2 * NL_PANEL, pairs += NL_PANEL)
-      for (long j = 0; j < NL_PANEL; j++) {
-        const uint32_t odd = k + 1 < depth ? rounded(from[NL_PANEL + j]) : 0;
-        pairs[j] = odd | rounded(from[j]) >> 16;
+      UNROLL for (long j = 0; j < NL_PANEL; j += LANES) {
+        const words even = rounded(*(const words *)(from + j));
+        const words odd = k + 1 < depth ? rounded(*(const words *)(from + NL_PANEL + j)) : (words)(0);
+        *(words *)(pairs + j) = odd | even >> 16;
       }
   }
 }

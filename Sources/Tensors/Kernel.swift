@@ -1,14 +1,30 @@
 import Kernels
 
+extension Precision {
+  /// `nl_matmul` in this precision.
+  func multiply(
+    _ pool: OpaquePointer?, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ aRow: Int,
+    _ aColumn: Int,
+    _ b: UnsafeRawPointer, _ type: nl_dtype, _ bRow: Int, _ bColumn: Int, _ c: UnsafeMutablePointer<Float>,
+    _ cRow: Int, _ accumulate: Bool
+  ) {
+    switch self {
+    case .f32: nl_matmul(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .bf16: nl_matmul_bf16(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    }
+  }
+}
+
 /// The C kernels for tensors. Each call holds its tensors until the kernel has returned; shapes are the
 /// caller's business and are stated there.
 enum Kernel {
   /// c [M,N] = x [M,K] · wᵀ, w [N,K].
   static func product(
-    _ pool: ThreadPool, _ x: Tensor, timesTransposed w: Matrix, into c: Tensor, accumulate: Bool = false
+    _ pool: ThreadPool, _ x: Tensor, timesTransposed w: Matrix, into c: Tensor, accumulate: Bool = false,
+    in precision: Precision = .f32
   ) {
     withExtendedLifetime((x, w, c)) {
-      nl_matmul(
+      precision.multiply(
         pool.handle, x.rows, w.rows, w.columns, x.pointer, w.columns, 1, w.start, w.type, 1, w.columns,
         c.pointer, w.rows, accumulate)
     }
@@ -16,10 +32,11 @@ enum Kernel {
 
   /// c [M,N] = x [M,K] · w, w [K,N].
   static func product(
-    _ pool: ThreadPool, _ x: Tensor, times w: Matrix, into c: Tensor, accumulate: Bool = false
+    _ pool: ThreadPool, _ x: Tensor, times w: Matrix, into c: Tensor, accumulate: Bool = false,
+    in precision: Precision = .f32
   ) {
     withExtendedLifetime((x, w, c)) {
-      nl_matmul(
+      precision.multiply(
         pool.handle, x.rows, w.columns, w.rows, x.pointer, w.rows, 1, w.start, w.type, w.columns, 1,
         c.pointer, w.columns, accumulate)
     }

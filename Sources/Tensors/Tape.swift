@@ -8,13 +8,16 @@
 public final class Tape {
   public let threads: ThreadPool
   public let memory: MemoryPool
+  /// That of products with the model's own matrices.
+  public let precision: Precision
   /// Who watches the present computation, if anybody.
   public var watch: ComputationWatch?
   private var notes: [(Tape) throws(TensorError) -> Void] = []
 
-  public init(threads: ThreadPool, memory: MemoryPool) {
+  public init(threads: ThreadPool, memory: MemoryPool, precision: Precision = .f32) {
     self.threads = threads
     self.memory = memory
+    self.precision = precision
   }
 
   /// Number of operations that wait for the backward pass.

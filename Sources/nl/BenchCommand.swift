@@ -1,6 +1,7 @@
 import ArgumentParser
 import JSON
 import Service
+import Tensors
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -54,6 +55,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "How many threads compute.")
     var threads = 1
 
+    @Flag(help: "Products with the model's matrices in bf16, with sums in f32.")
+    var mixedPrecision = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -65,7 +69,9 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-      let report = try StepBenchmark(model: model, batch: batch, sequence: seq, threads: threads).run()
+      let report = try StepBenchmark(
+        model: model, batch: batch, sequence: seq, threads: threads, precision: mixedPrecision ? .bf16 : .f32
+      ).run()
       print(json ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
     }
   }

@@ -19,11 +19,14 @@ public final class TrainableModel {
   /// Maps the weights of a model. With `.lora` all adapter matrices are zero until they are set, so the model
   /// computes what the base model does; with `.full` the parameters are the checkpoint's weights.
   ///
-  /// - Parameter scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused.
+  /// - Parameters:
+  ///   - scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused
+  ///   - precision: that of products with the model's matrices
   /// - Throws: `ModelError` that names file and tensor if one is missing, has another shape than config.json
   ///   asks for, or holds numbers that are not finite, or if an adapter does not fit the model.
   public init(
-    folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true
+    folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true,
+    precision: Precision = .f32
   ) throws {
     configuration = folder.configuration
     self.trainable = trainable
@@ -31,7 +34,7 @@ public final class TrainableModel {
       try specification.check(for: configuration, file: folder.path)
     }
     let memory = try MemoryPool()
-    tape = Tape(threads: pool, memory: memory)
+    tape = Tape(threads: pool, memory: memory, precision: precision)
     var builder = TransformerBuilder(
       loader: WeightLoader(
         folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite),

@@ -11,6 +11,7 @@ public struct StepBenchmark {
   private let batch: Int
   private let sequence: Int
   private let threads: Int
+  private let precision: Precision
   /// Steps that are not counted: they make memory resident and fill caches.
   private let warmUpSteps = 2
   private let steps = 3...30
@@ -21,7 +22,8 @@ public struct StepBenchmark {
   ///   - model: a model folder.
   ///   - batch: rows in the micro-batch, which is the step.
   ///   - sequence: tokens in a row, at least 2.
-  public init(model: String, batch: Int, sequence: Int, threads: Int) throws {
+  ///   - precision: that of products with the model's matrices.
+  public init(model: String, batch: Int, sequence: Int, threads: Int, precision: Precision) throws {
     guard batch >= 1, sequence >= 2, batch <= 1 << 16, sequence <= 1 << 20 else {
       throw ModelError(
         file: model,
@@ -31,6 +33,7 @@ public struct StepBenchmark {
     self.batch = batch
     self.sequence = sequence
     self.threads = threads
+    self.precision = precision
   }
 
   /// - Returns: `seconds_per_step` (median), `tokens_per_second`, `gflops` (see `operations`), `peak_rss_mb` of
@@ -41,7 +44,7 @@ public struct StepBenchmark {
       layers: Array(0..<folder.configuration.layerCount))
     let model = try TrainableModel(
       folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: threads),
-      scansForNonFinite: false)
+      scansForNonFinite: false, precision: precision)
     var state = try initialState(model, specification)
     let names = Set(model.parameters.map(\.name))
     try send(state.parameters, to: model)
@@ -75,6 +78,7 @@ public struct StepBenchmark {
       "best_seconds": .number(times.first ?? median),
       "steps": .number(times.count), "batch": .number(batch), "sequence": .number(sequence),
       "threads": .number(threads), "last_loss": .number(loss),
+      "mixed_precision": .bool(precision == .bf16),
     ]
   }
 
