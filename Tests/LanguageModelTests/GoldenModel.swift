@@ -54,10 +54,12 @@ struct GoldenModel: CustomTestStringConvertible {
   }
 
   /// The model with its adapter in place.
-  func model(threads: Int = 2, dropout: Float = 0) throws -> TrainableModel {
+  func model(
+    threads: Int = 2, dropout: Float = 0, precision: Precision = .f32
+  ) throws -> TrainableModel {
     let model = try TrainableModel(
       folder: folder, trainable: .lora(try loraSpecification(dropout: dropout)),
-      pool: ThreadPool(threads: threads))
+      pool: ThreadPool(threads: threads), precision: precision)
     let adapter = try Self.lora(
       from: SafetensorsFile(path: fixture("adapters/\(name)/adapter_model.safetensors")), prefix: "")
     for (name, tensor) in adapter {
@@ -87,7 +89,7 @@ struct GoldenModel: CustomTestStringConvertible {
     return tensors
   }
 
-  private static func json(_ path: String) throws -> JSONValue {
+  static func json(_ path: String) throws -> JSONValue {
     try JSONValue(parsing: [UInt8](Data(contentsOf: URL(fileURLWithPath: path))))
   }
 }

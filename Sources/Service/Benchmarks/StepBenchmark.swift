@@ -23,7 +23,7 @@ public struct StepBenchmark {
   ///   - batch: rows in the micro-batch, which is the step.
   ///   - sequence: tokens in a row, at least 2.
   ///   - precision: that of products with the model's matrices.
-  public init(model: String, batch: Int, sequence: Int, threads: Int, precision: Precision) throws {
+  public init(model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32) throws {
     guard batch >= 1, sequence >= 2, batch <= 1 << 16, sequence <= 1 << 20 else {
       throw ModelError(
         file: model,
