@@ -16,17 +16,17 @@ public struct WorkerCore: Sendable {
   }
 
   public let settings: WorkerSettings
-  public private(set) var state = State.started
+  public internal(set) var state = State.started
   /// The coordinator's term: the highest that was seen, so that an older coordinator is not listened to again.
   public private(set) var term: UInt64 = 0
   public private(set) var session = SessionID.none
 
-  private var welcome: Welcome?
+  var welcome: Welcome?
   /// The minor version that is spoken with this coordinator.
-  private var minor = 0
+  var minor = 0
   /// Versions of the tiers that have been set in this session.
-  private var versions: [Int: Int] = [:]
-  private var nextJob = 1
+  var versions: [Int: Int] = [:]
+  var nextJob = 1
   /// When the coordinator was last heard; before the first time, when the worker started.
   private var lastHeard = Instant.zero
   private var lastSent = Instant.zero
@@ -34,7 +34,7 @@ public struct WorkerCore: Sendable {
   private var deadline = Instant.never
   /// Why the coordinator did not take this worker the last time.
   private var lastRefusal: String?
-  private var effects: [WorkerEffect] = []
+  var effects: [WorkerEffect] = []
   private var armed = Instant.never
 
   public init(settings: WorkerSettings) { self.settings = settings }
@@ -164,105 +164,6 @@ public struct WorkerCore: Sendable {
     send(.ready(Ready(modelSHA256: sha256)), now: now)
   }
 
-  // MARK: - Work
-
-  private mutating func serve(_ message: Message, now: Instant) {
-    switch message {
-    case .parameters(let parameters): apply(parameters, now: now)
-    case .window(let window): take(window)
-    case .assign(let assign): begin(assign, now: now)
-    case .probe(let probe): if state == .ready { effects.append(.probe(probe)) }
-    case .cancel(let cancel): stop(cancel.attempt, now: now)
-    case .drain:
-      send(.drained, now: now)
-      exit(successful: true, "the run is over")
-    case .error(let error): log("the coordinator reports: \(error.reason)")
-    case .resultAck(let ack):
-      if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
-    case .ping: send(.pong, now: now)
-    case .hello, .welcome, .reject, .ready, .probeResult, .accept, .decline, .leaseRenew, .cancelled, .result,
-      .pong, .drained, .goodbye, .transfer, .model, .status, .statusReply:
-      break
-    }
-  }
-
-  private mutating func apply(_ parameters: ParametersMessage, now: Instant) {
-    guard let tiers = welcome?.tiers, tiers.indices.contains(parameters.tier) else { return }
-    let count = tiers[parameters.tier].reduce(0) { $0 + $1.count }
-    guard parameters.values.byteCount == count * 4 else {
-      return log("tier \(parameters.tier) came with \(parameters.values.byteCount) bytes, not \(count * 4)")
-    }
-    versions[parameters.tier] = parameters.version
-    effects.append(.apply(parameters))
-  }
-
-  private mutating func take(_ window: WindowMessage) {
-    guard let tiers = welcome?.tiers else { return }
-    for chain in window.chains {
-      let count = tiers.indices.contains(chain.tier) ? tiers[chain.tier].reduce(0) { $0 + $1.count } : 0
-      guard chain.values.byteCount == count * 4, count > 0 else {
-        return log("\(chain.values.name) came with \(chain.values.byteCount) bytes, not \(count * 4)")
-      }
-    }
-    effects.append(.takeWindow(window))
-  }
-
-  private mutating func begin(_ assign: AssignMessage, now: Instant) {
-    switch state {
-    case .ready: break
-    case .computing(_, assign.attempt), .leaving(_, assign.attempt): return
-    case .computing(_, let attempt), .leaving(_, let attempt):
-      return refuse(assign, .busy, "attempt \(attempt) is being computed", now: now)
-    case .started, .greeting, .loading, .gone:
-      return refuse(assign, .notReady, "the model is not loaded", now: now)
-    }
-    for (tier, version) in assign.parameterVersions.enumerated() where versions[tier] != version {
-      let own = versions[tier].map { "version \($0)" } ?? "no version"
-      return refuse(
-        assign, .parameters, "tier \(tier) is asked for at version \(version), \(own) is here", now: now)
-    }
-    let job = nextJob
-    nextJob += 1
-    state = .computing(job: job, attempt: assign.attempt)
-    if minor >= 1 { send(.accept(Accept(attempt: assign.attempt)), now: now) }
-    effects.append(.compute(job: job, assign))
-  }
-
-  private mutating func refuse(_ assign: AssignMessage, _ code: DeclineCode, _ reason: String, now: Instant) {
-    if minor >= 1 {
-      return send(.decline(Decline(attempt: assign.attempt, code: code, reason: reason)), now: now)
-    }
-    let old: ErrorCode = code == .parameters ? .parameters : .compute
-    send(.error(ErrorMessage(code: old, reason: reason, attempt: assign.attempt)), now: now)
-  }
-
-  /// An attempt is not needed any more. One that is over, or was never here, is as good as stopped.
-  private mutating func stop(_ attempt: Int, now: Instant) {
-    switch state {
-    case .computing(let job, attempt), .leaving(let job, attempt): effects.append(.stop(job: job))
-    default: send(.cancelled(Cancelled(attempt: attempt)), now: now)
-    }
-  }
-
-  /// The attempt that a job is for, if it is still wanted.
-  private func attempt(of job: Int) -> Int? {
-    switch state {
-    case .computing(job, let attempt), .leaving(job, let attempt): attempt
-    default: nil
-    }
-  }
-
-  private mutating func computed(_ job: Int, _ message: Message, now: Instant) {
-    guard attempt(of: job) != nil else { return }
-    send(message, now: now)
-    if case .leaving = state {
-      send(.goodbye, now: now)
-      exit(successful: true, "asked to leave")
-    } else {
-      state = .ready
-    }
-  }
-
   // MARK: - Leaving
 
   private mutating func terminate(now: Instant) {
@@ -278,7 +179,7 @@ public struct WorkerCore: Sendable {
     }
   }
 
-  private mutating func exit(successful: Bool, _ reason: String) {
+  mutating func exit(successful: Bool, _ reason: String) {
     state = .gone
     effects.append(.exit(successful: successful, reason: reason))
   }
@@ -340,10 +241,10 @@ public struct WorkerCore: Sendable {
     if next != .never { effects.append(.armTimer(next)) }
   }
 
-  private mutating func send(_ message: Message, now: Instant) {
+  mutating func send(_ message: Message, now: Instant) {
     lastSent = now
     effects.append(.send(message))
   }
 
-  private mutating func log(_ line: String) { effects.append(.log(line)) }
+  mutating func log(_ line: String) { effects.append(.log(line)) }
 }

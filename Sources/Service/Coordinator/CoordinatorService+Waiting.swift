@@ -1,0 +1,126 @@
+import Coordination
+import Dispatch
+import Foundation
+import Protocol
+
+/// Waiting: for units, for work beside the socket, for what comes next.
+extension CoordinatorService {
+  /// Has a unit computed by the workers; nil if the user stopped the run during an evaluation, which is then made
+  /// when the run goes on.
+  func compute(_ unit: WorkUnit) throws -> CompletedUnit? {
+    completed = nil
+    unitInHand = unit
+    try handle(.open(unit))
+    while completed == nil {
+      if stopRequested && unit.purpose == .evaluate { return nil }
+      try recordNotes()
+      try serve()
+    }
+    return completed
+  }
+
+  /// Runs work beside the socket's thread, which goes on answering workers until it is done.
+  func awaiting<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) throws -> Value {
+    let result = ResultBox<Value>()
+    let mailbox = mailbox
+    queue.async {
+      result.set(Result(catching: work))
+      mailbox.post(.workDone)
+    }
+    while true {
+      if let result = result.take() { return try result.get() }
+      try serve()
+    }
+  }
+
+  /// One turn: what came from workers, from other threads, and of the timer.
+  func serve(until end: Instant = .never) throws {
+    let now = MonotonicClock.now()
+    sayWhatIsWaitedFor(now)
+    // Half a second bounds every wait, whatever the timer says.
+    for (peer, received) in try router.poll(timeout: max(0, min(0.5, min(timer, end).seconds(since: now)))) {
+      try receive(peer, received)
+    }
+    for (peer, envelope, result) in refusedOffers {
+      try handle(.result(peer: peer, session: envelope.session, term: envelope.term, result))
+    }
+    refusedOffers = []
+    watchAllowList(now)
+    let (refusals, count) = router.takeRefusals()
+    if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
+    for letter in mailbox.take() { try read(letter) }
+    // Not while an effect is carried out: the core is told of one thing at a time.
+    let lost = unreachable
+    unreachable = []
+    for (peer, reason) in lost { try handle(.peerLost(peer: peer, reason: reason)) }
+    if MonotonicClock.now() >= timer {
+      timer = .never
+      try handle(.timer)
+    }
+  }
+
+  /// Puts down who came and went, for whoever looks at the ledger during a long step. It is not needed for anything, so
+  /// a disk that does not take it is left to the next commit.
+  private func recordNotes() throws {
+    guard let due = notesDue else {
+      notesDue = notes.isEmpty ? nil : MonotonicClock.now() + 1
+      return
+    }
+    guard MonotonicClock.now() >= due else { return }
+    notesDue = nil
+    options.failpoints.die(at: .exitPersist)
+    do {
+      try run.ledger.record(assignments: [], notes: notes)
+      notes = []
+    } catch {
+      guard DiskFault(error) != nil else { throw error }
+    }
+  }
+
+  /// A wait that lasts is named, with its reason, now and then.
+  private func sayWhatIsWaitedFor(_ now: Instant) {
+    guard now.seconds(since: lastLooked) > 0.5 else { return }
+    lastLooked = now
+    let status = core.status
+    // A pause is told of at once, as the start of a run is not.
+    let isNew = status.run == .paused && status.since > lastSaid
+    guard status.run == .paused || status.run == .gathering, isNew || now.seconds(since: lastSaid) > 10 else {
+      return
+    }
+    lastSaid = now
+    let keys = options.security.map { " --key FILE --server-key '\($0.secretKey.publicKey)'" } ?? ""
+    let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)\(keys)" } ?? ""
+    logger.notice("waiting: \(status.reason)\(remedy)")
+  }
+
+  private func read(_ letter: Letter) throws {
+    switch letter {
+    case .workDone: break
+    case .allowList(let news): take(news)
+    case .forWorker(let peer, let session, let message):
+      if core.isMember(peer, session: session) { send(message, to: peer, session: session) }
+    case .signal:
+      // A second Ctrl-C means now: everything on disk is whole at any moment.
+      if stopRequested {
+        localWorkers.stop()
+        throw ServiceError("stopped at once", remedy: "the run can be resumed from its last snapshot")
+      }
+      stopRequested = true
+      logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
+    case .childEnded(let exit):
+      if let peer = localPeers.removeValue(forKey: exit.index) {
+        try handle(.peerLost(peer: peer, reason: "its process ended with \(exit.reason)"))
+      }
+      try localWorkers.restart(after: exit)
+    }
+  }
+}
+
+/// A result that one thread sets and another takes.
+private final class ResultBox<Value: Sendable>: @unchecked Sendable {
+  private let lock = NSLock()
+  private var result: Result<Value, any Error>?
+
+  func set(_ result: Result<Value, any Error>) { lock.withLock { self.result = result } }
+  func take() -> Result<Value, any Error>? { lock.withLock { result } }
+}
