@@ -134,10 +134,15 @@ import Testing
     _ = try running.wait()
     #expect(
       waitUntil(seconds: 5) { children.allSatisfy { kill($0, 0) != 0 } }, "workers outlived the coordinator")
+    let address = try String(contentsOfFile: run.file("coordinator"), encoding: .utf8)
+    let socket = String(address.dropFirst("ipc://".count)).trimmingCharacters(in: .newlines)
+    #expect(FileManager.default.fileExists(atPath: socket))
     try run.resume()
     #expect(try run.adapterHash() == reference.adapterHash())
     #expect(try run.stateDigest() == reference.stateDigest())
     #expect(try run.metrics().map { $0["step"]?.int } == Array(1...200))
+    let left = URL(fileURLWithPath: socket).deletingLastPathComponent().path
+    #expect(!FileManager.default.fileExists(atPath: left), "the killed coordinator's socket is still there")
   }
 }
 

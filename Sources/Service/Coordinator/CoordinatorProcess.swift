@@ -44,6 +44,7 @@ public enum CoordinatorProcess {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
       logger.notice("listening on \(endpoint)\(keys)")
     }
+    CoordinatorAddress.removeLeftOver(in: run.folder.path)
     // For nl-coord status alone; without it that reads the ledger.
     try? CoordinatorAddress.write(sockets.localEndpoint, in: run.folder.path)
     defer { CoordinatorAddress.remove(from: run.folder.path) }

@@ -5,6 +5,18 @@ import Foundation
 enum CoordinatorAddress {
   static func file(in folder: String) -> String { folder + "/coordinator" }
 
+  /// Removes the socket, and its folder, of a coordinator of this run that was killed. To be called by the holder of the
+  /// run's lock: nobody else is alive.
+  static func removeLeftOver(in folder: String) {
+    guard let endpoint = read(in: folder) else { return }
+    let socket = String(endpoint.dropFirst("ipc://".count))
+    let parts = socket.split(separator: "/")
+    guard parts.count == 3, parts[0] == "tmp", parts[1].hasPrefix("nl-"), !isListening(socket) else { return }
+    unlink(socket)
+    // Only if nothing else is in it.
+    rmdir("/tmp/\(parts[1])")
+  }
+
   static func write(_ endpoint: String, in folder: String) throws {
     try AtomicFile.write(Array((endpoint + "\n").utf8), to: file(in: folder))
   }
@@ -13,14 +25,18 @@ enum CoordinatorAddress {
 
   /// The address, if a coordinator listens there; nil if there is none, or it is gone or on another machine.
   static func living(in folder: String) -> String? {
+    guard let endpoint = read(in: folder), isListening(String(endpoint.dropFirst("ipc://".count))) else {
+      return nil
+    }
+    return endpoint
+  }
+
+  private static func read(in folder: String) -> String? {
     guard let bytes = try? AtomicFile.read(file(in: folder)), bytes.count < 200,
       let text = String(validating: bytes, as: UTF8.self)
     else { return nil }
     let endpoint = text.trimmingCharacters(in: .whitespacesAndNewlines)
-    guard endpoint.hasPrefix("ipc:///"), isListening(String(endpoint.dropFirst("ipc://".count))) else {
-      return nil
-    }
-    return endpoint
+    return endpoint.hasPrefix("ipc:///") ? endpoint : nil
   }
 
   /// A coordinator that was killed leaves its socket file, which nobody answers on.
