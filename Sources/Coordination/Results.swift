@@ -13,7 +13,7 @@ extension CoordinatorCore {
       let progress = open?.shards[place]
     else { return .stale }
     if fault(in: result, of: attempt) != nil { return .corrupt }
-    let same = progress.opinions.first { $0.summary.agrees(with: result) }
+    let same = progress.opinions.first { progress.agree($0.summary, result) }
     return same?.payload == nil ? nil : .duplicate
   }
 
@@ -56,12 +56,13 @@ extension CoordinatorCore {
 
   /// A result whose attempt is over: the same message again, or one that comes from another time.
   private func repeated(_ result: ResultSummary, from id: Int) -> ResultOutcome {
-    for opinion in open?.shards.flatMap(\.opinions) ?? [] where opinion.summary.agrees(with: result) {
-      if opinion.votes.contains(where: { $0.attempt.number == result.attempt && $0.attempt.workerID == id }) {
-        return .duplicate
+    let isRepeated = (open?.shards ?? []).contains { progress in
+      progress.opinions.contains { opinion in
+        progress.agree(opinion.summary, result)
+          && opinion.votes.contains { $0.attempt.number == result.attempt && $0.attempt.workerID == id }
       }
     }
-    return .stale
+    return isRepeated ? .duplicate : .stale
   }
 
   private mutating func addTime(of attempt: Attempt, _ result: ResultSummary, now: Instant) {
@@ -91,9 +92,9 @@ extension CoordinatorCore {
   // MARK: - Votes
 
   private mutating func add(_ vote: Vote, at place: Int) {
-    guard var opinions = open?.shards[place].opinions else { return }
-    var vote = vote
-    let number = opinions.firstIndex { $0.summary.agrees(with: vote.summary) } ?? opinions.count
+    guard let progress = open?.shards[place] else { return }
+    var (vote, opinions) = (vote, progress.opinions)
+    let number = opinions.firstIndex { progress.agree($0.summary, vote.summary) } ?? opinions.count
     if number == opinions.count {
       opinions.append(Opinion(vote))
     } else {
@@ -115,7 +116,7 @@ extension CoordinatorCore {
     guard let progress = open?.shards[place] else { return }
     if progress.isDisputed {
       guard let agreed = progress.agreed else { return sayDisputed(progress) }
-      let outvoted = progress.opinions.filter { !$0.summary.agrees(with: agreed.summary) }
+      let outvoted = progress.opinions.filter { !progress.agree($0.summary, agreed.summary) }
       let reason =
         "its result for \(progress.name) is not the one that \(progress.supporters(of: agreed).count) others came to"
       for vote in outvoted.flatMap(\.votes) {
@@ -139,7 +140,7 @@ extension CoordinatorCore {
   /// Shards of the same micro-batches with other tiers have computed the same loss; if not, one of their workers
   /// computes wrongly, and others have to say which.
   private mutating func compareLoss(of progress: ShardProgress, _ counted: Opinion, now: Instant) {
-    guard let open else { return }
+    guard let open, progress.unit.purpose != .recompute else { return }
     let same = open.shards.indices.filter {
       open.shards[$0].unit == progress.unit && open.shards[$0].shard.node == progress.shard.node
     }

@@ -49,6 +49,12 @@ struct ShardProgress: Sendable {
     self.check = check
   }
 
+  /// Whether two results are the same word on this shard. Of gradients that are computed again the loss is not wanted:
+  /// the step has been committed with its own, and claims say nothing of it.
+  func agree(_ a: ResultSummary, _ b: ResultSummary) -> Bool {
+    unit.purpose == .recompute ? a.word == b.word : a.agrees(with: b)
+  }
+
   /// How many must agree.
   var required: Int { check != .none || isDisputed ? 2 : 1 }
   var isDisputed: Bool { opinions.count > 1 || opinions.contains { claims?.contradict($0.summary) == true } }

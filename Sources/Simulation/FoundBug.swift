@@ -27,5 +27,15 @@ public struct FoundBug: Sendable {
     FoundBug(seed: 80, story: "As 65, in the minor version."),
     FoundBug(seed: 98, story: "As 65, in the major version of a later message."),
     FoundBug(seed: 102, story: "As 65, in the highest bit."),
+    FoundBug(
+      seed: 118_003,
+      story: """
+        A gradient was computed again by a worker that told a wrong loss and by an honest one. The word of the chain's         owner, which says nothing of losses, was counted for whoever came first, so that the honest one was outvoted.         What is computed again is compared by its gradients alone now.
+        """),
+    FoundBug(seed: 105_346, story: "As 118,003."),
+    FoundBug(seed: 106_580, story: "As 118,003."),
+    FoundBug(
+      seed: 103_993,
+      story: "As 118,003: both were right in the gradient; the run was stopped, since their losses differed."),
   ]
 }

@@ -28,7 +28,7 @@ import Testing
     }
 
     /// What a peer says of its assignment. Gradients and chains have digests by step.
-    func result(_ peer: String, gradient: String = "g") -> ResultSummary {
+    func result(_ peer: String, gradient: String = "g", loss: Double = 1) -> ResultSummary {
       guard let assignment = scene.assignments[peer] else { return scene.result(peer) }
       let step = assignment.unit.step
       let expected = assignment.expectedObjects(tierParameterCounts: scene.core.settings.tierParameterCounts)
@@ -44,16 +44,17 @@ import Testing
           gradient: "\(gradient) \(step)")
       }
       return ResultSummary(
-        attempt: assignment.attempt, lossSum: 1, tokens: 2, seconds: 1, objects: objects,
+        attempt: assignment.attempt, lossSum: loss, tokens: 2, seconds: 1, objects: objects,
         isDigestOnly: assignment.digestOnly, windows: reports)
     }
 
     @discardableResult
-    mutating func says(_ peer: String, gradient: String = "g") -> String {
+    mutating func says(_ peer: String, gradient: String = "g", loss: Double = 1) -> String {
       second += 0.01
       return at(
         .result(
-          peer: PeerID(peer), session: scene.session(peer), term: 4, result(peer, gradient: gradient)))
+          peer: PeerID(peer), session: scene.session(peer), term: 4,
+          result(peer, gradient: gradient, loss: loss)))
     }
 
     mutating func at(_ event: CoordinatorEvent) -> String {
@@ -159,6 +160,20 @@ import Testing
     let last = story.scene.assignments["a"] == nil ? third : "a"
     #expect(decided.contains("assign to \(last):") && !decided.contains("digests alone"))
     #expect(story.says(last).contains("complete: step 1, computed again"))
+  }
+
+  /// The claim says nothing of the loss, so it cannot speak for one of two: a gradient that is computed again is compared
+  /// alone. Found by `nl simulate --trace 118003`: an honest worker was outvoted by a wrong loss and the claim.
+  @Test func theLossIsNoMatterWhenComputedAgain() {
+    var story = Story("a", "b", "c")
+    let opened = story.computeAgain(1)
+    let (first, third) = opened.contains("assign to b:") ? ("b", "c") : ("c", "b")
+    _ = story.says(first, gradient: "x")
+    let decided = story.says(third, loss: 9)
+    let last = story.scene.assignments["a"] == nil ? third : "a"
+    #expect(decided.contains("assign to \(last):") && !decided.contains("digests alone"))
+    let ended = story.says(last, loss: 1)
+    #expect(ended.contains("complete: step 1, computed again") && !ended.contains("quarantine"), "\(ended)")
   }
 
   /// With nobody to decide the run waits, and says for what.
