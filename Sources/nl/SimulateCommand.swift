@@ -14,6 +14,7 @@ struct SimulateCommand: ParsableCommand {
       Examples:
         nl simulate --seeds 1..1000 --threads 2
         nl simulate --trace 4711
+        nl simulate --soak 100000
       """)
 
   @Option(help: "The seeds to run, as A..B.")
@@ -25,12 +26,16 @@ struct SimulateCommand: ParsableCommand {
   @Option(help: "Run this one seed, and print everything that happens.")
   var trace: UInt64?
 
+  @Option(help: "Run one cluster for so many steps, and fail if its memory grows by more than a megabyte.")
+  var soak: Int?
+
   @Flag(help: "Print the sum of all runs as JSON.")
   var json = false
 
   func validate() throws {
     guard range != nil else { throw ValidationError("--seeds \(seeds) is not of the form A..B, with A ≤ B") }
     guard (1...1024).contains(threads) else { throw ValidationError("--threads must be from 1 to 1024") }
+    if let soak, soak < 20 { throw ValidationError("--soak must be at least 20") }
   }
 
   private var range: ClosedRange<UInt64>? {
@@ -46,6 +51,12 @@ struct SimulateCommand: ParsableCommand {
       let outcome = SeedRange.run(seed: trace) { print($0) }
       print(outcome.text)
       if !outcome.succeeded { throw ExitCode.failure }
+      return
+    }
+    if let soak {
+      let report = try Soak(steps: soak)
+      print((report.outcome.problems + [report.text]).joined(separator: "\n"))
+      if !report.outcome.succeeded || report.growth >= 1 << 20 { throw ExitCode.failure }
       return
     }
     guard let range else { return }

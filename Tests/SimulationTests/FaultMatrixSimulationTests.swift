@@ -142,33 +142,4 @@ import Testing
     #expect(calm.consequences == jumping.consequences && calm.digest == jumping.digest)
     print("row 17: \(calm.messages) messages with and without 20 jumps of the clock")
   }
-
-  /// Row 26: very many steps, 10,000 or as many as NL_SIMULATION_STEPS says: nothing grows after the warm-up.
-  @Test func row26() throws {
-    let steps = ProcessInfo.processInfo.environment["NL_SIMULATION_STEPS"].flatMap(Int.init) ?? 10_000
-    let simulation = try Simulation(Scenario.soak(seed: 26, steps: steps))
-    var sizes: [(step: Int, bytes: Int)] = []
-    simulation.onCommit = { step in
-      if step % max(1, steps / 20) == 0 { sizes.append((step, Self.residentBytes())) }
-    }
-    let outcome = try simulation.run()
-    #expect(outcome.problems == [])
-    let warm = sizes.filter { $0.step >= steps / 4 }
-    let (first, last) = (try #require(warm.first), try #require(warm.last))
-    // The simulated ledger itself has 8 bytes a step.
-    let growth = last.bytes - first.bytes - 8 * (last.step - first.step)
-    print(
-      "row 26: \(outcome.steps) steps, \(outcome.faults.values.reduce(0, +)) faults, resident "
-        + sizes.map { "\($0.bytes >> 10)" }.joined(separator: " ")
-        + " KiB; from step \(first.step) on \(growth >> 10) KiB beside the ledger")
-    // What the allocator's pages vary by, and in a short run also the other tests of this process.
-    let limit = steps < 100_000 ? 4 << 20 : 1 << 20
-    #expect(growth < limit, "grew by \(growth) bytes")
-  }
-
-  private static func residentBytes() -> Int {
-    let fields =
-      (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
-    return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * 4096
-  }
 }

@@ -49,7 +49,7 @@ ELSEWHERE = {
     5: ["IntegrationTests.DiskTests/coordinatorIsBack"],
     6: ["LedgerTests.LedgerFaultTests/powerLoss", "ServiceTests.DiskFaultTests/"],
     7: ["LedgerTests.LedgerFaultTests/fault", "IntegrationTests.DiskTests/f"],
-    8: ["CoordinationTests.SimulationTests/", "SimulationTests.SeedTests/"],
+    8: ["SimulationTests.SeedTests/"],
     11: ["ProtocolTests.FaultMatrixFlipTests/"],
     12: ["ProtocolTests.FaultMatrixSizeTests/"],
     19: ["TransportTests.KeysTests/", "TransportTests.HostileTests/"],
