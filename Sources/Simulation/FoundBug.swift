@@ -37,5 +37,14 @@ public struct FoundBug: Sendable {
     FoundBug(
       seed: 103_993,
       story: "As 118,003: both were right in the gradient; the run was stopped, since their losses differed."),
+    FoundBug(
+      seed: 165_403,
+      story: """
+        A worker was found to have sent a wrong chain, and nothing of it was in committed steps: the step was computed \
+        again, but the core's book of windows had already noted what the first try had brought. The windows are taken \
+        from the last snapshot now.
+        """),
+    FoundBug(seed: 136_861, story: "As 165,403: a step could not be applied."),
+    FoundBug(seed: 165_577, story: "As 165,403: an honest worker's sum was taken for a wrong one."),
   ]
 }

@@ -61,7 +61,7 @@ extension Simulation {
       } catch { return problem("a chain cannot be checked: \(error)") }
       guard self.coordinator === coordinator else { return }
     }
-    let isVoid = done.audits.contains { coordinator.core.isQuarantined($0.identity) }
-    if isVoid { goOn() } else { then(self) }
+    coordinator.windowsAreVoid = done.audits.contains { coordinator.core.isQuarantined($0.identity) }
+    if coordinator.windowsAreVoid { goOn() } else { then(self) }
   }
 }

@@ -40,7 +40,10 @@ extension Simulation {
 
   private func wentBack(_ coordinator: SimulatedCoordinator, isNew: Bool) {
     coordinator.toUndo = []
-    guard disk.lastStep < coordinator.progress.step || isNew else { return goOn() }
+    guard coordinator.windowsAreVoid || disk.lastStep < coordinator.progress.step || isNew else {
+      return goOn()
+    }
+    coordinator.windowsAreVoid = false
     outcome.count("went back")
     note("went back from step \(coordinator.progress.step) to step \(disk.lastStep)")
     do {

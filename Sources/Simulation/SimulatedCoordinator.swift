@@ -37,6 +37,8 @@ final class SimulatedCoordinator {
   var quarantines: [String] = []
   /// Identities whose unverified results are to be undone, and what workers said in HELLO.
   var toUndo: [String] = []
+  /// See `CoordinatorService`.
+  var windowsAreVoid = false
   var members: [Int: Hello] = [:]
   /// Local workers that are not started again.
   var retired = Set<Int>()

@@ -31,6 +31,7 @@ extension CoordinatorService {
         try handle(.wrongChain(workerID: audit.worker, identity: audit.identity, reason: reason))
       }
     }
-    return !unit.audits.contains { core.isQuarantined($0.identity) }
+    windowsAreVoid = unit.audits.contains { core.isQuarantined($0.identity) }
+    return !windowsAreVoid
   }
 }

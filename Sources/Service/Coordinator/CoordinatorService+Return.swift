@@ -27,7 +27,8 @@ extension CoordinatorService {
       return returns
     }
     toUndo = []
-    guard try run.ledger.lastStep() < progress.step || !returns.isEmpty else { return }
+    guard try windowsAreVoid || run.ledger.lastStep() < progress.step || !returns.isEmpty else { return }
+    windowsAreVoid = false
     for record in returns {
       logger.error(
         """

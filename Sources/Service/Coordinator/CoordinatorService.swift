@@ -90,6 +90,9 @@ final class CoordinatorService {
   var activity: (doing: String, since: Instant)?
   /// Identities in quarantine whose unverified results are to be undone before anything else.
   var toUndo: [String] = []
+  /// A unit was not used after the core had noted what it brought: the windows are no longer what the core takes them
+  /// for, so they come from the last snapshot again.
+  var windowsAreVoid = false
 
   var progress: RunProgress
   var progressLine: ProgressLine
@@ -225,7 +228,9 @@ extension CoordinatorService {
     if progress.step > 0 {
       try checkpoint(.step(progress.step))
       progress.savedCheckpoint()
-      if hasAllWindows || core.hasUsableWorkers {
+      if windowsAreVoid {
+        logger.notice("a worker's sums were found to be wrong, so the run will go on from its last snapshot")
+      } else if hasAllWindows || core.hasUsableWorkers {
         try snapshot(withDigest: true)
       } else {
         logger.notice(
