@@ -168,19 +168,20 @@ import Testing
   // MARK: Machine
 
   @Test func aTakenPort() throws {
-    let port = Int.random(in: 20000..<40000)
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(listener) }
+    // Port 0: the system gives one that is free.
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = in_port_t(port).bigEndian
     address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    let bound = withUnsafePointer(to: &address) {
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let bound = withUnsafeMutablePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        bind(listener, $0, length) == 0 && listen(listener, 1) == 0 && getsockname(listener, $0, &length) == 0
       }
     }
-    try #require(bound == 0 && listen(listener, 1) == 0)
+    try #require(bound)
+    let port = in_port_t(bigEndian: address.sin_port)
     let run = try TrainingRun()
     try expectRefusal(run, flags: ["--listen", "tcp://127.0.0.1:\(port)"], ["\(port)", "already uses"])
   }
