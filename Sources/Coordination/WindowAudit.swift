@@ -95,9 +95,7 @@ extension WindowBook {
   func audit(of vote: Vote) -> WindowAudit? {
     let assignment = vote.attempt.assignment
     guard assignment.returnsChains else { return nil }
-    let reports = Dictionary(
-      vote.summary.windows.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
-      uniquingKeysWith: { first, _ in first })
+    let reports = vote.summary.windows.byKey
     var chains: [WindowAudit.Chain] = []
     for (key, order, returns) in assignment.chainOrders where order.keepsChain && returns != .none {
       guard let report = reports[key], let sha256 = report.chain else { return nil }

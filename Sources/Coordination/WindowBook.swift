@@ -130,9 +130,7 @@ public struct WindowBook: Sendable, Equatable {
     _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, identity: String = "",
     reports: [WindowReport]
   ) {
-    let said = Dictionary(
-      reports.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
-      uniquingKeysWith: { first, _ in first })
+    let said = reports.byKey
     for order in orders {
       for (microBatch, chainOrder) in zip(node.leaves(count: microBatchCount), order.chains) {
         let report = said[WindowKey(tier: order.tier, microBatch: microBatch)]
@@ -158,9 +156,7 @@ public struct WindowBook: Sendable, Equatable {
     _ orders: [WindowOrder], node: TreeNode, step: Int, worker: Int, identity: String = "",
     reports: [WindowReport]
   ) {
-    let said = Dictionary(
-      reports.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
-      uniquingKeysWith: { first, _ in first })
+    let said = reports.byKey
     for order in orders {
       for (microBatch, chainOrder) in zip(node.leaves(count: microBatchCount), order.chains)
       where chainOrder.keepsChain {

@@ -1,4 +1,5 @@
 import NestedLearning
+import Protocol
 
 /// One tier's sums of one micro-batch index.
 public struct WindowKey: Sendable, Hashable, Comparable {
@@ -12,6 +13,15 @@ public struct WindowKey: Sendable, Hashable, Comparable {
 
   public static func < (a: WindowKey, b: WindowKey) -> Bool {
     (a.tier, a.microBatch) < (b.tier, b.microBatch)
+  }
+}
+
+extension [WindowReport] {
+  /// Of two reports of one window the first counts; results with two are refused.
+  var byKey: [WindowKey: WindowReport] {
+    Dictionary(
+      map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
+      uniquingKeysWith: { first, _ in first })
   }
 }
 

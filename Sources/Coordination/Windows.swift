@@ -98,9 +98,7 @@ extension CoordinatorCore {
     }
     let objects = Dictionary(
       result.objects.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
-    var reports = Dictionary(
-      result.windows.map { (WindowKey(tier: $0.tier, microBatch: $0.microBatch), $0) },
-      uniquingKeysWith: { first, _ in first })
+    var reports = result.windows.byKey
     guard reports.count == result.windows.count else { return "it reports a window twice" }
     let step = assignment.unit.step
     for (key, order, returns) in assignment.chainOrders where order != .skip {
