@@ -36,6 +36,8 @@ public struct CoordinatorCore: Sendable {
   var uncommitted: UncommittedUnit?
   /// Who has what of windows; nil if there are none.
   public internal(set) var windows: WindowBook?
+  /// How the last step was cut.
+  var cut = LastCut()
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
   /// By identity; only those whose last attempt failed.
@@ -118,7 +120,7 @@ public struct CoordinatorCore: Sendable {
   private mutating func advance(now: Instant) {
     if failure == nil {
       planIfPossible(now: now)
-      giveUpCollecting()
+      giveUpCollecting(now: now)
       waiveChecks(now: now)
       handOut(now: now)
       watchArbiters(now: now)
@@ -195,7 +197,9 @@ public struct CoordinatorCore: Sendable {
     }
     next = min(next, attemptDeadline)
     if failure == nil {
-      if open != nil { next = min(next, backupDeadline(now: now), cooldownDeadline(now: now)) }
+      if open != nil {
+        next = min(next, backupDeadline(now: now), cooldownDeadline(now: now), collectionDeadline)
+      }
       if let deadline = arbiterDeadline { next = min(next, deadline) }
       if let deadline = noWorkerDeadline { next = min(next, deadline) }
       if let deadline = gatherDeadline { next = min(next, deadline) }

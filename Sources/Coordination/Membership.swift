@@ -64,6 +64,11 @@ extension CoordinatorCore {
     workerOfPeer[peer].flatMap { workers[$0] }?.session == session
   }
 
+  /// Every worker's connection, in the order of joining.
+  public var connections: [(peer: PeerID, session: SessionID)] {
+    workers.keys.sorted().compactMap { id in workers[id].map { ($0.peer, $0.session) } }
+  }
+
   var isEnding: Bool {
     if failure != nil { return true }
     if case .running = phase { return false }

@@ -12,8 +12,19 @@ extension CoordinatorCore {
     else { return [] }
     let orders = windows.orders(
       for: progress.shard, step: progress.unit.step, isFlush: progress.unit.isFlush, worker: worker.id,
-      mayHold: true)
+      mayHold: isSettled(progress, with: worker.id))
     return orders.contains { $0.chains.contains(where: \.keepsChain) } ? orders : []
+  }
+
+  /// Whether a shard is likely to come to the same worker again. Where there are more shards than workers, whoever is
+  /// done first takes another one; chains that it began of that would have to be collected from it, again and again.
+  private func isSettled(_ progress: ShardProgress, with id: Int) -> Bool {
+    if holders[progress.slot] == id { return true }
+    return !(open?.shards ?? []).contains { other in
+      other.slot != progress.slot
+        && (other.running.contains { attempts[$0]?.workerID == id }
+          || other.opinions.contains { $0.votes.contains { $0.attempt.workerID == id } })
+    }
   }
 
   /// It is not known how far the chains have gone that a hand-out was to change.
@@ -22,19 +33,50 @@ extension CoordinatorCore {
     windows?.lost(worker: attempt.workerID, shard: attempt.assignment.shard)
   }
 
-  /// What cannot be collected is not waited for: its worker is gone, has said no, or hangs.
-  mutating func giveUpCollecting() {
+  /// What cannot be collected is not waited for: its worker is gone, has said no, hangs, or is late. It is computed
+  /// again then, which takes the others less time than an owner that stands still.
+  mutating func giveUpCollecting(now: Instant) {
     guard let open, open.unit.purpose == .collect else { return }
     for (place, progress) in open.shards.enumerated() where progress.counted == nil && !progress.isGivenUp {
       guard let id = progress.pinnedTo else { continue }
       var canGive = progress.failures == 0
       switch workers[id]?.state {
       case .ready: break
-      case .busy(let number): canGive = canGive && attempts[number]?.isExpired == false
+      case .busy(let number):
+        canGive =
+          canGive
+          && attempts[number].map {
+            !$0.isExpired && collectionEnds(of: $0, opened: open.opened) > now
+          } ?? false
       case .loading, .probing, .leaving, nil: canGive = false
       }
       if !canGive { self.open?.shards[place].isGivenUp = true }
     }
+  }
+
+  /// How long an owner is waited for while it is at something. To give its chains it has the time of a shard that is
+  /// not late, and longer while bytes come; to stop what is not needed any more takes it one layer, so half that of a
+  /// micro-batch is plenty.
+  private func collectionEnds(of attempt: Attempt, opened: Instant) -> Instant {
+    guard let usual = times.usual(microBatches: 1, purpose: .train) else { return .never }
+    if attempt.assignment.unit.purpose == .collect {
+      let patience = max(settings.backupMedianFactor * usual, settings.backupFloorSeconds)
+      return max(attempt.handedOut, attempt.grew) + patience
+    }
+    return opened + max(usual / 2, settings.backupFloorSeconds)
+  }
+
+  /// The next time at which an owner is late; `never` while nothing is collected.
+  var collectionDeadline: Instant {
+    guard let open, open.unit.purpose == .collect else { return .never }
+    var next = Instant.never
+    for progress in open.shards where progress.counted == nil && !progress.isGivenUp {
+      guard let id = progress.pinnedTo, case .busy(let number) = workers[id]?.state,
+        let attempt = attempts[number]
+      else { continue }
+      next = min(next, collectionEnds(of: attempt, opened: open.opened))
+    }
+    return next
   }
 
   /// Whether anybody could compute now.

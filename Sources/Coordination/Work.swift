@@ -67,7 +67,8 @@ extension CoordinatorCore {
     }
     let shards = Planner.shards(
       of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
-      byTier: settings.shardByTier)
+      byTier: settings.shardByTier, lastLevel: cut.levelToKeep(for: open.unit))
+    cut.was(shards, best: Planner.level(of: open.unit, workers: workers), of: open.unit)
     let progress = shards.map {
       ShardProgress(unit: open.unit, shard: $0, versions: open.versions, check: check(of: $0, in: open.unit))
     }

@@ -5,11 +5,13 @@ import Protocol
 /// does not know a connection again that ZeroMQ has restored. Belongs to one thread; only its `Waker` is for others.
 public final class Dealer {
   private let socket: Socket
-  private let monitor: HandshakeMonitor
+  private let monitor: SocketMonitor
   private let waker: Waker
   private var link: Link
   private var lastPoll = monotonicSeconds()
   private var handshakeFailure: HandshakeFailure?
+  private var hasReceived = false
+  private var isBroken = false
 
   /// Begins to connect; whether somebody listens there shows only in answers.
   ///
@@ -28,7 +30,7 @@ public final class Dealer {
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
-    monitor = try HandshakeMonitor(of: handle, context: context)
+    monitor = try SocketMonitor(of: handle, context: context, name: "dealer", hearsHandshakes: true)
     try socket.set(ZMQ_RECONNECT_IVL, 100)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, 2000)
     try socket.connect(endpoint)
@@ -36,7 +38,7 @@ public final class Dealer {
 
   deinit { close(flushing: false) }
 
-  /// Waits until a message, a wake or a failed handshake comes, at most `timeout` seconds, and returns the messages
+  /// Waits until a message, a wake, a failed handshake or the end of the connection comes, at most `timeout` seconds, and returns the messages
   /// that are there, in order. Transfers go on meanwhile; of these there is a `Message.transfer` for every message that
   /// came, as a sign of life, and in the end the message that was transferred.
   public func poll(timeout: Double) throws(TransportError) -> [Received] {
@@ -45,7 +47,13 @@ public final class Dealer {
     try Context.wait(
       for: [socket.handle, monitor.handle].compactMap(\.self), waker: waker, seconds: timeout)
     excuse(monotonicSeconds() - begun - timeout)
-    if let failure = monitor.take().last { handshakeFailure = failure }
+    for event in monitor.take() {
+      switch event {
+      case .handshakeFailed(let failure): handshakeFailure = failure
+      // Before anything came it is an attempt that failed; ZeroMQ makes the next by itself.
+      case .disconnected: isBroken = isBroken || hasReceived
+      }
+    }
     var all: [Received] = []
     while all.count < socket.options.messagesPerPoll, let received = try receive() { all.append(received) }
     let now = monotonicSeconds()
@@ -66,8 +74,16 @@ public final class Dealer {
     return handshakeFailure
   }
 
+  /// Whether the connection, over which messages had come, has ended since this was last asked. ZeroMQ connects again,
+  /// but the coordinator does not know the new connection.
+  public func takeBreak() -> Bool {
+    defer { isBroken = false }
+    return isBroken
+  }
+
   private func receive() throws(TransportError) -> Received? {
     guard let received = try socket.receiveMessage() else { return nil }
+    hasReceived = true
     guard case .success((let envelope, let message)) = received else { return received }
     do throws(ProtocolError) {
       try link.admit(envelope)

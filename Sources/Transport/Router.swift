@@ -16,6 +16,8 @@ public final class Router {
   private let plain: Socket
   /// The socket with keys, and who decides about them.
   private let secured: (socket: Socket, authenticator: Authenticator)?
+  private let monitors: [SocketMonitor]
+  private var hasLostConnections = false
   private let options: TransportOptions
   /// Those with which a connection may speak, as text.
   private var allowedKeys: Set<String>
@@ -47,12 +49,25 @@ public final class Router {
     } else {
       secured = nil
     }
+    monitors = try Self.monitors(of: [plain, secured?.socket].compactMap(\.self), context: context)
     // Sending to a peer that is gone is an error instead of silence.
     try plain.set(ZMQ_ROUTER_MANDATORY, 1)
     try secured?.socket.set(ZMQ_ROUTER_MANDATORY, 1)
   }
 
   deinit { close() }
+
+  private static func monitors(of sockets: [Socket], context: Context) throws(TransportError)
+    -> [SocketMonitor]
+  {
+    var all: [SocketMonitor] = []
+    for (number, socket) in sockets.enumerated() {
+      guard let handle = socket.handle else { continue }
+      all.append(
+        try SocketMonitor(of: handle, context: context, name: "router-\(number)", hearsHandshakes: false))
+    }
+    return all
+  }
 
   /// Listens on `tcp://ADDRESS:PORT` or `ipc://PATH`; returns the endpoint, with the chosen port if it was 0.
   ///
@@ -65,7 +80,7 @@ public final class Router {
     return bound
   }
 
-  /// Waits until a message or a wake comes, at most `timeout` seconds, and returns what is there, in order. Transfers go
+  /// Waits until a message, a wake or the end of a connection comes, at most `timeout` seconds, and returns what is there, in order. Transfers go
   /// on meanwhile; of these there is a `Message.transfer` for every message that came, as a sign of life, and in the end
   /// the message that was transferred. A peer whose transfer does not move any more is a failure.
   ///
@@ -74,7 +89,9 @@ public final class Router {
     let begun = monotonicSeconds()
     excuse(begun - lastPoll)
     try Context.wait(
-      for: [plain.handle, secured?.socket.handle].compactMap(\.self), waker: waker, seconds: timeout)
+      for: ([plain.handle, secured?.socket.handle] + monitors.map(\.handle)).compactMap(\.self), waker: waker,
+      seconds: timeout)
+    for monitor in monitors where monitor.take().contains(.disconnected) { hasLostConnections = true }
     excuse(monotonicSeconds() - begun - timeout)
     if let failure = secured?.authenticator.failure { throw failure }
     var all: [(peer: PeerID, received: Received)] = []
@@ -91,6 +108,13 @@ public final class Router {
       }
     }
     return all + pumpAll()
+  }
+
+  /// Whether connections have ended since this was last asked. Whose they were ZeroMQ does not say; a little later
+  /// sending to such a peer fails.
+  public func takeLostConnections() -> Bool {
+    defer { hasLostConnections = false }
+    return hasLostConnections
   }
 
   /// Time in which this process itself stood still is nobody's stall.
@@ -262,6 +286,7 @@ public final class Router {
     plain.close()
     secured?.socket.close()
     secured?.authenticator.close()
+    for monitor in monitors { monitor.close() }
   }
 }
 

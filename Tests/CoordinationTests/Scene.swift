@@ -71,7 +71,9 @@ struct Scene {
   }
 
   /// The right result of the last assignment of a peer. A micro-batch has 2 tokens, and its number as its loss.
-  func result(_ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0) -> ResultSummary {
+  func result(
+    _ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0, windows: [WindowReport] = []
+  ) -> ResultSummary {
     guard let assignment = assignments[peer] else {
       return ResultSummary(attempt: 0, lossSum: 0, tokens: 0, seconds: 0, objects: [])
     }
@@ -81,7 +83,7 @@ struct Scene {
       attempt: assignment.attempt, lossSum: loss ?? Double(leaves.reduce(0, +)), tokens: 2 * leaves.count,
       seconds: 1, progress: progress,
       objects: expected.map { .init(name: $0, sha256: digest, byteCount: $1) },
-      isDigestOnly: assignment.digestOnly)
+      isDigestOnly: assignment.digestOnly, windows: windows)
   }
 
   mutating func result(

@@ -7,6 +7,8 @@ import Testing
 /// it where it is. `model.fetch` keeps workers from looking there.
 @Suite(.serialized) struct ModelFetchTests {
   private static let model = Fixtures.tests.deletingLastPathComponent().path + "/examples/quickstart/base"
+  private static let proxy =
+    Fixtures.tests.deletingLastPathComponent().path + "/cluster/testbed/proxy.py"
   private static let changes: [String: JSONValue] = ["base_model_path": .string(model), "num_steps": 4]
   private static let reference = Result {
     let run = try TrainingRun(changes)
@@ -109,6 +111,28 @@ import Testing
     let fetched = try #require(fetchedBytes(worker))
     #expect(fetched <= Self.wholeBytes - present && worker.errors.contains("joining again"))
     print("coordinator killed with \(present) of \(Self.wholeBytes) bytes; then \(fetched) were fetched")
+  }
+
+  /// A connection that is cut twice in the middle of the fetch costs what was under way: at most a chunk each time.
+  @Test func aCutConnectionGoesOn() throws {
+    let coordinator = try coordinator()
+    let proxy = try Program(name: Self.proxy).start([
+      "--connect", String(endpoint.dropFirst("tcp://".count)), "--cut-down", "3000000,2000000",
+    ])
+    defer { proxy.terminate() }
+    let marker = "listening on "
+    #expect(waitUntil(seconds: 20) { proxy.output.contains("\n") && proxy.output.hasPrefix(marker) })
+    let address = "tcp://" + proxy.output.dropFirst(marker.count).prefix { $0 != "\n" }
+    let worker = try Program.worker.start(
+      ["--connect", address, "--threads", "1", "--model-cache", cache],
+      environment: ["NL_FAILPOINTS": "model.fetch"])
+    try expectTheSame(coordinator, worker)
+    let fetched = try #require(fetchedBytes(worker))
+    let chunk = 1 << 20
+    #expect(fetched <= Self.wholeBytes - 5_000_000 + 2 * chunk)
+    let breaks = worker.errors.components(separatedBy: "joining again").count - 1
+    #expect(breaks == 2, "\(worker.errors)")
+    print("cut after 3,000,000 and 2,000,000 bytes; then \(fetched) of \(Self.wholeBytes) were fetched")
   }
 
   /// A model in the cache that has lost a bit is found out before anything is computed with it.

@@ -194,11 +194,54 @@ import Transport
   }
 
   /// Nobody listens: sending waits in the socket, and closing does not wait for it.
+  /// The end of a connection shows at once, at either end, and to whom it was is found by sending: ZeroMQ by itself
+  /// would leave both to wait for the other's silence.
+  @Test(arguments: endpoints()) func brokenConnections(endpoint: String) throws {
+    let pair = try Pair(endpoint)
+    defer { pair.close() }
+    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    let (peer, _) = try pair.atRouter()
+    try pair.router.send(.pong, to: peer, term: 3, session: Self.session)
+    _ = try pair.atDealer()
+    #expect(!pair.router.takeLostConnections() && !pair.dealer.takeBreak())
+    pair.dealer.close(flushing: false)
+    var turns = 0
+    while !pair.router.takeLostConnections(), turns < 500 {
+      _ = try pair.router.poll(timeout: 0.01)
+      turns += 1
+    }
+    #expect(turns < 500)
+    turns = 0
+    while turns < 100, (try? pair.router.send(.pong, to: peer, term: 3, session: Self.session)) != nil {
+      _ = try pair.router.poll(timeout: 0.01)
+      turns += 1
+    }
+    #expect(turns < 100)
+    #expect(!pair.router.takeLostConnections(), "nothing has happened since")
+  }
+
+  @Test(arguments: endpoints()) func aCoordinatorThatIsGone(endpoint: String) throws {
+    let pair = try Pair(endpoint)
+    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    let (peer, _) = try pair.atRouter()
+    try pair.router.send(.pong, to: peer, term: 3, session: Self.session)
+    _ = try pair.atDealer()
+    pair.router.close()
+    var turns = 0
+    while !pair.dealer.takeBreak(), turns < 500 {
+      _ = try pair.dealer.poll(timeout: 0.01)
+      turns += 1
+    }
+    #expect(turns < 500)
+    pair.dealer.close(flushing: false)
+  }
+
   @Test func nobodyListens() throws {
     let endpoint = try Self.free()
     let dealer = try Dealer(connect: endpoint, waker: Waker())
     try dealer.send(Self.hello, term: 0, session: .none)
     #expect(try dealer.poll(timeout: 0.05).isEmpty)
+    #expect(!dealer.takeBreak(), "what has never stood cannot break")
     dealer.close(flushing: false)
   }
 

@@ -157,6 +157,10 @@ class Watch(threading.Thread):
             if resident and (not self.samples or now - self.samples[-1][0] >= 1):
                 self.samples.append((now, resident))
 
+    def mib(self):
+        """Eleven of the samples, in MiB."""
+        return [size >> 20 for _, size in self.samples[:: max(1, len(self.samples) // 10)]]
+
     def slope(self):
         """Bytes a second, by least squares, from the second quarter on."""
         points = self.samples[len(self.samples) // 4:]
@@ -237,7 +241,7 @@ def wait_for(training, step, seconds):
 
 
 def reference(folder, steps, workers):
-    """The same steps without faults: seconds, steps a second once at work, and hashes."""
+    """The same steps without faults: seconds, steps a second once at work, hashes, and its memory."""
     say("the same %d steps without faults" % steps)
     training = Run(folder, "reference", steps, workers)
     begun = time.monotonic()
@@ -245,10 +249,15 @@ def reference(folder, steps, workers):
     try:
         wait_for(training, 20, 120)
         first, since = training.step(), time.monotonic()
+        watch = Watch(training)
+        watch.start()
         if training.coordinator.wait() != 0:
             raise SystemExit("the run without faults failed; see " + folder)
         rate = (steps - first) / (time.monotonic() - since)
-        return time.monotonic() - begun, rate, training.hashes()
+        seconds = time.monotonic() - begun
+        watch.over.set()
+        watch.join()
+        return seconds, rate, training.hashes(), watch
     finally:
         training.end()
 
@@ -291,15 +300,16 @@ def soak(folder, options, chooser):
     finally:
         training.end()
     # The same machine, before and after: whatever else it does is in both.
-    _, later_rate, expected_hashes = reference(folder, steps, options.workers)
+    _, later_rate, expected_hashes, quiet = reference(folder, steps, options.workers)
     mean_rate = (rate + later_rate) / 2
     expected = mean_rate * watch.share
     kept = done / expected if expected else 0
     result = {
         "mode": "workers", "seconds": seconds, "faults": faults.counts, "undisturbed_steps_per_second": [rate, later_rate],
         "expected_steps": expected, "committed_steps": done, "kept": kept,
-        "coordinator_mib": [size >> 20 for _, size in watch.samples[:: max(1, len(watch.samples) // 10)]],
+        "coordinator_mib": watch.mib(), "undisturbed_coordinator_mib": quiet.mib(),
         "coordinator_kib_per_minute": watch.slope() * 60 / 1024,
+        "undisturbed_kib_per_minute": quiet.slope() * 60 / 1024,
     }
     result["hash_equal"] = hashes == expected_hashes
     result["passed"] = kept >= 0.977 and result["coordinator_kib_per_minute"] < 64 and result["hash_equal"]
@@ -310,7 +320,7 @@ def coordinator_kills(folder, options, chooser):
     say("measuring the undisturbed rate for %d s" % options.rate_seconds)
     rate = undisturbed_rate(folder, options.workers, options.rate_seconds)
     steps = max(40, int(rate * options.minutes * 60))
-    seconds, _, expected_hashes = reference(folder, steps, options.workers)
+    seconds, _, expected_hashes, _ = reference(folder, steps, options.workers)
     say("%d steps took %.1f s without faults" % (steps, seconds))
     training = Run(folder, "soak", steps, options.workers)
     begun = time.monotonic()

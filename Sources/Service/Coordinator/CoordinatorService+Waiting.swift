@@ -38,7 +38,8 @@ extension CoordinatorService {
     let now = MonotonicClock.now()
     sayWhatIsWaitedFor(now)
     // Half a second bounds every wait, whatever the timer says.
-    for (peer, received) in try router.poll(timeout: max(0, min(0.5, min(timer, end).seconds(since: now)))) {
+    let next = min(timer, end, connectionCheck?.next ?? .never)
+    for (peer, received) in try router.poll(timeout: max(0, min(0.5, next.seconds(since: now)))) {
       try receive(peer, received)
     }
     for (peer, envelope, result) in refusedOffers {
@@ -46,6 +47,7 @@ extension CoordinatorService {
     }
     refusedOffers = []
     watchAllowList(now)
+    watchConnections(MonotonicClock.now())
     let (refusals, count) = router.takeRefusals()
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for letter in mailbox.take() { try read(letter) }

@@ -51,6 +51,7 @@ final class CoordinatorService {
   var lastSaid = MonotonicClock.now()
   var lastLooked = MonotonicClock.now()
   var unreachable: [(peer: PeerID, reason: String)] = []
+  var connectionCheck: ConnectionCheck?
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.
   var turnedAway = RecentPeers(limit: 1024)

@@ -97,6 +97,10 @@ public final class WorkerService {
       }
     }
     dieIfDue()
+    // After the last messages that have come over it.
+    if dealer?.takeBreak() == true {
+      try handle(.connectionFailed(reason: "it was broken off"), waker, mailbox)
+    }
     if let failure = dealer?.takeHandshakeFailure() {
       try handle(refusal(failure), waker, mailbox)
     }

@@ -12,22 +12,35 @@ public enum HandshakeFailure: Sendable, Equatable {
   case brokenOff
 }
 
-/// Hears which handshakes of a socket fail.
-final class HandshakeMonitor {
-  private static let endpoint = "inproc://handshakes"
-  private static let events =
+/// What can happen to a socket's connections, besides messages.
+enum ConnectionEvent: Sendable, Equatable {
+  case handshakeFailed(HandshakeFailure)
+  /// A connection has ended, whichever it was.
+  case disconnected
+}
+
+/// Hears what becomes of a socket's connections.
+final class SocketMonitor {
+  private static let handshakes =
     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
     | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 
   private let context: Context
   private(set) var handle: UnsafeMutableRawPointer?
 
-  init(of socket: UnsafeMutableRawPointer, context: Context) throws(TransportError) {
-    guard zmq_socket_monitor(socket, Self.endpoint, Self.events) == 0 else {
+  /// - Parameters:
+  ///   - name: tells monitors of one context apart
+  ///   - hearsHandshakes: whether handshakes that fail are told of, too
+  init(
+    of socket: UnsafeMutableRawPointer, context: Context, name: String, hearsHandshakes: Bool
+  ) throws(TransportError) {
+    let endpoint = "inproc://monitor/\(name)"
+    let events = ZMQ_EVENT_DISCONNECTED | (hearsHandshakes ? Self.handshakes : 0)
+    guard zmq_socket_monitor(socket, endpoint, events) == 0 else {
       throw .last("a socket could not be watched")
     }
     let handle = try context.open(ZMQ_PAIR)
-    guard zmq_connect(handle, Self.endpoint) == 0 else {
+    guard zmq_connect(handle, endpoint) == 0 else {
       let error = TransportError.last("a socket could not be watched")
       context.close(handle)
       throw error
@@ -44,21 +57,23 @@ final class HandshakeMonitor {
     context.close(open)
   }
 
-  /// The failures since the last call, in order.
-  func take() -> [HandshakeFailure] {
-    var outcomes: [HandshakeFailure] = []
+  /// What has happened since the last call, in order.
+  func take() -> [ConnectionEvent] {
+    var all: [ConnectionEvent] = []
     while let (event, value) = receive() {
       switch Int32(event) {
-      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: outcomes.append(value == 400 ? .keyRefused : .notDecided)
+      case ZMQ_EVENT_DISCONNECTED: all.append(.disconnected)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        all.append(.handshakeFailed(value == 400 ? .keyRefused : .notDecided))
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
       where Int32(value) == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-        outcomes.append(.keysOnOneSide)
+        all.append(.handshakeFailed(.keysOnOneSide))
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        outcomes.append(.brokenOff)
+        all.append(.handshakeFailed(.brokenOff))
       default: break
       }
     }
-    return outcomes
+    return all
   }
 
   /// One event: a frame with its number (16 bits) and value (32 bits), and a frame with the address.

@@ -1,0 +1,112 @@
+import NestedLearning
+import Protocol
+import Testing
+
+@testable import Coordination
+
+/// Chains that are wanted from an owner who does not answer. One tier, updated at every fourth step, one micro-batch; a
+/// step takes a second. The reference are the times of PROTOCOL.md: an owner that is late is not waited for, as what it
+/// has can be computed again in a second.
+@Suite struct CollectTests {
+  /// A scene after `steps` steps, all of which worker 1 (a) has computed; b is idle.
+  private static func scene(steps: Int = 2) -> Scene {
+    var scene = Scene(tiers: [3])
+    scene.begin("a", "b")
+    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [4]), microBatchCount: 1)))
+    for step in 1...steps {
+      let begun = Double(step)
+      _ = scene.at(begun, WorkUnit.step(step, leaves: 1, tiers: [0], window: true))
+      _ = say(begun + 1, "a", &scene)
+      _ = scene.heard(begun + 1, "b")
+    }
+    return scene
+  }
+
+  /// The result of a peer's last assignment, a chain included if it is to keep one.
+  private static func say(_ seconds: Double, _ peer: String, _ scene: inout Scene) -> String {
+    guard let assignment = scene.assignments[peer] else { return "no assignment" }
+    let leaf = assignment.shard.node.index
+    let report = WindowReport(
+      tier: 0, microBatch: leaf, first: 1, last: assignment.unit.step, chain: "chain", gradient: "d")
+    let result = scene.result(peer, windows: assignment.windows.isEmpty ? [] : [report])
+    return scene.at(
+      seconds, .result(peer: PeerID(peer), session: scene.session(peer), term: 4, result))
+  }
+
+  private static func collect(_ scene: Scene, through step: Int) throws -> CoordinatorEvent {
+    let gaps = try #require(scene.core.windows?.gaps(tiers: [0], through: step))
+    #expect(gaps.collect.keys.sorted() == [1])
+    return .open(gaps.collectUnit(step: step, microBatchCount: 1))
+  }
+
+  /// It is asked, and says nothing: late after two seconds, two times what is usual, and then given up.
+  @Test func anOwnerThatDoesNotAnswer() throws {
+    var scene = Self.scene()
+    let asked = scene.at(4, try Self.collect(scene, through: 2))
+    #expect(
+      asked == """
+        assign to a: attempt 3, micro-batch 0 of the windows of step 2, tiers [0]
+        timer 6.000s
+        """)
+    // That it has taken it is a sign of life, and moves the time.
+    _ = scene.at(4.5, .accepted(peer: PeerID("a"), session: scene.session("a"), attempt: 3))
+    _ = scene.heard(5, "b")
+    #expect(scene.at(6, .timer) == "timer 6.500s")
+    let given = scene.at(6.5, .timer)
+    #expect(
+      given.hasPrefix(
+        """
+        cancel a: attempt 3
+        complete: the windows of step 2, loss 0.0, 0 tokens, attempts []
+        """), "\(given)")
+    let gaps = try #require(scene.core.windows?.gaps(tiers: [0], through: 2))
+    #expect(gaps.collect.isEmpty && gaps.recompute.keys.sorted() == [1, 2])
+  }
+
+  /// One that was told to stop, and has not done that either, is waited for half the usual time.
+  @Test func anOwnerThatDoesNotStop() throws {
+    var scene = Self.scene()
+    _ = scene.at(4, WorkUnit.step(3, leaves: 1, tiers: [0], window: true))
+    let late = scene.at(6, .timer)
+    #expect(late.contains("worker 2 computes it as well") && late.contains("assign to b: attempt 4"))
+    let done = Self.say(6.5, "b", &scene)
+    #expect(done.contains("cancel a: attempt 3") && done.contains("complete: step 3"))
+    #expect(scene.at(6.5, try Self.collect(scene, through: 2)) == "timer 7.000s")
+    _ = scene.heard(6.9, "a")
+    let given = scene.at(7, .timer)
+    #expect(given.contains("complete: the windows of step 2, loss 0.0, 0 tokens, attempts []"), "\(given)")
+  }
+
+  /// One that stops in time is asked.
+  @Test func anOwnerThatStops() throws {
+    var scene = Self.scene()
+    _ = scene.at(4, WorkUnit.step(3, leaves: 1, tiers: [0], window: true))
+    _ = scene.at(6, .timer)
+    _ = Self.say(6.5, "b", &scene)
+    _ = scene.at(6.5, try Self.collect(scene, through: 2))
+    let asked = scene.at(6.6, .cancelled(peer: PeerID("a"), session: scene.session("a"), attempt: 3))
+    #expect(asked.contains("assign to a: attempt 5, micro-batch 0 of the windows of step 2"), "\(asked)")
+  }
+
+  /// With more shards than workers, whoever is done first takes another one, and keeps nothing of it until it comes to
+  /// the same worker again.
+  @Test func theShardThatIsLeftOver() throws {
+    var scene = Scene(tiers: [3])
+    scene.begin("a", "b")
+    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [8]), microBatchCount: 5)))
+    func keeps(_ peer: String) -> Bool { !(scene.assignments[peer]?.windows.isEmpty ?? true) }
+    func micro(_ peer: String) -> Int? { scene.assignments[peer]?.shard.node.index }
+    _ = scene.at(1, WorkUnit.step(1, leaves: 5, tiers: [0], window: true))
+    #expect(micro("a") == 0 && micro("b") == 1 && keeps("a") && keeps("b"))
+    for (second, peer, next) in [(2, "a", 2), (2.5, "b", 3), (3, "a", 4)] {
+      _ = Self.say(second, peer, &scene)
+      #expect(micro(peer) == next && !keeps(peer))
+    }
+    for peer in ["a", "b"] { _ = Self.say(3.5, peer, &scene) }
+    // What comes to the same worker again is kept from then on.
+    _ = scene.at(4, WorkUnit.step(2, leaves: 5, tiers: [0], window: true))
+    #expect(micro("a") == 0 && micro("b") == 1)
+    _ = Self.say(5, "a", &scene)
+    #expect(micro("a") == 2 && keeps("a"))
+  }
+}
