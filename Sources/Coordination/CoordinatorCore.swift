@@ -36,8 +36,6 @@ public struct CoordinatorCore: Sendable {
   var uncommitted: UncommittedUnit?
   /// Who has what of windows; nil if there are none.
   public internal(set) var windows: WindowBook?
-  /// How the last step was cut.
-  var cut = LastCut()
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
   /// By identity; only those whose last attempt failed.

@@ -4,11 +4,14 @@ import Protocol
 /// A result that counts: whose bytes are where.
 public struct CountedResult: Sendable, Hashable {
   public let shard: Shard
+  /// The step that it belongs to.
+  public let step: Int
   /// The attempt under which the bytes were kept.
   public let attempt: Int
 
-  public init(shard: Shard, attempt: Int) {
+  public init(shard: Shard, step: Int, attempt: Int) {
     self.shard = shard
+    self.step = step
     self.attempt = attempt
   }
 }

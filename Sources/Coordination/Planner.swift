@@ -15,13 +15,11 @@ public enum Planner {
   ///   - workers: how many can compute at the same time; at least one is assumed.
   ///   - tierParameterCounts: the weight of each tier when a node's tiers are divided.
   ///   - byTier: give every due tier a shard of its own.
-  ///   - lastLevel: that of the nodes of the last step, if it is to be kept where another is no faster.
   public static func shards(
-    of unit: WorkUnit, workers: Int, tierParameterCounts: [Int], byTier: Bool = false, lastLevel: Int? = nil
+    of unit: WorkUnit, workers: Int, tierParameterCounts: [Int], byTier: Bool = false
   ) -> [Shard] {
     let workers = max(1, workers)
-    let level = level(of: unit, workers: workers, lastLevel: lastLevel)
-    let nodes = ReductionTree.nodes(level: level, count: unit.leafCount)
+    let nodes = ReductionTree.nodes(level: level(of: unit, workers: workers), count: unit.leafCount)
     let tiers = unit.purpose == .train ? unit.dueTiers : []
     var groupCount = 1
     if byTier {
@@ -34,15 +32,15 @@ public enum Planner {
   }
 
   /// The level whose nodes are done first: ⌈nodes / workers⌉ rounds of 2^j micro-batches (no more than there are).
-  /// Of equal ones that of the last step, else the highest, which has the fewest sums to send.
-  static func level(of unit: WorkUnit, workers: Int, lastLevel: Int? = nil) -> Int {
+  /// Of equal ones the highest, which has the fewest sums to send.
+  static func level(of unit: WorkUnit, workers: Int) -> Int {
     var best = (level: 0, rounds: Int.max)
     var level = 0
     while true {
       let size = 1 << level
       let nodes = (unit.leafCount + size - 1) / size
       let rounds = (nodes + workers - 1) / workers * min(size, unit.leafCount)
-      if rounds < best.rounds || rounds == best.rounds && best.level != lastLevel { best = (level, rounds) }
+      if rounds <= best.rounds { best = (level, rounds) }
       let next = size * 2
       let gradients = unit.window ? next * unit.dueTiers.count : 0
       guard size < unit.leafCount, next <= maximumMicroBatches, gradients <= maximumGradients else { break }
@@ -65,26 +63,5 @@ public enum Planner {
       groups[lightest].tiers.append(tier)
     }
     return groups.map { $0.tiers.sorted() }.sorted { ($0.first ?? 0) < ($1.first ?? 0) }
-  }
-}
-
-/// How the last step of windows was cut. Workers keep chains by node, and with nodes of another level all of them have to
-/// be collected; a cut that is no faster, but has fewer sums to send, is worth that only if it lasts.
-struct LastCut: Sendable, Equatable {
-  /// For how many steps a level is kept.
-  static let patience = 64
-
-  private var level: Int?
-  /// Steps since another level has become the better one.
-  private var kept = 0
-
-  func levelToKeep(for unit: WorkUnit) -> Int? {
-    unit.purpose == .train && unit.window && kept < Self.patience ? level : nil
-  }
-
-  mutating func was(_ shards: [Shard], best: Int, of unit: WorkUnit) {
-    guard unit.purpose == .train, unit.window else { return }
-    level = shards.first?.node.level
-    kept = level == best ? 0 : kept + 1
   }
 }

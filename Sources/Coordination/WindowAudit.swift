@@ -45,31 +45,43 @@ public struct WindowAudit: Sendable, Hashable {
 }
 
 extension WindowAudit {
-  /// A unit in which others compute one of the steps again, with that step's parameters; nil if none is concerned.
-  public static func unit(
-    of audits: [WindowAudit], step: Int, microBatchCount count: Int, versions: [TierVersion]
-  ) -> WorkUnit? {
-    let parts = audits.flatMap { audit in
-      let chains = Dictionary(
-        grouping: audit.chains.filter { $0.gradients[step] != nil }, by: \.key.microBatch)
-      return chains.sorted { $0.key < $1.key }.map { microBatch, chains in
-        let digests = chains.map { chain in
-          (
-            TierGradient.name(tier: chain.key.tier, microBatch: microBatch), chain.gradients[step] ?? ""
-          )
-        }
-        return UnitPart(
-          shard: Shard(
-            node: TreeNode(level: 0, index: microBatch), tiers: chains.map(\.key.tier).sorted()),
-          claims: GradientClaims(
-            worker: audit.worker, identity: audit.identity,
-            digests: Dictionary(digests, uniquingKeysWith: { first, _ in first })))
+  /// Units in which others compute again, with each step's own parameters, what audits ask for: one after the other,
+  /// ascending by step, none of more micro-batches than one step has, unless a step alone is.
+  ///
+  /// - Parameter versions: those of a step; nil if they are not kept, and then it cannot be computed.
+  public static func units(
+    of audits: [WindowAudit], microBatchCount count: Int, versions: (Int) -> [TierVersion]?
+  ) -> [WorkUnit] {
+    var groups: [[UnitPart]] = []
+    for step in Set(audits.flatMap(\.steps)).sorted() {
+      guard let versions = versions(step) else { continue }
+      let parts = audits.flatMap { $0.parts(of: EarlierStep(step: step, versions: versions)) }
+      if let last = groups.last, last.count + parts.count <= count {
+        groups[groups.count - 1] += parts
+      } else {
+        groups.append(parts)
       }
     }
-    guard !parts.isEmpty else { return nil }
-    return WorkUnit(
-      purpose: .recompute, step: step, leafCount: count, dueTiers: Set(parts.flatMap(\.shard.tiers)).sorted(),
-      window: true, parts: parts, versions: versions)
+    return groups.compactMap { .again($0, leafCount: count) }
+  }
+
+  private func parts(of earlier: EarlierStep) -> [UnitPart] {
+    let concerned = chains.filter { $0.gradients[earlier.step] != nil }
+    let byMicroBatch = Dictionary(grouping: concerned, by: \.key.microBatch)
+    return byMicroBatch.sorted { $0.key < $1.key }.map { microBatch, chains in
+      let digests = chains.map { chain in
+        (
+          TierGradient.name(tier: chain.key.tier, microBatch: microBatch),
+          chain.gradients[earlier.step] ?? ""
+        )
+      }
+      return UnitPart(
+        shard: Shard(node: TreeNode(level: 0, index: microBatch), tiers: chains.map(\.key.tier).sorted()),
+        claims: GradientClaims(
+          worker: worker, identity: identity,
+          digests: Dictionary(digests, uniquingKeysWith: { first, _ in first })),
+        earlier: earlier)
+    }
   }
 }
 

@@ -87,7 +87,6 @@ extension CoordinatorCore {
   /// Tells the book what a complete unit has brought.
   mutating func noteWindows(of unit: OpenUnit) {
     guard windows != nil, unit.unit.window else { return }
-    let step = unit.unit.step
     for progress in unit.shards where progress.claims == nil {
       guard let (opinion, payload) = progress.counted else {
         if let id = progress.pinnedTo { windows?.lost(worker: id, shard: progress.shard) }
@@ -103,7 +102,8 @@ extension CoordinatorCore {
       case .recompute:
         for tier in progress.shard.tiers {
           for microBatch in progress.shard.node.leaves(count: unit.unit.leafCount) {
-            windows?.recomputed(WindowKey(tier: tier, microBatch: microBatch), step: step)
+            windows?.recomputed(
+              WindowKey(tier: tier, microBatch: microBatch), step: progress.unit.step)
           }
         }
       case .train: noteStep(progress, opinion, payload: payload)
@@ -277,16 +277,23 @@ extension WindowGaps {
         .sorted(), window: true, parts: parts)
   }
 
-  /// A unit that computes again what was lost of a step, with that step's parameters.
-  public func recomputeUnit(step: Int, microBatchCount count: Int, versions: [TierVersion]) -> WorkUnit {
-    let tiers = Dictionary(grouping: recompute[step] ?? [], by: \.microBatch).mapValues {
-      $0.map(\.tier).sorted()
+  /// A unit that computes again what was lost, with each step's own parameters: of the first steps, as many as make no
+  /// more micro-batches than one step has, since all of them are kept until the last has come.
+  ///
+  /// - Parameter versions: those of a step.
+  /// - Returns: nil if a step's parameters are not kept any more.
+  public func recomputeUnit(microBatchCount count: Int, versions: (Int) -> [TierVersion]?) -> WorkUnit? {
+    var parts: [UnitPart] = []
+    for (step, keys) in recompute.sorted(by: { $0.key < $1.key }) {
+      let tiers = Dictionary(grouping: keys, by: \.microBatch).mapValues { $0.map(\.tier).sorted() }
+      guard parts.isEmpty || parts.count + tiers.count <= count else { break }
+      guard let versions = versions(step) else { return nil }
+      parts += tiers.sorted { $0.key < $1.key }.map { microBatch, tiers in
+        UnitPart(
+          shard: Shard(node: TreeNode(level: 0, index: microBatch), tiers: tiers),
+          earlier: EarlierStep(step: step, versions: versions))
+      }
     }
-    let parts = tiers.sorted { $0.key < $1.key }.map { microBatch, tiers in
-      UnitPart(shard: Shard(node: TreeNode(level: 0, index: microBatch), tiers: tiers))
-    }
-    return WorkUnit(
-      purpose: .recompute, step: step, leafCount: count, dueTiers: Set(tiers.values.joined()).sorted(),
-      window: true, parts: parts, versions: versions)
+    return .again(parts, leafCount: count)
   }
 }

@@ -21,7 +21,7 @@ extension CoordinatorCore {
     guard unit.leafCount > 0, unit.dueTiers.allSatisfy(parameters.indices.contains) else {
       return stop("\(unit) has no micro-batch, or a tier that the run does not have", now: now)
     }
-    open = OpenUnit(unit: unit, opened: now, versions: unit.versions ?? parameters.compactMap(\.self))
+    open = OpenUnit(unit: unit, opened: now, versions: parameters.compactMap(\.self))
     // What windows lack is brought before the step that needs it is durable.
     if unit.hasLoss { uncommitted = nil }
     stateSince = now
@@ -55,9 +55,11 @@ extension CoordinatorCore {
     stateSince = now
     if let parts = open.unit.parts {
       let shards = parts.map { part in
+        let unit = open.unit.unit(of: part)
         var progress = ShardProgress(
-          unit: open.unit, shard: part.shard, versions: open.versions, pinnedTo: part.worker,
-          check: part.worker == nil && part.claims == nil ? check(of: part.shard, in: open.unit) : .none)
+          unit: unit, shard: part.shard, versions: part.earlier?.versions ?? open.versions,
+          pinnedTo: part.worker,
+          check: part.worker == nil && part.claims == nil ? check(of: part.shard, in: unit) : .none)
         progress.windows = part.windows
         progress.claims = part.claims
         return progress
@@ -67,8 +69,7 @@ extension CoordinatorCore {
     }
     let shards = Planner.shards(
       of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
-      byTier: settings.shardByTier, lastLevel: cut.levelToKeep(for: open.unit))
-    cut.was(shards, best: Planner.level(of: open.unit, workers: workers), of: open.unit)
+      byTier: settings.shardByTier)
     let progress = shards.map {
       ShardProgress(unit: open.unit, shard: $0, versions: open.versions, check: check(of: $0, in: open.unit))
     }
@@ -84,11 +85,11 @@ extension CoordinatorCore {
     var losses: [TreeNode: Double] = [:]
     var tokens = 0
     var results: [CountedResult] = []
-    for progress in open.shards where progress.unit == open.unit {
+    for progress in open.shards {
       guard let (opinion, payload) = progress.counted else { continue }
       let summary = opinion.summary
       if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
-      results.append(CountedResult(shard: progress.shard, attempt: payload))
+      results.append(CountedResult(shard: progress.shard, step: progress.unit.step, attempt: payload))
     }
     do {
       let count = open.unit.leafCount

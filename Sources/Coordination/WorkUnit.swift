@@ -16,12 +16,10 @@ public struct WorkUnit: Sendable, Hashable {
   public var isFlush: Bool
   /// Its shards, if they are not for the planner to cut.
   public var parts: [UnitPart]?
-  /// What to compute with, by tier; nil: the newest parameters.
-  public var versions: [TierVersion]?
 
   public init(
     purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,
-    parts: [UnitPart]? = nil, versions: [TierVersion]? = nil
+    parts: [UnitPart]? = nil
   ) {
     self.purpose = purpose
     self.step = step
@@ -30,7 +28,23 @@ public struct WorkUnit: Sendable, Hashable {
     self.window = window
     self.isFlush = isFlush
     self.parts = parts
-    self.versions = versions
+  }
+
+  /// Gradients of earlier steps that are computed again, none of which needs another; nil without any.
+  ///
+  /// - Parameter parts: ascending by step.
+  static func again(_ parts: [UnitPart], leafCount: Int) -> WorkUnit? {
+    guard let last = parts.last?.earlier?.step else { return nil }
+    return WorkUnit(
+      purpose: .recompute, step: last, leafCount: leafCount,
+      dueTiers: Set(parts.flatMap(\.shard.tiers)).sorted(), window: true, parts: parts)
+  }
+
+  /// The unit that a part stands for: of its own step, if it has one.
+  func unit(of part: UnitPart) -> WorkUnit {
+    guard let earlier = part.earlier else { return self }
+    return WorkUnit(
+      purpose: purpose, step: earlier.step, leafCount: leafCount, dueTiers: part.shard.tiers, window: window)
   }
 
   /// A step or an evaluation, whose losses add up to its own; the others bring what windows lack.
@@ -45,12 +59,30 @@ public struct UnitPart: Sendable, Hashable {
   public let windows: [WindowOrder]
   /// What it is compared with; whoever said that does not compute it. If nobody else is there, the unit goes without.
   public let claims: GradientClaims?
+  /// The step that it belongs to, if that is not the unit's; nil for the newest parameters.
+  public let earlier: EarlierStep?
 
-  public init(shard: Shard, worker: Int? = nil, windows: [WindowOrder] = [], claims: GradientClaims? = nil) {
+  public init(
+    shard: Shard, worker: Int? = nil, windows: [WindowOrder] = [], claims: GradientClaims? = nil,
+    earlier: EarlierStep? = nil
+  ) {
     self.shard = shard
     self.worker = worker
     self.windows = windows
     self.claims = claims
+    self.earlier = earlier
+  }
+}
+
+/// A step whose parameters are kept.
+public struct EarlierStep: Sendable, Hashable {
+  public let step: Int
+  /// By tier.
+  public let versions: [TierVersion]
+
+  public init(step: Int, versions: [TierVersion]) {
+    self.step = step
+    self.versions = versions
   }
 }
 
@@ -59,7 +91,12 @@ extension WorkUnit: CustomStringConvertible {
     switch purpose {
     case .train: "step \(step)"
     case .evaluate: "the evaluation after step \(step)"
-    case .recompute: "step \(step), computed again"
+    case .recompute:
+      if let first = parts?.first?.earlier?.step, first < step {
+        "steps \(first) to \(step), computed again"
+      } else {
+        "step \(step), computed again"
+      }
     case .collect: "the windows of step \(step)"
     }
   }

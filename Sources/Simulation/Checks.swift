@@ -6,13 +6,13 @@ import Service
 /// What must hold at any time.
 extension Simulation {
   /// Every (micro-batch, due tier) once, and nothing else.
-  func checkCoverage(of done: CompletedUnit, results: [(shard: Shard, message: ResultMessage)]) {
+  func checkCoverage(of done: CompletedUnit, results: [UnitResult]) {
     let unit = done.unit
     if results.count != done.results.count { return problem("\(unit): a result that counts was not kept") }
     // A place for every (micro-batch, tier); an evaluation has a single one for each micro-batch.
     let tiers = unit.dueTiers.isEmpty ? [-1] : unit.dueTiers
     var times = Array(repeating: 0, count: unit.leafCount * tiers.count)
-    for (shard, _) in results {
+    for shard in results.map(\.shard) {
       for leaf in shard.node.leaves(count: unit.leafCount) {
         for tier in shard.tiers.isEmpty ? [-1] : shard.tiers {
           guard let place = tiers.firstIndex(of: tier) else {

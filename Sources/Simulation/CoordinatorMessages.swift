@@ -191,14 +191,17 @@ extension Simulation {
   private func message(of assignment: Assignment, _ coordinator: SimulatedCoordinator) -> AssignMessage {
     let unit = assignment.unit
     let node = assignment.shard.node
+    let isAgain = unit.purpose == .recompute
+    let batches = isAgain ? scenario.problem.microBatches(step: unit.step) : coordinator.batches
+    let tokens = isAgain ? batches.reduce(0) { $0 + $1.trainedTokens } : coordinator.unitTokens
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
       digestOnly: assignment.digestOnly,
-      stepTokens: max(1, coordinator.unitTokens), windows: assignment.windows,
+      stepTokens: max(1, tokens), windows: assignment.windows,
       parameterVersions: assignment.versions,
       microBatches: unit.purpose == .collect
-        ? [] : Array(coordinator.batches[node.leaves(count: unit.leafCount)]))
+        ? [] : Array(batches[node.leaves(count: unit.leafCount)]))
   }
 
   private func workerLeft(

@@ -5,7 +5,7 @@ import Service
 
 /// Chains that are computed again before they are used, as CoordinatorService has it.
 extension Simulation {
-  typealias Results = [(shard: Shard, message: ResultMessage)]
+  typealias Results = [UnitResult]
 
   /// Goes on if what a unit came to may be used. If not, a worker is in quarantine, and the run goes back.
   func ifItHoldsUp(
@@ -17,29 +17,27 @@ extension Simulation {
     let check = ChainCheck(
       done.audits, clock: WindowClock(scenario.problem.scheduler.tiers),
       microBatchCount: scenario.problem.config.gradientAccumulationSteps, chain: coordinator.engine.chain)
-    audit(done, results, check, check.steps[...], coordinator, then)
+    let units = WindowAudit.units(
+      of: done.audits, microBatchCount: scenario.problem.config.gradientAccumulationSteps,
+      versions: coordinator.archive.versions)
+    audit(done, results, check, units[...], coordinator, then)
   }
 
-  /// Has the first of these steps computed again, then the others.
+  /// Has the first of these units computed, then the others.
   private func audit(
-    _ done: CompletedUnit, _ results: Results, _ check: ChainCheck, _ steps: ArraySlice<Int>,
+    _ done: CompletedUnit, _ results: Results, _ check: ChainCheck, _ units: ArraySlice<WorkUnit>,
     _ coordinator: SimulatedCoordinator, _ then: @escaping (Simulation) -> Void
   ) {
-    let count = scenario.problem.config.gradientAccumulationSteps
-    guard let step = steps.first else { return judge(done, results, check, coordinator, then) }
-    guard let versions = coordinator.archive.versions(of: step),
-      let unit = WindowAudit.unit(of: done.audits, step: step, microBatchCount: count, versions: versions)
-    else { return audit(done, results, check, steps.dropFirst(), coordinator, then) }
-    let (batches, tokens) = (coordinator.batches, coordinator.unitTokens)
-    takeBatches(of: step, coordinator)
+    guard let unit = units.first else { return judge(done, results, check, coordinator, then) }
     coordinator.doing = "has chains of \(done.unit) checked"
-    coordinator.whenAudited = { simulation, messages in
-      (coordinator.batches, coordinator.unitTokens) = (batches, tokens)
+    coordinator.whenAudited = { simulation, again in
       var check = check
-      do { try check.add(messages, step: step) } catch {
+      do {
+        for (step, results) in again.bySteps { try check.add(results.map(\.message), step: step) }
+      } catch {
         return simulation.problem("chains cannot be checked: \(error)")
       }
-      simulation.audit(done, results, check, steps.dropFirst(), coordinator, then)
+      simulation.audit(done, results, check, units.dropFirst(), coordinator, then)
     }
     handle(.open(unit))
   }

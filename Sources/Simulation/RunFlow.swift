@@ -76,7 +76,7 @@ extension Simulation {
   func complete(_ done: CompletedUnit) {
     guard let coordinator else { return }
     let results = done.results.compactMap { result in
-      coordinator.payloads.removeValue(forKey: result.attempt).map { (shard: result.shard, message: $0) }
+      coordinator.payloads.removeValue(forKey: result.attempt).map { UnitResult(result, $0) }
     }
     if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
     guard done.unit.hasLoss else { return windowsCame(done, results, coordinator) }
@@ -92,7 +92,7 @@ extension Simulation {
     _ done: CompletedUnit, _ results: Results, _ coordinator: SimulatedCoordinator
   ) {
     let step = done.unit.step
-    keep(results, step: step, coordinator)
+    keep(results, coordinator)
     guard self.coordinator === coordinator else { return }
     let active = coordinator.engine.state.scheduler.activeTiers(at: step)
     completeWindows(of: done.unit.isFlush ? done.unit.dueTiers : active, through: step) {
@@ -105,29 +105,28 @@ extension Simulation {
 
   /// What was collected, or computed again.
   private func windowsCame(
-    _ done: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)],
-    _ coordinator: SimulatedCoordinator
+    _ done: CompletedUnit, _ results: [UnitResult], _ coordinator: SimulatedCoordinator
   ) {
     later("\(done.unit) has come", 0.0005) { simulation in
       if let then = coordinator.whenAudited {
         coordinator.whenAudited = nil
-        return then(simulation, results.map(\.message))
+        return then(simulation, results)
       }
       let then = coordinator.whenComplete
       coordinator.whenComplete = nil
       simulation.ifItHoldsUp(done, results, coordinator) {
-        $0.keep(results, step: done.unit.step, coordinator)
+        $0.keep(results, coordinator)
         if $0.coordinator === coordinator { then?($0) }
       }
     }
   }
 
-  private func keep(
-    _ results: [(shard: Shard, message: ResultMessage)], step: Int, _ coordinator: SimulatedCoordinator
-  ) {
-    do {
-      try coordinator.engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
-    } catch { cannotGoOn("what came for step \(step) cannot be kept: \(error)", error) }
+  private func keep(_ results: [UnitResult], _ coordinator: SimulatedCoordinator) {
+    for (step, results) in results.bySteps {
+      do {
+        try coordinator.engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
+      } catch { return cannotGoOn("what came for step \(step) cannot be kept: \(error)", error) }
+    }
   }
 
   /// Numbers that are not finite end the process, if nobody was there to compare them with.
@@ -137,8 +136,7 @@ extension Simulation {
   }
 
   private func apply(
-    _ done: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)],
-    _ coordinator: SimulatedCoordinator
+    _ done: CompletedUnit, _ results: [UnitResult], _ coordinator: SimulatedCoordinator
   ) {
     later("step \(done.unit.step) is applied", 0.001) { simulation in
       do {

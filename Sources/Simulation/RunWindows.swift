@@ -48,21 +48,18 @@ extension Simulation {
       return then(self)
     }
     let count = scenario.problem.config.gradientAccumulationSteps
-    let (batches, tokens) = (coordinator.batches, coordinator.unitTokens)
     let unit: WorkUnit
     if !gaps.collect.isEmpty {
       outcome.count("windows collected")
       unit = gaps.collectUnit(step: step, microBatchCount: count)
-    } else if let lost = gaps.recompute.keys.min(), let versions = coordinator.archive.versions(of: lost) {
+    } else if let again = gaps.recomputeUnit(microBatchCount: count, versions: coordinator.archive.versions) {
       outcome.count("windows recomputed")
-      unit = gaps.recomputeUnit(step: lost, microBatchCount: count, versions: versions)
-      takeBatches(of: lost, coordinator)
+      unit = again
     } else {
       return problem("a window lacks gradients whose parameters are not kept any more")
     }
     coordinator.doing = "waits for \(unit)"
     coordinator.whenComplete = { simulation in
-      (coordinator.batches, coordinator.unitTokens) = (batches, tokens)
       simulation.completeWindows(of: tiers, through: step, then)
     }
     handle(.open(unit))

@@ -24,7 +24,7 @@ final class SimulatedCoordinator {
   /// What goes on once windows have what they lack.
   var whenComplete: ((Simulation) -> Void)?
   /// What goes on once gradients have been computed again to check chains, and attempts whose chains were right.
-  var whenAudited: ((Simulation, [ResultMessage]) -> Void)?
+  var whenAudited: ((Simulation, [UnitResult]) -> Void)?
   var audited = Set<Int>()
   var batches: [AssignedMicroBatch] = []
   var unitTokens = 0

@@ -88,6 +88,47 @@ import Testing
     #expect(asked.contains("assign to a: attempt 5, micro-batch 0 of the windows of step 2"), "\(asked)")
   }
 
+  /// What is lost of several steps is computed at once, each with the parameters of its own step, but no more
+  /// micro-batches at a time than a step has.
+  @Test func severalStepsAtOnce() throws {
+    var gaps = WindowGaps()
+    let first = WindowKey(tier: 0, microBatch: 0)
+    gaps.recompute = [7: [first], 5: [first], 6: [WindowKey(tier: 0, microBatch: 1), first]]
+    func versions(_ step: Int) -> [TierVersion]? { [TierVersion(version: step, digest: "v\(step)")] }
+    func steps(_ unit: WorkUnit?) -> [Int] { unit?.parts?.compactMap(\.earlier?.step) ?? [] }
+    #expect(steps(gaps.recomputeUnit(microBatchCount: 4, versions: versions)) == [5, 6, 6, 7])
+    #expect(steps(gaps.recomputeUnit(microBatchCount: 2, versions: versions)) == [5])
+    #expect(steps(gaps.recomputeUnit(microBatchCount: 1, versions: versions)) == [5])
+    #expect(gaps.recomputeUnit(microBatchCount: 4) { $0 == 6 ? nil : versions($0) } == nil)
+    let unit = try #require(gaps.recomputeUnit(microBatchCount: 3, versions: versions))
+    #expect(steps(unit) == [5, 6, 6] && "\(unit)" == "steps 5 to 6, computed again")
+
+    var scene = Scene(tiers: [3])
+    scene.begin("a", "b", "c")
+    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [8]), microBatchCount: 3)))
+    let opened = scene.at(1, .open(unit))
+    #expect(
+      opened.hasPrefix(
+        """
+        parameters to a: tier 0, version 5
+        assign to a: attempt 1, micro-batch 0 of step 5, computed again, tiers [0]
+        parameters to b: tier 0, version 6
+        assign to b: attempt 2, micro-batch 0 of step 6, computed again, tiers [0]
+        parameters to c: tier 0, version 6
+        assign to c: attempt 3, micro-batch 1 of step 6, computed again, tiers [0]
+        """), "\(opened)")
+    _ = scene.result(2, "c")
+    _ = scene.result(2, "b")
+    let done = scene.result(2, "a")
+    #expect(done.contains("complete: steps 5 to 6, computed again") && done.contains("attempts [1, 2, 3]"))
+    #expect(done.contains("record 1: recompute 5, 0–0") && done.contains("record 3: recompute 6, 1–1"))
+    let left = try #require(scene.core.windows?.gaps(tiers: [0], through: 6)).recompute
+    #expect(
+      left.mapValues { $0.map(\.microBatch).sorted() } == [
+        1: [0, 1, 2], 2: [0, 1, 2], 3: [0, 1, 2], 4: [0, 1, 2], 5: [1, 2], 6: [2],
+      ])
+  }
+
   /// With more shards than workers, whoever is done first takes another one, and keeps nothing of it until it comes to
   /// the same worker again.
   @Test func theShardThatIsLeftOver() throws {

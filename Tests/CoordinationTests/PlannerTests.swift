@@ -41,30 +41,6 @@ import Testing
     #expect(Planner.level(of: unit, workers: workers) == level)
   }
 
-  /// With one of eight workers gone, nodes of two micro-batches take as long as those of one, and have half the sums;
-  /// but all chains would move. With four left for long they are cut so; with twice the workers at once.
-  @Test func aLevelIsKept() {
-    let unit = WorkUnit(purpose: .train, step: 1, leafCount: 8, dueTiers: [0], window: true)
-    #expect(Planner.level(of: unit, workers: 7) == 1)
-    #expect(Planner.level(of: unit, workers: 7, lastLevel: 0) == 0)
-    #expect(Planner.level(of: unit, workers: 8, lastLevel: 1) == 0, "what is faster is never waited for")
-    var cut = LastCut()
-    func levels(_ workers: Int, steps: Int) -> [Int] {
-      (0..<steps).map { _ in
-        let level = Planner.level(of: unit, workers: workers, lastLevel: cut.levelToKeep(for: unit))
-        cut.was(
-          [Shard(node: TreeNode(level: level, index: 0), tiers: [0])],
-          best: Planner.level(of: unit, workers: workers), of: unit)
-        return level
-      }
-    }
-    #expect(levels(8, steps: 2) == [0, 0])
-    #expect(levels(4, steps: 66) == Array(repeating: 0, count: 64) + [1, 1])
-    #expect(levels(8, steps: 1) == [0])
-    #expect(levels(4, steps: 10).allSatisfy { $0 == 0 } && levels(8, steps: 2) == [0, 0])
-    #expect(levels(4, steps: 64).allSatisfy { $0 == 0 }, "the patience begins anew")
-  }
-
   /// Tiers are divided only if there are more workers than micro-batches, and no further than they can use.
   @Test func tierGroups() {
     func tiers(_ leaves: Int, _ workers: Int, byTier: Bool = false) -> [[Int]] {

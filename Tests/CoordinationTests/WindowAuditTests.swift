@@ -81,11 +81,10 @@ import Testing
 
     /// Opens the unit in which others compute a step again.
     mutating func computeAgain(_ step: Int) -> String {
-      guard
-        let unit = WindowAudit.unit(
-          of: audits, step: step, microBatchCount: 1,
-          versions: [TierVersion(version: 0, digest: "v0")])
-      else { return "no unit" }
+      let units = WindowAudit.units(of: audits, microBatchCount: 1) {
+        $0 == step ? [TierVersion(version: 0, digest: "v0")] : nil
+      }
+      guard let unit = units.first else { return "no unit" }
       scene.assignments = [:]
       second += 1
       return at(.open(unit))
@@ -205,7 +204,8 @@ import Testing
     let gaps = try #require(story.scene.core.windows?.gaps(tiers: [0], through: 2))
     #expect(gaps.recompute.keys.sorted() == [1, 2])
     let versions = [TierVersion(version: 0, digest: "v0")]
-    _ = story.at(.open(gaps.recomputeUnit(step: 1, microBatchCount: 1, versions: versions)))
+    let unit = try #require(gaps.recomputeUnit(microBatchCount: 1) { _ in versions })
+    _ = story.at(.open(unit))
     #expect(story.says("b", gradient: "y").contains("complete: step 1, computed again"))
   }
 }

@@ -34,9 +34,6 @@ package struct ChainCheck {
     }
   }
 
-  /// The steps that are to be added, ascending.
-  package var steps: [Int] { Set(audits.flatMap(\.steps)).sorted() }
-
   /// Takes gradients of the next step.
   package mutating func add(_ messages: [ResultMessage], step: Int) throws {
     for gradient in messages.flatMap(\.gradients) {

@@ -6,21 +6,18 @@ import Protocol
 extension CoordinatorService {
   /// Whether what a unit came to may be used. If not, a worker is in quarantine that has sent a wrong chain, and the run
   /// has to go back.
-  func holdsUp(_ unit: CompletedUnit, _ results: [(shard: Shard, message: ResultMessage)]) throws -> Bool {
+  func holdsUp(_ unit: CompletedUnit, _ results: [UnitResult]) throws -> Bool {
     guard !unit.audits.isEmpty else { return true }
-    let (batches, tokens, engine) = (batches, unitTokens, engine)
-    defer { (self.batches, unitTokens) = (batches, tokens) }
     let count = plan.config.gradientAccumulationSteps
     var check = ChainCheck(
       unit.audits, clock: WindowClock(plan.scheduler.tiers), microBatchCount: count, chain: engine.chain)
-    for step in check.steps {
-      guard let versions = archive.versions(of: step),
-        let again = WindowAudit.unit(
-          of: unit.audits, step: step, microBatchCount: count, versions: versions)
-      else { continue }
-      takeBatches(of: step)
+    defer { earlierData = [:] }
+    let units = WindowAudit.units(of: unit.audits, microBatchCount: count, versions: archive.versions)
+    for again in units {
       guard let complete = try compute(again) else { return true }
-      try check.add(takePayloads(of: complete).map(\.message), step: step)
+      for (step, results) in takePayloads(of: complete).bySteps {
+        try check.add(results.map(\.message), step: step)
+      }
     }
     let sent = Dictionary(results.map { ($0.message.attempt, $0.message) }, uniquingKeysWith: { $1 })
     for audit in unit.audits {

@@ -117,17 +117,20 @@ extension CoordinatorService {
     let unit = assignment.unit
     let node = assignment.shard.node
     let usesDropout = unit.purpose != .evaluate && plan.usesDropout
+    let data = data(of: unit)
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
       digestOnly: assignment.digestOnly,
-      stepTokens: max(1, unitTokens), windows: assignment.windows, parameterVersions: assignment.versions,
+      stepTokens: max(1, data.trainedTokens), windows: assignment.windows,
+      parameterVersions: assignment.versions,
       dropoutSeed: usesDropout ? plan.config.seed : nil,
       microBatches: unit.purpose == .collect
         ? []
         : node.leaves(count: unit.leafCount).map { g in
           AssignedMicroBatch(
-            number: g, tokens: batches[g].tokens, offsets: batches[g].offsets, labels: batches[g].labels)
+            number: g, tokens: data.microBatches[g].tokens, offsets: data.microBatches[g].offsets,
+            labels: data.microBatches[g].labels)
         })
   }
 
@@ -143,9 +146,9 @@ extension CoordinatorService {
   }
 
   /// What the workers sent for a unit, each (node, tiers) once.
-  func takePayloads(of unit: CompletedUnit) -> [(shard: Shard, message: ResultMessage)] {
+  func takePayloads(of unit: CompletedUnit) -> [UnitResult] {
     defer { payloads = [:] }
-    return unit.results.compactMap { result in payloads[result.attempt].map { (result.shard, $0) } }
+    return unit.results.compactMap { counted in payloads[counted.attempt].map { UnitResult(counted, $0) } }
   }
 
   /// Finished hand-outs since the last commit, for the ledger.

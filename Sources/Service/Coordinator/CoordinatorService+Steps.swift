@@ -8,7 +8,7 @@ import NestedLearning
 extension CoordinatorService {
   func train(_ step: Int) throws {
     let started = MonotonicClock.now()
-    takeBatches(of: step)
+    unitData = data(ofStep: step)
     let active = plan.scheduler.activeTiers(at: step)
     let due = plan.usesWindows ? plan.scheduler.tiers.map(\.index) : active
     let isFlush = isFlush(step)
@@ -16,14 +16,13 @@ extension CoordinatorService {
     guard
       let unit = try compute(
         WorkUnit(
-          purpose: .train, step: step, leafCount: batches.count, dueTiers: due, window: plan.usesWindows,
+          purpose: .train, step: step, leafCount: unitData.microBatches.count, dueTiers: due,
+          window: plan.usesWindows,
           isFlush: isFlush))
     else { return }
     let results = takePayloads(of: unit)
     guard try holdsUp(unit, results) else { return }
-    try awaiting { [engine] in
-      try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
-    }
+    try keep(results)
     guard try completeWindows(of: isFlush ? due : active, through: step) else { return }
     if let windows = core.windows { archive.forget(before: windows.oldestStep(after: step)) }
     let applied = try awaiting { [engine] in
@@ -83,11 +82,10 @@ extension CoordinatorService {
       return
     }
     let started = MonotonicClock.now()
-    batches = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
-    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
-    guard
-      let unit = try compute(WorkUnit(purpose: .evaluate, step: step, leafCount: batches.count, dueTiers: []))
-    else { return }
+    unitData = UnitData(plan.data.evaluationBatches(batchSize: plan.config.batchSize))
+    let whole = WorkUnit(
+      purpose: .evaluate, step: step, leafCount: unitData.microBatches.count, dueTiers: [])
+    guard let unit = try compute(whole) else { return }
     let loss = unit.lossSum / Double(unit.tokens)
     let isBest = loss < progress.bestLoss ?? .infinity
     try record(unit, loss: loss, isBest: isBest, seconds: MonotonicClock.now().seconds(since: started))

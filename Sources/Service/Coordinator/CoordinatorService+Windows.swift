@@ -41,36 +41,34 @@ extension CoordinatorService {
   /// - Returns: false if a worker's chain was found to be wrong, so that the run has to go back.
   func completeWindows(of tiers: [Int], through step: Int) throws -> Bool {
     let count = plan.config.gradientAccumulationSteps
+    defer { earlierData = [:] }
     while let gaps = core.windows?.gaps(tiers: tiers, through: step), !gaps.isEmpty {
       let unit: WorkUnit
       if !gaps.collect.isEmpty {
         unit = gaps.collectUnit(step: step, microBatchCount: count)
-      } else if let lost = gaps.recompute.keys.min(), let versions = archive.versions(of: lost) {
-        unit = gaps.recomputeUnit(step: lost, microBatchCount: count, versions: versions)
-        let places = gaps.recompute[lost]?.count ?? 0
-        logger.info("computing \(places) lost gradients of step \(lost) again")
+      } else if let again = gaps.recomputeUnit(microBatchCount: count, versions: archive.versions) {
+        unit = again
+        logger.info("computing what is lost of \(gaps.recompute.keys.sorted()) again")
       } else {
         throw ServiceError(
           "a window lacks gradients of a step whose parameters are not kept any more",
           remedy: "nl-coord resume \(plan.outputFolder) goes on from the last snapshot")
       }
-      let (batches, tokens) = (batches, unitTokens)
-      if unit.purpose == .recompute { takeBatches(of: unit.step) }
-      defer { (self.batches, unitTokens) = (batches, tokens) }
       guard let complete = try compute(unit) else { return false }
       let results = takePayloads(of: complete)
       guard try holdsUp(complete, results) else { return false }
-      try awaiting { [engine] in
-        try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: unit.step)
-      }
+      try keep(results)
     }
     return true
   }
 
-  /// The micro-batches of a step, for the unit that is opened next.
-  func takeBatches(of step: Int) {
-    batches = (0..<plan.config.gradientAccumulationSteps).map { sampler.microBatch(step: step, index: $0) }
-    unitTokens = batches.reduce(0) { $0 + $1.trainedTokens }
+  /// Takes what results bring of windows.
+  func keep(_ results: [UnitResult]) throws {
+    try awaiting { [engine] in
+      for (step, results) in results.bySteps {
+        try engine.keep(results.map(\.message), of: results.map(\.shard.node), step: step)
+      }
+    }
   }
 
   /// Chains that a worker goes on from. The engine is at rest while a unit is open.

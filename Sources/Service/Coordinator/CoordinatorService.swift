@@ -62,9 +62,9 @@ final class CoordinatorService {
   lazy var shelf = makeShelf()
   lazy var modelBytes = ModelFiles.byteCount(of: plan.folder)
 
-  /// The open unit's micro-batches and the number of its trained tokens.
-  var batches: [MicroBatch] = []
-  var unitTokens = 0
+  /// What the step or evaluation is computed on, and, by step, what is computed again meanwhile.
+  var unitData = UnitData()
+  var earlierData: [Int: UnitData] = [:]
   /// Every tier's newest parameters.
   var tiers: [TierValues] = []
   /// Those of earlier steps, for what windows may have lost.

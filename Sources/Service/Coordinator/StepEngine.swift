@@ -85,7 +85,7 @@ package final class StepEngine: @unchecked Sendable {
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   package func apply(
-    step: Int, lossSum: Double, tokens: Int, results: [(shard: Shard, message: ResultMessage)]
+    step: Int, lossSum: Double, tokens: Int, results: [UnitResult]
   ) throws -> AppliedStep {
     let active = state.scheduler.activeTiers(at: step)
     let gradients =
@@ -108,14 +108,13 @@ package final class StepEngine: @unchecked Sendable {
   }
 
   /// The root of the fixed tree for every active tier.
-  private func sums(_ step: Int, _ results: [(shard: Shard, message: ResultMessage)]) throws -> StepGradients
-  {
+  private func sums(_ step: Int, _ results: [UnitResult]) throws -> StepGradients {
     let count = state.config.gradientAccumulationSteps
     var sums: GradientSums = [:]
     for tier in state.scheduler.activeTiers(at: step) {
       var parts: [TreeNode: [Float]] = [:]
-      for (shard, message) in results where shard.tiers.contains(tier) {
-        parts[shard.node] = try message.values(tier: tier, microBatch: nil)
+      for result in results where result.shard.tiers.contains(tier) {
+        parts[result.shard.node] = try result.message.values(tier: tier, microBatch: nil)
       }
       let total = try ReductionTree.combine(
         parts, into: .root(count: count), count: count, add: { Vectors.add($1, to: &$0) })

@@ -47,7 +47,13 @@ import Testing
     var check = ChainCheck(
       [audit], clock: Self.clock, microBatchCount: 3,
       chain: { $1 == 2 ? ChainScene.chain($0, 1...2) : nil })
-    #expect(check.steps == [1, 2, 3, 4, 5])
+    #expect(audit.steps == [1, 2, 3, 4, 5])
+    // The first two steps make four micro-batches together, every other one three.
+    let units = WindowAudit.units(of: [audit], microBatchCount: 4) { [TierVersion(version: $0, digest: "v")] }
+    #expect(
+      units.map { $0.parts?.compactMap(\.earlier?.step) } == [
+        [1, 1, 2, 2], [3, 3, 3], [4, 4, 4], [5, 5, 5],
+      ])
     for step in 1...5 {
       let microBatches = (0..<3).filter { ($0 < 2 || step > 2) && !(step == 4 && $0 == missing) }
       try check.add(again(step, microBatches), step: step)
