@@ -7,7 +7,8 @@ the rate, and after it, the run of the same steps without faults gives the hash.
 
   - at least 97.7 % of the steps are committed that the undisturbed rate gives for the cores that were there:
     rate × the integral over time of min(cores, threads of live workers) / cores,
-  - the coordinator's resident memory does not grow (its slope, from the second quarter on, is below 64 KiB a minute),
+  - faults leave nothing behind in the coordinator: its resident memory in the last quarter is at most 4 MiB above that
+    of the run without faults (a heap takes some thousands of steps to come to its size, with faults or without),
   - adapter and optimizer state have the SHA-256 of the run without faults.
 
 With --coordinator-kills the coordinator is SIGKILLed as well, every --kill-every seconds, and resumed; it passes if
@@ -161,6 +162,10 @@ class Watch(threading.Thread):
         """Eleven of the samples, in MiB."""
         return [size >> 20 for _, size in self.samples[:: max(1, len(self.samples) // 10)]]
 
+    def last_quarter(self):
+        """The largest of the samples, in bytes."""
+        return max((size for _, size in self.samples[len(self.samples) * 3 // 4:]), default=0)
+
     def slope(self):
         """Bytes a second, by least squares, from the second quarter on."""
         points = self.samples[len(self.samples) // 4:]
@@ -311,8 +316,10 @@ def soak(folder, options, chooser):
         "coordinator_kib_per_minute": watch.slope() * 60 / 1024,
         "undisturbed_kib_per_minute": quiet.slope() * 60 / 1024,
     }
+    left = watch.last_quarter() - quiet.last_quarter()
+    result["coordinator_kib_above_undisturbed"] = left >> 10
     result["hash_equal"] = hashes == expected_hashes
-    result["passed"] = kept >= 0.977 and result["coordinator_kib_per_minute"] < 64 and result["hash_equal"]
+    result["passed"] = kept >= 0.977 and left <= 4 << 20 and result["hash_equal"]
     return result
 
 
