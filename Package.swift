@@ -75,7 +75,7 @@ let package = Package(
     .executableTarget(
       name: "nl",
       dependencies: [
-        "Service", "Simulation", "Tensors",
+        "Service", "Simulation", "NestedLearning", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),

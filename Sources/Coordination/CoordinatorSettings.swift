@@ -6,7 +6,7 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var tierParameterCounts: [Int]
   /// Digest of the base model's files: what every worker must have loaded.
   public var modelSHA256: String
-  /// The numeric profile that every worker must have.
+  /// The numeric profile that the run is computed in, which every worker must have.
   public var numericProfile: String
   /// Makes session ids differ between runs; from the operating system's random source.
   public var sessionSeed: UInt64

@@ -111,10 +111,11 @@ extension CoordinatorCore {
     guard let minor = UInt8(exactly: hello.minor), ProtocolVersion.accepts(minor: minor) else {
       return (.version, "it speaks minor version \(hello.minor); install the same release on both sides")
     }
-    if hello.numericProfile != settings.numericProfile {
+    if !hello.numericProfiles.contains(settings.numericProfile) {
+      let own = hello.numericProfiles.map { "\"\($0)\"" }.joined(separator: " or ")
       return (
         .numericProfile,
-        "its numeric profile is \"\(hello.numericProfile)\" and the run's is \"\(settings.numericProfile)\"; "
+        "its numeric profile is \(own) and the run's is \"\(settings.numericProfile)\"; "
           + "its gradients would have other bits"
       )
     }

@@ -35,7 +35,8 @@
 #undef NL_SUFFIX
 #undef NL_LANES
 
-#define NL_EVERY_ISA(f) {f##_baseline, f##_avx2, f##_avx512, f##_avx512, f##_baseline}
+#define NL_EVERY_ISA(f) \
+  {f##_baseline, f##_avx2, f##_avx512, f##_avx512, f##_avx512, f##_baseline}
 
 #else  // one instruction set, with a fused multiply-add of its own
 
@@ -45,7 +46,7 @@
 #undef NL_SUFFIX
 #undef NL_LANES
 
-#define NL_EVERY_ISA(f) {f##_native, f##_native, f##_native, f##_native, f##_native}
+#define NL_EVERY_ISA(f) {f##_native, f##_native, f##_native, f##_native, f##_native, f##_native}
 
 #endif
 #undef NL_PASS

@@ -5,8 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 enum { UNDECIDED = -1 };
 static _Atomic int selected = UNDECIDED;
+
+#if defined(__x86_64__)
+// Whether the CPU has AMX, and the kernel lets this process use it: threads that do have more to be saved.
+static bool has_amx(void) {
+  if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-bf16")) return false;
+#if defined(__linux__)
+  enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return false;
+#endif
+}
+#endif
 
 static bool has(nl_isa isa) {
 #if defined(__x86_64__)
@@ -16,6 +34,7 @@ static bool has(nl_isa isa) {
     case NL_ISA_AVX512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has(NL_ISA_AVX2);
+    case NL_ISA_AMX: return has_amx() && has(NL_ISA_AVX512_BF16);
     case NL_ISA_AVX512_BF16: return __builtin_cpu_supports("avx512bf16") && has(NL_ISA_AVX512);
     default: return false;
   }
@@ -27,7 +46,7 @@ static bool has(nl_isa isa) {
 }
 
 nl_isa nl_isa_best(void) {
-  static const nl_isa order[] = {NL_ISA_AVX512_BF16, NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
+  static const nl_isa order[] = {NL_ISA_AMX, NL_ISA_AVX512_BF16, NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
     if (has(order[i])) return order[i];
   return NL_ISA_BASELINE;
@@ -35,6 +54,7 @@ nl_isa nl_isa_best(void) {
 
 const char *nl_isa_name(nl_isa isa) {
   switch (isa) {
+    case NL_ISA_AMX: return "amx";
     case NL_ISA_AVX512_BF16: return "avx512_bf16";
     case NL_ISA_AVX512: return "avx512";
     case NL_ISA_AVX2: return "avx2";

@@ -19,7 +19,7 @@ enum {
   DEPTH = 2048,  // … and how much of k of them
   GROUP = 256,   // columns for which k goes through the packed A before the next ones
   NARROW = 128,  // so few columns are not worth packing A as a whole
-  SMALL_ROWS = 12,
+  SMALL_ROWS = 32,
   SMALL_GROUP = 2 * NL_PANEL,  // rows and columns for the scratch on the stack
   IN_PLACE = 64,               // B is not packed for so few rows (each number is used too seldom), …
   SHORT = 64,                  // … nor for sums as short as this
@@ -150,8 +150,11 @@ static void multiply(const product *p, range rows, range columns, long k, const 
 
 // ---- orders of work -----------------------------------------------------------------------------------------------
 // Columns that are packed at a time: the fewer, the more is still in the first cache when it is used. But rows of B
-// that lie in memory k after k are cut into pieces of two cache lines, no shorter.
-static long packed_at_once(const product *p) { return p->b.column == 1 ? 2 * NL_PANEL : NL_PANEL; }
+// that lie in memory k after k are cut into pieces of two cache lines, no shorter; and kernels that are faster than the
+// second cache use what they have of A more than once.
+static long packed_at_once(const product *p) {
+  return (p->b.column == 1 || p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
+}
 static range packed_from(const product *p, long n, range columns) {
   return (range){n, smaller(n + packed_at_once(p), columns.end)};
 }
@@ -254,7 +257,8 @@ static void run_part(void *context, long part) {
     run_on_stack(p, rows, columns);
   else
     run(p, rows, columns,
-        &(scratch){memory, memory + (long)ROWS * DEPTH, ROWS, (long)ROWS * DEPTH, NARROW});
+        &(scratch){memory, memory + (long)ROWS * DEPTH, ROWS / p->kernels->tile_rows * p->kernels->tile_rows,
+                   (long)ROWS * DEPTH, NARROW});
   nl_float_end(state);
 }
 
@@ -279,6 +283,7 @@ static const nl_matmul_kernels *kernels_f32(void) {
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
+    case NL_ISA_AMX:
     case NL_ISA_AVX512_BF16:
     case NL_ISA_AVX512: return &nl_matmul_avx512;
     case NL_ISA_AVX2: return &nl_matmul_avx2;
@@ -294,11 +299,28 @@ static const nl_matmul_kernels *kernels_bf16(void) {
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
+    case NL_ISA_AMX:
     case NL_ISA_AVX512_BF16: return &nl_matmul_bf16_dot;
     case NL_ISA_AVX512: return &nl_matmul_bf16_avx512;
     case NL_ISA_AVX2: return &nl_matmul_bf16_avx2;
 #endif
     default: return &nl_matmul_bf16_baseline;
+  }
+#endif
+}
+
+static const nl_matmul_kernels *kernels_amx(void) {
+#if defined(__aarch64__)
+  return &nl_matmul_amx_neon;
+#else
+  switch (nl_isa_current()) {
+#if defined(__x86_64__)
+    case NL_ISA_AMX: return &nl_matmul_amx_tiles;
+    case NL_ISA_AVX512_BF16:
+    case NL_ISA_AVX512: return &nl_matmul_amx_avx512;
+    case NL_ISA_AVX2: return &nl_matmul_amx_avx2;
+#endif
+    default: return &nl_matmul_amx_baseline;
   }
 #endif
 }
@@ -330,14 +352,25 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
   });
 }
 
-void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
-                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+static void start_mixed(const nl_matmul_kernels *kernels, nl_pool *pool, long M, long N, long K, const float *a,
+                        long a_row, long a_col, const void *b, nl_dtype b_type, long b_row, long b_col, float *c,
+                        long ldc, bool accumulate) {
   start(pool, (product){
-      .kernels = kernels_bf16(),
+      .kernels = kernels,
       .M = M, .N = N, .K = K,
       .a = {a, NL_F32, a_row, a_col},
       .b = {b, b_type, b_row, b_col},
       .c = c, .ldc = ldc, .accumulate = accumulate,
       .flushes = true,
   });
+}
+
+void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  start_mixed(kernels_bf16(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
+}
+
+void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                   nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  start_mixed(kernels_amx(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
 }

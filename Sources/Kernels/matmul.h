@@ -44,6 +44,7 @@ typedef struct {
   long tile_rows;     // rows of C that are computed at a time
   long a_bytes;       // of a packed number of A
   long b_words;       // 32-bit words of a packed panel of B
+  long panels;        // of B that rows of A are multiplied with before the next rows; 0: as many as are read together
   void (*multiply)(const nl_matmul_block *block);
   // The rows of A (f32) for a block of k.
   void (*pack_a)(nl_matrix_part from, long rows, long depth, void *to);
@@ -54,11 +55,12 @@ typedef struct {
 #if defined(__x86_64__)
 extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx2;
 extern const nl_matmul_kernels nl_matmul_bf16_dot, nl_matmul_bf16_avx512, nl_matmul_bf16_avx2;
+extern const nl_matmul_kernels nl_matmul_amx_tiles, nl_matmul_amx_avx512, nl_matmul_amx_avx2;
 #endif
 #if defined(__aarch64__)
-extern const nl_matmul_kernels nl_matmul_neon, nl_matmul_bf16_neon;
+extern const nl_matmul_kernels nl_matmul_neon, nl_matmul_bf16_neon, nl_matmul_amx_neon;
 #else
-extern const nl_matmul_kernels nl_matmul_baseline, nl_matmul_bf16_baseline;
+extern const nl_matmul_kernels nl_matmul_baseline, nl_matmul_bf16_baseline, nl_matmul_amx_baseline;
 #endif
 
 #endif

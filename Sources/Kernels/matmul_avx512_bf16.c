@@ -1,4 +1,5 @@
-// The matrix product in mixed precision with the dot product of AVX512_BF16: 24 accumulators of 32 registers.
+// The matrix product in mixed precision with the dot product of AVX512_BF16 (24 accumulators of 32 registers), and with
+// AMX, which no CPU has without that.
 #include "matmul.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -13,5 +14,10 @@
 #define DOT _mm512_dpbf16_ps
 #include "matmul_isa.h"
 #include "matmul_bf16.h"
+#pragma clang attribute pop
+#pragma clang attribute push( \
+    __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
+    apply_to = function)
+#include "matmul_amx.h"
 #pragma clang attribute pop
 #endif

@@ -3,9 +3,11 @@
 // for dot products of bf16 is there; elsewhere two fused multiply-adds do the same, the odd k first.
 //
 // B is packed in pairs of k, [k/2][NL_PANEL] words with the even k in the lower half, which the instruction wants and
-// which are half as many bytes.
+// which are half as many bytes. What lacks of a block up to a multiple of STRETCH is packed as zeros (matmul_amx.h).
 #define OF(name) name##_bf16
 typedef uint32_t packed_b_bf16;
+enum { goes_on_bf16 = 0 };
+static inline long padded(long depth) { return (depth + STRETCH - 1) / STRETCH * STRETCH; }
 typedef uint32_t pair __attribute__((may_alias));
 
 // The upper 16 bits are those of the f32 in bf16: to nearest, ties to even; NaN stays NaN.
@@ -74,8 +76,7 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
 // A row of A; `step` is 1 in all that is large.
 static void pack_row(const float *from, long step, long depth, packed_a_bf16 *to) {
   float part[LANES];
-  packed_a_bf16 result[LANES];
-  for (long k = 0; k < depth; k += LANES) {
+  for (long k = 0; k < padded(depth); k += LANES) {
     const long count = depth - k < LANES ? depth - k : LANES;
     if (step == 1 && count == LANES) {
       store_a(*(const words *)(const void *)(from + k), to + k);
@@ -83,9 +84,7 @@ static void pack_row(const float *from, long step, long depth, packed_a_bf16 *to
     }
     memset(part, 0, sizeof part);
     for (long i = 0; i < count; i++) part[i] = from[(k + i) * step];
-    store_a(*(const words *)(const void *)part, result);
-    // The zero behind the last of an odd number makes a pair of it.
-    memcpy(to + k, result, (size_t)(count + count % 2) * sizeof *to);
+    store_a(*(const words *)(const void *)part, to + k);
   }
 }
 
@@ -147,12 +146,20 @@ static void fold_into_pairs(long depth, long columns, uint32_t *to) {
   }
 }
 
+static void pad_pairs(long depth, long columns, uint32_t *to) {
+  const long first = (depth + 1) / 2, rows = padded(depth) / 2 - first;
+  for (long n = 0; n < columns && rows > 0; n += NL_PANEL, to += NL_KBLOCK / 2 * NL_PANEL)
+    memset(to + first * NL_PANEL, 0, (size_t)(rows * NL_PANEL) * sizeof *to);
+}
+
 static void pack_b_bf16(nl_matrix_part from, long depth, long columns, void *to) {
   uint32_t *packed = to;
   if (from.type == NL_F32) {
     F32_TABLE.pack_b(from, depth, columns, to);
-    return fold_into_pairs(depth, columns, packed);
+    fold_into_pairs(depth, columns, packed);
+    return pad_pairs(depth, columns, packed);
   }
+  pad_pairs(depth, columns, packed);
   const long panel = NL_KBLOCK / 2 * NL_PANEL, whole = columns / NL_PANEL;
   // The columns that a last panel lacks are computed too, and dropped.
   if (columns % NL_PANEL) memset(packed + whole * panel, 0, (size_t)((depth + 1) / 2 * NL_PANEL) * sizeof *packed);

@@ -1,6 +1,7 @@
 // The matrix product in f32 for the instruction set of matmul_isa.h; F32_TABLE is the name of its table.
 #define OF(name) name##_f32
 typedef float packed_a_f32, packed_b_f32;
+enum { goes_on_f32 = 0 };
 
 // sum[i][j] += Σ over ascending k of a[i*NL_KBLOCK + k] * b[k*b_row + j], one chain for each element
 INLINE void chain_f32(const int rows, const int vectors, long depth, const float *a, const float *b, long b_row,

@@ -1,11 +1,13 @@
 // The tiles of C that come of one block, for one way to compute: OF(name) is this way's version of a name. Included by
-// matmul_f32.h and matmul_bf16.h, which define OF(packed_a) and OF(packed_b), the types of packed numbers, and
-// OF(chain), which adds a block's products to the sums of a tile.
+// matmul_f32.h, matmul_bf16.h and matmul_amx_order.h, which define OF(packed_a) and OF(packed_b), the types of packed
+// numbers, OF(chain), which adds a block's products to the sums of a tile, and OF(goes_on): whether these sums go on from
+// C, or begin with zero and are added to it.
 
 INLINE void OF(tile)(const int rows, const int vectors, long depth, const OF(packed_a) *a, const OF(packed_b) *b,
                      long b_row, float *c, long ldc, bool add, ahead *next) {
   vector sum[TILE_ROWS][TILE_VECTORS];
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = (vector)(0);
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++)
+    sum[i][v] = OF(goes_on) && add ? *(vector *)(c + i * ldc + v * LANES) : (vector)(0);
   UNROLL for (int i = 0; i < rows; i++) {
     __builtin_prefetch(c + i * ldc, 1);
     __builtin_prefetch(c + i * ldc + vectors * LANES - 1, 1);
@@ -13,7 +15,7 @@ INLINE void OF(tile)(const int rows, const int vectors, long depth, const OF(pac
   OF(chain)(rows, vectors, depth, a, b, b_row, sum, next);
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) {
     vector *to = (vector *)(c + i * ldc + v * LANES);
-    *to = add ? *to + sum[i][v] : sum[i][v];
+    *to = add && !OF(goes_on) ? *to + sum[i][v] : sum[i][v];
   }
 }
 

@@ -89,6 +89,22 @@ struct BodyReader {
     return text
   }
 
+  func optionalString(_ key: String, maximum: Int) throws(ProtocolError) -> String? {
+    optional(key) == nil ? nil : try string(key, maximum: maximum)
+  }
+
+  func optionalStrings(
+    _ key: String, count: ClosedRange<Int>, maximum: Int
+  ) throws(ProtocolError) -> [String]? {
+    guard let value = optional(key) else { return nil }
+    let texts = value.array?.compactMap(\.string).filter { $0.utf8.count <= maximum }
+    guard let texts, texts.count == value.array?.count, count.contains(texts.count) else {
+      throw error(
+        key, "must be a list of \(count.lowerBound) to \(count.upperBound) texts of at most \(maximum) bytes")
+    }
+    return texts
+  }
+
   func sha256(_ key: String) throws(ProtocolError) -> String {
     guard let text = try value(key).string, Digest.isSHA256(text) else {
       throw error(key, "must be a SHA-256 in 64 lower-case hexadecimal digits")

@@ -6,8 +6,10 @@ public struct Hello: Sendable, Equatable {
   public var minor: Int
   /// Name and version of the program.
   public var program: String
-  /// What fixes the bits of a gradient; workers of one run have the same.
+  /// What fixes the bits of a gradient: the profile that it computes in by itself.
   public var numericProfile: String
+  /// All that it can compute in; workers of one run use the same. A worker that does not say has the one.
+  public var numericProfiles: [String]
   /// The instruction set in use, for the record.
   public var isa: String
   public var threads: Int
@@ -21,11 +23,13 @@ public struct Hello: Sendable, Equatable {
   public init(
     minor: Int = Int(ProtocolVersion.minor), program: String, numericProfile: String, isa: String,
     threads: Int,
-    host: String, processID: Int, localIndex: Int? = nil, modelSHA256: String? = nil
+    host: String, processID: Int, localIndex: Int? = nil, modelSHA256: String? = nil,
+    numericProfiles: [String]? = nil
   ) {
     self.minor = minor
     self.program = program
     self.numericProfile = numericProfile
+    self.numericProfiles = numericProfiles ?? [numericProfile]
     self.isa = isa
     self.threads = threads
     self.host = host
@@ -46,6 +50,9 @@ extension Hello: MessageBody {
     writer.add("process_id", processID)
     writer.add("local_index", ifPresent: localIndex.map { .number($0) })
     writer.add("model_sha256", ifPresent: modelSHA256.map { .string($0) })
+    if numericProfiles != [numericProfile] {
+      writer.add("numeric_profiles", .array(numericProfiles.map { .string($0) }))
+    }
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
@@ -58,7 +65,8 @@ extension Hello: MessageBody {
       host: try reader.string("host", maximum: 256),
       processID: try reader.integer("process_id", in: 0...Int(Int32.max)),
       localIndex: try reader.optionalInteger("local_index", in: 0...65_535),
-      modelSHA256: try reader.optionalSHA256("model_sha256"))
+      modelSHA256: try reader.optionalSHA256("model_sha256"),
+      numericProfiles: try reader.optionalStrings("numeric_profiles", count: 1...16, maximum: 256))
   }
 }
 
@@ -90,10 +98,12 @@ public struct Welcome: Sendable, Equatable {
   public var tiers: [[TierParameter]]
   /// A worker that has sent nothing for so long sends PING.
   public var heartbeatSeconds: Double
+  /// One of those that the worker has said; nil: the one that it computes in by itself.
+  public var numericProfile: String?
 
   public init(
     workerID: Int, modelPath: String, modelSHA256: String, trainable: JSONValue, tiers: [[TierParameter]],
-    heartbeatSeconds: Double
+    heartbeatSeconds: Double, numericProfile: String? = nil
   ) {
     self.workerID = workerID
     self.modelPath = modelPath
@@ -101,6 +111,7 @@ public struct Welcome: Sendable, Equatable {
     self.trainable = trainable
     self.tiers = tiers
     self.heartbeatSeconds = heartbeatSeconds
+    self.numericProfile = numericProfile
   }
 }
 
@@ -117,6 +128,7 @@ extension Welcome: MessageBody {
           .array(tier.map { ["name": .string($0.name), "shape": .numbers($0.shape)] })
         }))
     writer.add("heartbeat_seconds", .number(heartbeatSeconds))
+    writer.add("numeric_profile", ifPresent: numericProfile.map { .string($0) })
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
@@ -126,7 +138,8 @@ extension Welcome: MessageBody {
       modelSHA256: try reader.sha256("model_sha256"),
       trainable: try reader.value("trainable"),
       tiers: try Welcome.tiers(from: reader),
-      heartbeatSeconds: try reader.seconds("heartbeat_seconds"))
+      heartbeatSeconds: try reader.seconds("heartbeat_seconds"),
+      numericProfile: try reader.optionalString("numeric_profile", maximum: 256))
   }
 
   private static func tiers(from reader: BodyReader) throws(ProtocolError) -> [[TierParameter]] {

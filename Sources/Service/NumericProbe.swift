@@ -4,7 +4,7 @@ import Protocol
 import Tensors
 
 /// A small fixed computation that goes through every kernel of a step: one decoder layer with LoRA, biases, dropout and
-/// grouped heads over two sequences, its loss and all gradients, in f32 and with bf16 weights. Machines whose bits differ
+/// grouped heads over two sequences, its loss and all gradients, with f32 and bf16 weights. Machines whose bits differ
 /// anywhere have another digest.
 enum NumericProbe {
   private static let lengths = [19, 14]
@@ -18,8 +18,8 @@ enum NumericProbe {
   private static let rank = 4
 
   /// The SHA-256 of the loss and all gradients, for numbers drawn from `seed`.
-  static func sha256(seed: UInt64, threads: ThreadPool) throws -> String {
-    var layer = try Layer(seed: seed, threads: threads)
+  static func sha256(seed: UInt64, threads: ThreadPool, precision: Precision) throws -> String {
+    var layer = try Layer(seed: seed, threads: threads, precision: precision)
     let loss = try layer.loss()
     try layer.tape.backward()
     var digest = DigestBuilder()
@@ -36,8 +36,8 @@ enum NumericProbe {
     var random: CounterRandom
     var trained: [Variable] = []
 
-    init(seed: UInt64, threads: ThreadPool) throws {
-      tape = Tape(threads: threads, memory: try MemoryPool())
+    init(seed: UInt64, threads: ThreadPool, precision: Precision) throws {
+      tape = Tape(threads: threads, memory: try MemoryPool(), precision: precision)
       random = CounterRandom(seed: seed, purpose: .probe)
     }
 

@@ -1,10 +1,27 @@
-/// What fixes the bits of a gradient: the revision of the kernels, and their precision. Not the CPU: every ISA path
+import Tensors
+
+/// What fixes the bits of a gradient: the precision of the kernels, and their revision. Not the CPU: every ISA path
 /// of a kernel gives the same bits.
 public enum NumericProfile {
-  /// Raised when a change of the kernels changes a bit of any gradient or loss.
-  static let kernelRevision = 1
+  /// Raised when a change of the kernels changes a bit of any gradient or loss in that precision.
+  private static func revision(_ precision: Precision) -> Int {
+    switch precision {
+    case .f32, .bf16, .amx: 1
+    }
+  }
 
-  public static let current = "f32/\(kernelRevision)"
+  /// The name of a precision's profile, as `f32/1`.
+  public static func name(of precision: Precision) -> String {
+    "\(precision.rawValue)/\(revision(precision))"
+  }
+
+  /// Those that this program can compute in, the usual one first.
+  public static var all: [String] { Precision.allCases.map(name) }
+
+  /// - Returns: nil if this program does not have the profile.
+  public static func precision(named name: String) -> Precision? {
+    Precision.allCases.first { self.name(of: $0) == name }
+  }
 }
 
 /// What the programs say of themselves.

@@ -11,6 +11,7 @@ extension Precision {
     switch self {
     case .f32: nl_matmul(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     case .bf16: nl_matmul_bf16(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .amx: nl_matmul_amx(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     }
   }
 }

@@ -1,8 +1,10 @@
 /// How products of activations with the matrices of a model are computed: both ways, the head's among them.
 ///
 /// Everything else is in f32 in any case: adapters, whose products are narrow, gradients of weights, attention, norms.
-public enum Precision: Sendable {
+public enum Precision: String, Sendable, CaseIterable {
   case f32
-  /// Both sides rounded to bf16, sums in f32.
+  /// Both sides rounded to bf16, sums in f32, added up pair by pair as AVX512_BF16 does.
   case bf16
+  /// The same, added up 32 at a time as AMX does.
+  case amx
 }

@@ -12,7 +12,7 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("lora_dropout")) var loraDropout: FiniteNumber?
   @Option(help: .key("use_rslora")) var useRslora: Bool?
   @Option(parsing: .upToNextOption, help: .key("lora_target_modules")) var loraTargetModules: [String] = []
-  @Option(help: .key("mixed_precision")) var mixedPrecision: Bool?
+  @Option(help: .key("mixed_precision")) var mixedPrecision: String?
 
   @Option(help: .key("train_data_path")) var trainDataPath: String?
   @Option(help: .key("val_data_path")) var valDataPath: String?
@@ -69,7 +69,7 @@ struct ConfigFlags: ParsableArguments {
       ("trainable", json(trainable)), ("lora_rank", json(loraRank)), ("lora_alpha", json(loraAlpha)),
       ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
       ("lora_target_modules", loraTargetModules.isEmpty ? nil : .strings(loraTargetModules)),
-      ("mixed_precision", json(mixedPrecision)),
+      ("mixed_precision", mixedPrecision.map { Bool($0).map { .bool($0) } ?? .string($0) }),
     ]
   }
 

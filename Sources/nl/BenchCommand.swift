@@ -1,5 +1,6 @@
 import ArgumentParser
 import JSON
+import NestedLearning
 import Service
 import Tensors
 
@@ -22,11 +23,16 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "How many threads compute.")
     var threads = 1
 
+    @Option(help: "Products with frozen weights: f32, bf16 (as AVX512_BF16 adds) or amx (as AMX adds).")
+    var precision = Precision.f32
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
-      let report = try GEMMBenchmark().run(threads: threads)
+      var benchmark = GEMMBenchmark()
+      benchmark.precision = precision
+      let report = try benchmark.run(threads: threads)
       print(json ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
     }
   }
@@ -55,8 +61,14 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "How many threads compute.")
     var threads = 1
 
-    @Flag(help: "Products with the model's matrices in bf16, with sums in f32.")
-    var mixedPrecision = false
+    @Option(help: "Products with the model's matrices: f32, bf16 (as AVX512_BF16 adds) or amx (as AMX adds).")
+    var precision = Precision.f32
+
+    @Option(help: "off: plain fine-tuning. Else three tiers, and which layers are in the fast one.")
+    var nested = NestedOption.off
+
+    @Option(help: "With tiers: what becomes of gradients between a tier's updates.")
+    var inactiveGradients = InactiveGradients.discard
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -70,9 +82,22 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       let report = try StepBenchmark(
-        model: model, batch: batch, sequence: seq, threads: threads, precision: mixedPrecision ? .bf16 : .f32
+        model: model, batch: batch, sequence: seq, threads: threads, precision: precision,
+        nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) }
       ).run()
       print(json ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
     }
   }
 }
+
+/// `--nested`
+enum NestedOption: String, CaseIterable, ExpressibleByArgument {
+  case off
+  case shallowFast = "shallow_fast"
+  case deepFast = "deep_fast"
+
+  var order: TierOrder? { TierOrder(rawValue: rawValue) }
+}
+
+extension Precision: ExpressibleByArgument {}
+extension InactiveGradients: ExpressibleByArgument {}

@@ -74,13 +74,14 @@ static void floats_line(const char *name, const float *x, long count) { line(nam
 
 // ---- matrix products ------------------------------------------------------------------------------------------------
 static void matmul(long M, long N, long K) {
-  for (int form = 0; form < 32; form++) {
-    const bool across_a = form & 1, across_b = form & 2, accumulate = form & 4, bf16 = form & 8, mixed = form & 16;
+  for (int form = 0; form < 48; form++) {
+    const bool across_a = form & 1, across_b = form & 2, accumulate = form & 4, bf16 = form & 8;
     float *a = floats(M * K), *b = floats(N * K), *c = floats(M * N);
     if (bf16)
       for (long i = 0; i < N * K; i++) memcpy((char *)b + 2 * i, (char *)(b + i) + 2, 2);
-    (mixed ? nl_matmul_bf16 : nl_matmul)(pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b,
-                                         bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N, across_b ? K : 1, c, N, accumulate);
+    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16 : nl_matmul_amx)(
+        pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N,
+        across_b ? K : 1, c, N, accumulate);
     char name[64];
     snprintf(name, sizeof name, "matmul_%ldx%ldx%ld_%d", M, N, K, form);
     floats_line(name, c, M * N);

@@ -296,7 +296,10 @@ import Testing
       return scene.at(0, .hello(peer: PeerID("a"), hello)).split(separator: "\n").last.map(String.init) ?? ""
     }
     #expect(
-      answer { $0.numericProfile = "bf16" }.contains("numeric_profile: its numeric profile is \"bf16\""))
+      answer { $0.numericProfiles = ["bf16"] }.contains("numeric_profile: its numeric profile is \"bf16\""))
+    #expect(
+      answer { $0.numericProfiles = ["a", "b"] }.contains("is \"a\" or \"b\" and the run's is \"f32-1\""))
+    #expect(answer { $0.numericProfiles = ["bf16", "f32-1"] }.hasPrefix("timer"))
     #expect(answer { $0.modelSHA256 = String(repeating: "b", count: 64) }.contains("reject a, model"))
     #expect(answer { $0.minor = 9 }.contains("reject a, version"))
     #expect(answer { $0.modelSHA256 = Scene.model }.hasPrefix("timer"))

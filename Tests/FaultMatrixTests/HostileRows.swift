@@ -166,7 +166,8 @@ private final class Impostor {
     let (_, probe) = try next("PROBE") { message -> Probe? in
       if case .probe(let probe) = message { probe } else { nil }
     }
-    let digest = try NumericProbe.sha256(seed: probe.seed, threads: ThreadPool(threads: 1))
+    let digest = try NumericProbe.sha256(
+      seed: probe.seed, threads: ThreadPool(threads: 1), precision: .f32)
     try dealer.send(.probeResult(ProbeResult(sha256: digest)), term: term, session: session)
   }
 

@@ -39,6 +39,29 @@ import Testing
     #expect(try run.adapterHash() == reference.adapterHash())
   }
 
+  /// In mixed precision, too: neither workers, threads nor instruction sets; nor is it the answer of f32.
+  @Test(arguments: [(true as JSONValue, "bf16/1"), ("amx", "amx/1")])
+  func mixedPrecisionHasOneAnswer(precision: JSONValue, profile: String) throws {
+    let changes: [String: JSONValue] = [
+      "mixed_precision": precision, "num_steps": 6, "inactive_gradients": "mean",
+    ]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--threads-per-worker", "1"])
+    for (workers, threads, isa) in [(2, 2, nil), (1, 1, "avx512"), (3, 1, "avx2"), (1, 2, "baseline")] {
+      let run = try TrainingRun(changes)
+      try run.train(
+        ["--local-workers", "\(workers)", "--threads-per-worker", "\(threads)"],
+        environment: isa.map { ["NL_ISA": $0] } ?? [:])
+      #expect(try run.adapterHash() == reference.adapterHash(), "\(workers) workers, \(isa ?? "any")")
+      #expect(try run.stateDigest() == reference.stateDigest(), "\(workers) workers, \(isa ?? "any")")
+    }
+    let plain = try TrainingRun(changes.merging(["mixed_precision": false]) { $1 })
+    try plain.train()
+    #expect(try plain.adapterHash() != reference.adapterHash())
+    let recorded = try sqlite(reference.file("state.sqlite"), "SELECT DISTINCT numeric_profile FROM workers")
+    #expect(recorded == profile)
+  }
+
   /// Dropout is keyed by (row, position, channel), not by who computes.
   @Test func dropoutDoesNotDependOnWorkers() throws {
     let changes: [String: JSONValue] = ["lora_dropout": 0.2]

@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized) struct ISASuite {
   /// What this CPU can run.
   static let available: [nl_isa] = [
-    NL_ISA_BASELINE, NL_ISA_AVX2, NL_ISA_AVX512, NL_ISA_AVX512_BF16, NL_ISA_NEON,
+    NL_ISA_BASELINE, NL_ISA_AVX2, NL_ISA_AVX512, NL_ISA_AVX512_BF16, NL_ISA_AMX, NL_ISA_NEON,
   ].filter {
     let before = nl_isa_current()
     defer { _ = nl_isa_select(before) }

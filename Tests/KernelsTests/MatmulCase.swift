@@ -1,6 +1,6 @@
 import Kernels
 
-/// One matrix product with its operands, in any of the orders in which `nl_matmul` and `nl_matmul_bf16` accept them.
+/// One matrix product with its operands, in any of the orders in which the functions of Kernels.h accept them.
 struct MatmulCase: CustomStringConvertible {
   var rows, columns, depth: Int
   /// A lies as [depth, rows], B as [columns, depth].
@@ -11,17 +11,19 @@ struct MatmulCase: CustomStringConvertible {
   var gap = 0
   /// B is stored as bf16.
   var bf16 = false
-  /// Both are rounded to bf16.
-  var mixed = false
+  /// Whether both are rounded to bf16, and the order of the sums.
+  var order = Order.single
   var a: [Float] = []
   var b: [Float] = []
   var c: [Float] = []
+
+  enum Order: CaseIterable { case single, pairs, amx }
 
   static let guardValue: Float = 12345
 
   var description: String {
     "\(rows)×\(columns)×\(depth) A\(transposedA ? "ᵀ" : "") B\(transposedB ? "ᵀ" : "")"
-      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "")\(mixed ? " mixed" : "") gap \(gap)"
+      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "")\(order == .single ? "" : " \(order)") gap \(gap)"
   }
 
   private var aRow: Int { (transposedA ? rows : depth) + gap }
@@ -55,7 +57,7 @@ struct MatmulCase: CustomStringConvertible {
     let bSteps = transposedB ? (1, bRow) : (bRow, 1)
     b.withUnsafeBytes { single in
       half.withUnsafeBytes { short in
-        (mixed ? nl_matmul_bf16 : nl_matmul)(
+        function(
           pool, rows, columns, depth, a, aSteps.0, aSteps.1, bf16 ? short.baseAddress : single.baseAddress,
           bf16 ? NL_BF16 : NL_F32, bSteps.0, bSteps.1, &result, cRow, accumulate)
       }
@@ -63,21 +65,53 @@ struct MatmulCase: CustomStringConvertible {
     return result
   }
 
+  private var function:
+    (
+      OpaquePointer?, Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafeRawPointer?, nl_dtype, Int, Int,
+      UnsafeMutablePointer<Float>?, Int, Bool
+    ) -> Void
+  {
+    switch order {
+    case .single: nl_matmul
+    case .pairs: nl_matmul_bf16
+    case .amx: nl_matmul_amx
+    }
+  }
+
   /// The definition in Kernels.h, one element after the other.
   func definition() -> [Float] {
     var result = c
     for m in 0..<rows {
       for n in 0..<columns {
-        var sum = c[m * cRow + n]
-        for start in stride(from: 0, to: depth, by: 256) {
-          let block = start..<min(start + 256, depth)
-          let chain = mixed ? pairs(m, n, block) : chain(m, n, block)
-          sum = start == 0 && !accumulate ? chain : sum + chain
-        }
-        result[m * cRow + n] = depth == 0 && !accumulate ? 0 : sum
+        let before = c[m * cRow + n]
+        result[m * cRow + n] = order == .amx ? stretches(m, n, before) : blocks(m, n, before)
       }
     }
     return result
+  }
+
+  private func blocks(_ m: Int, _ n: Int, _ before: Float) -> Float {
+    var sum = before
+    for start in stride(from: 0, to: depth, by: 256) {
+      let block = start..<min(start + 256, depth)
+      let chain = order == .pairs ? pairs(m, n, block) : chain(m, n, block)
+      sum = start == 0 && !accumulate ? chain : sum + chain
+    }
+    return depth == 0 && !accumulate ? 0 : sum
+  }
+
+  /// As AMX: of 32 k those that are even, and those that are odd.
+  private func stretches(_ m: Int, _ n: Int, _ before: Float) -> Float {
+    var sum = accumulate ? before : 0
+    for start in stride(from: 0, to: depth, by: 32) {
+      var halves: [Float] = [0, 0]
+      for k in start..<start + 32 {
+        halves[k % 2].addProduct(
+          k < depth ? elementA(m, k).roundedToBF16 : 0, k < depth ? elementB(k, n).roundedToBF16 : 0)
+      }
+      sum += halves[0] + halves[1]
+    }
+    return sum
   }
 
   private func chain(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {

@@ -19,9 +19,10 @@ import Testing
     }
   }
 
-  @Test(arguments: GoldenModel.names) func lossAndGradients(name: String) throws {
+  @Test(arguments: GoldenModel.names, [Precision.bf16, .amx])
+  func lossAndGradients(name: String, precision: Precision) throws {
     let golden = try GoldenModel(name)
-    let model = try golden.model(precision: .bf16)
+    let model = try golden.model(precision: precision)
     let names = model.parameters.map(\.name)
     let (loss, gradients) = try model.gradients(golden.batch, of: Set(names), dropout: nil)
     let expected = try golden.loraGradients()
@@ -35,7 +36,7 @@ import Testing
     let lossError = abs(loss / golden.lossSum - 1)
     let torch = try Errors(name, "autocast")
     print(
-      "\(name): loss \(lossError) (torch \(torch.loss)), gradients \(together) (\(torch.gradients)), worst \(worst)"
+      "\(name) \(precision): loss \(lossError) (torch \(torch.loss)), gradients \(together) (\(torch.gradients)), worst \(worst)"
     )
     #expect(together <= torch.gradients)
     #expect(worst <= torch.worstGradient)
@@ -44,10 +45,10 @@ import Testing
     #expect(together > 1e-4)
   }
 
-  @Test func threadsGiveTheSameBits() throws {
+  @Test(arguments: [Precision.bf16, .amx]) func threadsGiveTheSameBits(precision: Precision) throws {
     let golden = try GoldenModel("qwen3")
     let results = try (1...3).map { threads in
-      let model = try golden.model(threads: threads, precision: .bf16)
+      let model = try golden.model(threads: threads, precision: precision)
       return try model.gradients(golden.batch, of: Set(model.parameters.map(\.name)), dropout: nil)
     }
     for result in results {

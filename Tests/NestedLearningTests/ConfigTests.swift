@@ -199,7 +199,6 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       #""tier_assignment_strategy": "parameter_importance""#,
       "tier_assignment_strategy: parameter_importance is not served yet; use layer_depth or manual"
     ),
-    (#""mixed_precision": true"#, "mixed_precision: is not served yet; leave it out: products are in f32"),
     (
       #""manual_tier_map": {"*": 0}"#,
       "manual_tier_map: is only for tier_assignment_strategy manual; set that, or leave out manual_tier_map"

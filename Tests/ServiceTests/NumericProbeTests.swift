@@ -6,10 +6,26 @@ import Testing
 
 /// The computation that every worker is asked for when it joins.
 @Suite(.serialized) struct NumericProbeTests {
+  private func probe(_ seed: UInt64, threads: Int, _ precision: Precision) throws -> String {
+    try NumericProbe.sha256(seed: seed, threads: ThreadPool(threads: threads), precision: precision)
+  }
+
   /// The same bits with any number of threads, and others for other numbers: it depends on what it computes.
-  @Test func threadsAndSeeds() throws {
-    let one = try NumericProbe.sha256(seed: 42, threads: ThreadPool(threads: 1))
-    #expect(try NumericProbe.sha256(seed: 42, threads: ThreadPool(threads: 3)) == one)
-    #expect(try NumericProbe.sha256(seed: 43, threads: ThreadPool(threads: 1)) != one)
+  @Test(arguments: Precision.allCases) func threadsAndSeeds(precision: Precision) throws {
+    let one = try probe(42, threads: 1, precision)
+    #expect(try probe(42, threads: 3, precision) == one)
+    #expect(try probe(43, threads: 1, precision) != one)
+  }
+
+  /// Every precision has a name of its own, by which a worker finds it again, and other bits.
+  @Test func profiles() throws {
+    let names = NumericProfile.all
+    #expect(Set(names).count == Precision.allCases.count && names.first == "f32/1")
+    for precision in Precision.allCases {
+      #expect(NumericProfile.precision(named: NumericProfile.name(of: precision)) == precision)
+    }
+    #expect(NumericProfile.precision(named: "f32/0") == nil && NumericProfile.precision(named: "f32") == nil)
+    let digests = try Precision.allCases.map { try probe(42, threads: 1, $0) }
+    #expect(Set(digests).count == digests.count)
   }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import JSON
 import LanguageModel
+import NestedLearning
 import Service
 import Testing
 
@@ -26,6 +27,21 @@ import Testing
     // Random tokens of 300: the loss is about log 300 = 5.7 or, with these weights, more.
     let loss = try #require(report["last_loss"]?.double)
     #expect(loss > 4 && loss < 12)
+  }
+
+  /// With tiers 1, 2, 4 there are four kinds of steps: at every fourth all tiers are due, at the second two, else one.
+  /// Then less is computed where gradients are discarded, but not where they are kept; which is timed is for the user.
+  @Test(arguments: InactiveGradients.allCases) func tiers(gradients: InactiveGradients) throws {
+    let report = try StepBenchmark(
+      model: model, batch: 1, sequence: 16, threads: 1, precision: .bf16,
+      nested: .init(order: .deepFast, inactiveGradients: gradients)
+    ).run()
+    let kinds = try #require(report["seconds_by_kind"]?.array).compactMap(\.double)
+    let seconds = try #require(report["seconds_per_step"]?.double)
+    #expect(kinds.count == 4 && abs(kinds.reduce(0, +) / 4 - seconds) < 1e-12)
+    #expect(report["nested"] == "deep_fast" && report["precision"] == "bf16")
+    #expect(report["inactive_gradients"]?.string == gradients.rawValue)
+    #expect(try #require(report["steps"]?.int) % 4 == 0)
   }
 
   @Test func refusesWhatCannotBeTimed() {

@@ -23,12 +23,13 @@ typedef enum {
   NL_ISA_AVX2 = 1,
   NL_ISA_AVX512 = 2,
   NL_ISA_AVX512_BF16 = 3,  // AVX-512 with dot products of bf16
-  NL_ISA_NEON = 4,
+  NL_ISA_AMX = 4,          // with AVX512_BF16, and products of tiles of bf16
+  NL_ISA_NEON = 5,
 } nl_isa;
 nl_isa nl_isa_best(void);             // the best this CPU has
 nl_isa nl_isa_current(void);          // the one in use; at first the best, or what the variable NL_ISA names
 bool nl_isa_select(nl_isa isa);       // false (and no change) if this CPU lacks it; for tests
-const char *nl_isa_name(nl_isa isa);  // "avx512_bf16", "avx512", "avx2", "baseline", "neon"
+const char *nl_isa_name(nl_isa isa);  // "amx", "avx512_bf16", "avx512", "avx2", "baseline", "neon"
 
 // ---- threads (pool.c) ------------------------------------------------------------------------------------------
 typedef struct nl_pool nl_pool;
@@ -58,11 +59,20 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
 void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                     nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
+// The same in the order in which AMX adds. For each 32 consecutive k, ascending, zeros beyond the last: a chain of fma
+// from zero over the even k, one over the odd ones, and c = c + (even + odd), c being zero at first, or what is there
+// with `accumulate`. Elsewhere the same is done by fused multiply-adds.
+void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                   nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
+
 // ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
 // Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is
 // faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
 // of a millisecond.
 long nl_peak_loop(nl_pool *pool, long rounds);
+// The same with dot products of bf16, and with tiles of AMX; the f32 chains where there are none, or others in use.
+long nl_peak_bf16_loop(nl_pool *pool, long rounds);
+long nl_peak_amx_loop(nl_pool *pool, long rounds);
 
 // ---- vector loops (arithmetic.c, norm.c, swiglu.c, rope.c, rows.c, …): rows are contiguous, [rows, n] -------------
 // Sums along a row: 64 fixed lanes, folded by halves. Sums over rows (dw, column sums): one chain of adds per

@@ -21,7 +21,7 @@ extension NestedLearningConfig {
       "Probability with which an input of a LoRA pair is dropped."),
     .boolean("use_rslora", \.useRslora, "Scale by alpha/√r instead of alpha/r."),
     targetModules,
-    .boolean("mixed_precision", \.mixedPrecision, "Matrix products in bf16 with f32 sums."),
+    mixedPrecisionKey,
   ]
 
   private static let dataKeys: [ConfigKey] = [
@@ -136,6 +136,18 @@ extension NestedLearningConfig {
       config.defaultTier = value.isNull ? nil : try ConfigKey.whole(value, 0...1023)
     },
     write: { $0.defaultTier.map { .number($0) } ?? .null })
+
+  private static let mixedPrecisionKey = ConfigKey(
+    "mixed_precision", .choice(["false", "true", "amx"]),
+    "Matrix products in bf16 with f32 sums: true is fast with AVX512_BF16 (AMD since Zen 4), amx with AMX (Intel Xeon "
+      + "since 2023).",
+    read: { (config, value) throws(ConfigValueError) in
+      guard let choice = MixedPrecision.allCases.first(where: { $0.json == value }) else {
+        throw .type("true or false or \"amx\"", value)
+      }
+      config.mixedPrecision = choice
+    },
+    write: { $0.mixedPrecision.json })
 
   private static let tierScale = ConfigKey(
     "tier_lr_scale", .choiceOrNumbers(["none", "inverse_frequency"]),

@@ -5,9 +5,6 @@ extension NestedLearningConfig {
       throw source.error(
         "experiment_name", "\"\(experimentName)\" cannot be the name of a folder", "give one without /")
     }
-    if mixedPrecision {
-      throw source.error("mixed_precision", "is not served yet", "leave it out: products are in f32")
-    }
     if trainable == .full, adapterPath != nil {
       throw source.error(
         "adapter_path", "an adapter cannot be loaded with trainable full", "leave out one of the two keys")

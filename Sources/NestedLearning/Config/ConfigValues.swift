@@ -3,6 +3,25 @@ import JSON
 /// `trainable`: which weights a run trains.
 public enum TrainableWeights: String, Sendable, CaseIterable { case lora, full }
 
+/// `mixed_precision`: whether products with the model's matrices are in bf16 with f32 sums, and in which order these are
+/// added up. Every CPU can compute either, to the same bits; the order decides which is fast at it.
+public enum MixedPrecision: Sendable, Equatable, CaseIterable {
+  /// `false`: in f32.
+  case off
+  /// `true`: as AVX512_BF16 adds, pair by pair.
+  case pairs
+  /// `"amx"`: as AMX adds, 32 at a time.
+  case amx
+
+  var json: JSONValue {
+    switch self {
+    case .off: false
+    case .pairs: true
+    case .amx: "amx"
+    }
+  }
+}
+
 /// `tier_assignment_strategy`: how parameters are divided into tiers.
 public enum TierAssignmentStrategy: String, Sendable, CaseIterable {
   case layerDepth = "layer_depth"

@@ -14,7 +14,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var loraDropout = 0.0
   public var useRslora = false
   public var loraTargetModules = NestedLearningConfig.allTargetModules
-  public var mixedPrecision = false
+  public var mixedPrecision = MixedPrecision.off
 
   // Data
   public var trainDataPath = ""

@@ -9,8 +9,9 @@ import Tensors
 /// the narrow products with LoRA's factors. Weights lie in 80 MB that are gone through in turn, so that they come from
 /// memory as they do in training, and packing them is part of the time.
 ///
-/// The limit (`nl_peak_loop`) is measured around each product, and the fraction of it is by processor time: so it
-/// holds on a machine that others use too, where GFLOP/s by the clock on the wall say little.
+/// The limit (a loop over registers, in the same precision) is measured around each product. With one thread the fraction
+/// of it is by processor time: so it holds on a machine that others use too, where GFLOP/s by the clock on the wall say
+/// little. With several it is by elapsed time: of a thread that runs elsewhere the system knows late how long it has.
 public struct GEMMBenchmark: Sendable {
   /// Rows of X: tokens in a micro-batch.
   public var tokens = [128, 256, 512]
@@ -19,6 +20,8 @@ public struct GEMMBenchmark: Sendable {
   public var ranks = [8, 16, 32, 64]
   /// For how long each figure is measured; at least five times in any case.
   public var secondsPerFigure = 0.15
+  /// That of products with frozen weights; those with LoRA's factors are in f32 always.
+  public var precision = Precision.f32
 
   public init() {}
 
@@ -43,7 +46,8 @@ public struct GEMMBenchmark: Sendable {
     return [
       "isa": .string(String(cString: nl_isa_name(nl_isa_current()))),
       "threads": .number(threads),
-      "peak_gflops": .number(machine.bestPeak / 1e9),
+      "precision": .string(precision.rawValue),
+      "peak_gflops": .number((machine.bestPeak[precision] ?? 0) / 1e9),
       "products": .array(frozen.map(\.json)),
       "lora": .array(narrow.map(\.json)),
       "geometric_means": [
@@ -60,11 +64,11 @@ public struct GEMMBenchmark: Sendable {
     let (input, output) = size
     let (n, k) = forward ? (output, input) : (input, output)
     let bytes = input * output * (type == NL_F32 ? 4 : 2)
-    let samples = machine.measure(operations: 2 * tokens * n * k) { pool, turn in
-      nl_matmul(
+    let product = product
+    let samples = machine.measure(operations: 2 * tokens * n * k, precision) { pool, turn in
+      product(
         pool, tokens, n, k, machine.left, k, 1, machine.coldPiece(turn, bytes: bytes), type,
-        forward ? 1 : input,
-        forward ? input : 1, machine.result, n, false)
+        forward ? 1 : input, forward ? input : 1, machine.result, n, false)
     }
     return Figure(
       operation: forward ? "forward" : "input_gradient", weights: type == NL_F32 ? "f32" : "bf16",
@@ -72,22 +76,35 @@ public struct GEMMBenchmark: Sendable {
       columns: n, depth: k, samples: samples)
   }
 
+  private var product:
+    (
+      OpaquePointer?, Int, Int, Int, UnsafePointer<Float>?, Int, Int, UnsafeRawPointer?, nl_dtype, Int, Int,
+      UnsafeMutablePointer<Float>?, Int, Bool
+    ) -> Void
+  {
+    switch precision {
+    case .f32: nl_matmul
+    case .bf16: nl_matmul_bf16
+    case .amx: nl_matmul_amx
+    }
+  }
+
   /// With factors a [rank, width] and b [rank, width], x and y [tokens, width], h [tokens, rank].
   private static func loraProducts(_ machine: Machine, rank: Int, width: Int, tokens: Int) -> [Figure] {
     let bytes = tokens * width * 4
     let operations = 2 * tokens * width * rank
     let x = { (turn: Int) in machine.coldPiece(turn, bytes: bytes).assumingMemoryBound(to: Float.self) }
-    let down = machine.measure(operations: operations) { pool, turn in  // h = x·aᵀ
+    let down = machine.measure(operations: operations, .f32) { pool, turn in  // h = x·aᵀ
       nl_matmul(
         pool, tokens, rank, width, x(turn), width, 1, machine.left, NL_F32, 1, width, machine.result, rank,
         false)
     }
-    let up = machine.measure(operations: operations) { pool, turn in  // y += h·b
+    let up = machine.measure(operations: operations, .f32) { pool, turn in  // y += h·b
       nl_matmul(
         pool, tokens, width, rank, machine.left, rank, 1, machine.left, NL_F32, width, 1, x(turn), width, true
       )
     }
-    let gradient = machine.measure(operations: operations) { pool, turn in  // da = dhᵀ·x
+    let gradient = machine.measure(operations: operations, .f32) { pool, turn in  // da = dhᵀ·x
       nl_matmul(
         pool, rank, width, tokens, machine.left, 1, rank, x(turn), NL_F32, width, 1, machine.result, width,
         false)
@@ -142,7 +159,7 @@ private final class Machine {
   struct Sample {
     /// Operations per second of elapsed time.
     let rate: Double
-    /// Operations per second of processor time, divided by those of the register-only loop.
+    /// Operations per second, divided by those of the register-only loop.
     let fraction: Double
   }
 
@@ -154,7 +171,7 @@ private final class Machine {
   private let cold: UnsafeMutableRawPointer
   let left: UnsafeMutablePointer<Float>
   let result: UnsafeMutablePointer<Float>
-  private(set) var bestPeak = 0.0
+  private(set) var bestPeak: [Precision: Double] = [:]
 
   init(pool: ThreadPool, seconds: Double) {
     self.pool = pool
@@ -180,32 +197,38 @@ private final class Machine {
     cold + turn % (Self.coldBytes / bytes) * bytes
   }
 
-  /// Operations per second of processor time, all threads together.
-  private func peak() -> Double {
-    let begin = Self.processorSeconds()
-    let operations = nl_peak_loop(pool.handle, 10_000)
-    let rate = Double(operations * pool.threads) / (Self.processorSeconds() - begin)
-    bestPeak = max(bestPeak, rate)
+  /// Operations per second, all threads together.
+  private func peak(_ precision: Precision) -> Double {
+    let begin = time()
+    let operations =
+      switch precision {
+      case .f32: nl_peak_loop(pool.handle, 10_000)
+      case .bf16: nl_peak_bf16_loop(pool.handle, 10_000)
+      case .amx: nl_peak_amx_loop(pool.handle, 10_000)
+      }
+    let rate = Double(operations) / (time() - begin)
+    bestPeak[precision] = max(bestPeak[precision] ?? 0, rate)
     return rate
   }
 
-  private static func processorSeconds() -> Double {
+  /// Seconds of processor time, or, with several threads, of elapsed time.
+  private func time() -> Double {
     var time = timespec()
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    clock_gettime(pool.threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 
-  func measure(operations: Int, _ product: (OpaquePointer, Int) -> Void) -> [Sample] {
+  func measure(operations: Int, _ precision: Precision, _ product: (OpaquePointer, Int) -> Void) -> [Sample] {
     let clock = ContinuousClock()
     var samples: [Sample] = []
     var spent = 0.0
     product(pool.handle, 0)
     while samples.count < 5 || spent < seconds && samples.count < 200 {
-      let before = peak()
-      let begin = Self.processorSeconds()
+      let before = peak(precision)
+      let begin = time()
       let elapsed = clock.measure { product(pool.handle, samples.count + 1) } / .seconds(1)
-      let rate = Double(operations * pool.threads) / (Self.processorSeconds() - begin)
-      let limit = 2 / (1 / before + 1 / peak())
+      let rate = Double(operations) / (time() - begin)
+      let limit = 2 / (1 / before + 1 / peak(precision))
       samples.append(Sample(rate: Double(operations) / elapsed, fraction: rate / limit))
       spent += elapsed
     }

@@ -1,20 +1,34 @@
 import Foundation
 import JSON
+import Kernels
 import LanguageModel
 import NestedLearning
 import Tensors
 
 /// Times whole training steps: forward, backward, clipping and update, on random tokens, with LoRA of rank 8 on
-/// all seven projections. Needs only `config.json` and the weights.
+/// all seven projections; plain, or with tiers. Needs only `config.json` and the weights.
 public struct StepBenchmark {
+  /// Three tiers, updated every 1, 2 and 4 steps.
+  public struct Nested: Sendable {
+    public var order: TierOrder
+    public var inactiveGradients: InactiveGradients
+
+    public init(order: TierOrder, inactiveGradients: InactiveGradients) {
+      self.order = order
+      self.inactiveGradients = inactiveGradients
+    }
+  }
+
   private let folder: ModelFolder
   private let batch: Int
   private let sequence: Int
   private let threads: Int
   private let precision: Precision
+  private let nested: Nested?
   /// Steps that are not counted: they make memory resident and fill caches.
-  private let warmUpSteps = 2
-  private let steps = 3...30
+  private let warmUpSteps = 4
+  /// Rounds through all steps that differ in their due tiers; a plain run has one such step.
+  private let rounds = 3...30
   /// Seconds after which no further step is begun, once enough are counted.
   private let budget = 20.0
 
@@ -23,7 +37,10 @@ public struct StepBenchmark {
   ///   - batch: rows in the micro-batch, which is the step.
   ///   - sequence: tokens in a row, at least 2.
   ///   - precision: that of products with the model's matrices.
-  public init(model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32) throws {
+  ///   - nested: nil for plain fine-tuning, all parameters at every step.
+  public init(
+    model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32, nested: Nested? = nil
+  ) throws {
     guard batch >= 1, sequence >= 2, batch <= 1 << 16, sequence <= 1 << 20 else {
       throw ModelError(
         file: model,
@@ -34,10 +51,11 @@ public struct StepBenchmark {
     self.sequence = sequence
     self.threads = threads
     self.precision = precision
+    self.nested = nested
   }
 
-  /// - Returns: `seconds_per_step` (median), `tokens_per_second`, `gflops` (see `operations`), `peak_rss_mb` of
-  ///   this process, and what was measured.
+  /// - Returns: `seconds_per_step` (the median; with tiers the mean over the four kinds of steps, each by its median),
+  ///   `tokens_per_second`, `gflops` (see `operations`), `peak_rss_mb` of this process, and what was measured.
   public func run() throws -> JSONValue {
     let specification = LoRASpecification(
       rank: 8, alpha: 16, targetModules: NestedLearningConfig.allTargetModules,
@@ -46,39 +64,63 @@ public struct StepBenchmark {
       folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: threads),
       scansForNonFinite: false, precision: precision)
     var state = try initialState(model, specification)
-    let names = Set(model.parameters.map(\.name))
     try send(state.parameters, to: model)
 
-    var times: [Double] = []
+    let kinds = nested == nil ? 1 : 4
+    var times = [[Double]](repeating: [], count: kinds)
     var last = 0.0
     let begin = DispatchTime.now().uptimeNanoseconds
-    for step in 1...warmUpSteps + steps.upperBound {
+    for step in 1...warmUpSteps + kinds * rounds.upperBound {
       let start = DispatchTime.now().uptimeNanoseconds
-      let batch = microBatch(step)
-      let (loss, gradients) = try model.gradients(batch, of: names, dropout: nil)
-      _ = try state.apply(
-        step: step, trainedTokens: batch.trainedTokens, gradients: .sums(gradients.mapValues(\.values)))
-      try send(state.parameters, to: model)
-      last = loss / Double(batch.trainedTokens)
+      last = try train(step, model, &state)
       let end = DispatchTime.now().uptimeNanoseconds
-      if step > warmUpSteps { times.append(Double(end - start) * 1e-9) }
-      if times.count >= steps.lowerBound, Double(end - begin) * 1e-9 > budget { break }
+      if step > warmUpSteps { times[step % kinds].append(Double(end - start) * 1e-9) }
+      let fewest = times.map(\.count).min() ?? 0
+      if fewest >= rounds.lowerBound, Double(end - begin) * 1e-9 > budget { break }
     }
-    return report(times.sorted(), loss: last)
+    return report(times.map { $0.sorted() }, loss: last)
   }
 
-  private func report(_ times: [Double], loss: Double) -> JSONValue {
-    let middle = times.count / 2
-    let median = times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
+  /// One step, as workers and coordinator do it; returns its mean loss.
+  private func train(_ step: Int, _ model: TrainableModel, _ state: inout NestedTrainerState) throws -> Double
+  {
+    let batch = microBatch(step)
+    let due = state.tiersDue(at: step).flatMap { state.scheduler.tiers[$0].parameters }
+    let (loss, gradients) = try model.gradients(batch, of: Set(due), dropout: nil)
+    let sums = gradients.mapValues(\.values)
+    let tokens = batch.trainedTokens
+    let given: StepGradients =
+      state.window == nil
+      ? .sums(sums)
+      : .scaledMicroBatches([sums.mapValues { GradientWindow.scaled($0, trainedTokens: tokens) }])
+    let outcome = try state.apply(step: step, trainedTokens: tokens, gradients: given)
+    for tier in outcome.activeTiers {
+      let names = state.scheduler.tiers[tier].parameters
+      try send(state.parameters.filter { names.contains($0.key) }, to: model)
+    }
+    return loss / Double(tokens)
+  }
+
+  private func report(_ times: [[Double]], loss: Double) -> JSONValue {
+    let medians = times.map { times in
+      let middle = times.count / 2
+      return times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
+    }
+    let median = medians.reduce(0, +) / Double(medians.count)
     return [
       "seconds_per_step": .number(median),
       "tokens_per_second": .number(Double(batch * sequence) / median),
       "gflops": .number(operations / median * 1e-9),
       "peak_rss_mb": .number(Self.peakResidentMegabytes()),
-      "best_seconds": .number(times.first ?? median),
-      "steps": .number(times.count), "batch": .number(batch), "sequence": .number(sequence),
+      "best_seconds": .number(times.map { $0.first ?? 0 }.reduce(0, +) / Double(times.count)),
+      "seconds_by_kind": .numbers(medians),
+      "steps": .number(times.reduce(0) { $0 + $1.count }), "batch": .number(batch),
+      "sequence": .number(sequence),
       "threads": .number(threads), "last_loss": .number(loss),
-      "mixed_precision": .bool(precision == .bf16),
+      "nested": nested.map { .string($0.order.rawValue) } ?? "off",
+      "inactive_gradients": nested.map { .string($0.inactiveGradients.rawValue) } ?? .null,
+      "precision": .string(precision.rawValue),
+      "isa": .string(String(cString: nl_isa_name(nl_isa_current()))),
     ]
   }
 
@@ -95,14 +137,16 @@ public struct StepBenchmark {
       * (Double(layer * configuration.layerCount) * Double(sequence) + Double(head) * Double(sequence - 1))
   }
 
-  /// Plain fine-tuning as the trainer does it: one tier, updated at every step.
+  /// Plain fine-tuning as the trainer does it is one tier, updated at every step.
   private func initialState(
     _ model: TrainableModel, _ specification: LoRASpecification
   ) throws -> NestedTrainerState {
     var config = NestedLearningConfig(
       baseModelPath: folder.path, trainDataPath: "random tokens", experimentName: "bench")
-    config.numTiers = 1
-    config.tierUpdateFrequencies = [1]
+    config.numTiers = nested == nil ? 1 : 3
+    config.tierUpdateFrequencies = nested == nil ? [1] : [1, 2, 4]
+    config.tierOrder = nested?.order ?? config.tierOrder
+    config.inactiveGradients = nested?.inactiveGradients ?? .discard
     config.gradientAccumulationSteps = 1
     config.learningRate = 1e-4
     config.warmupSteps = 0

@@ -66,11 +66,14 @@ extension CoordinatorService {
           term: run.term, id: workerID, identity: router.key(of: peer), host: hello.host,
           pid: hello.processID, threads: hello.threads,
           isa: hello.isa,
-          numericProfile: hello.numericProfile, program: hello.program, isLocal: hello.localIndex != nil)))
+          numericProfile: core.settings.numericProfile, program: hello.program,
+          isLocal: hello.localIndex != nil)))
     let message = Welcome(
       workerID: workerID, modelPath: plan.folder.path, modelSHA256: plan.inputs.model,
       trainable: plan.trainableJSON,
-      tiers: plan.layout.tiers, heartbeatSeconds: core.settings.heartbeatSeconds)
+      tiers: plan.layout.tiers, heartbeatSeconds: core.settings.heartbeatSeconds,
+      // A worker that has but one is not asked to choose.
+      numericProfile: hello.numericProfiles.count > 1 ? core.settings.numericProfile : nil)
     send(.welcome(message), to: peer, session: session)
   }
 

@@ -171,7 +171,7 @@ final class OpenRun: @unchecked Sendable {
     var settings = CoordinatorSettings(
       term: term, tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
       modelSHA256: plan.inputs.model,
-      numericProfile: NumericProfile.current, sessionSeed: UInt64.random(in: 0...UInt64.max))
+      numericProfile: NumericProfile.name(of: plan.precision), sessionSeed: UInt64.random(in: 0...UInt64.max))
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers
     settings.shardByTier = options.shardBy == .tier
@@ -179,7 +179,8 @@ final class OpenRun: @unchecked Sendable {
     // Workers know the run's seed; what they are not to foresee is drawn anew, and changes no bit of the result.
     settings.verifySeed =
       options.failpoints.number(.verifySeed).map(UInt64.init) ?? UInt64.random(in: 0...UInt64.max)
-    settings.probeSHA256 = try NumericProbe.sha256(seed: plan.config.seed, threads: ThreadPool(threads: 1))
+    settings.probeSHA256 = try NumericProbe.sha256(
+      seed: plan.config.seed, threads: ThreadPool(threads: 1), precision: plan.precision)
     return settings
   }
 }

@@ -22,6 +22,15 @@ public struct RunPlan: Sendable {
   let sampler: StepSampler
   let inputs: RunInputs
 
+  /// That of the workers' products.
+  var precision: Precision {
+    switch config.mixedPrecision {
+    case .off: .f32
+    case .pairs: .bf16
+    case .amx: .amx
+    }
+  }
+
   /// - Throws: what is wrong, with file, line and key where there is one.
   public init(config requested: NestedLearningConfig) throws {
     folder = try ModelFolder(path: requested.baseModelPath)

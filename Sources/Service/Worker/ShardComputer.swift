@@ -20,6 +20,7 @@ final class ShardComputer: @unchecked Sendable {
     let trainable: JSONValue
     let model: TrainableModel
     let layout: TierLayout
+    let precision: Precision
     /// The version of each tier that the model has; nil before the first.
     var versions: [Int?]
   }
@@ -40,8 +41,14 @@ final class ShardComputer: @unchecked Sendable {
     // Chains belong to a session.
     chains.removeAll()
     let layout = TierLayout(welcome)
+    let profile = welcome.numericProfile ?? NumericProfile.name(of: .f32)
+    guard let precision = NumericProfile.precision(named: profile) else {
+      throw ServiceError(
+        "the run is computed in the numeric profile \"\(profile)\", which this program does not have",
+        remedy: "install the coordinator's release here")
+    }
     if let loaded, loaded.sha256 == welcome.modelSHA256, loaded.trainable == welcome.trainable,
-      loaded.layout == layout
+      loaded.layout == layout, loaded.precision == precision
     {
       self.loaded?.versions = Array(repeating: nil, count: layout.tiers.count)
       return loaded.sha256
@@ -52,11 +59,12 @@ final class ShardComputer: @unchecked Sendable {
       welcome.trainable == "full"
       ? .full : .lora(try LoRASpecification(json: welcome.trainable, file: "WELCOME"))
     // The coordinator has looked at every weight of this very content.
-    let model = try TrainableModel(folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false)
+    let model = try TrainableModel(
+      folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false, precision: precision)
     try check(layout, model)
     loaded = Loaded(
       sha256: welcome.modelSHA256, trainable: welcome.trainable, model: model, layout: layout,
-      versions: Array(repeating: nil, count: layout.tiers.count))
+      precision: precision, versions: Array(repeating: nil, count: layout.tiers.count))
     return welcome.modelSHA256
   }
 
@@ -89,7 +97,9 @@ final class ShardComputer: @unchecked Sendable {
   }
 
   /// What this machine's arithmetic comes to.
-  func compute(_ probe: Probe) throws -> String { try NumericProbe.sha256(seed: probe.seed, threads: pool) }
+  func compute(_ probe: Probe) throws -> String {
+    try NumericProbe.sha256(seed: probe.seed, threads: pool, precision: loaded?.precision ?? .f32)
+  }
 
   /// Computes a shard: the loss of its micro-batches and the gradients of its tiers. Or collects chains.
   ///

@@ -41,12 +41,15 @@ public final class WorkerService {
     logger.logLevel = options.localIndex == nil ? .info : .warning
     self.logger = logger
     let isa = String(cString: nl_isa_name(nl_isa_current()))
+    let otherProfile = options.failpoints.word(.numericProfile)
     let hello = Hello(
       minor: Int(options.failpoints.minor), program: Program.version,
-      numericProfile: options.failpoints.word(.numericProfile) ?? NumericProfile.current, isa: isa,
+      numericProfile: otherProfile ?? NumericProfile.name(of: .f32), isa: isa,
       threads: options.threads,
       host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
-      localIndex: options.localIndex)
+      localIndex: options.localIndex,
+      // One that speaks version 1.0 does not know of a choice.
+      numericProfiles: otherProfile == nil && options.failpoints.minor > 0 ? NumericProfile.all : nil)
     var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
     if let seconds = options.failpoints.number(.silence) { settings.silenceSeconds = seconds }
     core = WorkerCore(settings: settings)
