@@ -18,7 +18,7 @@ public struct TierGradient: Sendable, Equatable {
   }
 
   /// Takes tier and micro-batch from the object's name; nil if it is not one that `name` gives.
-  init?(_ object: WireObject) {
+  package init?(_ object: WireObject) {
     let parts = object.name.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count == 2 || parts.count == 3, parts[0] == "tier",
       let tier = Int(parts[1]), (0..<WireLimits.tiers).contains(tier)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import JSON
 import NestedLearning
 import Service
@@ -6,8 +7,9 @@ import Tensors
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measure this machine: matrix products, and whole steps of training.",
-    subcommands: [Gemm.self, Step.self])
+    commandName: "bench",
+    abstract: "Measure this machine: matrix products, whole steps, and what coordination costs.",
+    subcommands: [Gemm.self, Step.self, Coordinator.self, Wire.self, Ledger.self])
 
   struct Gemm: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -32,8 +34,7 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
       var benchmark = GEMMBenchmark()
       benchmark.precision = precision
-      let report = try benchmark.run(threads: threads)
-      print(json ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
+      BenchCommand.show(try benchmark.run(threads: threads), asJSON: json)
     }
   }
 
@@ -85,8 +86,144 @@ struct BenchCommand: ParsableCommand {
         model: model, batch: batch, sequence: seq, threads: threads, precision: precision,
         nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) }
       ).run()
-      print(json ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
+      BenchCommand.show(report, asJSON: json)
     }
+  }
+
+  struct Coordinator: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "coordinator",
+      abstract: "The time of a step that is coordination alone.",
+      discussion: """
+        The real nl-coord trains on a run of its own, with workers over real ZeroMQ that return canned gradients at \
+        once. The workers share this machine: what they take of its processors is reported, too.
+
+        Example:
+          nl bench coordinator --workers 64 --gradient-mb 17.6
+        """)
+
+    @Option(help: "Workers, and micro-batches of a step.")
+    var workers = 4
+
+    @Option(help: "Megabytes of all tiers' gradients together, roughly: a LoRA rank is chosen for it.")
+    var gradientMb = 17.6
+
+    @Option(help: "How many steps are measured.")
+    var steps = 20
+
+    @Option(help: "A base model's folder; by default a small model is made.")
+    var model: String?
+
+    @Option(help: "How workers are connected: tcp or ipc.")
+    var transport: CoordinatorBenchmark.Transport = .tcp
+
+    @Option(
+      parsing: .upToNextOption,
+      help: "Update periods of the tiers; if all are 1, all gradients are sent at each step.")
+    var periods: [Int] = [1, 1, 1]
+
+    @Option(help: "What becomes of gradients between a tier's updates: discard, mean or sum.")
+    var inactiveGradients: InactiveGradients = .discard
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+      guard (1...1024).contains(workers) else { throw ValidationError("--workers must be from 1 to 1024") }
+      guard (1...1_000_000).contains(steps) else { throw ValidationError("--steps must be at least 1") }
+      guard gradientMb > 0, gradientMb <= 4096 else {
+        throw ValidationError("--gradient-mb must be above 0, and at most 4096")
+      }
+      guard !periods.isEmpty, periods.allSatisfy({ $0 >= 1 }) else {
+        throw ValidationError("--periods must be at least 1 each")
+      }
+    }
+
+    func run() throws {
+      var benchmark = CoordinatorBenchmark(workers: workers, gradientBytes: gradientMb * 1e6)
+      benchmark.steps = steps
+      benchmark.model = model.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+      benchmark.transport = transport
+      benchmark.periods = periods
+      benchmark.inactiveGradients = inactiveGradients
+      try BenchCommand.show(benchmark.run(), asJSON: json)
+    }
+  }
+
+  struct Wire: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "wire",
+      abstract: "The rate at which results travel, checked at both ends.",
+      discussion: """
+        Over TCP and over ipc, beside plain sockets, plain copies and the two checksums alone.
+
+        Example:
+          nl bench wire --megabytes 17.6
+        """)
+
+    @Option(help: "Megabytes of a result's gradient.")
+    var megabytes = 17.6
+
+    @Option(help: "KiB that may be under way at once.")
+    var windowKib = 4096
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+      guard megabytes > 0, megabytes <= 1024 else {
+        throw ValidationError("--megabytes must be above 0, and at most 1024")
+      }
+      guard (1...1 << 20).contains(windowKib) else {
+        throw ValidationError("--window-kib must be from 1 to 1048576")
+      }
+    }
+
+    func run() throws {
+      var benchmark = WireBenchmark(bytes: Int(megabytes * 1e6))
+      benchmark.windowBytes = windowKib << 10
+      try BenchCommand.show(benchmark.run(), asJSON: json)
+    }
+  }
+
+  struct Ledger: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "ledger",
+      abstract: "The time in which a step becomes durable.",
+      discussion: """
+        Commits as a run makes them, beside plain writes of as many bytes, each on the disk before the next.
+
+        Example:
+          nl bench ledger --folder runs
+        """)
+
+    @Option(help: "How many commits are measured.")
+    var steps = 500
+
+    @Option(help: "Hand-outs that are recorded with each step.")
+    var workers = 4
+
+    @Option(help: "A folder on the disk that is to be measured; nothing stays in it.")
+    var folder = "."
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+      guard (1...10_000_000).contains(steps) else { throw ValidationError("--steps must be at least 1") }
+      guard (1...1024).contains(workers) else { throw ValidationError("--workers must be from 1 to 1024") }
+    }
+
+    func run() throws {
+      var benchmark = LedgerBenchmark(
+        folder: URL(fileURLWithPath: folder).standardizedFileURL.path, steps: steps)
+      benchmark.workers = workers
+      try BenchCommand.show(benchmark.run(), asJSON: json)
+    }
+  }
+
+  fileprivate static func show(_ report: JSONValue, asJSON: Bool) {
+    print(asJSON ? report.text : String(decoding: report.bytes(indent: 2), as: UTF8.self))
   }
 }
 
@@ -100,4 +237,5 @@ enum NestedOption: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension Precision: ExpressibleByArgument {}
+extension CoordinatorBenchmark.Transport: ExpressibleByArgument {}
 extension InactiveGradients: ExpressibleByArgument {}

@@ -18,7 +18,8 @@ import Testing
     (.coord, ["status", "--help"]), (.worker, ["--help"]), (.nl, ["--help"]), (.nl, ["tokenize", "--help"]),
     (.nl, ["logits", "--help"]), (.nl, ["generate", "--help"]), (.nl, ["evaluate", "--help"]),
     (.nl, ["model", "init", "--help"]), (.nl, ["model", "inspect", "--help"]),
-    (.nl, ["bench", "step", "--help"]), (.nl, ["keygen", "--help"]),
+    (.nl, ["bench", "step", "--help"]), (.nl, ["bench", "coordinator", "--help"]),
+    (.nl, ["bench", "wire", "--help"]), (.nl, ["bench", "ledger", "--help"]), (.nl, ["keygen", "--help"]),
   ]) func helpExplainsItself(program: Program, arguments: [String]) throws {
     let result = try program.run(arguments)
     #expect(result.status == 0)

@@ -1,8 +1,8 @@
 /// The alphabet in which `tokenizer.json` writes bytes: a printable byte of Latin-1 stands for itself, the others
 /// for U+0100 and up, in their order. So a space is Ġ and a line feed is Ċ.
-enum ByteLevelAlphabet {
+package enum ByteLevelAlphabet {
   /// The scalar for each byte.
-  static let scalars: [Unicode.Scalar] = {
+  package static let scalars: [Unicode.Scalar] = {
     var scalars: [Unicode.Scalar] = []
     var next: UInt32 = 0x100
     for byte in UInt8.min...UInt8.max {

@@ -48,7 +48,7 @@ final class LocalWorkers {
     let path = own.deletingLastPathComponent().appendingPathComponent(name)
     guard FileManager.default.isExecutableFile(atPath: path.path) else {
       throw ServiceError(
-        "there is no \(name) beside \(own.path)", remedy: "install nl-coord and \(name) in one folder")
+        "there is no \(name) beside \(own.path)", remedy: "install both in one folder")
     }
     return path
   }
