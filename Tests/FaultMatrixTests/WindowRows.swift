@@ -73,10 +73,14 @@ extension FaultMatrix {
         let cluster = try Cluster(Self.windowConfig(window))
         try cluster.worker("compute.delay=0.02")
         try cluster.worker("compute.delay=0.02,compute.slow=8")
+        // The slow one may soon be left without work; the shard that this one stands still in needs a backup for sure.
+        let third = try cluster.worker("compute.delay=0.02,compute.stop@6")
         findings.inject()
-        // Both keep chains when somebody comes who has time for backups.
-        try cluster.wait(forStep: 4)
-        try cluster.worker("compute.delay=0.02")
+        guard waitUntil(seconds: 30, { isStopped(third.id) }) else {
+          throw HarnessError("the worker did not stop: \(third.errors)")
+        }
+        usleep(8 * 4 * 20_000)
+        kill(third.id, SIGCONT)
         try cluster.finish()
         let ends = try cluster.ledger(
           """
