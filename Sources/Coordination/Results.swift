@@ -77,13 +77,15 @@ extension CoordinatorCore {
     if !result.lossSum.isFinite { return "the loss is not a finite number" }
     let purpose = attempt.assignment.unit.purpose
     if result.tokens <= 0 && purpose != .collect { return "it trained no token" }
-    let expected = attempt.assignment.expectedObjects(tierParameterCounts: settings.tierParameterCounts)
+    var expected = attempt.assignment.expectedObjects(tierParameterCounts: settings.tierParameterCounts)
     guard result.objects.count == expected.count else {
       return "the result has \(result.objects.count) gradients, not \(expected.count)"
     }
     if result.isDigestOnly && !attempt.assignment.digestOnly { return "the result has digests alone" }
     for object in result.objects {
-      guard let bytes = expected[object.name] else { return "\(object.name) was not asked for" }
+      guard let bytes = expected.removeValue(forKey: object.name) else {
+        return "\(object.name) was not asked for, or comes twice"
+      }
       if object.byteCount != bytes { return "\(object.name) has \(object.byteCount) bytes, not \(bytes)" }
     }
     return windowFault(in: result, of: attempt.assignment)

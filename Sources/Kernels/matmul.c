@@ -299,8 +299,9 @@ static const nl_matmul_kernels *kernels_bf16(void) {
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
-    case NL_ISA_AMX:
     case NL_ISA_AVX512_BF16: return &nl_matmul_bf16_dot;
+    // CPUs with AMX do a dot product in four times the time of a fused multiply-add, which makes two of these faster.
+    case NL_ISA_AMX:
     case NL_ISA_AVX512: return &nl_matmul_bf16_avx512;
     case NL_ISA_AVX2: return &nl_matmul_bf16_avx2;
 #endif

@@ -67,8 +67,7 @@ static long run(nl_pool *pool, long rounds, void (*body)(void *context, long par
 
 long nl_peak_bf16_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
-  const nl_isa isa = nl_isa_current();
-  if (isa == NL_ISA_AVX512_BF16 || isa == NL_ISA_AMX) return run(pool, rounds, dot_products);
+  if (nl_isa_current() == NL_ISA_AVX512_BF16) return run(pool, rounds, dot_products);
 #endif
   return nl_peak_loop(pool, rounds);
 }

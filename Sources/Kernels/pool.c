@@ -7,15 +7,18 @@
 #include "Kernels.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "float_state.h"
 
-// How long a thread looks for work (or for the end of a region) before it goes to sleep. Between two kernels of a
-// step there are a few µs; waking a sleeper costs about as much as this.
-enum { SPIN_NANOSECONDS = 20000, PART_BITS = 32 };
+// How long a thread looks for work (or for the end of a region) before it goes to sleep: first without a pause, as
+// between two kernels of a step there are a few µs; then letting go first whoever else wants the CPU. On a virtual
+// machine a sleeper may need longer to wake than a region takes: one that fell asleep between two regions would come
+// too late for the next, and again for the one after it.
+enum { SPIN_NANOSECONDS = 20000, YIELD_NANOSECONDS = 1000000, PART_BITS = 32 };
 static const long MOST_PARTS = 1l << 30;  // their numbers must fit the lower half of the word; no kernel comes near
 
 typedef void (*part_body)(void *context, long part);
@@ -54,16 +57,17 @@ static int64_t nanoseconds(void) {
 
 typedef struct {
   int rounds;
-  int64_t until;
+  int64_t since;
 } spin;
 
 // False once the time for looking is over.
 static bool spin_on(spin *s) {
   relax();
   if (++s->rounds % 16) return true;
-  int64_t now = nanoseconds();
-  if (!s->until) s->until = now + SPIN_NANOSECONDS;
-  return now < s->until;
+  const int64_t now = nanoseconds();
+  if (!s->since) s->since = now;
+  if (now - s->since > SPIN_NANOSECONDS) sched_yield();
+  return now - s->since < YIELD_NANOSECONDS;
 }
 
 // ---- regions ----------------------------------------------------------------------------------------------------

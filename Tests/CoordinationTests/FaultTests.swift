@@ -131,6 +131,8 @@ import Testing
     }
     #expect(
       first { .init(name: $0.name + ".0", sha256: "d", byteCount: $0.byteCount) }.contains("corrupt"))
+    // As many as were asked for, but one of them twice.
+    #expect(outcome { with($0, [$0.objects[0]] + $0.objects.dropLast()) }.contains("corrupt"))
   }
 
   /// Results of another term, another worker's attempt, or no attempt at all.

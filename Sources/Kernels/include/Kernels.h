@@ -70,7 +70,8 @@ void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a
 // faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
 // of a millisecond.
 long nl_peak_loop(nl_pool *pool, long rounds);
-// The same with dot products of bf16, and with tiles of AMX; the f32 chains where there are none, or others in use.
+// The same with dot products of bf16, and with tiles of AMX; the f32 chains where there are none, or others in use,
+// as instead of the dot products of CPUs with AMX.
 long nl_peak_bf16_loop(nl_pool *pool, long rounds);
 long nl_peak_amx_loop(nl_pool *pool, long rounds);
 
