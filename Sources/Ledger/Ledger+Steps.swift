@@ -23,9 +23,11 @@ extension Ledger {
   public func commit(
     _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = []
   ) throws(LedgerError) {
-    guard step.loss.isFinite, step.gradNorm.isFinite, step.learningRate.isFinite, step.seconds.isFinite else {
+    guard step.loss?.isFinite ?? true, step.gradNorm.isFinite, step.learningRate.isFinite,
+      step.seconds.isFinite
+    else {
       throw .invalid(
-        "step \(step.step) cannot be committed: loss \(step.loss), gradient norm \(step.gradNorm), "
+        "step \(step.step) cannot be committed: loss \(step.loss ?? 0), gradient norm \(step.gradNorm), "
           + "learning rate \(step.learningRate) must be finite numbers")
     }
     try write("committing step \(step.step)") { db in

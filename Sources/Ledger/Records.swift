@@ -61,8 +61,8 @@ public struct RunStatus: Sendable, Equatable {
 public struct StepRecord: Sendable, Equatable {
   /// 1-based.
   public var step: Int
-  /// Mean loss in nats over the step's trained tokens.
-  public var loss: Double
+  /// Mean loss in nats over the step's trained tokens; nil if it was not computed.
+  public var loss: Double?
   /// The step's trained tokens.
   public var tokens: Int
   /// The scheduled base rate, before tier scales.
@@ -79,7 +79,7 @@ public struct StepRecord: Sendable, Equatable {
   public var metrics: JSONValue
 
   public init(
-    step: Int, loss: Double, tokens: Int, learningRate: Double, gradNorm: Double, activeTiers: [Int],
+    step: Int, loss: Double?, tokens: Int, learningRate: Double, gradNorm: Double, activeTiers: [Int],
     digest: String, seconds: Double, committedAt: Timestamp = .now(), metrics: JSONValue
   ) {
     self.step = step

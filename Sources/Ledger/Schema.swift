@@ -16,8 +16,29 @@ enum Schema {
       try renewWorkersAndAssignments(db)
       for table in tablesOfGoingBack { try db.execute(sql: table) }
     }
+    migrator.registerMigration("3: steps without a loss") { db in
+      try db.execute(sql: "ALTER TABLE steps RENAME TO steps_2")
+      try db.execute(sql: stepsTable)
+      try db.execute(sql: "INSERT INTO steps SELECT * FROM steps_2; DROP TABLE steps_2")
+    }
     return migrator
   }
+
+  private static let stepsTable = """
+    CREATE TABLE steps (
+      step INTEGER PRIMARY KEY CHECK (step >= 1),
+      loss REAL,
+      tokens INTEGER NOT NULL CHECK (tokens >= 0),
+      learning_rate REAL NOT NULL,
+      grad_norm REAL NOT NULL,
+      active_tiers TEXT NOT NULL CHECK (json_valid(active_tiers)),
+      digest TEXT NOT NULL,
+      seconds REAL NOT NULL,
+      term INTEGER NOT NULL,
+      committed_at TEXT NOT NULL,
+      metrics TEXT NOT NULL CHECK (json_valid(metrics))
+    ) STRICT
+    """
 
   /// Both tables with their new columns. The old ones move aside first, so that the new ones are made by the very
   /// text that SCHEMA.md shows.

@@ -100,10 +100,12 @@ public struct Welcome: Sendable, Equatable {
   public var heartbeatSeconds: Double
   /// One of those that the worker has said; nil: the one that it computes in by itself.
   public var numericProfile: String?
+  /// Whether the worker is to keep only the inputs of layers and to compute the rest twice. No bit depends on it.
+  public var recomputesLayers: Bool
 
   public init(
     workerID: Int, modelPath: String, modelSHA256: String, trainable: JSONValue, tiers: [[TierParameter]],
-    heartbeatSeconds: Double, numericProfile: String? = nil
+    heartbeatSeconds: Double, numericProfile: String? = nil, recomputesLayers: Bool = false
   ) {
     self.workerID = workerID
     self.modelPath = modelPath
@@ -112,6 +114,7 @@ public struct Welcome: Sendable, Equatable {
     self.tiers = tiers
     self.heartbeatSeconds = heartbeatSeconds
     self.numericProfile = numericProfile
+    self.recomputesLayers = recomputesLayers
   }
 }
 
@@ -129,6 +132,7 @@ extension Welcome: MessageBody {
         }))
     writer.add("heartbeat_seconds", .number(heartbeatSeconds))
     writer.add("numeric_profile", ifPresent: numericProfile.map { .string($0) })
+    writer.add("recomputes_layers", ifPresent: recomputesLayers ? true : nil)
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
@@ -139,7 +143,8 @@ extension Welcome: MessageBody {
       trainable: try reader.value("trainable"),
       tiers: try Welcome.tiers(from: reader),
       heartbeatSeconds: try reader.seconds("heartbeat_seconds"),
-      numericProfile: try reader.optionalString("numeric_profile", maximum: 256))
+      numericProfile: try reader.optionalString("numeric_profile", maximum: 256),
+      recomputesLayers: try reader.optionalBool("recomputes_layers") ?? false)
   }
 
   private static func tiers(from reader: BodyReader) throws(ProtocolError) -> [[TierParameter]] {

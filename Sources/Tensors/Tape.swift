@@ -39,9 +39,32 @@ public final class Tape {
     try backward()
   }
 
+  /// `body` of x, of whose operations only x is kept: the backward pass computes it once more, to the same bits.
+  ///
+  /// (Gradient checkpointing, Chen et al. 2016, "Training deep nets with sublinear memory cost".) `body` must give the
+  /// same for the same x, and must use no other variable that was computed.
+  public func recomputed(
+    _ x: Variable, _ body: @escaping (Variable) throws(TensorError) -> Variable
+  ) throws(TensorError) -> Variable {
+    let mark = notes.count
+    let y = try body(x)
+    guard notes.count > mark else { return y }
+    notes.removeLast(notes.count - mark)
+    let output = output(y.tensor, needsGradient: true)
+    record { [gradient = output.gradient] tape throws(TensorError) in
+      guard let dy = gradient?.take() else { return }
+      let mark = tape.notes.count
+      try body(x).gradient?.add(dy, on: tape)
+      try tape.backward(downTo: mark)
+    }
+    return output
+  }
+
   /// Plays the notes back to front, releasing each. For operations that bring their own gradient, as the loss.
-  public func backward() throws(TensorError) {
-    while let play = notes.popLast() {
+  public func backward() throws(TensorError) { try backward(downTo: 0) }
+
+  private func backward(downTo mark: Int) throws(TensorError) {
+    while notes.count > mark, let play = notes.popLast() {
       try watch?.step()
       try play(self)
     }

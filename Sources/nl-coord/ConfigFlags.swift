@@ -13,6 +13,7 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("use_rslora")) var useRslora: Bool?
   @Option(parsing: .upToNextOption, help: .key("lora_target_modules")) var loraTargetModules: [String] = []
   @Option(help: .key("mixed_precision")) var mixedPrecision: String?
+  @Option(help: .key("activation_checkpointing")) var activationCheckpointing: String?
 
   @Option(help: .key("train_data_path")) var trainDataPath: String?
   @Option(help: .key("val_data_path")) var valDataPath: String?
@@ -46,6 +47,7 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("num_steps")) var numSteps: Int?
   @Option(help: .key("seed")) var seed: Int?
   @Option(help: .key("verify_fraction")) var verifyFraction: FiniteNumber?
+  @Option(help: .key("loss_every")) var lossEvery: Int?
   @Option(help: .key("eval_every")) var evalEvery: Int?
   @Option(help: .key("early_stop")) var earlyStop: Bool?
   @Option(help: .key("patience")) var patience: Int?
@@ -70,6 +72,7 @@ struct ConfigFlags: ParsableArguments {
       ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
       ("lora_target_modules", loraTargetModules.isEmpty ? nil : .strings(loraTargetModules)),
       ("mixed_precision", mixedPrecision.map { Bool($0).map { .bool($0) } ?? .string($0) }),
+      ("activation_checkpointing", activationCheckpointing.map { .string($0) }),
     ]
   }
 
@@ -105,7 +108,7 @@ struct ConfigFlags: ParsableArguments {
   private var runValues: [(String, JSONValue?)] {
     [
       ("num_steps", json(numSteps)), ("seed", json(seed)), ("verify_fraction", json(verifyFraction)),
-      ("eval_every", json(evalEvery)),
+      ("loss_every", json(lossEvery)), ("eval_every", json(evalEvery)),
       ("early_stop", json(earlyStop)), ("patience", json(patience)), ("min_delta", json(minDelta)),
       ("checkpoint_every", json(checkpointEvery)), ("save_best_only", json(saveBestOnly)),
       ("keep_last_n_checkpoints", json(keepLastNCheckpoints)), ("output_path", json(outputPath)),

@@ -71,6 +71,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "With tiers: what becomes of gradients between a tier's updates.")
     var inactiveGradients = InactiveGradients.discard
 
+    @Option(help: "What is kept for the backward pass: all, or with layer only the inputs of layers.")
+    var activationCheckpointing = ActivationCheckpointing.none
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -84,7 +87,8 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
       let report = try StepBenchmark(
         model: model, batch: batch, sequence: seq, threads: threads, precision: precision,
-        nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) }
+        nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) },
+        recomputesLayers: activationCheckpointing == .layer
       ).run()
       BenchCommand.show(report, asJSON: json)
     }
@@ -239,3 +243,4 @@ enum NestedOption: String, CaseIterable, ExpressibleByArgument {
 extension Precision: ExpressibleByArgument {}
 extension CoordinatorBenchmark.Transport: ExpressibleByArgument {}
 extension InactiveGradients: ExpressibleByArgument {}
+extension ActivationCheckpointing: ExpressibleByArgument {}

@@ -62,6 +62,42 @@ import Testing
     #expect(recorded == profile)
   }
 
+  /// What workers compute twice instead of keeping it is the same, dropout included.
+  @Test func recomputedActivationsDoNotChangeABit() throws {
+    let changes: [String: JSONValue] = ["lora_dropout": 0.2, "num_steps": 6]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try TrainingRun(changes.merging(["activation_checkpointing": "layer"]) { $1 })
+    try run.train(["--local-workers", "2", "--threads-per-worker", "2"])
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+  }
+
+  /// Steps at which no tier is due and whose loss is not asked for are passed over: no hand-outs, no loss, and nothing
+  /// else is different.
+  @Test func stepsWithoutAnyUse() throws {
+    let changes: [String: JSONValue] = ["tier_update_frequencies": [4, 8, 8], "num_steps": 18]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try TrainingRun(changes.merging(["loss_every": 6]) { $1 })
+    try run.train(["--local-workers", "2", "--threads-per-worker", "1"])
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+    func ask(_ question: String) throws -> String {
+      try sqlite(run.file("state.sqlite"), question).replacingOccurrences(of: "\n", with: " ")
+    }
+    let computed = "4 6 8 12 16 18"
+    #expect(try ask("SELECT step FROM steps WHERE loss IS NOT NULL") == computed)
+    #expect(
+      try ask("SELECT DISTINCT step FROM assignments WHERE purpose = 'train' ORDER BY step") == computed)
+    #expect(try ask("SELECT count(*) FROM steps") == "18")
+    #expect(
+      try sqlite(reference.file("state.sqlite"), "SELECT count(loss) FROM steps") == "18",
+      "by default every step has a loss")
+    let rows = try run.metrics()
+    #expect(rows.count == 18 && rows[0]["loss"] == .null && rows[3]["loss"]?.double != nil)
+  }
+
   /// Dropout is keyed by (row, position, channel), not by who computes.
   @Test func dropoutDoesNotDependOnWorkers() throws {
     let changes: [String: JSONValue] = ["lora_dropout": 0.2]

@@ -55,11 +55,11 @@ struct GoldenModel: CustomTestStringConvertible {
 
   /// The model with its adapter in place.
   func model(
-    threads: Int = 2, dropout: Float = 0, precision: Precision = .f32
+    threads: Int = 2, dropout: Float = 0, precision: Precision = .f32, recomputesLayers: Bool = false
   ) throws -> TrainableModel {
     let model = try TrainableModel(
       folder: folder, trainable: .lora(try loraSpecification(dropout: dropout)),
-      pool: ThreadPool(threads: threads), precision: precision)
+      pool: ThreadPool(threads: threads), precision: precision, recomputesLayers: recomputesLayers)
     let adapter = try Self.lora(
       from: SafetensorsFile(path: fixture("adapters/\(name)/adapter_model.safetensors")), prefix: "")
     for (name, tensor) in adapter {

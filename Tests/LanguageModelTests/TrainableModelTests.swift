@@ -55,6 +55,25 @@ import Testing
     #expect(one.lossSum == three.lossSum && one.gradients == three.gradients)
   }
 
+  /// Layers that are computed twice give the same gradients, whichever are asked for, and need less memory.
+  @Test(arguments: ["qwen2_bf16", "qwen3", "mistral"]) func recomputedLayersChangeNoBit(name: String) throws {
+    let golden = try GoldenModel(name)
+    let long = MicroBatch(rows: [Array(repeating: 7, count: 100), Array(repeating: 9, count: 60)])
+    let key = DropoutKey(seed: 3, step: 2, microBatch: 1)
+    let keeping = try golden.model(dropout: 0.3)
+    let recomputing = try golden.model(dropout: 0.3, recomputesLayers: true)
+    let names = keeping.parameters.map(\.name)
+    for wanted in [Set(names), Set(names.suffix(1)), Set(names.prefix(1)), []] {
+      for batch in [golden.batch, long] {
+        let kept = try keeping.gradients(batch, of: wanted, dropout: key)
+        let again = try recomputing.gradients(batch, of: wanted, dropout: key)
+        #expect(kept.lossSum == again.lossSum && kept.gradients == again.gradients)
+      }
+    }
+    #expect(recomputing.peakMemory < keeping.peakMemory)
+    print("\(name): at most \(keeping.peakMemory) bytes, with layers recomputed \(recomputing.peakMemory)")
+  }
+
   @Test(arguments: [false, true]) func evaluationGivesTheLossOfTheGradients(full: Bool) throws {
     let golden = try GoldenModel("qwen2_bf16")
     let model = try full ? golden.fullModel() : golden.model(dropout: 0.5)

@@ -37,6 +37,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "checkpoint_every": 100, "eval_every": 100, "early_stop": true, "patience": 5, "min_delta": 1e-4,
       "output_path": "./runs", "experiment_name": "a", "save_best_only": false, "keep_last_n_checkpoints": 5,
       "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
+      "activation_checkpointing": "none", "loss_every": 1,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -47,7 +48,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     let all = """
       {"base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
-      "mixed_precision": false, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
+      "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,

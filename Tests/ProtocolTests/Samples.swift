@@ -18,7 +18,7 @@ enum Samples {
   static let welcome = Welcome(
     workerID: 5, modelPath: "/models/base", modelSHA256: digest, trainable: ["rank": 8, "alpha": 16.5],
     tiers: [[TierParameter(name: "a", shape: [2, 3]), TierParameter(name: "b", shape: [4])], []],
-    heartbeatSeconds: 0.5, numericProfile: "bf16-1")
+    heartbeatSeconds: 0.5, numericProfile: "bf16-1", recomputesLayers: true)
 
   static let assign = AssignMessage(
     attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,

@@ -187,7 +187,7 @@ def messages(minor):
         {"worker_id": 5, "model_path": "/models/base", "model_sha256": DIGEST,
          "trainable": {"rank": 8, "alpha": 16.5},
          "tiers": [[{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [4]}], []], "heartbeat_seconds": 0.5,
-         **({"numeric_profile": "bf16-1"} if is_new else {})})
+         **({"numeric_profile": "bf16-1", "recomputes_layers": True} if is_new else {})})
     yield Message("REJECT", 3, {"code": "numeric_profile", "reason": "other bits"})
     yield Message("READY", 6, {"model_sha256": DIGEST})
     # Two chunks: a full one and the rest.

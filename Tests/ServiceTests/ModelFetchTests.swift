@@ -73,7 +73,7 @@ import Testing
     let scene = try ModelScene()
     let count = Mutex(0)
     scene.line.change = { message in
-      guard case .chunk(var chunk) = message,
+      guard case .chunk(let chunk) = message,
         count.withLock({
           $0 += 1
           return $0 % 9 == 3
@@ -81,8 +81,11 @@ import Testing
       else {
         return [message]
       }
-      chunk.checksum ^= 1
-      return [.chunk(chunk)]
+      var bytes = chunk.payload.withUnsafeBytes { Array($0) }
+      bytes[0] ^= 1
+      var damaged = ModelChunk(file: chunk.file, offset: chunk.offset, payload: WireSlice(bytes))
+      damaged.checksum = chunk.checksum
+      return [.chunk(damaged)]
     }
     _ = try scene.fetch()
     try scene.expectWhole()

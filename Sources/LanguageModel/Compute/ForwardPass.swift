@@ -9,12 +9,15 @@ struct ForwardPass {
   let tables: RotationTables
   /// Chance of dropping, and the key that stands for seed, step and micro-batch.
   let dropout: (probability: Float, key: UInt64)?
+  /// Whether of each layer only its input is kept for the backward pass.
+  let recomputesLayers: Bool
   /// Keys and values of earlier tokens, when generating.
   let cache: KeyValueCache?
 
   /// Packed sequences from their beginnings.
   init(
-    tape: Tape, offsets: [Int32], tables: RotationTables, dropout: (probability: Float, key: UInt64)? = nil
+    tape: Tape, offsets: [Int32], tables: RotationTables, dropout: (probability: Float, key: UInt64)? = nil,
+    recomputesLayers: Bool = false
   ) {
     var rows: [Int32] = []
     var positions: [Int32] = []
@@ -26,6 +29,7 @@ struct ForwardPass {
     self.offsets = offsets
     self.tables = tables
     self.dropout = dropout
+    self.recomputesLayers = recomputesLayers
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -40,6 +44,7 @@ struct ForwardPass {
     places = TokenPlaces(
       rows: [Int32](repeating: 0, count: count), positions: Array(first..<first + Int32(count)))
     dropout = nil
+    recomputesLayers = false
   }
 
   func dropout(site: UInt32) -> Dropout? {

@@ -15,6 +15,7 @@ public final class TrainableModel {
   let tape: Tape
   let rope: RoPETable
   private let trained: [String: Parameter]
+  private let recomputesLayers: Bool
 
   /// Maps the weights of a model. With `.lora` all adapter matrices are zero until they are set, so the model
   /// computes what the base model does; with `.full` the parameters are the checkpoint's weights.
@@ -22,12 +23,15 @@ public final class TrainableModel {
   /// - Parameters:
   ///   - scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused
   ///   - precision: that of products with the model's matrices
+  ///   - recomputesLayers: whether only the inputs of layers are kept for the backward pass, which computes the rest
+  ///     once more: a third more time, and memory for the activations of one layer instead of all
   /// - Throws: `ModelError` that names file and tensor if one is missing, has another shape than config.json
   ///   asks for, or holds numbers that are not finite, or if an adapter does not fit the model.
   public init(
     folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true,
-    precision: Precision = .f32
+    precision: Precision = .f32, recomputesLayers: Bool = false
   ) throws {
+    self.recomputesLayers = recomputesLayers
     configuration = folder.configuration
     self.trainable = trainable
     if case .lora(let specification) = trainable {
@@ -114,7 +118,7 @@ public final class TrainableModel {
     let longest = zip(batch.offsets, batch.offsets.dropFirst()).map { Int($1 - $0) }.max() ?? 0
     let pass = ForwardPass(
       tape: tape, offsets: batch.offsets, tables: try rope.tables(positions: longest),
-      dropout: dropout.flatMap(dropoutSetting))
+      dropout: dropout.flatMap(dropoutSetting), recomputesLayers: recomputesLayers)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
       hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)

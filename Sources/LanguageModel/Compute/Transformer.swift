@@ -14,7 +14,9 @@ struct Transformer {
     var x = try pass.tape.embedding(tokens, table: embedTokens.matrix)
     for layer in layers {
       try pass.tape.watch?.step()
-      x = try layer(x, pass)
+      x =
+        try pass.recomputesLayers
+        ? pass.tape.recomputed(x) { x throws(TensorError) in try layer(x, pass) } : layer(x, pass)
     }
     try pass.tape.watch?.step()
     return x

@@ -22,6 +22,9 @@ extension NestedLearningConfig {
     .boolean("use_rslora", \.useRslora, "Scale by alpha/√r instead of alpha/r."),
     targetModules,
     mixedPrecisionKey,
+    .choice(
+      "activation_checkpointing", \.activationCheckpointing,
+      "layer: keep only the inputs of layers, and compute the rest twice; saves memory."),
   ]
 
   private static let dataKeys: [ConfigKey] = [
@@ -73,6 +76,9 @@ extension NestedLearningConfig {
     .number(
       "verify_fraction", \.verifyFraction, "from 0 to 1", { $0 >= 0 && $0 <= 1 },
       "Share of the shards that a second worker computes too, to find machines that compute wrongly."),
+    .integer(
+      "loss_every", \.lossEvery, 1...1_000_000_000,
+      "Steps between losses while no tier is due and gradients are discarded; other steps then cost nothing."),
     .integer("eval_every", \.evalEvery, 1...1_000_000_000, "Steps between evaluations."),
     .boolean("early_stop", \.earlyStop, "Stop when the validation loss no longer falls."),
     .integer(

@@ -22,6 +22,13 @@ public enum MixedPrecision: Sendable, Equatable, CaseIterable {
   }
 }
 
+/// `activation_checkpointing`: what workers keep between the forward and the backward pass. No bit depends on it.
+public enum ActivationCheckpointing: String, Sendable, CaseIterable {
+  case none
+  /// The inputs of layers; the rest is computed once more.
+  case layer
+}
+
 /// `tier_assignment_strategy`: how parameters are divided into tiers.
 public enum TierAssignmentStrategy: String, Sendable, CaseIterable {
   case layerDepth = "layer_depth"

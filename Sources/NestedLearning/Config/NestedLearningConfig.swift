@@ -15,6 +15,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var useRslora = false
   public var loraTargetModules = NestedLearningConfig.allTargetModules
   public var mixedPrecision = MixedPrecision.off
+  public var activationCheckpointing = ActivationCheckpointing.none
 
   // Data
   public var trainDataPath = ""
@@ -52,6 +53,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var numSteps = 1000
   public var seed: UInt64 = 42
   public var verifyFraction = 0.01
+  public var lossEvery = 1
   public var evalEvery = 100
   public var earlyStop = true
   public var patience = 5

@@ -116,6 +116,25 @@ public struct NestedTrainerState: Sendable {
       changedParameters: changed)
   }
 
+  /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.
+  ///
+  /// - Throws: `TrainerError` if the step is another than the one after the last, or something is due.
+  public mutating func skip(step: Int) throws -> StepOutcome {
+    guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
+    guard tiersDue(at: step).isEmpty else {
+      throw TrainerError.gradients(name: "step \(step)", "are missing: tiers \(tiersDue(at: step)) are due")
+    }
+    let clipping = try GradientClipping(
+      gradients: [:], tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
+    self.step = step
+    let rate = schedule.rate(at: step)
+    return StepOutcome(
+      step: step, activeTiers: [], learningRate: rate,
+      tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
+      gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
+      changedParameters: false)
+  }
+
   /// Sets the chains of all windows that are open after the last step, which were kept elsewhere.
   ///
   /// - Parameter chains: by g, then by parameter; exactly those of the tiers that the last step did not update.

@@ -25,6 +25,7 @@ public struct StepBenchmark {
   private let threads: Int
   private let precision: Precision
   private let nested: Nested?
+  private let recomputesLayers: Bool
   /// Steps that are not counted: they make memory resident and fill caches.
   private let warmUpSteps = 4
   /// Rounds through all steps that differ in their due tiers; a plain run has one such step.
@@ -38,8 +39,11 @@ public struct StepBenchmark {
   ///   - sequence: tokens in a row, at least 2.
   ///   - precision: that of products with the model's matrices.
   ///   - nested: nil for plain fine-tuning, all parameters at every step.
+  ///   - recomputesLayers: as `TrainableModel` says.
   public init(
-    model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32, nested: Nested? = nil
+    model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32,
+    nested: Nested? = nil,
+    recomputesLayers: Bool = false
   ) throws {
     guard batch >= 1, sequence >= 2, batch <= 1 << 16, sequence <= 1 << 20 else {
       throw ModelError(
@@ -52,6 +56,7 @@ public struct StepBenchmark {
     self.threads = threads
     self.precision = precision
     self.nested = nested
+    self.recomputesLayers = recomputesLayers
   }
 
   /// - Returns: `seconds_per_step` (the median; with tiers the mean over the four kinds of steps, each by its median),
@@ -62,7 +67,7 @@ public struct StepBenchmark {
       layers: Array(0..<folder.configuration.layerCount))
     let model = try TrainableModel(
       folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: threads),
-      scansForNonFinite: false, precision: precision)
+      scansForNonFinite: false, precision: precision, recomputesLayers: recomputesLayers)
     var state = try initialState(model, specification)
     try send(state.parameters, to: model)
 
@@ -120,6 +125,7 @@ public struct StepBenchmark {
       "nested": nested.map { .string($0.order.rawValue) } ?? "off",
       "inactive_gradients": nested.map { .string($0.inactiveGradients.rawValue) } ?? .null,
       "precision": .string(precision.rawValue),
+      "activation_checkpointing": recomputesLayers ? "layer" : "none",
       "isa": .string(String(cString: nl_isa_name(nl_isa_current()))),
     ]
   }

@@ -73,7 +73,8 @@ extension CoordinatorService {
       trainable: plan.trainableJSON,
       tiers: plan.layout.tiers, heartbeatSeconds: core.settings.heartbeatSeconds,
       // A worker that has but one is not asked to choose.
-      numericProfile: hello.numericProfiles.count > 1 ? core.settings.numericProfile : nil)
+      numericProfile: hello.numericProfiles.count > 1 ? core.settings.numericProfile : nil,
+      recomputesLayers: plan.config.activationCheckpointing == .layer)
     send(.welcome(message), to: peer, session: session)
   }
 

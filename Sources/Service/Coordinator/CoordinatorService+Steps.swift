@@ -8,9 +8,10 @@ import NestedLearning
 extension CoordinatorService {
   func train(_ step: Int) throws {
     let started = MonotonicClock.now()
-    unitData = data(ofStep: step)
     let active = plan.scheduler.activeTiers(at: step)
     let due = plan.usesWindows ? plan.scheduler.tiers.map(\.index) : active
+    if due.isEmpty && step % plan.config.lossEvery != 0 { return try skip(step, started: started) }
+    unitData = data(ofStep: step)
     let isFlush = isFlush(step)
     if plan.usesWindows { archive.keep(tiers, step: step) }
     guard
@@ -35,6 +36,18 @@ extension CoordinatorService {
       for tier in applied.changed { tiers[tier.tier] = tier }
       try handle(.parametersChanged(versions(of: applied.changed)))
     }
+    try finish(applied)
+  }
+
+  /// A step of which nothing is wanted: no gradient, and no loss. No worker hears of it.
+  private func skip(_ step: Int, started: Instant) throws {
+    let applied = try awaiting { [engine] in try engine.skip(step: step) }
+    try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
+    progress.applied(step: step)
+    try finish(applied)
+  }
+
+  private func finish(_ applied: AppliedStep) throws {
     show(
       progressLine.step(
         applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers, now: Self.seconds()))

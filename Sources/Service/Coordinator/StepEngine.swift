@@ -16,8 +16,8 @@ package struct TierValues: Sendable {
 /// What applying a step came to.
 package struct AppliedStep: Sendable {
   package let step: Int
-  /// Mean loss over the trained tokens.
-  package let loss: Double
+  /// Mean loss over the trained tokens; nil if it was not computed.
+  package let loss: Double?
   package let tokens: Int
   package let outcome: StepOutcome
   package let updateCounts: [Int]
@@ -76,6 +76,15 @@ package final class StepEngine: @unchecked Sendable {
       values: WireObject(
         name: ParametersMessage.objectName,
         sharing: layout.joined(tier: tier) { state.parameters[$0] ?? [] }))
+  }
+
+  /// Applies a step at which no tier is due, and of which nothing was computed.
+  package func skip(step: Int) throws -> AppliedStep {
+    let outcome = try state.skip(step: step)
+    return AppliedStep(
+      step: step, loss: nil, tokens: 0, outcome: outcome, updateCounts: state.optimizer.updateCounts,
+      changed: [],
+      digest: parametersDigest())
   }
 
   /// Applies a step.

@@ -34,8 +34,8 @@ public struct ProgressLine: Sendable {
     recentEnds = [now]
   }
 
-  /// The text for a step that was committed; empty if nothing is due.
-  public mutating func step(_ step: Int, loss: Double, activeTiers: [Int], now: Double) -> String {
+  /// The text for a step that was committed; empty if nothing is due. `loss` is nil if it was not computed.
+  public mutating func step(_ step: Int, loss: Double?, activeTiers: [Int], now: Double) -> String {
     recentEnds.append(now)
     if recentEnds.count > Self.averagedSteps + 1 { recentEnds.removeFirst() }
     let line = line(step, loss: loss, activeTiers: activeTiers)
@@ -70,9 +70,10 @@ public struct ProgressLine: Sendable {
     return (last - first) / Double(recentEnds.count - 1) * Double(max(0, totalSteps - step))
   }
 
-  private func line(_ step: Int, loss: Double, activeTiers: [Int]) -> String {
+  private func line(_ step: Int, loss: Double?, activeTiers: [Int]) -> String {
     let tiers = activeTiers.map(String.init).joined(separator: ", ")
-    return "Step \(step)/\(totalSteps) | Loss: \(Self.decimal(loss, places: 3)) | Active tiers: [\(tiers)] | "
+    let loss = loss.map { Self.decimal($0, places: 3) } ?? "–"
+    return "Step \(step)/\(totalSteps) | Loss: \(loss) | Active tiers: [\(tiers)] | "
       + "ETA: \(Self.duration(remaining(after: step)))"
   }
 

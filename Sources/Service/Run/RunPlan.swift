@@ -144,7 +144,7 @@ extension RunPlan {
   {
     let outcome = applied.outcome
     return [
-      "step": .number(applied.step), "loss": .number(applied.loss),
+      "step": .number(applied.step), "loss": applied.loss.map { .number($0) } ?? .null,
       "learning_rate": .number(outcome.learningRate),
       "tier_learning_rates": .numbers(outcome.tierLearningRates), "grad_norm": .number(outcome.gradNorm),
       "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),

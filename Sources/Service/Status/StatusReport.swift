@@ -48,7 +48,7 @@ public struct StatusReport: Sendable {
     [
       "experiment_name": .string(status.run.experimentName), "state": .string(status.state),
       "reason": status.reason.map { .string($0) } ?? nil, "step": .number(status.lastStep),
-      "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last.map { .number($0.loss) } ?? nil,
+      "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last?.loss.map { .number($0) } ?? nil,
       "step_seconds": .number(stepSeconds), "snapshot_seconds": .number(snapshotSeconds),
       "snapshot_step": snapshot.map { .number($0.step) } ?? nil,
       "state_digest": recordedDigest.map { .string($0) } ?? nil,
@@ -58,7 +58,7 @@ public struct StatusReport: Sendable {
   public var text: String {
     var lines = ["\(status.run.experimentName): \(status.state)" + (status.reason.map { " (\($0))" } ?? "")]
     var progress = "Step \(status.lastStep)" + (totalSteps.map { "/\($0)" } ?? "")
-    if let last { progress += " | Loss: \(ProgressLine.decimal(last.loss, places: 3))" }
+    if let loss = last?.loss { progress += " | Loss: \(ProgressLine.decimal(loss, places: 3))" }
     lines.append(progress)
     if let snapshot {
       lines.append(

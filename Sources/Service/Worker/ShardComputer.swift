@@ -21,6 +21,7 @@ final class ShardComputer: @unchecked Sendable {
     let model: TrainableModel
     let layout: TierLayout
     let precision: Precision
+    let recomputesLayers: Bool
     /// The version of each tier that the model has; nil before the first.
     var versions: [Int?]
   }
@@ -48,7 +49,8 @@ final class ShardComputer: @unchecked Sendable {
         remedy: "install the coordinator's release here")
     }
     if let loaded, loaded.sha256 == welcome.modelSHA256, loaded.trainable == welcome.trainable,
-      loaded.layout == layout, loaded.precision == precision
+      loaded.layout == layout, loaded.precision == precision,
+      loaded.recomputesLayers == welcome.recomputesLayers
     {
       self.loaded?.versions = Array(repeating: nil, count: layout.tiers.count)
       return loaded.sha256
@@ -60,11 +62,13 @@ final class ShardComputer: @unchecked Sendable {
       ? .full : .lora(try LoRASpecification(json: welcome.trainable, file: "WELCOME"))
     // The coordinator has looked at every weight of this very content.
     let model = try TrainableModel(
-      folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false, precision: precision)
+      folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false, precision: precision,
+      recomputesLayers: welcome.recomputesLayers)
     try check(layout, model)
     loaded = Loaded(
       sha256: welcome.modelSHA256, trainable: welcome.trainable, model: model, layout: layout,
-      precision: precision, versions: Array(repeating: nil, count: layout.tiers.count))
+      precision: precision, recomputesLayers: welcome.recomputesLayers,
+      versions: Array(repeating: nil, count: layout.tiers.count))
     return welcome.modelSHA256
   }
 
