@@ -1,10 +1,12 @@
 // The matrix product: how the work is cut for caches and threads. What is computed on a block is in matmul_isa.h.
 //
-// Two orders of work, the same bits:
+// Three orders of work, the same bits:
 //  - by panels: the rows of A are packed for a long stretch of k, then B is packed block by block and each panel of
 //    it meets all rows. For everything large.
 //  - by tiles: B is packed once for a block of k (or used where it lies) and the rows of A pass by it, a tile at a
 //    time. For few columns (X·Aᵀ of LoRA) and for short sums (H·B of LoRA), where A, or C, is what costs.
+//  - by weights: A is packed for all of k, and rows of W that lie k after k pass by it where they lie. For X·Wᵀ with
+//    kernels that are so fast that to pack W is what costs.
 #include "matmul.h"
 
 #include <pthread.h>
@@ -18,6 +20,8 @@ enum {
   ROWS = 516,    // rows of A that are packed at a time (43 tiles of 12), …
   DEPTH = 2048,  // … and how much of k of them
   GROUP = 256,   // columns for which k goes through the packed A before the next ones
+  PAIRS_BYTES = 1280 << 10,  // of A that weights pass by where they lie, …
+  PAIRS_ROWS = 256,          // … and rows of it
   NARROW = 128,  // so few columns are not worth packing A as a whole
   SMALL_ROWS = 32,
   SMALL_GROUP = 2 * NL_PANEL,  // rows and columns for the scratch on the stack
@@ -35,7 +39,7 @@ typedef struct {
   bool accumulate;
   bool flushes;   // denormals count as zeros
   bool in_place;  // B is read where it lies
-  bool by_tiles;
+  bool by_tiles, by_weights;
   bool split_rows;
   long parts;
 } product;
@@ -223,8 +227,39 @@ static void run_by_tiles(const product *p, range rows, range columns, const scra
   }
 }
 
+// Rows of A at a time: their pairs, of all k, stay in the second cache beside the weights that pass by, and their rows
+// of C in as many pages as the processor keeps translations for.
+static long rows_by_weights(const product *p, const scratch *s) {
+  const long room = smaller(PAIRS_BYTES, s->a_size * (long)sizeof(float)) / (p->K * 2);
+  return smaller(PAIRS_ROWS, room) / NL_PANEL * NL_PANEL;
+}
+
+static void run_by_weights(const product *p, range rows, range columns, const scratch *s) {
+  for (long m = rows.first; m < rows.end; m += rows_by_weights(p, s)) {
+    const long count = smaller(rows_by_weights(p, s), rows.end - m);
+    p->kernels->weights->pack(part_at(p->a, m, 0), count, p->K, s->a);
+    for (long n = columns.first; n < columns.end; n += NL_PANEL) {
+      const range some = {n, smaller(n + NL_PANEL, columns.end)};
+      const range after = {some.end, smaller(some.end + NL_PANEL, columns.end)};
+      p->kernels->weights->multiply(&(nl_weights_block){
+          .rows = count,
+          .columns = some.end - some.first,
+          .depth = p->K,
+          .pairs = s->a,
+          .weights = part_at(p->b, 0, n).at,
+          .row = p->b.column * 2,
+          .c = p->c + m * p->ldc + n,
+          .ldc = p->ldc,
+          .next = lines(part_at(p->b, 0, after.first), p->K, after.end - after.first),
+      });
+    }
+  }
+}
+
 static void run(const product *p, range rows, range columns, const scratch *s) {
-  if (p->by_tiles)
+  if (p->by_weights && rows_by_weights(p, s) > 0)
+    run_by_weights(p, rows, columns, s);
+  else if (p->by_tiles)
     run_by_tiles(p, rows, columns, s);
   else
     run_by_panels(p, rows, columns, s);
@@ -337,6 +372,8 @@ static void start(nl_pool *pool, product p) {
     return;
   }
   p.by_tiles = p.N <= NARROW || p.K <= SHORT;
+  p.by_weights = !p.by_tiles && p.kernels->weights && !p.accumulate && p.K % 32 == 0 && p.a.column == 1 &&
+                 p.b.type == NL_BF16 && p.b.row == 1;
   divide(&p, nl_pool_threads(pool));
   nl_pool_run(pool, p.parts, run_part, &p);
 }

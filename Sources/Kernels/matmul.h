@@ -32,12 +32,30 @@ typedef struct {
   nl_prefetch next;
 } nl_matmul_block;
 
+// C = A·Wᵀ for at most NL_PANEL rows of W and all of k, a multiple of 32.
+typedef struct {
+  long rows, columns, depth;  // rows of A, rows of W, k
+  const void *pairs;          // A as nl_weights_kernels.pack leaves it
+  const void *weights;        // rows of bf16, `row` bytes apart
+  long row;
+  float *c;
+  long ldc;
+  nl_prefetch next;
+} nl_weights_block;
+
 // A rectangle of a matrix where it lies.
 typedef struct {
   const void *at;
   nl_dtype type;
   long row, column;  // from one to the next, in numbers; one of the two is 1
 } nl_matrix_part;
+
+// The functions for weights that are used where they lie, k after k.
+typedef struct {
+  void (*multiply)(const nl_weights_block *block);
+  // Rows of A (f32), all of k; what lacks of the last panel of NL_PANEL rows is written, too.
+  void (*pack)(nl_matrix_part from, long rows, long depth, void *to);
+} nl_weights_kernels;
 
 // The functions of one instruction set and precision.
 typedef struct {
@@ -50,6 +68,7 @@ typedef struct {
   void (*pack_a)(nl_matrix_part from, long rows, long depth, void *to);
   // Panels of B for a block of k. Beyond the last column, up to a multiple of 16, zeros may be written.
   void (*pack_b)(nl_matrix_part from, long depth, long columns, void *to);
+  const nl_weights_kernels *weights;  // NULL: weights are packed like everything
 } nl_matmul_kernels;
 
 #if defined(__x86_64__)

@@ -93,6 +93,8 @@ static void amx_multiply(const nl_matmul_block *block) {
   _tile_release();
 }
 
+#include "matmul_amx_weights.h"
+
 const nl_matmul_kernels nl_matmul_amx_tiles = {
     .tile_rows = 2 * SIDE,
     .a_bytes = sizeof(uint16_t),
@@ -101,4 +103,5 @@ const nl_matmul_kernels nl_matmul_amx_tiles = {
     .multiply = amx_multiply,
     .pack_a = pack_a_bf16,
     .pack_b = pack_b_bf16,
+    .weights = &amx_weights,
 };

@@ -74,6 +74,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "What is kept for the backward pass: all, or with layer only the inputs of layers.")
     var activationCheckpointing = ActivationCheckpointing.none
 
+    @Option(help: "Seconds after which no further step is begun, once three of each kind are counted.")
+    var seconds = 20.0
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -88,7 +91,7 @@ struct BenchCommand: ParsableCommand {
       let report = try StepBenchmark(
         model: model, batch: batch, sequence: seq, threads: threads, precision: precision,
         nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) },
-        recomputesLayers: activationCheckpointing == .layer
+        recomputesLayers: activationCheckpointing == .layer, seconds: seconds
       ).run()
       BenchCommand.show(report, asJSON: json)
     }

@@ -31,7 +31,7 @@ public struct StepBenchmark {
   /// Rounds through all steps that differ in their due tiers; a plain run has one such step.
   private let rounds = 3...30
   /// Seconds after which no further step is begun, once enough are counted.
-  private let budget = 20.0
+  private let budget: Double
 
   /// - Parameters:
   ///   - model: a model folder.
@@ -40,10 +40,11 @@ public struct StepBenchmark {
   ///   - precision: that of products with the model's matrices.
   ///   - nested: nil for plain fine-tuning, all parameters at every step.
   ///   - recomputesLayers: as `TrainableModel` says.
+  ///   - seconds: after which no further step is begun, once three of each kind are counted.
   public init(
     model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32,
     nested: Nested? = nil,
-    recomputesLayers: Bool = false
+    recomputesLayers: Bool = false, seconds: Double = 20
   ) throws {
     guard batch >= 1, sequence >= 2, batch <= 1 << 16, sequence <= 1 << 20 else {
       throw ModelError(
@@ -57,6 +58,7 @@ public struct StepBenchmark {
     self.precision = precision
     self.nested = nested
     self.recomputesLayers = recomputesLayers
+    budget = seconds
   }
 
   /// - Returns: `seconds_per_step` (the median; with tiers the mean over the four kinds of steps, each by its median),
