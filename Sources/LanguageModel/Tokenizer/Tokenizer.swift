@@ -1,6 +1,5 @@
 import Foundation
 import JSON
-import Synchronization
 
 /// A byte-level BPE tokenizer, as `tokenizer.json` describes it: text to the ids that the Rust crate `tokenizers`
 /// gives, and back. May be used from several threads at once.
@@ -9,7 +8,9 @@ import Synchronization
 public final class Tokenizer: Sendable {
   private let file: String
   private let parts: TokenizerFile.Parts
-  private let workspaces = Mutex<[Workspace]>([])
+  /// Behind `lock`; a Mutex would hide from ThreadSanitizer that they are never used by two threads at once.
+  nonisolated(unsafe) private var workspaces: [Workspace] = []
+  private let lock = NSLock()
 
   /// The token that ends a text: `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
   /// `generation_config.json` or `config.json`; nil if none names one.
@@ -40,8 +41,8 @@ public final class Tokenizer: Sendable {
   ///   written out in the text are recognised either way.
   /// - Throws: ``ModelError`` if the pattern of the pre-tokenizer fails, for want of memory for one.
   public func encode(_ text: String, addSpecialTokens: Bool) throws -> [Int32] {
-    let workspace = workspaces.withLock { $0.popLast() } ?? Workspace()
-    defer { workspaces.withLock { $0.append(workspace) } }
+    let workspace = lock.withLock { workspaces.popLast() } ?? Workspace()
+    defer { lock.withLock { workspaces.append(workspace) } }
     var ids: [Int32] = []
     if addSpecialTokens { ids += parts.postProcessor.before }
     do throws(SplitPatternError) {

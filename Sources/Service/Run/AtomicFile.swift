@@ -77,6 +77,7 @@ public enum AtomicFile {
     guard FileSystem.kind(info.st_mode) == .file, let size = Int(exactly: info.st_size) else {
       throw FileError(path: path, doing: "reading", reason: "it is not a file")
     }
+    if size == 0 { return [] }
     var code: Int32 = 0
     let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
       while filled < size {
