@@ -57,7 +57,8 @@ def compare(options, configuration, kind):
             seconds = result["seconds_per_step"]
             report["own"][name] = {
                 "seconds": round(seconds, 5), "rss_mb": round(result["peak_rss_mb"]),
-                "gflops": round(result["gflops"], 1), "isa": result["isa"],
+                "gflops": round(result["gflops"], 1),
+                "fraction_of_peak": round(result["fraction_of_peak"], 3), "isa": result["isa"],
                 "times_as_fast": best and round(best / seconds, 2)}
     print(json.dumps(report), flush=True)
 

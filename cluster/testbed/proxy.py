@@ -77,6 +77,12 @@ class Proxy:
 
     async def serve(self, reader, writer):
         options = self.options
+        try:
+            far_reader, far_writer = await self.dial()
+        except OSError:
+            reset(writer)
+            return
+        # Only now: an attempt that comes before there is anyone to connect to takes none of the faults.
         self.counts["connections"] += 1
         lanes = [
             Lane(self, "up", self.next(options.cut_up), self.next(options.corrupt_up), options.rate),
@@ -85,11 +91,6 @@ class Proxy:
                 options.slow_reader or options.rate,
             ),
         ]
-        try:
-            far_reader, far_writer = await self.dial()
-        except OSError:
-            reset(writer)
-            return
         both = (writer, far_writer)
         self.connections.add(both)
         up = asyncio.ensure_future(lanes[0].run(reader, far_writer))

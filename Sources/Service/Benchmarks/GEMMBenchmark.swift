@@ -200,12 +200,7 @@ private final class Machine {
   /// Operations per second, all threads together.
   private func peak(_ precision: Precision) -> Double {
     let begin = time()
-    let operations =
-      switch precision {
-      case .f32: nl_peak_loop(pool.handle, 10_000)
-      case .bf16: nl_peak_bf16_loop(pool.handle, 10_000)
-      case .amx: nl_peak_amx_loop(pool.handle, 10_000)
-      }
+    let operations = ComputePeak(pool: pool, precision: precision).operations()
     let rate = Double(operations) / (time() - begin)
     bestPeak[precision] = max(bestPeak[precision] ?? 0, rate)
     return rate

@@ -62,13 +62,17 @@ public struct StepBenchmark {
   }
 
   /// - Returns: `seconds_per_step` (the median; with tiers the mean over the four kinds of steps, each by its median),
-  ///   `tokens_per_second`, `gflops` (see `operations`), `peak_rss_mb` of this process, and what was measured.
+  ///   `tokens_per_second`, `gflops` (see `operations`), the processor's peak in this precision and the fraction of it,
+  ///   `peak_rss_mb` of this process, and what was measured.
   public func run() throws -> JSONValue {
     let specification = LoRASpecification(
       rank: 8, alpha: 16, targetModules: NestedLearningConfig.allTargetModules,
       layers: Array(0..<folder.configuration.layerCount))
+    let pool = try ThreadPool(threads: threads)
+    let peak = ComputePeak(pool: pool, precision: precision)
+    let before = peak.rate()
     let model = try TrainableModel(
-      folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: threads),
+      folder: folder, trainable: .lora(specification), pool: pool,
       scansForNonFinite: false, precision: precision, recomputesLayers: recomputesLayers)
     var state = try initialState(model, specification)
     try send(state.parameters, to: model)
@@ -85,7 +89,7 @@ public struct StepBenchmark {
       let fewest = times.map(\.count).min() ?? 0
       if fewest >= rounds.lowerBound, Double(end - begin) * 1e-9 > budget { break }
     }
-    return report(times.map { $0.sorted() }, loss: last)
+    return report(times.map { $0.sorted() }, loss: last, peak: max(before, peak.rate()))
   }
 
   /// One step, as workers and coordinator do it; returns its mean loss.
@@ -108,7 +112,7 @@ public struct StepBenchmark {
     return loss / Double(tokens)
   }
 
-  private func report(_ times: [[Double]], loss: Double) -> JSONValue {
+  private func report(_ times: [[Double]], loss: Double, peak: Double) -> JSONValue {
     let medians = times.map { times in
       let middle = times.count / 2
       return times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
@@ -118,6 +122,7 @@ public struct StepBenchmark {
       "seconds_per_step": .number(median),
       "tokens_per_second": .number(Double(batch * sequence) / median),
       "gflops": .number(operations / median * 1e-9),
+      "peak_gflops": .number(peak * 1e-9), "fraction_of_peak": .number(operations / median / peak),
       "peak_rss_mb": .number(Self.peakResidentMegabytes()),
       "best_seconds": .number(times.map { $0.first ?? 0 }.reduce(0, +) / Double(times.count)),
       "seconds_by_kind": .numbers(medians),
