@@ -4,11 +4,13 @@ import Testing
 extension ISASuite {
   @Suite struct MatmulTests {
     /// Sizes at and around every border: tiles of 4, 6 and 12 rows, vectors and panels of 16, 32 and 64 columns,
-    /// groups of 128 and 256, blocks of 256 k, B in place (rows or depth at most 64).
+    /// groups of 128 and 256, blocks of 256 k, B in place (rows or depth at most 64; weights for AMX).
     static let sizes: [(Int, Int, Int)] = [
       (1, 1, 1), (1, 33, 257), (2, 7, 3), (3, 129, 64), (5, 31, 300), (6, 16, 1), (7, 300, 65), (8, 96, 513),
       (11, 17, 255), (12, 32, 256), (13, 1, 777), (16, 70, 40), (24, 8, 256), (25, 130, 66), (64, 65, 90),
       (65, 64, 65), (67, 259, 70), (130, 8, 512), (70, 270, 259),
+      // Weights where they lie, which takes multiples of 32 k.
+      (17, 150, 96), (33, 161, 288),
     ]
 
     static func cases(seed: UInt64) -> [MatmulCase] {
@@ -51,6 +53,7 @@ extension ISASuite {
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .pairs),
       MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .amx),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .amx),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, bf16: true, order: .amx),
       MatmulCase(rows: 600, columns: 40, depth: 700, transposedB: true),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true),
       MatmulCase(rows: 700, columns: 900, depth: 16, accumulate: true),
