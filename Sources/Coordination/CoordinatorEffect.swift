@@ -33,7 +33,7 @@ public struct CompletedUnit: Sendable, Hashable {
 /// sent, what the unit came to, then the timer.
 public enum CoordinatorEffect: Sendable, Hashable {
   /// Keep the bytes of the result that has just come, under this attempt.
-  case keepPayload(attempt: Int)
+  case keepPayload(attempt: Int, of: Shard)
   /// Drop kept bytes that will not be needed.
   case discardPayload(attempt: Int)
   /// For the ledger, with the next commit.

@@ -60,6 +60,16 @@ public struct WireObject: Sendable, Equatable {
     return try values(of: Float.self)
   }
 
+  /// Lends the bytes as f32 values; they are copied only if they do not lie as such values must.
+  public func withFloats<R>(_ body: (UnsafeBufferPointer<Float>) throws -> R) throws -> R {
+    try withUnsafeBytes { bytes in
+      guard bytes.count % MemoryLayout<Float>.size == 0,
+        Int(bitPattern: bytes.baseAddress) % MemoryLayout<Float>.alignment == 0
+      else { return try floats().withUnsafeBufferPointer(body) }
+      return try bytes.withMemoryRebound(to: Float.self, body)
+    }
+  }
+
   /// The bytes as 32-bit integers.
   public func integers() throws(ProtocolError) -> [Int32] {
     if case .integers(let values) = storage { return values }

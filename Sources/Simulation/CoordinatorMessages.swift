@@ -89,7 +89,7 @@ extension Simulation {
 
   private func carryOut(_ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator) {
     switch effect {
-    case .keepPayload(let attempt):
+    case .keepPayload(let attempt, _):
       guard let incoming = coordinator.incoming, incoming.attempt == attempt else {
         return problem("attempt \(attempt) is to be kept, and is not the one that came")
       }

@@ -20,7 +20,7 @@ struct TransferReceiver: Sendable {
     var objects: [WireObject] = []
     /// The object that is coming in, and its digest.
     var bytes: [UInt8] = []
-    var digest = DigestBuilder()
+    var digest: ArrivingDigest?
     var received = 0
     /// Bytes that the peer may send in all.
     var granted = 0
@@ -93,10 +93,11 @@ struct TransferReceiver: Sendable {
       // A length that is announced and never sent costs no more than this.
       if chunk.offset == 0, let current = open[place].current {
         open[place].bytes.reserveCapacity(min(current.byteCount, 64 << 20))
+        open[place].digest = ArrivingDigest(byteCount: current.byteCount)
       }
       open[place].bytes.append(contentsOf: payload)
-      open[place].digest.update(payload)
     }
+    open[place].digest?.update(chunk.payload)
     open[place].received += chunk.payload.byteCount
     try completeObjects(at: place, &outcome)
     outcome.answers += credits()
@@ -123,10 +124,11 @@ struct TransferReceiver: Sendable {
   /// Takes every object whose bytes are all there, and the message if that was the last.
   private mutating func completeObjects(at place: Int, _ outcome: inout Outcome) throws(ProtocolError) {
     while let current = open[place].current, open[place].bytes.count == current.byteCount {
-      guard open[place].digest.finish() == current.sha256 else { return drop(from: place, &outcome) }
+      let digest = open[place].digest ?? ArrivingDigest(byteCount: 0)
+      guard digest.finish() == current.sha256 else { return drop(from: place, &outcome) }
       open[place].objects.append(WireObject(checked: current, bytes: open[place].bytes))
       open[place].bytes = []
-      open[place].digest = DigestBuilder()
+      open[place].digest = nil
     }
     guard open[place].current == nil else { return }
     let one = open.remove(at: place)

@@ -99,7 +99,7 @@ struct Scene {
 
   static func line(_ effect: CoordinatorEffect) -> String {
     switch effect {
-    case .keepPayload(let attempt): "keep \(attempt)"
+    case .keepPayload(let attempt, _): "keep \(attempt)"
     case .discardPayload(let attempt): "discard \(attempt)"
     case .record(let record):
       "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"

@@ -3,10 +3,13 @@
 public enum Vectors {
   /// y += x. Of two lengths, only the common part is added to.
   public static func add(_ x: [Float], to y: inout [Float]) {
-    x.withUnsafeBufferPointer { x in
-      y.withUnsafeMutableBufferPointer { y in
-        for i in 0..<min(x.count, y.count) { y[i] += x[i] }
-      }
+    x.withUnsafeBufferPointer { add($0, to: &y) }
+  }
+
+  /// y += x. Of two lengths, only the common part is added to.
+  public static func add(_ x: UnsafeBufferPointer<Float>, to y: inout [Float]) {
+    y.withUnsafeMutableBufferPointer { y in
+      for i in 0..<min(x.count, y.count) { y[i] += x[i] }
     }
   }
 

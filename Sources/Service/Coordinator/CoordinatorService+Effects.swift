@@ -14,7 +14,7 @@ extension CoordinatorService {
 
   private func carryOut(_ effect: CoordinatorEffect) throws {
     switch effect {
-    case .keepPayload(let attempt): keepPayload(attempt)
+    case .keepPayload(let attempt, let shard): keepPayload(attempt, of: shard)
     case .discardPayload(let attempt): payloads[attempt] = nil
     case .record(let record): records.append(record)
     case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
@@ -49,10 +49,12 @@ extension CoordinatorService {
     }
   }
 
-  private func keepPayload(_ attempt: Int) {
+  private func keepPayload(_ attempt: Int, of shard: Shard) {
     payloads[attempt] = incoming
-    if let incoming, let unit = unitInHand {
-      traffic.count(incoming, of: unit, clock: WindowClock(plan.scheduler.tiers))
+    guard let incoming, let unit = unitInHand else { return }
+    traffic.count(incoming, of: unit, clock: WindowClock(plan.scheduler.tiers))
+    if unit.purpose == .train && !unit.window {
+      queue.async { [engine] in engine.collect(incoming, of: shard, step: unit.step) }
     }
   }
 

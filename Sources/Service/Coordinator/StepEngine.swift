@@ -37,6 +37,8 @@ package final class StepEngine: @unchecked Sendable {
   private var hasChanged: Bool
   /// The windows' sums, as far as they are here; nil if gradients of inactive tiers are discarded.
   private var windows: WindowStore?
+  /// What has come of the step in hand, without windows.
+  private var early: EarlySums?
 
   package init(state: NestedTrainerState) {
     self.state = state
@@ -52,6 +54,14 @@ package final class StepEngine: @unchecked Sendable {
   /// - Throws: `TrainerError.notFinite`, or `ServiceError` if something has another size than its tier.
   package func keep(_ results: [ResultMessage], of nodes: [TreeNode], step: Int) throws {
     for (message, node) in zip(results, nodes) { try windows?.take(message, node: node, step: step) }
+  }
+
+  /// Adds up what a worker sent for a step while others are still awaited.
+  package func collect(_ message: ResultMessage, of shard: Shard, step: Int) {
+    if early?.step != step {
+      early = EarlySums(step: step, count: state.config.gradientAccumulationSteps)
+    }
+    early?.take(message, of: shard)
   }
 
   /// A chain that is here through exactly this step, for a worker that goes on from it.
@@ -119,8 +129,14 @@ package final class StepEngine: @unchecked Sendable {
   /// The root of the fixed tree for every active tier.
   private func sums(_ step: Int, _ results: [UnitResult]) throws -> StepGradients {
     let count = state.config.gradientAccumulationSteps
+    let early = early?.step == step ? early : nil
+    self.early = nil
     var sums: GradientSums = [:]
     for tier in state.scheduler.activeTiers(at: step) {
+      if let total = early?.total(tier: tier, of: results) {
+        try layout.split(tier: tier, total, into: &sums)
+        continue
+      }
       var parts: [TreeNode: [Float]] = [:]
       for result in results where result.shard.tiers.contains(tier) {
         parts[result.shard.node] = try result.message.values(tier: tier, microBatch: nil)
@@ -143,11 +159,16 @@ package final class StepEngine: @unchecked Sendable {
 extension ResultMessage {
   /// The gradient of one tier, in the layout of WELCOME.
   func values(tier: Int, microBatch: Int?) throws -> [Float] {
+    try gradient(tier: tier, microBatch: microBatch).values.floats()
+  }
+
+  /// - Throws: `ServiceError` if it is not there.
+  func gradient(tier: Int, microBatch: Int?) throws -> TierGradient {
     guard let gradient = gradients.first(where: { $0.tier == tier && $0.microBatch == microBatch }) else {
       throw ServiceError(
         "the result of attempt \(attempt) lacks the gradient \(TierGradient.name(tier: tier, microBatch: microBatch))"
       )
     }
-    return try gradient.values.floats()
+    return gradient
   }
 }

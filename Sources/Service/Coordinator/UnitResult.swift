@@ -7,7 +7,9 @@ package struct UnitResult: Sendable {
   /// The step that it belongs to.
   package let step: Int
   package let message: ResultMessage
+}
 
+extension UnitResult {
   package init(_ counted: CountedResult, _ message: ResultMessage) {
     shard = counted.shard
     step = counted.step
