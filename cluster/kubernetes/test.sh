@@ -1,0 +1,143 @@
+#!/bin/bash
+# Checks the manifests for Kubernetes, without a cluster: renders base and example with throw-away keys, validates every
+# resource against the schemas of Kubernetes, holds all to the rules of policy.py and each rule to being able to fail.
+# With --rehearse it also runs the rendered pods' programs here, as a kubelet would (rehearse.py).
+#
+# usage: cluster/kubernetes/test.sh [--rehearse]
+#
+# What is missing is skipped and said: kustomize or kubectl (Debian: apt-get install kubernetes-client is too old; see
+# https://kubernetes.io/docs/tasks/tools/), python3 with venv, PyPI, the programs of cluster/build.sh for the keys.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+rehearse=''
+case ${1:-} in
+  '') ;;
+  --rehearse) rehearse=yes ;;
+  *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+esac
+# The oldest version with all that the manifests use, and the newest that the validator knows.
+oldest=1.30
+here=cluster/kubernetes
+tools=.build/kubernetes-tools
+folder=$(mktemp -d /tmp/nl-kubernetes-XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+failed=''
+
+skip() { printf 'skipped  %s\n' "$@"; }
+
+expect() {
+  local what=$1
+  shift
+  if "$@" >"$folder/out" 2>&1; then
+    printf 'ok       %s\n' "$what"
+  else
+    printf 'FAILED   %s\n' "$what"
+    sed 's/^/         /' "$folder/out"
+    failed=yes
+  fi
+}
+
+kustomize_build() {
+  if command -v kustomize >/dev/null; then kustomize build "$1"; else kubectl kustomize "$1"; fi
+}
+
+# kubectl has kustomize of a version that knows labels since 1.21, Debian's 1.20 does not.
+can_render() {
+  mkdir -p "$folder/probe"
+  printf 'labels: [{pairs: {a: b}, includeTemplates: true}]\n' >"$folder/probe/kustomization.yaml"
+  kustomize_build "$folder/probe" >"$folder/out" 2>&1 || grep -q "kustomization.yaml is empty" "$folder/out"
+}
+
+# The keys are real ones if nl is there, else of the same form: what is tested here does not depend on them.
+make_keys() {
+  local programs=$PWD/.build/release
+  [ -x "$programs/nl" ] || programs=$folder/bin
+  PATH=$programs:$PATH "$here/keys.sh" "$@"
+}
+
+stand_in_for_nl() {
+  mkdir -p "$folder/bin"
+  cat >"$folder/bin/nl" <<'END'
+#!/bin/bash
+[ "$*" != "keygen --help" ] || exit 0
+text() { head -c 200 /dev/urandom | tr -dc 'a-zA-Z0-9' | head -c 40; }
+printf '# A secret key\nnl-secret-key %s\n' "$(text)" >"$3"
+printf '%s %s\n' "$(text)" "${3##*/}" >"$3.pub"
+END
+  chmod +x "$folder/bin/nl"
+}
+
+command -v kustomize >/dev/null || command -v kubectl >/dev/null || {
+  skip "everything: neither kustomize nor kubectl is on the PATH (https://kubernetes.io/docs/tasks/tools/)"
+  exit 0
+}
+can_render || { skip "everything: this kustomize is too old ($(head -n 1 "$folder/out"))"; exit 0; }
+
+if [ ! -x "$tools/bin/kubernetes-validate" ]; then
+  mkdir -p .build
+  { python3 -m venv "$tools" && "$tools/bin/pip" install kubernetes-validate pyyaml; } >.build/kubernetes-tools.log 2>&1 || {
+    rm -rf "$tools"
+    skip "schemas: kubernetes-validate cannot be installed from PyPI (.build/kubernetes-tools.log)"
+  }
+fi
+python=python3
+[ ! -x "$tools/bin/python" ] || python=$tools/bin/python
+
+cp -r "$here" "$folder/kubernetes"
+rm -rf "$folder"/kubernetes/overlays/*/secrets
+stand_in_for_nl
+base=$folder/base.yaml example=$folder/example.yaml
+overlay=$folder/kubernetes/overlays/example
+
+missing_keys_are_named() { ! kustomize_build "$overlay" >"$folder/none.yaml" 2>"$folder/why" && grep -q "secrets/" "$folder/why"; }
+secrets_are_mine_alone() { [ -z "$(find "$overlay/secrets" ! -name '*.pub' -perm /077)" ]; }
+keys_stay() {
+  local before
+  before=$(sha256sum "$overlay/secrets/coordinator.key" "$overlay/secrets/metrics.token" && head -n 16 "$overlay/secrets/workers.env")
+  make_keys "$overlay" --workers 24
+  [ "$before" = "$(sha256sum "$overlay/secrets/coordinator.key" "$overlay/secrets/metrics.token" &&
+    head -n 16 "$overlay/secrets/workers.env")" ] && [ "$(wc -l <"$overlay/secrets/workers.txt")" = 24 ]
+}
+renders() { kustomize_build "$1" >"$2"; }
+not_in_git() { git check-ignore -q "$here/overlays/example/secrets/coordinator.key"; }
+
+expect "without keys the example does not render, and says what is missing" missing_keys_are_named
+expect "keys.sh makes the keys" make_keys "$overlay"
+expect "no one else can read them" secrets_are_mine_alone
+expect "run again, keys.sh adds keys and changes none" keys_stay
+! git rev-parse >/dev/null 2>&1 || expect "git ignores them" not_in_git
+expect "the base renders" renders "$folder/kubernetes/base" "$base"
+expect "the example renders" renders "$overlay" "$example"
+
+if [ -x "$tools/bin/kubernetes-validate" ]; then
+  validate() { "$tools/bin/kubernetes-validate" --strict "$@" "$base" "$example"; }
+  newest=$("$tools/bin/python" -c 'import kubernetes_validate; print(kubernetes_validate.latest_version())')
+  expect "every resource is one of Kubernetes $oldest" validate -k "$oldest"
+  expect "every resource is one of Kubernetes $newest" validate
+  misspelt() {
+    sed 's/readOnlyRootFilesystem/readOnlyRootFileSystem/' "$example" >"$folder/misspelt.yaml"
+    ! "$tools/bin/kubernetes-validate" --strict "$folder/misspelt.yaml"
+  }
+  expect "a misspelt field is found" misspelt
+fi
+
+if "$python" -c 'import yaml' 2>/dev/null; then
+  expect "the base holds to the rules" "$python" "$here/policy.py" --base "$base"
+  expect "the example holds to the rules" "$python" "$here/policy.py" "$example"
+  expect "each rule can fail" "$python" "$here/policy.py" --self-test "$example"
+  sed 's/^/         /' "$folder/out"
+else
+  skip "rules: python3 has no yaml (apt-get install python3-yaml)"
+fi
+
+if command -v shellcheck >/dev/null; then
+  expect "shellcheck" shellcheck "$here"/*.sh
+else
+  skip "shellcheck (apt-get install shellcheck)"
+fi
+
+if [ -n "$rehearse" ]; then
+  "$python" "$here/rehearse.py" "$overlay" || failed=yes
+fi
+[ -z "$failed" ]
