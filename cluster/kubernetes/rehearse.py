@@ -1,0 +1,397 @@
+#!/usr/bin/env python3
+"""Runs the pods of a rendered overlay on this machine, as far as a kubelet's work can be done without a cluster: each
+pod has an address, a host name, an empty read-only file system and the volumes of its manifest with the owners and
+modes that a kubelet gives them; its containers run the manifest's commands as its user, without capabilities and
+without a way to more rights; probes are asked as the manifest says, and a pod is ended by SIGTERM, then SIGKILL.
+
+What is not there: the API server, controllers, the scheduler, limits, network policies, the image.
+
+usage: rehearse.py OVERLAY [--programs .build/release] [--steps 24]
+
+The overlay must be that of the example, with its keys. The coordinator waits for data and gets it, two workers join,
+the coordinator is evicted and comes back, a worker is killed; the adapter must be that of a run by one process. It
+needs root and what cluster/testbed/network.sh needs, curl, PyYAML, kubectl or kustomize, and the built programs.
+"""
+import argparse
+import base64
+import hashlib
+import json
+import math
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = ROOT / "cluster/testbed/network.sh"
+EXAMPLE = ROOT / "examples/quickstart"
+failed = False
+
+
+def say(text):
+    print(f"{time.strftime('%T')}  {text}", flush=True)
+
+
+class GiveUp(Exception):
+    """What follows would only fail, too."""
+
+
+def expect(what, holds):
+    global failed
+    say(f"{'ok    ' if holds else 'FAILED'}  {what}")
+    failed = failed or not holds
+
+
+def need(what, holds):
+    expect(what, holds)
+    if not holds:
+        raise GiveUp
+
+
+def until(seconds, condition):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def skip(text):
+    print(f"skipped  rehearsal: {text}")
+    sys.exit(0)
+
+
+def render(overlay):
+    command = ["kustomize", "build"] if shutil.which("kustomize") else ["kubectl", "kustomize"]
+    return list(yaml.safe_load_all(subprocess.run([*command, overlay], check=True, stdout=subprocess.PIPE).stdout))
+
+
+class Pod:
+    """A pod on a host of its own. Volumes of claims are shared by name, all others are the pod's."""
+
+    def __init__(self, cluster, workload, name, host):
+        self.cluster, self.name, self.host = cluster, name, host
+        self.spec = workload["spec"]["template"]["spec"]
+        self.context = self.spec["securityContext"]
+        self.folder = cluster.folder / f"{name}.{len(cluster.pods)}"
+        self.folder.mkdir()
+        self.volumes = {}
+        for volume in self.spec["volumes"]:
+            self.volumes[volume["name"]] = self.make_volume(volume)
+        for claim in workload["spec"].get("volumeClaimTemplates", []):
+            title = f"{claim['metadata']['name']}-{name}"
+            self.volumes[claim["metadata"]["name"]] = cluster.claim(title, self.context["fsGroup"])
+        self.process = None
+        self.log = self.folder / "log"
+
+    def make_volume(self, volume):
+        path = self.folder / "volumes" / volume["name"]
+        group = self.context["fsGroup"]
+        if "persistentVolumeClaim" in volume:
+            return self.cluster.claim(volume["persistentVolumeClaim"]["claimName"], group)
+        path.mkdir(parents=True)
+        if "emptyDir" in volume:
+            if volume["emptyDir"].get("medium") == "Memory":
+                subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
+                self.cluster.mounts.append(path)
+            os.chown(path, 0, group)
+            path.chmod(0o2777)
+            return path
+        if "secret" in volume:
+            data = self.cluster.named("Secret", volume["secret"]["secretName"])["data"]
+            files = {key: base64.b64decode(value) for key, value in data.items()}
+            # A kubelet lets the group read, whatever defaultMode says.
+            mode = volume["secret"].get("defaultMode", 0o644) | 0o440
+        else:
+            files = {k: v.encode() for k, v in self.cluster.named("ConfigMap", volume["configMap"]["name"])["data"].items()}
+            mode = volume["configMap"].get("defaultMode", 0o644) | 0o440
+        # As a kubelet does it, so that all files change at once: a folder, a link to it, links through that.
+        real = path / "..2026_01_01"
+        real.mkdir()
+        (path / "..data").symlink_to(real.name)
+        for name, content in files.items():
+            (real / name).write_bytes(content)
+            os.chown(real / name, 0, group)
+            (real / name).chmod(mode)
+            (path / name).symlink_to(f"..data/{name}")
+        return path
+
+    def environment(self, container):
+        found = {"PATH": "/programs:/usr/bin:/bin", "HOSTNAME": self.name, "HOME": "/", "LD_LIBRARY_PATH": "/libraries"}
+        for variable in container.get("env", []):
+            value = variable.get("value")
+            if value is None:
+                resource = variable["valueFrom"]["resourceFieldRef"]["resource"].split(".")
+                quantity = str(container["resources"][resource[0]][resource[1]])
+                value = str(math.ceil(float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)))
+            found[variable["name"]] = value
+        return found
+
+    def script(self, container):
+        """Makes the container's file system, goes there, gives up all rights and becomes its program."""
+        root = self.folder / "root"
+        root.mkdir(exist_ok=True)
+        lines = [
+            "set -euo pipefail",
+            "mount --make-rprivate /",
+            f"hostname {self.name}",
+            f"mount -t tmpfs -o mode=755 none {root}",
+            f"cd {root}",
+            "mkdir usr etc dev proc programs libraries",
+            "for link in bin lib lib64 sbin; do [ ! -L /$link ] || ln -s usr/$link $link; done",
+            "for folder in /usr /etc; do mount --bind $folder .$folder; mount -o remount,ro,bind .$folder; done",
+            f"mount --bind {self.cluster.programs} programs; mount -o remount,ro,bind programs",
+            f"mount --bind {self.cluster.folder}/libraries libraries; mount -o remount,ro,bind libraries",
+            f"mount --bind {self.cluster.folder}/hosts etc/hosts",
+            "mount --rbind /dev dev; mount -t proc none proc",
+        ]
+        for mount in container.get("volumeMounts", []):
+            path = mount["mountPath"].lstrip("/")
+            lines.append(f"mkdir -p {path}; mount --bind {self.volumes[mount['name']]} {path}")
+            if mount.get("readOnly"):
+                lines.append(f"mount -o remount,ro,bind {path}")
+        own = container["securityContext"]
+        rights = [
+            f"--reuid={self.context['runAsUser']}", f"--regid={self.context['runAsGroup']}",
+            f"--groups={self.context['fsGroup']}", "--inh-caps=-all",
+        ]
+        if "ALL" in own["capabilities"]["drop"]:
+            rights.append("--bounding-set=-all")
+        if own["allowPrivilegeEscalation"] is False:
+            rights.append("--no-new-privs")
+        if own["readOnlyRootFilesystem"]:
+            lines.append("mount -o remount,ro .")
+        variables = [f"{name}={value}" for name, value in self.environment(container).items()]
+        command = ["env", "-i", *variables, *container["command"], *container.get("args", [])]
+        lines.append(f"exec chroot . setpriv {shlex.join(rights)} {shlex.join(command)}")
+        return "\n".join(lines)
+
+    def start_container(self, container):
+        log = open(self.log, "ab")
+        # The program is process 1 of a namespace, as in a container: SIGTERM ends it only if it handles it.
+        return subprocess.Popen(
+            [NETWORK, "exec", str(self.host), "unshare", "--mount", "--uts", "--ipc", "--pid", "--fork",
+             "--kill-child", "bash", "-c", self.script(container)],
+            stdout=log, stderr=log, env={**os.environ, "NL_NETWORK": self.cluster.network},
+        )
+
+    def run_init(self, name):
+        container = next(c for c in self.spec["initContainers"] if c["name"] == name)
+        return self.start_container(container)
+
+    def start(self):
+        """Runs the init containers in turn, then the program."""
+        for container in self.spec.get("initContainers", []):
+            if self.start_container(container).wait(timeout=60) != 0:
+                need(f"{self.name}: init container {container['name']}", False)
+        self.process = self.start_container(self.spec["containers"][0])
+
+    def signal(self, number):
+        """To the program: the child of unshare."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), number)
+
+    def end(self):
+        """SIGTERM, and the exit code within terminationGracePeriodSeconds; else SIGKILL and nothing."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=self.spec["terminationGracePeriodSeconds"])
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            return None
+
+    def probe(self, kind):
+        get = self.spec["containers"][0][kind]["httpGet"]
+        ports = {port["name"]: port["containerPort"] for port in self.spec["containers"][0]["ports"]}
+        return self.get(get["path"], ports.get(get["port"], get["port"])) == "200"
+
+    def get(self, path, port, *arguments):
+        """The status of a request from another pod's address."""
+        run = subprocess.run(
+            [NETWORK, "exec", str(self.cluster.watcher), "curl", "-s", "-m", "5", "-o", self.cluster.folder / "answer",
+             "-w", "%{http_code}", *arguments, f"http://10.77.0.{self.host}:{port}{path}"],
+            stdout=subprocess.PIPE, env={**os.environ, "NL_NETWORK": self.cluster.network}, text=True,
+        )
+        return run.stdout
+
+
+class Cluster:
+    def __init__(self, documents, programs):
+        self.documents, self.programs = documents, programs
+        self.folder = Path(tempfile.mkdtemp(prefix="nl-pods-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        self.network = f"nlk{os.getpid()}"
+        self.mounts, self.pods = [], []
+        self.watcher = 4
+        # What the headless service's name resolves to.
+        (self.folder / "hosts").write_text("127.0.0.1 localhost\n10.77.0.1 coordinator\n")
+        self.copy_libraries()
+        self.testbed("up", "4")
+
+    def copy_libraries(self):
+        """What the programs use of the Swift toolchain, which an image has, too."""
+        (self.folder / "libraries").mkdir()
+        for program in self.programs.glob("*nl-*"):
+            lines = subprocess.run(["ldd", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+            for word in lines.split():
+                if word.startswith("/") and not word.startswith(("/lib", "/usr/")):
+                    shutil.copy(word, self.folder / "libraries")
+
+    def testbed(self, *arguments):
+        subprocess.run([NETWORK, *arguments], check=True, env={**os.environ, "NL_NETWORK": self.network})
+
+    def named(self, kind, name):
+        return next(d for d in self.documents if d["kind"] == kind and d["metadata"]["name"] == name)
+
+    def claim(self, name, group):
+        path = self.folder / "claims" / name
+        if not path.exists():
+            path.mkdir(parents=True)
+            os.chown(path, 0, group)
+            path.chmod(0o2775)
+        return path
+
+    def pod(self, kind, workload, name, host):
+        pod = Pod(self, self.named(kind, workload), name, host)
+        self.pods.append(pod)
+        return pod
+
+    def close(self):
+        for pod in self.pods:
+            if pod.process and pod.process.poll() is None:
+                pod.process.kill()
+                pod.process.wait()
+        self.testbed("down")
+        for path in self.mounts:
+            subprocess.run(["umount", path], check=False)
+        if failed:
+            print(f"The pods' logs and volumes are in {self.folder}")
+        else:
+            shutil.rmtree(self.folder)
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def rehearse(options):
+    copy = Path(tempfile.mkdtemp(prefix="nl-overlay-", dir="/tmp"))
+    shutil.copytree(Path(options.overlay).resolve().parents[1], copy / "kubernetes")
+    overlay = copy / "kubernetes/overlays" / Path(options.overlay).name
+    config = overlay / "config.yaml"
+    # Fewer steps; the rest is the overlay's.
+    lines = [f"num_steps: {options.steps}" if l.startswith("num_steps:") else l for l in config.read_text().splitlines()]
+    config.write_text("\n".join(lines) + "\n")
+    documents = render(overlay)
+    run_name = yaml.safe_load(config.read_text())["experiment_name"]
+    cluster = Cluster(documents, options.programs)
+    try:
+        reference = [
+            options.programs / "nl-coord", "train", "--config", EXAMPLE / "quickstart.json", "--output-path",
+            cluster.folder, "--experiment-name", "one", "--local-workers", "1", "--num-steps", str(options.steps),
+        ]
+        with open(cluster.folder / "one.log", "wb") as log:
+            subprocess.run(reference, check=True, stdout=log, stderr=log)
+        say(f"the run by one process has made its {options.steps} steps")
+        go(cluster, run_name, options.steps)
+    except GiveUp:
+        pass
+    finally:
+        cluster.close()
+        shutil.rmtree(copy)
+
+
+def go(cluster, run_name, steps):
+    runs = cluster.folder / "claims/runs-coordinator-0" / run_name
+    metrics = runs / "metrics/train_metrics.jsonl"
+
+    def step():
+        return len(metrics.read_text().splitlines()) if metrics.exists() else 0
+
+    coordinator = cluster.pod("StatefulSet", "coordinator", "coordinator-0", 1)
+    data = cluster.folder / "claims/data"
+    waiting = coordinator.run_init("data")
+    expect("the coordinator waits for its data", until(10, lambda: "waiting for /data/complete" in
+                                                       coordinator.log.read_text()) and waiting.poll() is None)
+    shutil.copytree(EXAMPLE / "base", data / "base")
+    shutil.copy(EXAMPLE / "genesis.jsonl", data)
+    (data / "complete").touch()
+    expect("and no longer once they are there", until(20, lambda: waiting.poll() == 0))
+
+    workers = [cluster.pod("Deployment", "workers", f"workers-{i}", i + 1) for i in (1, 2)]
+    for worker in workers:
+        worker.start()
+    coordinator.start()
+    for pod in (coordinator, *workers):
+        need(f"{pod.name}: startup and liveness probes", until(30, lambda: pod.probe("startupProbe")) and
+               pod.probe("livenessProbe"))
+    need("the run makes steps", until(60, lambda: step() >= 3))
+    for pod in (coordinator, *workers):
+        expect(f"{pod.name}: readiness probe", until(30, lambda: pod.probe("readinessProbe")))
+        token = cluster.named("Secret", next(v for v in pod.spec["volumes"] if "secret" in v)["secret"]["secretName"])
+        bearer = f"Authorization: Bearer {base64.b64decode(token['data']['metrics.token']).decode()}"
+        expect(f"{pod.name}: metrics with the token, and not without",
+               pod.get("/metrics", 9464) in ("401", "403") and pod.get("/metrics", 9464, "-H", bearer) == "200")
+
+    at = step()
+    code = coordinator.end()
+    expect(f"the coordinator, evicted at step {at}, ends with code 0 ({code})", code == 0)
+    expect("in the midst of the run", step() < steps)
+    # A pod of the same name: its claims are there, everything else is new.
+    coordinator = cluster.pod("StatefulSet", "coordinator", "coordinator-0", 1)
+    coordinator.start()
+    need("a new pod goes on with the run", until(60, lambda: step() > at + 1))
+    workers[0].signal(signal.SIGKILL)
+    workers[0].process.wait()
+    workers[0].process = workers[0].start_container(workers[0].spec["containers"][0])
+    say("        workers-1 was killed, and its container started again")
+    try:
+        code = coordinator.process.wait(timeout=180)
+    except subprocess.TimeoutExpired:
+        code = None
+    expect(f"the run ends with code 0 ({code})", code == 0)
+    coordinator.process = coordinator.start_container(coordinator.spec["containers"][0])
+    expect("started again, a finished run ends with code 0 at once", until(30, lambda: coordinator.process.poll() == 0))
+    one = digest(cluster.folder / "one/checkpoints/final/adapters.safetensors")
+    final = runs / "checkpoints/final/adapters.safetensors"
+    expect(f"the adapter is that of one process: {one}", final.exists() and digest(final) == one)
+    log = "".join(pod.log.read_text() for pod in cluster.pods[1:])
+    lines = [line for line in log.splitlines() if line.startswith("{")]
+    expect("the logs are JSON", bool(lines) and all(isinstance(json.loads(line), dict) for line in lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overlay")
+    parser.add_argument("--programs", type=Path, default=ROOT / ".build/release")
+    parser.add_argument("--steps", type=int, default=24)
+    options = parser.parse_args()
+    options.programs = options.programs.resolve()
+    if yaml is None:
+        skip("python3 has no yaml (apt-get install python3-yaml)")
+    if not (options.programs / "nl-coord").exists():
+        skip(f"there are no programs in {options.programs}; cluster/build.sh makes them")
+    for tool in ("curl", "setpriv", "unshare"):
+        if not shutil.which(tool):
+            skip(f"{tool} is missing (apt-get install curl util-linux)")
+    check = subprocess.run([NETWORK, "check"], stderr=subprocess.PIPE, text=True, env={**os.environ, "NL_NETWORK": "nlk"})
+    if check.returncode:
+        skip(check.stderr.strip())
+    rehearse(options)
+    return 1 if failed else 0
+
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
+
+if __name__ == "__main__":
+    sys.exit(main())
