@@ -14,10 +14,12 @@ needs root and what cluster/testbed/network.sh needs, curl, PyYAML, kubectl or k
 """
 import argparse
 import base64
+import copy
 import hashlib
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -32,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORK = ROOT / "cluster/testbed/network.sh"
 EXAMPLE = ROOT / "examples/quickstart"
 failed = False
+# What a worker says whose key is not on the list.
+REFUSED = "it does not let this worker's public key"
 
 
 def say(text):
@@ -114,16 +118,21 @@ class Pod:
         else:
             files = {k: v.encode() for k, v in self.cluster.named("ConfigMap", volume["configMap"]["name"])["data"].items()}
             mode = volume["configMap"].get("defaultMode", 0o644) | 0o440
-        # As a kubelet does it, so that all files change at once: a folder, a link to it, links through that.
-        real = path / "..2026_01_01"
+        self.write_files(path, files, mode)
+        return path
+
+    def write_files(self, path, files, mode=0o644):
+        """As a kubelet does it, so that all files change at once: a folder, a link to it, links through that."""
+        real = path / f"..{time.monotonic_ns()}"
         real.mkdir()
-        (path / "..data").symlink_to(real.name)
         for name, content in files.items():
             (real / name).write_bytes(content)
-            os.chown(real / name, 0, group)
+            os.chown(real / name, 0, self.context["fsGroup"])
             (real / name).chmod(mode)
-            (path / name).symlink_to(f"..data/{name}")
-        return path
+            if not (path / name).is_symlink():
+                (path / name).symlink_to(f"..data/{name}")
+        (path / "..new").symlink_to(real.name)
+        (path / "..new").rename(path / "..data")
 
     def environment(self, container):
         found = {"PATH": "/programs:/usr/bin:/bin", "HOSTNAME": self.name, "HOME": "/", "LD_LIBRARY_PATH": "/libraries"}
@@ -300,9 +309,9 @@ def digest(path):
 
 
 def rehearse(options):
-    copy = Path(tempfile.mkdtemp(prefix="nl-overlay-", dir="/tmp"))
-    shutil.copytree(Path(options.overlay).resolve().parents[1], copy / "kubernetes")
-    overlay = copy / "kubernetes/overlays" / Path(options.overlay).name
+    folder = Path(tempfile.mkdtemp(prefix="nl-overlay-", dir="/tmp"))
+    shutil.copytree(Path(options.overlay).resolve().parents[1], folder / "kubernetes")
+    overlay = folder / "kubernetes/overlays" / Path(options.overlay).name
     config = overlay / "config.yaml"
     # Fewer steps; the rest is the overlay's.
     lines = [f"num_steps: {options.steps}" if l.startswith("num_steps:") else l for l in config.read_text().splitlines()]
@@ -323,7 +332,7 @@ def rehearse(options):
         pass
     finally:
         cluster.close()
-        shutil.rmtree(copy)
+        shutil.rmtree(folder)
 
 
 def go(cluster, run_name, steps):
@@ -343,6 +352,13 @@ def go(cluster, run_name, steps):
     (data / "complete").touch()
     expect("and no longer once they are there", until(20, lambda: waiting.poll() == 0))
 
+    straight = copy.deepcopy(coordinator.spec["containers"][0])
+    straight["args"] = [a.replace("--key=/keys/", "--key=/secrets/") for a in straight["args"]]
+    straight["volumeMounts"].append({"name": "secrets", "mountPath": "/secrets", "readOnly": True})
+    coordinator.run_init("keys").wait(timeout=30)
+    code = coordinator.start_container(straight).wait(timeout=30)
+    expect(f"a key straight from the Secret, which the group can read, is refused ({code})",
+           code != 0 and "can be read or changed by others" in coordinator.log.read_text() and not runs.exists())
     workers = [cluster.pod("Deployment", "workers", f"workers-{i}", i + 1) for i in (1, 2)]
     for worker in workers:
         worker.start()
@@ -368,6 +384,20 @@ def go(cluster, run_name, steps):
     need("a new pod goes on with the run", until(60, lambda: step() > at + 1))
     workers[0].signal(signal.SIGKILL)
     say(f"        workers-1 is killed at step {step()}")
+    others, key = [re.findall("this pod is (worker-[0-9]+)", worker.log.read_text())[-1] for worker in workers]
+    if others == key:
+        say(f"skipped both workers have drawn {key}: that one is not struck off the list")
+        return finish(cluster, coordinator, runs)
+    name = next(v["configMap"]["name"] for v in coordinator.spec["volumes"] if v["name"] == "workers")
+    listed = cluster.named("ConfigMap", name)["data"]["workers.txt"].splitlines(keepends=True)
+    rest = "".join(line for line in listed if line.split()[1] != key)
+    coordinator.write_files(coordinator.volumes["workers"], {"workers.txt": rest.encode()})
+    expect(f"workers-2, whose key {key} is struck off the list, is sent away",
+           until(20, lambda: REFUSED in workers[1].log.read_text()))
+    finish(cluster, coordinator, runs)
+
+
+def finish(cluster, coordinator, runs):
     need("the run ends", until(180, lambda: coordinator.codes))
     expect("its container, started again, finds it finished", until(30, lambda: len(coordinator.codes) > 1))
     expect(f"both end with code 0 ({coordinator.codes[:2]})", coordinator.codes[:2] == [0, 0])

@@ -1,21 +1,24 @@
 #!/bin/bash
 # Checks the manifests for Kubernetes, without a cluster: renders base and example with throw-away keys, validates every
 # resource against the schemas of Kubernetes, holds all to the rules of policy.py and each rule to being able to fail.
-# With --rehearse it also runs the rendered pods' programs here, as a kubelet would (rehearse.py).
+# With --rehearse it also runs the rendered pods here, as far as that can be done without a cluster (rehearse.py).
 #
-# usage: cluster/kubernetes/test.sh [--rehearse]
+# usage: cluster/kubernetes/test.sh [--rehearse] [--programs .build/release]
 #
 # What is missing is skipped and said: kustomize or kubectl (Debian: apt-get install kubernetes-client is too old; see
 # https://kubernetes.io/docs/tasks/tools/), python3 with venv, PyPI, the programs of cluster/build.sh for the keys.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-rehearse=''
-case ${1:-} in
-  '') ;;
-  --rehearse) rehearse=yes ;;
-  *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
-esac
+rehearse='' programs=$PWD/.build/release
+while [ "$#" -gt 0 ]; do
+  case $1 in
+    --rehearse) rehearse=yes ;;
+    --programs) programs=$2; shift ;;
+    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
 # The oldest version with all that the manifests use, and the newest that the validator knows.
 oldest=1.30
 here=cluster/kubernetes
@@ -51,9 +54,9 @@ can_render() {
 
 # The keys are real ones if nl is there, else of the same form: what is tested here does not depend on them.
 make_keys() {
-  local programs=$PWD/.build/release
-  [ -x "$programs/nl" ] || programs=$folder/bin
-  PATH=$programs:$PATH "$here/keys.sh" "$@"
+  local from=$programs
+  [ -x "$from/nl" ] || from=$folder/bin
+  PATH=$from:$PATH "$here/keys.sh" "$@"
 }
 
 stand_in_for_nl() {
@@ -138,6 +141,6 @@ else
 fi
 
 if [ -n "$rehearse" ]; then
-  "$python" "$here/rehearse.py" "$overlay" || failed=yes
+  "$python" "$here/rehearse.py" "$overlay" --programs "$programs" || failed=yes
 fi
 [ -z "$failed" ]
