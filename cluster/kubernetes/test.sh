@@ -114,7 +114,7 @@ expect "the base renders" renders "$folder/kubernetes/base" "$base"
 expect "the example renders" renders "$overlay" "$example"
 
 if [ -x "$tools/bin/kubernetes-validate" ]; then
-  validate() { "$tools/bin/kubernetes-validate" --strict "$@" "$base" "$example"; }
+  validate() { "$tools/bin/kubernetes-validate" --strict "$@" "$base" "$example" "$here/reader.yaml"; }
   newest=$("$tools/bin/python" -c 'import kubernetes_validate; print(kubernetes_validate.latest_version())')
   expect "every resource is one of Kubernetes $oldest" validate -k "$oldest"
   expect "every resource is one of Kubernetes $newest" validate
@@ -132,6 +132,12 @@ if "$python" -c 'import yaml' 2>/dev/null; then
   sed 's/^/         /' "$folder/out"
 else
   skip "rules: python3 has no yaml (apt-get install python3-yaml)"
+fi
+
+if command -v promtool >/dev/null; then
+  expect "Prometheus takes its job" promtool check config --syntax-only "$here/prometheus.yaml"
+else
+  skip "Prometheus's job: promtool is missing (apt-get install prometheus)"
 fi
 
 if command -v shellcheck >/dev/null; then
