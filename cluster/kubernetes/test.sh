@@ -135,7 +135,13 @@ else
 fi
 
 if command -v promtool >/dev/null; then
-  expect "Prometheus takes its job" promtool check config --syntax-only "$here/prometheus.yaml"
+  cp "$here/prometheus.yaml" "$folder/prometheus.yaml"
+  # Debian's Prometheus is built without the discovery of pods.
+  if promtool check config --syntax-only "$folder/prometheus.yaml" 2>&1 | grep -q "kubernetes_sd_configs not found"; then
+    skip "Prometheus's discovery of pods: this promtool is built without it"
+    sed -i '/kubernetes_sd_configs/,/names:/d' "$folder/prometheus.yaml"
+  fi
+  expect "Prometheus takes its job" promtool check config --syntax-only "$folder/prometheus.yaml"
 else
   skip "Prometheus's job: promtool is missing (apt-get install prometheus)"
 fi
