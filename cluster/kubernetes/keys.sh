@@ -39,8 +39,10 @@ done
 [ -f "$overlay/kustomization.yaml" ] || fail "$overlay is not an overlay: it has no kustomization.yaml"
 command -v nl >/dev/null || fail "nl is not on the PATH: cluster/build.sh makes it in .build/release" \
   "PATH=\$PWD/.build/release:\$PATH"
-# Coreutils' nl numbers lines.
-nl keygen --help >/dev/null 2>&1 || fail "$(command -v nl) is not the nl of this project: put .build/release first on the PATH"
+# Coreutils has an nl, too, which numbers lines and knows --help.
+help=$(nl keygen --help 2>/dev/null || true)
+[[ $help == *--output* ]] || fail "$(command -v nl) is not the nl of this project; put the folder of that one first:" \
+  "PATH=\$PWD/.build/release:\$PATH"
 
 umask 077
 secrets=$overlay/secrets

@@ -63,7 +63,7 @@ stand_in_for_nl() {
   mkdir -p "$folder/bin"
   cat >"$folder/bin/nl" <<'END'
 #!/bin/bash
-[ "$*" != "keygen --help" ] || exit 0
+[ "$*" != "keygen --help" ] || { echo "--output"; exit 0; }
 text() { head -c 200 /dev/urandom | tr -dc 'a-zA-Z0-9' | head -c 40; }
 printf '# A secret key\nnl-secret-key %s\n' "$(text)" >"$3"
 printf '%s %s\n' "$(text)" "${3##*/}" >"$3.pub"
@@ -106,6 +106,8 @@ renders() { kustomize_build "$1" >"$2"; }
 not_in_git() { git check-ignore -q "$here/overlays/example/secrets/coordinator.key"; }
 
 expect "without keys the example does not render, and says what is missing" missing_keys_are_named
+another_nl() { ! PATH=/usr/bin:/bin "$here/keys.sh" "$overlay" && [ ! -e "$overlay/secrets" ]; }
+[ ! -x /usr/bin/nl ] || expect "keys.sh does not take the nl of coreutils for its own" another_nl
 expect "keys.sh makes the keys" make_keys "$overlay"
 expect "no one else can read them" secrets_are_mine_alone
 expect "run again, keys.sh adds keys and changes none" keys_stay
