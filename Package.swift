@@ -25,6 +25,11 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     // The one logging interface that Swift servers share.
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    // HTTP for health, metrics and what is to come: the server that Swift's own server community keeps.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    // The interfaces that Swift servers share for counting, and for starting and ending services.
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     // The ledger: SQLite with migrations and transactions.
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     // Configs in YAML, with the line of every key.
@@ -53,11 +58,27 @@ let package = Package(
       exclude: ["SCHEMA.md"]),
     .target(name: "Transport", dependencies: ["CZeroMQ", "Protocol"]),
     .target(
+      name: "Operations",
+      dependencies: [
+        "JSON", .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+    .target(
       name: "Service",
       dependencies: [
-        "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
+        "Operations", "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "JSON",
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+      ]),
+    // What the programs' command lines have in common.
+    .target(
+      name: "ProgramFlags",
+      dependencies: [
+        "Service", "Operations", "JSON",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Simulation",
@@ -65,17 +86,17 @@ let package = Package(
     .executableTarget(
       name: "nl-coord",
       dependencies: [
-        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "ProgramFlags", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "nl-worker",
       dependencies: [
-        "Service", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "ProgramFlags", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "nl",
       dependencies: [
-        "Service", "Simulation", "NestedLearning", "Tensors",
+        "Service", "ProgramFlags", "Operations", "Simulation", "NestedLearning", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
@@ -93,6 +114,13 @@ let package = Package(
       // SQLite's own interface, for a simulated disk below it.
       dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
     .testTarget(name: "TransportTests", dependencies: ["Transport"]),
+    .testTarget(
+      name: "OperationsTests",
+      dependencies: [
+        "Harness", "Operations", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service"]),
     // What tests of the real programs share.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),

@@ -44,6 +44,9 @@ public struct CoordinatorCore: Sendable {
   var quarantined: Set<String>
   /// Shards that were to be computed twice, and were not, as there was no second worker.
   var waivedChecks = 0
+  /// What has happened so often since this coordinator began.
+  var expiredLeases = 0
+  var backups = 0
   var times = ShardTimes()
   /// The wait for local workers is over.
   var gathered = false

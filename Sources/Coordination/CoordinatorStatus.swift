@@ -28,7 +28,7 @@ public enum PauseCause: String, Sendable, Hashable {
 /// What can be seen from outside: for a status page, logs and tests.
 public struct CoordinatorStatus: Sendable, Hashable {
   public struct Worker: Sendable, Hashable {
-    public enum State: String, Sendable {
+    public enum State: String, Sendable, CaseIterable {
       /// It has joined, and loads the model.
       case loading
       /// Its arithmetic is compared with the coordinator's.
@@ -57,7 +57,7 @@ public struct CoordinatorStatus: Sendable, Hashable {
   }
 
   public struct ShardState: Sendable, Hashable {
-    public enum State: String, Sendable {
+    public enum State: String, Sendable, CaseIterable {
       /// Nobody computes it.
       case pending
       case leased
@@ -101,4 +101,8 @@ public struct CoordinatorStatus: Sendable, Hashable {
   public let ignoredResults: [AttemptOutcome: Int]
   /// Shards that were to be computed twice and were not, as there was no second worker.
   public let waivedChecks: Int
+  /// Since this coordinator began: leases that ended before a result came, and shards that were given to a second worker
+  /// as the first was late.
+  public let expiredLeases: Int
+  public let backups: Int
 }

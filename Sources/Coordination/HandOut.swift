@@ -88,6 +88,7 @@ extension CoordinatorCore {
       guard let id else { continue }
       idle.removeAll { $0 == id }
       attempts[late.number]?.hasBackup = true
+      backups += 1
       log(
         "Attempt \(late.number) (\(progress.name)) of worker \(late.workerID) is late: worker \(id) computes it as well"
       )

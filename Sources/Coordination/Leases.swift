@@ -123,6 +123,7 @@ extension CoordinatorCore {
   private mutating func expire(_ number: Int, _ what: String, now: Instant) {
     guard let attempt = attempts[number] else { return }
     attempts[number]?.isExpired = true
+    expiredLeases += 1
     guard let place = attempt.place else { return }
     log("Worker \(attempt.workerID) \(what): attempt \(number) is given to another as well")
     open?.shards[place].failedBy.insert(attempt.workerID)

@@ -9,7 +9,8 @@ extension CoordinatorCore {
       pause: run == .paused ? pauseCause : nil, unit: open?.unit,
       workers: workers.keys.sorted().compactMap { workers[$0].map(status(of:)) },
       shards: open?.shards.map(status(of:)) ?? [],
-      ignoredResults: ignoredResults, waivedChecks: waivedChecks)
+      ignoredResults: ignoredResults, waivedChecks: waivedChecks, expiredLeases: expiredLeases,
+      backups: backups)
   }
 
   private var runStatus: (RunState, reason: String, deadline: Instant?) {

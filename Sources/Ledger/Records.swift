@@ -31,7 +31,8 @@ public enum RunOutcome: Sendable, Equatable {
   case stopped(reason: String)
   case failed(reason: String)
 
-  var state: String {
+  /// Its name in the ledger.
+  public var state: String {
     switch self {
     case .completed: "completed"
     case .stopped: "stopped"

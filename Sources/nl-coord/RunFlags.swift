@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ProgramFlags
 import Service
 
 /// How a run is carried out; none of these changes a bit of its result.
@@ -36,6 +37,9 @@ struct RunFlags: ParsableArguments {
   @Option(help: "Cut work along micro-batches, or along tiers as well: micro-batch or tier.")
   var shardBy: ShardAxis = .microBatch
 
+  @OptionGroup(title: "How the coordinator is looked after")
+  var operations: OperationsFlags
+
   func validate() throws {
     if let localWorkers, localWorkers < 0 { throw ValidationError("--local-workers must be 0 or more") }
     if let threadsPerWorker, threadsPerWorker < 1 {
@@ -67,6 +71,7 @@ struct RunFlags: ParsableArguments {
     var options = try RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
       listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
+    options.operations = try operations.options()
     if let key, let allowKeys { try options.useKeys(file: key, allowedKeysFile: allowKeys) }
     return options
   }

@@ -18,6 +18,7 @@ struct TrainCommand: ParsableCommand {
         nl-coord train --base-model-path Qwen2.5-0.5B --train-data-path train.jsonl --experiment-name demo
         nl-coord train --config demo.yaml --local-workers 0 --listen tcp://127.0.0.1:5555
         nl-coord train --config demo.yaml --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
+        nl-coord train --config demo.yaml --metrics-listen 127.0.0.1:9464 --log-format json
 
       Keys are made with nl keygen; see its --help.
       """)
@@ -27,6 +28,12 @@ struct TrainCommand: ParsableCommand {
 
   @OptionGroup(title: "How the run is carried out")
   var flags: RunFlags
+
+  @Flag(
+    help:
+      "Go on with the run if its folder is there already; a finished one is left as it is. For restarts by others."
+  )
+  var orResume = false
 
   @Flag(help: "Check the config, the model and the data, say what would be trained, and stop.")
   var validateOnly = false
@@ -42,6 +49,6 @@ struct TrainCommand: ParsableCommand {
       print(plan.summary)
       return
     }
-    try CoordinatorProcess.train(plan: plan, options: options)
+    try CoordinatorProcess.train(plan: plan, options: options, orResume: orResume)
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ProgramFlags
 import Service
 
 @main
@@ -19,7 +20,16 @@ struct NLWorker: ParsableCommand {
         nl-worker --connect tcp://127.0.0.1:5555 --threads 8 --model ~/models/Qwen2.5-0.5B
         nl-worker --connect tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub \\
           --model-cache /var/cache/nl-models
+
+      Every flag can also be given by the environment: NL_ and its name in capitals, --server-key is NL_SERVER_KEY.
       """)
+
+  /// A coordinator's own workers have its environment, and are told all they need.
+  static func main() {
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    let isLocal = arguments.contains("--local-index")
+    mainWithEnvironment(arguments, environment: isLocal ? [:] : ProcessInfo.processInfo.environment)
+  }
 
   @Option(help: "Where the coordinator listens: tcp://HOST:PORT, or ipc://PATH on the same machine.")
   var connect: String
@@ -50,6 +60,9 @@ struct NLWorker: ParsableCommand {
   @Flag(help: "Connect to another machine without encryption or keys: whoever answers there is obeyed.")
   var insecure = false
 
+  @OptionGroup(title: "How the worker is looked after")
+  var operations: OperationsFlags
+
   @Option(help: .hidden)
   var localIndex: Int?
 
@@ -77,6 +90,7 @@ struct NLWorker: ParsableCommand {
       endpoint: connect, threads: threads ?? cores, modelPath: model, modelCache: modelCache,
       localIndex: localIndex,
       failpoints: Failpoints.ofEnvironment())
+    options.operations = try operations.options()
     if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
     try WorkerService(options: options).run()
   }

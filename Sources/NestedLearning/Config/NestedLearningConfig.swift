@@ -92,6 +92,11 @@ public struct NestedLearningConfig: Sendable, Equatable {
     .object(JSONObject(Self.keys.map { .init(key: $0.name, value: $0.write(self)) }))
   }
 
+  /// The keys whose values are others than in `config`.
+  public func keys(differingFrom config: NestedLearningConfig) -> [String] {
+    Self.keys.filter { $0.write(self) != $0.write(config) }.map(\.name)
+  }
+
   /// Makes every path absolute: those of the file relative to `fileFolder`, those of flags and the default of
   /// `output_path` relative to `workingFolder`. Both folders are absolute. Nothing on disk is looked at.
   public mutating func resolvePaths(fileFolder: String, workingFolder: String) {

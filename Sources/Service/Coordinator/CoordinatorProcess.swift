@@ -3,18 +3,44 @@ import JSON
 import Ledger
 import Logging
 import NestedLearning
+import Operations
 import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
 public enum CoordinatorProcess {
   /// Begins a new run and carries it out.
   ///
+  /// - Parameter orResume: a run of that name that is there already goes on, if its config is the same; one that is
+  ///   finished is left as it is. For whatever starts the program again after each end.
   /// - Throws: what keeps it from starting or going on; nothing is left half written.
-  public static func train(plan: RunPlan, options: RunOptions) throws {
+  public static func train(plan: RunPlan, options: RunOptions, orResume: Bool = false) throws {
+    var options = options
+    options.isStartedAgain = orResume
+    if orResume, FileSystem.kind(plan.outputFolder + "/state.sqlite") == .file {
+      return try goOn(plan: plan, options: options)
+    }
     let sockets = try Sockets(options)
     defer { sockets.close() }
     say(plan.summary)
     try carryOut(plan: plan, run: OpenRun.create(plan: plan), options: options, sockets: sockets)
+  }
+
+  private static func goOn(plan: RunPlan, options: RunOptions) throws {
+    let folder = try RunFolder.open(plan.outputFolder)
+    let (config, inputs) = try RunConfig.recorded(folder)
+    let differing = plan.config.keys(differingFrom: config)
+    guard differing.isEmpty else {
+      throw ServiceError(
+        "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",
+        remedy: "give the same, or another experiment_name")
+    }
+    try plan.inputs.check(recorded: inputs, folder: plan.outputFolder)
+    if let reason = try StatusReport(folder: plan.outputFolder).completion {
+      return say("The run in \(plan.outputFolder) is finished: \(reason)")
+    }
+    let sockets = try Sockets(options)
+    defer { sockets.close() }
+    try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), options: options, sockets: sockets)
   }
 
   /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
@@ -37,8 +63,12 @@ public enum CoordinatorProcess {
   private static func carryOut(plan: RunPlan, run: OpenRun, options: RunOptions, sockets: Sockets) throws {
     // A reader of our output that goes away, as `| head` does, does not end the run.
     signal(SIGPIPE, SIG_IGN)
-    var logger = Logger(label: "nl-coord") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = .notice
+    let context = LogContext()
+    context.set("run", .string(plan.config.experimentName))
+    context.set("term", .number(Int(clamping: run.term)))
+    let logger = options.operations.logger(label: "nl-coord", level: .notice, context: context)
+    let lookout = try Lookout(options: options.operations, context: context, logger: logger)
+    defer { lookout.close() }
     options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
@@ -51,7 +81,7 @@ public enum CoordinatorProcess {
     do {
       let service = try CoordinatorService(
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
-        endpoint: sockets.localEndpoint, logger: logger)
+        endpoint: sockets.localEndpoint, logger: logger, lookout: lookout)
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path))
     } catch {

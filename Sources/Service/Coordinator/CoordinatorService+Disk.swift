@@ -113,14 +113,17 @@ extension CoordinatorService {
       return MonotonicClock.now().seconds(since: started)
     }
     snapshots.wrote(step: progress.step, seconds: seconds)
+    metrics.spent(seconds, on: .snapshot)
   }
 
   func checkpoint(_ kind: CheckpointWriter.Kind) throws {
     let (plan, run, progress, engine) = (plan, run, progress, engine)
     let isReplay = progress.step <= replayedUpTo
-    try durably("writing the checkpoint \(kind.name)") { _ in
-      if isReplay, try run.hasCheckpoint(kind, from: progress.step) { return }
-      try run.writeCheckpoint(kind, plan: plan, progress: progress, engine: engine)
+    try timing(.checkpoint) {
+      try durably("writing the checkpoint \(kind.name)") { _ in
+        if isReplay, try run.hasCheckpoint(kind, from: progress.step) { return }
+        try run.writeCheckpoint(kind, plan: plan, progress: progress, engine: engine)
+      }
     }
   }
 

@@ -16,7 +16,9 @@ extension CoordinatorService {
     switch effect {
     case .keepPayload(let attempt, let shard): keepPayload(attempt, of: shard)
     case .discardPayload(let attempt): payloads[attempt] = nil
-    case .record(let record): records.append(record)
+    case .record(let record):
+      records.append(record)
+      count(record)
     case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
     case .reject(let peer, let code, let reason):
       // One that is told so of everything that was under way is named once.

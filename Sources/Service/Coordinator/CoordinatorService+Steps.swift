@@ -14,20 +14,21 @@ extension CoordinatorService {
     unitData = data(ofStep: step)
     let isFlush = isFlush(step)
     if plan.usesWindows { archive.keep(tiers, step: step) }
-    guard
-      let unit = try compute(
-        WorkUnit(
-          purpose: .train, step: step, leafCount: unitData.microBatches.count, dueTiers: due,
-          window: plan.usesWindows,
-          isFlush: isFlush))
-    else { return }
+    lookout.context.set("step", .number(step))
+    let whole = WorkUnit(
+      purpose: .train, step: step, leafCount: unitData.microBatches.count, dueTiers: due,
+      window: plan.usesWindows,
+      isFlush: isFlush)
+    guard let unit = try timing(.compute, { try compute(whole) }) else { return }
     let results = takePayloads(of: unit)
     guard try holdsUp(unit, results) else { return }
     try keep(results)
     guard try completeWindows(of: isFlush ? due : active, through: step) else { return }
     if let windows = core.windows { archive.forget(before: windows.oldestStep(after: step)) }
-    let applied = try awaiting { [engine] in
-      try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+    let applied = try timing(.update) {
+      try awaiting { [engine] in
+        try engine.apply(step: step, lossSum: unit.lossSum, tokens: unit.tokens, results: results)
+      }
     }
     try commit(applied, seconds: MonotonicClock.now().seconds(since: started))
     try handle(.committed(unit.unit))
@@ -48,9 +49,15 @@ extension CoordinatorService {
   }
 
   private func finish(_ applied: AppliedStep) throws {
-    show(
-      progressLine.step(
-        applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers, now: Self.seconds()))
+    let line = progressLine.step(
+      applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers, now: Self.seconds())
+    tell(
+      line, "step \(applied.step) of \(plan.config.numSteps)",
+      [
+        "step": "\(applied.step)", "loss": applied.loss.map { .stringConvertible($0) } ?? "none",
+        "tokens": "\(applied.tokens)",
+        "active_tiers": .array(applied.outcome.activeTiers.map { "\($0)" }),
+      ])
     if snapshotIsDue() { try snapshot() }
   }
 
@@ -72,6 +79,7 @@ extension CoordinatorService {
     }
     let row = plan.metrics(
       applied, seconds: seconds, snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic)
+    let bytes = traffic
     (traffic, snapshotSecondsTold) = (Traffic(tierCount: traffic.tiers.count), snapshots.spent)
     let record = StepRecord(
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
@@ -80,11 +88,14 @@ extension CoordinatorService {
       seconds: seconds,
       metrics: row)
     let changed = applied.changed.map { plan.record(of: $0) }
+    let began = MonotonicClock.now()
+    defer { metrics.committed(ledgerSeconds: MonotonicClock.now().seconds(since: began)) }
     try durably("committing step \(applied.step)") { isRepeated in
       let isDone = isRepeated ? try run.ledger.step(record.step)?.digest == record.digest : false
       if !isDone { try run.ledger.commit(record, tiers: changed, assignments: records, notes: notes) }
       try run.trainMetrics.append(row, step: record.step)
     }
+    metrics.applied(applied, seconds: seconds, traffic: bytes)
   }
 
   func evaluate() throws {
@@ -101,15 +112,18 @@ extension CoordinatorService {
     guard let unit = try compute(whole) else { return }
     let loss = unit.lossSum / Double(unit.tokens)
     let isBest = loss < progress.bestLoss ?? .infinity
-    try record(unit, loss: loss, isBest: isBest, seconds: MonotonicClock.now().seconds(since: started))
+    let seconds = MonotonicClock.now().seconds(since: started)
+    metrics.evaluated(loss: loss)
+    metrics.spent(seconds, on: .evaluation)
+    try record(unit, loss: loss, isBest: isBest, seconds: seconds)
     try handle(.committed(unit.unit))
     progress.evaluated(loss: loss, plan.config)
-    show(
-      progressLine.message(
-        String(
-          format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", step, loss,
-          Evaluation.perplexity(loss))
-          + (isBest ? " | best so far" : "")))
+    let text = String(
+      format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", step, loss,
+      Evaluation.perplexity(loss))
+    tell(
+      progressLine.message(text + (isBest ? " | best so far" : "")), "evaluation after step \(step)",
+      ["step": "\(step)", "loss": .stringConvertible(loss), "best": "\(isBest)"])
   }
 
   private func record(_ unit: CompletedUnit, loss: Double, isBest: Bool, seconds: Double) throws {

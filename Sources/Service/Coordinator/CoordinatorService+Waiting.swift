@@ -37,8 +37,12 @@ extension CoordinatorService {
   func serve(until end: Instant = .never) throws {
     let now = MonotonicClock.now()
     sayWhatIsWaitedFor(now)
+    showToOthers(now)
+    guard now < stopDeadline else {
+      throw stoppedAtOnce("the \(Int(options.operations.graceSeconds)) s of --grace are over")
+    }
     // Half a second bounds every wait, whatever the timer says.
-    let next = min(timer, end, connectionCheck?.next ?? .never)
+    let next = min(timer, end, connectionCheck?.next ?? .never, stopDeadline)
     for (peer, received) in try router.poll(timeout: max(0, min(0.5, next.seconds(since: now)))) {
       try receive(peer, received)
     }
@@ -95,20 +99,29 @@ extension CoordinatorService {
     logger.notice("waiting: \(status.reason)\(remedy)")
   }
 
+  private func stoppedAtOnce(_ reason: String) -> ServiceError {
+    localWorkers.stop()
+    return ServiceError(reason, remedy: "the run can be resumed from its last snapshot")
+  }
+
   private func read(_ letter: Letter) throws {
     switch letter {
     case .workDone: break
     case .allowList(let news): take(news)
     case .forWorker(let peer, let session, let message):
       if core.isMember(peer, session: session) { send(message, to: peer, session: session) }
-    case .signal:
+    case .signal(let number):
       // A second Ctrl-C means now: everything on disk is whole at any moment.
-      if stopRequested {
-        localWorkers.stop()
-        throw ServiceError("stopped at once", remedy: "the run can be resumed from its last snapshot")
-      }
+      if stopRequested { throw stoppedAtOnce("stopped at once") }
       stopRequested = true
-      logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
+      guard number == SIGTERM else {
+        logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
+        break
+      }
+      stopDeadline = MonotonicClock.now() + options.operations.graceSeconds
+      logger.notice(
+        "asked to end: stopping when this step is done, within \(Int(options.operations.graceSeconds)) s (--grace)"
+      )
     case .childEnded(let exit):
       if let peer = localPeers.removeValue(forKey: exit.index) {
         try handle(.peerLost(peer: peer, reason: "its process ended with \(exit.reason)"))

@@ -7,6 +7,7 @@ import LanguageModel
 import Ledger
 import Logging
 import NestedLearning
+import Operations
 import Protocol
 import Transport
 
@@ -37,6 +38,10 @@ final class CoordinatorService {
   let run: OpenRun
   private(set) var engine: StepEngine
   let logger: Logger
+  let lookout: Lookout
+  let metrics: RunMetrics
+  /// When the metrics are to show again how things stand.
+  var nextShow = Instant.zero
 
   var core: CoordinatorCore
   var timer = Instant.never
@@ -84,6 +89,8 @@ final class CoordinatorService {
   var unitInHand: WorkUnit?
   var completed: CompletedUnit?
   var stopRequested = false
+  /// When a stop that was asked for has to be over.
+  var stopDeadline = Instant.never
   var drained = false
   /// What the run waits for the disk for, if it does.
   var diskPause: DiskPause?
@@ -109,13 +116,17 @@ final class CoordinatorService {
   /// - Parameter endpoint: where local workers connect.
   init(
     plan: RunPlan, run: OpenRun, options: RunOptions, router: Router, waker: Waker, endpoint: String,
-    logger: Logger
+    logger: Logger, lookout: Lookout
   ) throws {
     self.plan = plan
     self.run = run
     self.options = options
     self.router = router
     self.logger = logger
+    self.lookout = lookout
+    metrics = RunMetrics(
+      lookout.metrics, run: plan.config.experimentName, program: Program.version,
+      numSteps: plan.config.numSteps)
     sampler = plan.sampler
     traffic = Traffic(tierCount: plan.scheduler.tiers.count)
     let mailbox = Mailbox<Letter> { waker.wake() }
@@ -126,7 +137,10 @@ final class CoordinatorService {
     var settings = try run.settings(plan: plan, options: options)
     options.failpoints.shorten(&settings)
     core = CoordinatorCore(settings: settings, now: MonotonicClock.now())
-    localWorkers = try LocalWorkers(endpoint: endpoint, threads: options.threadsPerWorker, logger: logger) {
+    localWorkers = try LocalWorkers(
+      endpoint: endpoint, threads: options.threadsPerWorker, logFormat: options.operations.logFormat,
+      logger: logger
+    ) {
       mailbox.post(.childEnded($0))
     }
     let now = Self.seconds()
@@ -240,7 +254,7 @@ extension CoordinatorService {
     }
     try close(.stopped)
     // With an evaluation cut short, workers of other machines are left to join again when the run goes on.
-    if core.status.unit == nil { try sendWorkersAway() }
+    if core.status.unit == nil && !options.isStartedAgain { try sendWorkersAway() }
     recordDepartures()
     return .stopped
   }

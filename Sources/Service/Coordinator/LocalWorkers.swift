@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Operations
 
 /// The worker processes that a coordinator starts on its own machine: started again when they die, gone when the
 /// coordinator is.
@@ -14,6 +15,7 @@ final class LocalWorkers {
 
   private let endpoint: String
   private let threads: Int
+  private let logFormat: LogFormat
   private let executable: URL
   private let logger: Logger
   private let onExit: @Sendable (Exit) -> Void
@@ -35,9 +37,13 @@ final class LocalWorkers {
   private static let soon = Duration.seconds(5)
   private static let mostFailures = 5
 
-  init(endpoint: String, threads: Int, logger: Logger, onExit: @escaping @Sendable (Exit) -> Void) throws {
+  init(
+    endpoint: String, threads: Int, logFormat: LogFormat, logger: Logger,
+    onExit: @escaping @Sendable (Exit) -> Void
+  ) throws {
     self.endpoint = endpoint
     self.threads = threads
+    self.logFormat = logFormat
     self.logger = logger
     self.onExit = onExit
     executable = try Self.besideThisProgram("nl-worker")
@@ -63,7 +69,7 @@ final class LocalWorkers {
     process.executableURL = executable
     process.arguments = [
       "--connect", endpoint, "--threads", String(threads), "--local-index", String(index),
-      "--exit-with-stdin",
+      "--exit-with-stdin", "--log-format", logFormat.rawValue,
     ]
     process.standardInput = lifeline
     let onExit = onExit

@@ -19,6 +19,11 @@ public struct RunOptions: Sendable {
   /// The file that the keys of those who may join came from, which may change meanwhile.
   var allowList: AllowList?
   public var shardBy: ShardAxis
+  /// Whether something else starts the coordinator again after each end: the workers of other machines are then not
+  /// sent away when it is stopped, but left to join again.
+  public var isStartedAgain = false
+  /// How the coordinator is looked after.
+  public var operations = OperationsOptions()
   /// Faults to be made on purpose.
   public var failpoints: Failpoints
 

@@ -30,10 +30,10 @@ extension CoordinatorService {
     return .object(members)
   }
 
-  private typealias Wait = (state: String, reason: String, since: Instant, deadline: Instant?)
+  typealias Wait = (state: String, reason: String, since: Instant, deadline: Instant?)
 
   /// The run's state with what the core does not know: the disk, and the coordinator's own work.
-  private func runStatus(_ status: CoordinatorStatus, now: Instant) -> Wait {
+  func runStatus(_ status: CoordinatorStatus, now: Instant) -> Wait {
     if let pause = diskPause { return ("paused", "disk: \(pause.reason)", pause.since, pause.deadline) }
     if status.run == .idle, let activity {
       return ("working", activity.doing, activity.since, nil)

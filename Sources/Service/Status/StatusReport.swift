@@ -44,6 +44,11 @@ public struct StatusReport: Sendable {
     try SnapshotStore(folder: folder + "/state").open(record.manifest)
   }
 
+  /// Why the run is over; nil if it is not, or was stopped to go on later.
+  var completion: String? {
+    status.state == RunOutcome.completed(reason: "").state ? status.reason ?? "all steps are done" : nil
+  }
+
   public var json: JSONValue {
     [
       "experiment_name": .string(status.run.experimentName), "state": .string(status.state),

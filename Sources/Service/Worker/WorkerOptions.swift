@@ -15,6 +15,8 @@ public struct WorkerOptions: Sendable {
   public var security: ClientSecurity?
   /// Faults to be made on purpose.
   public var failpoints: Failpoints
+  /// How the worker is looked after.
+  public var operations = OperationsOptions()
 
   public init(
     endpoint: String, threads: Int, modelPath: String? = nil, modelCache: String? = nil,

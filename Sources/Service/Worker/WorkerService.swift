@@ -1,8 +1,10 @@
 import Coordination
 import Dispatch
 import Foundation
+import JSON
 import Kernels
 import Logging
+import Operations
 import Protocol
 import Tensors
 import Transport
@@ -20,6 +22,9 @@ public final class WorkerService {
 
   private let options: WorkerOptions
   private let logger: Logger
+  private let context = LogContext()
+  private var lookout: Lookout?
+  private var metrics: WorkerMetrics?
   private let queue = DispatchQueue(label: "compute")
   private let generation = Generation()
 
@@ -33,13 +38,13 @@ public final class WorkerService {
   /// Where a failpoint wants this process to end, once its result is so far.
   private var death: Failpoint?
   private var timer = Instant.never
+  private var isTerminating = false
   private var ending: (successful: Bool, reason: String)?
 
   public init(options: WorkerOptions) {
     self.options = options
-    var logger = Logger(label: "nl-worker") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = options.localIndex == nil ? .info : .warning
-    self.logger = logger
+    logger = options.operations.logger(
+      label: "nl-worker", level: options.localIndex == nil ? .info : .warning, context: context)
     let isa = String(cString: nl_isa_name(nl_isa_current()))
     let otherProfile = options.failpoints.word(.numericProfile)
     let hello = Hello(
@@ -51,6 +56,7 @@ public final class WorkerService {
       // One that speaks version 1.0 does not know of a choice.
       numericProfiles: otherProfile == nil && options.failpoints.minor > 0 ? NumericProfile.all : nil)
     var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
+    settings.drainSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.silence) { settings.silenceSeconds = seconds }
     core = WorkerCore(settings: settings)
   }
@@ -68,6 +74,9 @@ public final class WorkerService {
     }
     defer { signals.cancel() }
     options.failpoints.announce(logger)
+    let lookout = try Lookout(options: options.operations, context: context, logger: logger)
+    defer { lookout.close() }
+    (self.lookout, metrics) = (lookout, WorkerMetrics(lookout.metrics))
     computer = try ShardComputer(
       threads: options.threads, source: try modelSource(), failpoints: options.failpoints)
     try handle(.start, waker, mailbox)
@@ -89,6 +98,7 @@ public final class WorkerService {
   }
 
   private func serve(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+    showToOthers()
     let wait = max(0, min(0.5, timer.seconds(since: MonotonicClock.now())))
     for received in try dealer?.poll(timeout: wait) ?? [] {
       switch received {
@@ -111,7 +121,7 @@ public final class WorkerService {
       switch letter {
       case .model(let message, let generation):
         if generation == self.generation.current { ask(message) }
-      case .terminate: try handle(.terminate, waker, mailbox)
+      case .terminate: try terminate(waker, mailbox)
       case .event(let event, let generation):
         guard generation == self.generation.current else { break }
         if case .modelLoaded = event { channel = nil }
@@ -124,7 +134,36 @@ public final class WorkerService {
     }
   }
 
+  /// The shard at hand is finished and sent, as far as the grace goes. A second request means now.
+  private func terminate(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+    guard !isTerminating else {
+      ending = (true, "stopped at once")
+      return
+    }
+    isTerminating = true
+    let grace = options.operations.graceSeconds
+    // Whatever may hold this thread up, as a result that the coordinator does not take: nothing here is needed by
+    // anybody once the time is over.
+    DispatchQueue.global().asyncAfter(deadline: .now() + grace + 1) { [logger] in
+      logger.warning("the \(Int(grace)) s of --grace are over")
+      _exit(0)
+    }
+    try handle(.terminate, waker, mailbox)
+  }
+
+  private func showToOthers() {
+    lookout?.health.turn()
+    metrics?.show(core.state)
+    switch core.state {
+    case .ready, .computing: lookout?.health.ready("joined \(options.endpoint)")
+    case .started, .greeting: lookout?.health.notReady("looking for a coordinator at \(options.endpoint)")
+    case .loading: lookout?.health.notReady("loading the model")
+    case .leaving, .gone: lookout?.health.notReady("leaving")
+    }
+  }
+
   private func handle(_ event: WorkerEvent, _ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+    metrics?.count(event)
     var failure: String?
     for effect in core.step(event, now: MonotonicClock.now()) {
       switch effect {
@@ -139,11 +178,15 @@ public final class WorkerService {
         job?.watch.cancel()
         channel?.close()
       case .send(let message): failure = send(message) ?? failure
-      case .loadModel(let welcome): load(welcome, mailbox)
+      case .loadModel(let welcome):
+        context.set("worker", .number(welcome.workerID))
+        load(welcome, mailbox)
       case .probe(let probe): compute(probe, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
       case .takeWindow(let window): take(window, mailbox)
-      case .compute(let job, let assignment): compute(job, assignment, mailbox)
+      case .compute(let job, let assignment):
+        note(assignment)
+        compute(job, assignment, mailbox)
       case .stop(let number): if job?.number == number { job?.watch.cancel() }
       case .renew(let number, let attempt):
         let progress = job?.number == number ? job?.watch.steps ?? 0 : 0
@@ -211,6 +254,16 @@ public final class WorkerService {
         reason: "it broke off the handshake (is --server-key its public key? it says it when it starts)",
         isFinal: false)
     }
+  }
+
+  private func note(_ assignment: AssignMessage) {
+    context.set("step", .number(assignment.step))
+    logger.debug(
+      "computes",
+      metadata: [
+        "step": "\(assignment.step)", "attempt": "\(assignment.attempt)",
+        "shard": "\(assignment.level).\(assignment.index)", "purpose": "\(assignment.purpose.rawValue)",
+      ])
   }
 
   // MARK: Arithmetic

@@ -1,0 +1,59 @@
+import CoreMetrics
+import Foundation
+import Harness
+import Logging
+import Testing
+
+@testable import Operations
+
+/// The real server, asked over real sockets.
+@Suite struct OperationsServerTests {
+  let health = Health()
+  let metrics = MetricsRegistry()
+
+  func withServer<R>(token: String? = nil, _ body: (UInt16) throws -> R) throws -> R {
+    let server = try OperationsServer(
+      host: "127.0.0.1", port: 0, token: token, health: health, metrics: metrics,
+      logger: Logger(label: "test"))
+    defer { server.stop() }
+    return try body(UInt16(server.port))
+  }
+
+  @Test func healthAndReadiness() throws {
+    try withServer { (port: UInt16) throws in
+      #expect(try get(Int(port), "/healthz") == HTTPAnswer("200", "alive\n"))
+      #expect(try get(Int(port), "/readyz") == HTTPAnswer("503", "starting\n"))
+      health.ready("computing: 1 of 2 shards of step 3 are done")
+      #expect(
+        try get(Int(port), "/readyz") == HTTPAnswer("200", "computing: 1 of 2 shards of step 3 are done\n"))
+      health.notReady("stopping")
+      #expect(try get(Int(port), "/readyz") == HTTPAnswer("503", "stopping\n"))
+      #expect(try get(Int(port), "/other").status == "404")
+      #expect(
+        try HealthProbe.ask(port: port, path: "/healthz") == Health.Answer(isGood: true, reason: "alive"))
+      #expect(
+        try HealthProbe.ask(port: port, path: "/readyz") == Health.Answer(isGood: false, reason: "stopping"))
+    }
+  }
+
+  @Test func metricsWantTheTokenIfThereIsOne() throws {
+    Meter(label: "nl_step", factory: metrics).set(7)
+    let text = "# TYPE nl_step gauge\nnl_step 7\n"
+    #expect(try withServer { try get(Int($0), "/metrics") } == HTTPAnswer("200", text))
+    try withServer(token: "0123456789abcdef") { (port: UInt16) throws in
+      #expect(try get(Int(port), "/metrics").status == "401")
+      #expect(
+        try get(Int(port), "/metrics", headers: ["Authorization: Bearer 0123456789abcdeg"]).status == "401")
+      #expect(
+        try get(Int(port), "/metrics", headers: ["Authorization: Bearer 0123456789abcdef"])
+          == HTTPAnswer("200", text))
+      #expect(try get(Int(port), "/healthz").status == "200")
+    }
+  }
+
+  @Test func nobodyThereIsAnError() {
+    #expect(throws: OperationsError.self) { try HealthProbe.ask(port: 1, path: "/healthz") }
+    #expect(throws: OperationsError.self) { try HealthProbe.answer("SSH-2.0-OpenSSH_9.2") }
+    #expect(throws: OperationsError.self) { try HealthProbe.answer("") }
+  }
+}
