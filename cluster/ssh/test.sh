@@ -134,6 +134,8 @@ host() {
     for hidden; do mount -t tmpfs none "$hidden"; done
     mount -t tmpfs none /run && mkdir -m 755 /run/sshd && cd / && exec "$sshd" -D -e -f "$OWN/sshd_config"' \
     "$1" "$own/home" "$home" "$sshd" "${hidden[@]}" >"$own/sshd.log" 2>&1 &
+  # Its end is not worth a line.
+  disown
 }
 export OWN
 ssh-keygen -q -t ed25519 -N '' -f "$folder/me"
@@ -151,9 +153,9 @@ done
 
 # On host 1, with a home folder of its own too.
 mkdir "$folder/home"
-on_first() { "$network" exec 1 env HOME="$folder/home" NL_BIN="$bin" "$@"; }
+on_first() { "$network" exec 1 env --default-signal=INT HOME="$folder/home" NL_BIN="$bin" "$@"; }
 
-# Starts the run over ssh, in a session of its own as a terminal would: start LOGS FLAGS…
+# Starts the run over ssh, in a session of its own as a terminal would, which Ctrl-C reaches: start LOGS FLAGS…
 start() {
   logs=$folder/$1
   shift
@@ -202,7 +204,7 @@ expect "join.sh starts the worker on host 3 again" until_true 30 joined 3 2
 "$network" heal 4
 expect "host 4 joins again once it has its link" until_true 60 joined 4 2
 say "        at step $(step) the run is stopped"
-kill -INT "$starter"
+kill -INT -- "-$starter"
 expect "start.sh ends, with exit status 0" succeeded 90
 expect "the run is stopped, and not finished" \
   grep -q "over-ssh: stopped" <("$bin/nl-coord" status "$folder/over-ssh")
