@@ -80,7 +80,11 @@ check_units() {
 
 quietly() { "$@" >"$folder/quiet" 2>&1; }
 # Succeeds, and has nothing to say.
-silent() { quietly "$@" && [ ! -s "$folder/quiet" ] || { cat "$folder/quiet"; return 1; }; }
+silent() {
+  if quietly "$@" && [ ! -s "$folder/quiet" ]; then return; fi
+  cat "$folder/quiet"
+  return 1
+}
 not() { ! "$@"; }
 all() {
   local command=$1 i
