@@ -157,13 +157,13 @@ done
 
 # On host 1, with a home folder of its own too.
 mkdir "$folder/home"
-on_first() { "$network" exec 1 env --default-signal=INT HOME="$folder/home" NL_BIN="$bin" "$@"; }
+on_first=("$network" exec 1 env --default-signal=INT HOME="$folder/home" NL_BIN="$bin")
 
 # Starts the run over ssh, in a session of its own as a terminal would, which Ctrl-C reaches: start LOGS FLAGS…
 start() {
   logs=$folder/$1
   shift
-  on_first setsid cluster/ssh/start.sh "$folder/hosts" --config "$example/quickstart.json" "${flags[@]}" \
+  "${on_first[@]}" setsid cluster/ssh/start.sh "$folder/hosts" --config "$example/quickstart.json" "${flags[@]}" \
     --experiment-name over-ssh --ssh-config "$folder/ssh_config" --logs "$logs" "$@" >"$logs.out" 2>&1 &
   starter=$!
 }
@@ -203,7 +203,7 @@ kill -KILL "$(worker 3)"
 cut=$(step)
 say "        at step $cut the worker on host 3 is killed and host 4 loses its link"
 expect "host 2 goes on by itself" until_true 60 reached $((cut + 5))
-expect "join.sh fails for host 4, which cannot be reached" not quietly on_first cluster/ssh/join.sh "$logs"
+expect "join.sh fails for host 4, which cannot be reached" not quietly "${on_first[@]}" cluster/ssh/join.sh "$logs"
 expect "join.sh starts the worker on host 3 again" until_true 30 joined 3 2
 "$network" heal 4
 expect "host 4 joins again once it has its link" until_true 60 joined 4 2
