@@ -19,12 +19,19 @@ if [ "$#" -gt 1 ]; then
     ! cut -d ' ' -f 1 <<<"$session_hosts" | grep -qxF -- "$name" || fail "$name is one of the run's hosts already"
   done
 fi
-umask 077
 on_every_host prepare_host
 for i in ${failed[0]+"${failed[@]}"}; do unset "names[i]" "addresses[i]" "ports[i]" "threads[i]"; done
 missing=${#failed[@]}
 [ "${#names[@]}" -gt 0 ] || fail "none of the hosts can be used"
+# The coordinator looks at the list every second, and a worker that comes before that is refused.
+changes() { grep -c "file of --allow-keys has changed" "$logs/coordinator.log" || true; }
+seen=$(changes)
+before=$(sort "$logs/allowed")
 write_allowed
+if [ "$before" != "$(sort "$logs/allowed")" ]; then
+  deadline=$((SECONDS + 10))
+  until [ "$(changes)" -gt "$seen" ] || [ "$SECONDS" -ge "$deadline" ]; do sleep 0.1; done
+fi
 if [ "$#" -gt 1 ]; then print_hosts >>"$logs/hosts"; fi
 on_every_host start_worker
 for name in "${names[@]}"; do say "$name: $(tail -n 1 "$logs/workers/$name.ssh.log")"; done

@@ -52,7 +52,6 @@ read_hosts "$hosts_file"
 session=$(date +%Y%m%d-%H%M%S)-$$
 : "${logs:=logs/$session}"
 [ ! -e "$logs" ] || fail "$logs exists already; give another --logs"
-umask 077
 mkdir -p "$logs/workers"
 logs=$(realpath "$logs")
 

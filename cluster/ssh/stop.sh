@@ -10,7 +10,6 @@ source "$(dirname "$0")/common.sh"
 
 case ${1:---help} in -h | --help) usage "$0"; exit ;; esac
 read_session "$1"
-umask 077
 coordinator=$(cat "$logs/pid" 2>/dev/null || true)
 # The number may be another program's by now.
 if [ -n "$coordinator" ] && grep -qs nl-coord "/proc/$coordinator/comm"; then

@@ -120,7 +120,8 @@ one() {
 }
 need "the run by one process: $steps steps" quietly one
 
-# Host I, of 2 to 4: an sshd with a key, a port, a name and a home folder of its own, and nothing of what is here.
+# Host I, of 2 to 4: an sshd with a key, a port, a name and a home folder of its own, and nothing of what is here. A
+# worker there waits for a tenth of a second at each micro-batch, so that no machine is too fast for what is done to it.
 home=$(getent passwd root | cut -d : -f 6)
 swift=$(ldd "$bin/nl-worker" | awk '$1 == "libswiftCore.so" {print $3}')
 host() {
@@ -130,9 +131,9 @@ host() {
   ssh-keygen -q -t ed25519 -N '' -f "$own/hostkey"
   printf '%s\n' "Port 220$1" "AddressFamily inet" "ListenAddress 10.77.0.$1" "HostKey $own/hostkey" \
     "AuthorizedKeysFile $folder/me.pub" "PasswordAuthentication no" "KbdInteractiveAuthentication no" "UsePAM no" \
-    "StrictModes no" "PidFile none" >"$own/sshd_config"
+    "StrictModes no" "PidFile none" "SetEnv NL_FAILPOINTS=compute.delay=0.1" >"$own/sshd_config"
   echo "[10.77.0.$1]:220$1 $(cut -d ' ' -f 1,2 "$own/hostkey.pub")" >>"$folder/known_hosts"
-  echo "root@10.77.0.$1:220$1 threads=1   # host $1" >>"$folder/hosts"
+  echo "root@10.77.0.$1:220$1 threads=1   # host $1" >>"$folder/hosts$((1 + $1 / 4))"
   # shellcheck disable=SC2016
   "$network" exec "$1" unshare --mount --uts sh -c 'hostname "host$0"; mount --bind "$1" "$2"; sshd=$3; shift 3
     for hidden; do mount -t tmpfs none "$hidden"; done
@@ -159,11 +160,14 @@ done
 mkdir "$folder/home"
 on_first=("$network" exec 1 env --default-signal=INT HOME="$folder/home" NL_BIN="$bin")
 
-# Starts the run over ssh, in a session of its own as a terminal would, which Ctrl-C reaches: start LOGS FLAGS…
+cat "$folder/hosts1" "$folder/hosts2" >"$folder/hosts"
+
+# Starts the run over ssh, in a session of its own as a terminal would, which Ctrl-C reaches: start LOGS HOSTS FLAGS…
 start() {
+  local hosts=$folder/$2
   logs=$folder/$1
-  shift
-  "${on_first[@]}" setsid cluster/ssh/start.sh "$folder/hosts" --config "$example/quickstart.json" "${flags[@]}" \
+  shift 2
+  "${on_first[@]}" setsid cluster/ssh/start.sh "$hosts" --config "$example/quickstart.json" "${flags[@]}" \
     --experiment-name over-ssh --ssh-config "$folder/ssh_config" --logs "$logs" "$@" >"$logs.out" 2>&1 &
   starter=$!
 }
@@ -192,8 +196,9 @@ succeeded() {
   return "$status"
 }
 
-start first
-need "the run over ssh makes steps" until_true 120 reached 5
+start first hosts1
+need "the run over ssh makes steps" until_true 120 reached 3
+expect "join.sh adds host 4" quietly "${on_first[@]}" cluster/ssh/join.sh "$logs" "$folder/hosts2"
 need "all three hosts take part" until_true 60 all joined
 secret=$(tail -n 1 "$folder/host2/home/.local/share/nested-learning/keys/worker")
 expect "no secret key has left its host" not grep -rqsF -- "${secret#* }" "$folder/home" "$logs"
@@ -217,7 +222,7 @@ for i in 2 3 4; do
   expect "its log is here" grep -q joined "$logs/workers/10.77.0.${i}_220$i.log"
 done
 
-start second --or-resume
+start second hosts --or-resume
 expect "the run goes on and ends, with exit status 0" succeeded 300
 expect "programs that are there are not sent again" not grep -q sending "$logs"/workers/*.ssh.log
 hosts_of_results() {
@@ -230,7 +235,7 @@ state() { "$bin/nl-coord" status "$folder/$1" --digest; }
 expect "the adapter is that of one process: $(hash over-ssh)" [ "$(hash one)" = "$(hash over-ssh)" ]
 expect "the optimizer state is that of one process: $(state over-ssh)" [ "$(state one)" = "$(state over-ssh)" ]
 
-start third --num-steps 0
+start third hosts --num-steps 0
 expect "a run that cannot start gives its exit status" not succeeded 60
 expect "no worker is left" all no_worker
 [ -z "$failed" ]
