@@ -165,10 +165,10 @@ is_lost() {
   text=$(status) && [ -n "$text" ] && [ -z "$(line_of "$1" "$text")" ]
 }
 computes() {
-  local text done
+  local text count
   text=$(status) || return 1
-  done=$(line_of "$1" "$text" | sed 's/.*| \([0-9]*\) shards done$/\1/')
-  [ "${done:-0}" -ge 1 ]
+  count=$(line_of "$1" "$text" | sed 's/.*| \([0-9]*\) shards done$/\1/')
+  [ "${count:-0}" -ge 1 ]
 }
 
 # Kills a program inside of its container, as a crash would.
@@ -356,7 +356,7 @@ END
 }
 
 all_compute() {
-  local text one
+  local one
   for one; do computes "$one" || return 1; done
 }
 all_over() {
