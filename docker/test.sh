@@ -4,7 +4,8 @@
 # the optimizer state must be those of nl-coord train on this machine. It needs a Docker engine with Compose 2.24 or
 # newer; without one it is skipped.
 #
-# usage: docker/test.sh [--steps 240] [--no-build] [--no-image] [--no-example] [--keep]
+# usage: docker/test.sh [--steps 300] [--no-build] [--no-image] [--no-example] [--keep]
+#   --steps N      how long the run with faults is; more, if it is over before the last fault
 #   --no-build     take the programs of this machine as they are (.build/release, else those on the PATH)
 #   --no-image     take the image as it is
 #   --no-example   only the run with faults
@@ -17,7 +18,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=240 build=yes image_build=yes example=yes keep=
+steps=300 build=yes image_build=yes example=yes keep=
 while [ "$#" -gt 0 ]; do
   case $1 in
     --steps) steps=$2; shift ;;
