@@ -13,7 +13,7 @@ fail() {
   exit 1
 }
 
-# The version of a Swift toolchain, as in 6.1; nothing if there is none.
+# The version of a Swift toolchain, as in 6.2; nothing if there is none.
 swift_version() {
   command -v swift >/dev/null || return 0
   swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1
@@ -22,12 +22,14 @@ swift_version() {
 check_swift() {
   local version how
   version=$(swift_version)
-  how="Install Swift 6.0 or newer, e.g. with swiftly, as https://www.swift.org/install/linux/ says:
+  how="Install Swift 6.2 or newer, e.g. with swiftly, as https://www.swift.org/install/linux/ says:
     curl -O https://download.swift.org/swiftly/linux/swiftly-$(uname -m).tar.gz
     tar zxf swiftly-$(uname -m).tar.gz && ./swiftly init
 and run this script again in a new shell."
   [ -n "$version" ] || fail "The Swift toolchain is missing: there is no working 'swift' on the PATH." "$how"
-  [ "${version%%.*}" -ge 6 ] || fail "Swift $version ($(command -v swift)) is too old." "$how"
+  # The packages are written for it.
+  [ "$(printf '%s\n' 6.2 "$version" | sort -V | head -n 1)" = 6.2 ] \
+    || fail "Swift $version ($(command -v swift)) is too old." "$how"
   echo "Swift $version: $(command -v swift)"
 }
 
