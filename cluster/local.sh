@@ -16,7 +16,8 @@ project=$(cd "$(dirname "$0")/.." && pwd)
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; }
 
 cores=$(nproc)
-workers=$((cores > 1 ? 2 : 1)) threads='' build=yes config=${NL_CONFIG:-$project/examples/quickstart/quickstart.json} flags=()
+workers=$((cores > 1 ? 2 : 1)) threads='' build=yes flags=()
+config=${NL_CONFIG:-$project/examples/quickstart/quickstart.json}
 while [ "$#" -gt 0 ]; do
   case $1 in
     --workers | --threads | --config)

@@ -24,11 +24,12 @@ done
 
 skip() {
   echo "skipped: $1"
-  echo "A small cluster: apt-get install slurm-wlm on two machines or one, and https://slurm.schedmd.com/quickstart_admin.html"
+  echo "To make a small one: apt-get install slurm-wlm, and https://slurm.schedmd.com/quickstart_admin.html"
   exit 0
 }
 command -v sinfo >/dev/null || skip "there is no sinfo here"
-nodes=$(timeout 20 sinfo -h -N -t idle,mixed,allocated -o %N 2>/dev/null | sort -u | wc -l) || skip "sinfo reaches no cluster"
+nodes=$(timeout 20 sinfo -h -N -t idle,mixed,allocated -o %N 2>/dev/null | sort -u | wc -l) ||
+  skip "sinfo reaches no cluster"
 [ "$nodes" -ge 2 ] || skip "the cluster has $nodes nodes that work, and two are needed"
 
 bin=${NL_BIN:-$PWD/.build/release}

@@ -40,7 +40,8 @@ while [ "$#" -gt 0 ]; do
     --ssh-config) ssh_config=$(realpath "$2"); shift ;;
     --skip-failed) skip=yes ;;
     -h | --help) usage "$0"; exit ;;
-    *) if [ -z "$hosts_file" ] && [ "${#flags[@]}" = 0 ] && [[ $1 != -* ]]; then hosts_file=$1; else flags+=("$1"); fi ;;
+    -*) flags+=("$1") ;;
+    *) if [ -z "$hosts_file" ] && [ "${#flags[@]}" = 0 ]; then hosts_file=$1; else flags+=("$1"); fi ;;
   esac
   shift
 done
@@ -93,6 +94,8 @@ finish() {
   rm -f "$logs/pid"
   if [ -f "$logs/settings" ]; then
     say "stopping the workers and gathering their logs"
+    # With the hosts that join.sh has added.
+    read_session "$logs"
     stop_workers
     say "logs: $logs"
   fi

@@ -5,13 +5,13 @@
 # is stopped and gone on with. Adapter and optimizer state must be those of a run by one process. The systemd units are
 # checked as well. It needs root; where that or a tool is missing it says so and passes.
 #
-# usage: cluster/ssh/test.sh [--steps 120] [--no-build] [--keep] [--units]
+# usage: cluster/ssh/test.sh [--steps 60] [--no-build] [--keep] [--units]
 #   --no-build   take the programs of $NL_BIN, or of .build/release, as they are
 #   --units      check the systemd units only
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-steps=120 build=yes keep='' hosts=yes
+steps=60 build=yes keep='' hosts=yes
 while [ "$#" -gt 0 ]; do
   case $1 in
     --steps) steps=$2; shift ;;

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Runs the systemd units for real: boots a systemd of its own in namespaces, over a throw-away copy of this machine's
-# files, and there a coordinator and a worker as services, with keys and all that the units forbid. The worker is killed,
-# the coordinator stopped and started again. Adapter and optimizer state must be those of a run by one process. Nothing
-# of this machine is changed. It needs root, systemd and a kernel that permits namespaces and overlays; where one is
-# missing it says so and passes.
+# files, and there a coordinator and a worker as services, with keys and all that the units forbid. The worker is
+# killed, the coordinator stopped and started again. Adapter and optimizer state must be those of a run by one process.
+# Nothing of this machine is changed. It needs root, systemd and a kernel that permits namespaces and overlays; where
+# one is missing it says so and passes.
 #
 # usage: cluster/ssh/units.sh [--steps 60] [--no-build] [--keep]
 #   --no-build   take the programs of $NL_BIN, or of .build/release, as they are
