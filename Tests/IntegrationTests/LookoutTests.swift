@@ -121,15 +121,38 @@ import Testing
     #expect(try run.stateDigest() == reference.state)
   }
 
-  /// With no time to finish anything, everything on the disk is whole all the same.
+  /// With no time to finish the step in hand, what was done is written down, and the step is computed again.
   @Test func theGraceIsOver() throws {
     let run = try TrainingRun(Self.changes)
     let coordinator = try run.start(["--grace", "0"])
     #expect(waitUntil(seconds: 60) { run.step > 20 })
     kill(coordinator.id, SIGTERM)
-    let result = try coordinator.wait()
-    #expect(result.errors.contains("the 0 s of --grace are over"), "\(result.everything)")
-    #expect(result.status != 0)
+    let result = try coordinator.wait().expectSuccess()
+    #expect(result.output.contains("Stopped; go on with"), "\(result.everything)")
+    try run.start(["--or-resume"]).wait().expectSuccess()
+    let reference = try Self.reference.get()
+    #expect(try run.adapterHash() == reference.adapter)
+    #expect(try run.stateDigest() == reference.state)
+  }
+
+  /// Whoever stops a whole cluster may end the workers first: the coordinator does not wait for them.
+  @Test func stoppedAfterItsWorkers() throws {
+    let run = try TrainingRun(Self.changes)
+    let coordinator = try run.start(["--local-workers", "0", "--listen", "tcp://127.0.0.1:0", "--or-resume"])
+    defer { coordinator.terminate() }
+    var endpoint = ""
+    let listens = waitUntil(seconds: 60) {
+      endpoint = coordinator.errors.firstMatch(of: #/tcp://127\.0\.0\.1:\d+/#).map { String($0.0) } ?? ""
+      return !endpoint.isEmpty
+    }
+    #expect(listens)
+    let worker = try Program.worker.start(["--connect", endpoint, "--threads", "1"])
+    #expect(waitUntil(seconds: 60) { run.step > 20 })
+    kill(worker.id, SIGTERM)
+    #expect(try worker.wait().status == 0)
+    kill(coordinator.id, SIGTERM)
+    let result = try coordinator.wait(seconds: 20).expectSuccess()
+    #expect(result.output.contains("Stopped; go on with"), "\(result.everything)")
     try run.start(["--or-resume"]).wait().expectSuccess()
     let reference = try Self.reference.get()
     #expect(try run.adapterHash() == reference.adapter)

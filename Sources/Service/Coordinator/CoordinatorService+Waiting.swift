@@ -5,18 +5,38 @@ import Protocol
 
 /// Waiting: for units, for work beside the socket, for what comes next.
 extension CoordinatorService {
-  /// Has a unit computed by the workers; nil if the user stopped the run during an evaluation, which is then made
-  /// when the run goes on.
+  /// When the grace is over, checkpoint and snapshot may still take so long.
+  private static let writingSeconds = 10.0
+
+  /// Has a unit computed by the workers; nil if the run was asked to stop and this unit is left for when it goes on: an
+  /// evaluation, and whatever nobody is there to compute, or not in time.
   func compute(_ unit: WorkUnit) throws -> CompletedUnit? {
     completed = nil
     unitInHand = unit
     try handle(.open(unit))
     while completed == nil {
-      if stopRequested && unit.purpose == .evaluate { return nil }
+      if stopRequested && isLeft(unit) { return nil }
       try recordNotes()
       try serve()
     }
     return completed
+  }
+
+  private func isLeft(_ unit: WorkUnit) -> Bool {
+    if unit.purpose == .evaluate { return true }
+    // Whoever stops a whole cluster may have ended the workers first.
+    guard unit.purpose == .train else { return false }
+    let reason: String
+    if !core.hasUsableWorkers {
+      reason = "no worker is left"
+    } else if MonotonicClock.now() >= stopDeadline {
+      reason = "the \(Int(options.operations.graceSeconds)) s of --grace are over"
+      windowsAreAhead = unit.window
+    } else {
+      return false
+    }
+    logger.notice("\(reason): \(unit) is computed when the run goes on")
+    return true
   }
 
   /// Runs work beside the socket's thread, which goes on answering workers until it is done.
@@ -38,11 +58,12 @@ extension CoordinatorService {
     let now = MonotonicClock.now()
     sayWhatIsWaitedFor(now)
     showToOthers(now)
-    guard now < stopDeadline else {
-      throw stoppedAtOnce("the \(Int(options.operations.graceSeconds)) s of --grace are over")
+    guard now < stopDeadline + Self.writingSeconds else {
+      throw stoppedAtOnce(
+        "the run could not be written down within \(Int(Self.writingSeconds)) s after --grace")
     }
     // Half a second bounds every wait, whatever the timer says.
-    let next = min(timer, end, connectionCheck?.next ?? .never, stopDeadline)
+    let next = min(timer, end, connectionCheck?.next ?? .never, now < stopDeadline ? stopDeadline : .never)
     for (peer, received) in try router.poll(timeout: max(0, min(0.5, next.seconds(since: now)))) {
       try receive(peer, received)
     }

@@ -101,6 +101,8 @@ final class CoordinatorService {
   /// A unit was not used after the core had noted what it brought: the windows are no longer what the core takes them
   /// for, so they come from the last snapshot again.
   var windowsAreVoid = false
+  /// A step was given up that workers may have added to their sums already.
+  var windowsAreAhead = false
 
   var progress: RunProgress
   var progressLine: ProgressLine
@@ -245,6 +247,9 @@ extension CoordinatorService {
       progress.savedCheckpoint()
       if windowsAreVoid {
         logger.notice("a worker's sums were found to be wrong, so the run will go on from its last snapshot")
+      } else if windowsAreAhead {
+        logger.notice(
+          "workers' sums are ahead of the last step, so the run will go on from its last snapshot")
       } else if hasAllWindows || core.hasUsableWorkers {
         try snapshot(withDigest: true)
       } else {
