@@ -84,10 +84,10 @@ said() { [ "$(grep -c -- "$1" "$folder/job.log" 2>/dev/null)" -ge "$2" ]; }
 state() { scontrol show job "$job" -o | sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p'; }
 is() { [ "$(state)" = "$1" ]; }
 
-# A job that is queued again waits for two minutes by Slurm's own rule.
-start_at_once() {
-  until_true 60 is PENDING || return 1
-  scontrol update JobId="$job" StartTime=now 2>/dev/null || true
+# A job that is queued again waits for two minutes by Slurm's own rule: succeeds as COMMAND does, and has it begin.
+hurried() {
+  is PENDING && scontrol update JobId="$job" StartTime=now >/dev/null 2>&1
+  "$@"
 }
 
 job=$(NL_BIN=$bin NL_CONFIG=$example/quickstart.json NL_OUTPUT_PATH=$folder NL_EXPERIMENT_NAME=job sbatch --parsable \
@@ -99,17 +99,17 @@ expect "each of two nodes has a worker" [ "$(grep -o '^[^ ]*: a worker with' "$f
 
 scontrol requeue "$job"
 say "        at step $(step) the job is requeued"
-need "it is queued again" start_at_once
+need "it is queued again" until_true 60 is PENDING
 at=$(step)
-need "it goes on where it was" until_true 300 reached $((at + 5))
+need "it goes on where it was" until_true 300 hurried reached $((at + 5))
 expect "by a second start of the job" said "^[0-9:]*  start 1 of job" 1
 
 stops=$(grep -c "Stopped; go on with" "$folder/job.log" || true)
 scancel --batch --signal=USR1 "$job"
 say "        at step $(step) its time is nearly over"
-need "it stops, and queues itself again" start_at_once
+need "it stops, and queues itself again" until_true 60 is PENDING
 expect "after the coordinator has finished its step" said "Stopped; go on with" $((stops + 1))
-need "it goes on and completes" until_true 600 is COMPLETED
+need "it goes on and completes" until_true 600 hurried is COMPLETED
 expect "by a third start of the job" said "^[0-9:]*  start 2 of job" 1
 expect "nothing went wrong in between" [ "$(grep -c 'does not match\|differs' "$folder/job.log")" = 0 ]
 leftovers() { compgen -G "${TMPDIR:-/tmp}/nested-learning-$job-*" || true; }
