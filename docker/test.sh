@@ -17,6 +17,8 @@
 #   NL_IMAGE        the name that the image gets, nested-learning by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=cluster/testbed/checks.sh
+source cluster/testbed/checks.sh
 
 steps=300 build=yes image_build=yes example=yes keep=
 while [ "$#" -gt 0 ]; do
@@ -45,25 +47,7 @@ docker compose version >/dev/null 2>&1 || skip "docker has no compose; see https
 folder=$(mktemp -d /tmp/nl-docker-test-XXXXXX)
 # The containers' user reads the data in it.
 chmod 755 "$folder"
-failed='' project=''
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-
-expect() {
-  local what=$1
-  shift
-  if "$@"; then say "ok      $what"; else say "FAILED  $what"; failed=yes; fi
-}
-
-# Waits until a command succeeds: until_true SECONDS COMMAND…
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.2
-  done
-}
+project=''
 
 # Milliseconds since the epoch.
 clock() { date +%s%3N; }
@@ -74,7 +58,7 @@ seconds_since() { awk -v from="$1" -v to="$(clock)" 'BEGIN { printf "%.1f s", (t
 check_files() {
   local tools=$PWD/.build/docker-tools
   if command -v shellcheck >/dev/null; then
-    expect "shellcheck" shellcheck docker/*.sh
+    expect "shellcheck" shellcheck --external-sources docker/*.sh
   else
     say "skipped shellcheck: it is not installed"
   fi
@@ -199,7 +183,6 @@ answers() {
   [[ $(answer "$@") == "HTTP/1.1 $code "* ]]
 }
 
-hash() { sha256sum <"$1/checkpoints/final/adapters.safetensors" | cut -c 1-64; }
 digest() { nl-coord status "$1" --digest; }
 
 # Compares a run in the cluster with the one on this machine.

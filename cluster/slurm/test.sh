@@ -9,6 +9,8 @@
 # The project's folder must be one that the nodes have too, as the run is kept in its .build.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=../testbed/checks.sh
+source cluster/testbed/checks.sh
 
 steps=120 build=yes keep='' options=()
 while [ "$#" -gt 0 ]; do
@@ -37,37 +39,14 @@ bin=${NL_BIN:-$PWD/.build/release}
 [ -x "$bin/nl-coord" ] || { echo "there is no nl-coord in $bin; leave out --no-build"; exit 1; }
 mkdir -p .build
 folder=$(mktemp -d "$PWD/.build/slurm-XXXXXX")
-failed='' job=''
+job=''
 
 finish() {
   if [ -n "$job" ]; then scancel "$job" 2>/dev/null || true; fi
   if [ -n "$keep$failed" ]; then echo "The runs and logs are in $folder"; else rm -rf "$folder"; fi
 }
 trap finish EXIT
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-
-expect() {
-  local what=$1
-  shift
-  if "$@"; then say "ok      $what"; else say "FAILED  $what"; failed=yes; fi
-}
-
-# What cannot go on without its last step.
-need() {
-  expect "$@"
-  [ -z "$failed" ] || { tail -n 20 "$folder"/job.log 2>/dev/null; exit 1; }
-}
-
-# Waits until a command succeeds: until SECONDS COMMAND…
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.2
-  done
-}
+before_giving_up() { tail -n 20 "$folder/job.log" 2>/dev/null || true; }
 
 example=$PWD/examples/quickstart
 flags=(--base-model-path "$example/base" --train-data-path "$example/genesis.jsonl" --inactive-gradients sum
@@ -116,8 +95,7 @@ leftovers() { compgen -G "${TMPDIR:-/tmp}/nested-learning-$job-*" || true; }
 expect "no key is left here" [ -z "$(leftovers)" ]
 job=
 
-hash() { sha256sum <"$folder/$1/checkpoints/final/adapters.safetensors" | cut -c 1-64; }
 digest() { "$bin/nl-coord" status "$folder/$1" --digest; }
-expect "the adapter is that of one process: $(hash job)" [ "$(hash one)" = "$(hash job)" ]
+expect "the adapter is that of one process: $(hash "$folder/job")" [ "$(hash "$folder/one")" = "$(hash "$folder/job")" ]
 expect "the optimizer state is that of one process: $(digest job)" [ "$(digest one)" = "$(digest job)" ]
 [ -z "$failed" ]

@@ -10,6 +10,8 @@
 #   --units      check the systemd units only
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=../testbed/checks.sh
+source cluster/testbed/checks.sh
 
 steps=60 build=yes keep='' hosts=yes
 while [ "$#" -gt 0 ]; do
@@ -26,7 +28,7 @@ bin=${NL_BIN:-$PWD/.build/release}
 network=$PWD/cluster/testbed/network.sh
 export NL_NETWORK=nls$$
 folder=$(mktemp -d /tmp/nl-ssh-XXXXXX)
-failed='' starter='' up=''
+starter='' up=''
 
 finish() {
   if [ -n "$starter" ]; then kill -TERM "$starter" 2>/dev/null || true; fi
@@ -34,30 +36,6 @@ finish() {
   if [ -n "$keep$failed" ]; then echo "The runs and logs are in $folder"; else rm -rf "$folder"; fi
 }
 trap finish EXIT
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-
-expect() {
-  local what=$1
-  shift
-  if "$@"; then say "ok      $what"; else say "FAILED  $what"; failed=yes; fi
-}
-
-# What cannot go on without its last step.
-need() {
-  expect "$@"
-  [ -z "$failed" ] || exit 1
-}
-
-# Waits until a command succeeds: until SECONDS COMMAND…
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.1
-  done
-}
 
 # The units, with the programs where they are here: verify looks whether they exist.
 check_units() {
@@ -230,9 +208,8 @@ hosts_of_results() {
     JOIN workers USING (term, worker) WHERE outcome = 'committed' AND purpose = 'train'"
 }
 expect "the results are of three hosts" [ "$(hosts_of_results)" = 3 ]
-hash() { sha256sum <"$folder/$1/checkpoints/final/adapters.safetensors" | cut -c 1-64; }
 state() { "$bin/nl-coord" status "$folder/$1" --digest; }
-expect "the adapter is that of one process: $(hash over-ssh)" [ "$(hash one)" = "$(hash over-ssh)" ]
+expect "the adapter is that of one process: $(hash "$folder/over-ssh")" [ "$(hash "$folder/one")" = "$(hash "$folder/over-ssh")" ]
 expect "the optimizer state is that of one process: $(state over-ssh)" [ "$(state one)" = "$(state over-ssh)" ]
 
 start third hosts --num-steps 0

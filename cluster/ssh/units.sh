@@ -9,6 +9,8 @@
 #   --no-build   take the programs of $NL_BIN, or of .build/release, as they are
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=../testbed/checks.sh
+source cluster/testbed/checks.sh
 
 steps=60 build=yes keep=''
 while [ "$#" -gt 0 ]; do
@@ -35,37 +37,14 @@ bin=$(realpath "${NL_BIN:-.build/release}")
 [ -x "$bin/nl-coord" ] || { echo "there is no nl-coord in $bin; leave out --no-build"; exit 1; }
 
 folder=$(mktemp -d /tmp/nl-units-XXXXXX)
-failed='' booted='' namespaces=(unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child)
+booted='' namespaces=(unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child)
 
 finish() {
   if [ -n "$booted" ]; then kill -KILL "$booted" 2>/dev/null || true; wait "$booted" 2>/dev/null || true; fi
   if [ -n "$keep$failed" ]; then echo "The runs and logs are in $folder"; else rm -rf "$folder"; fi
 }
 trap finish EXIT
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-
-expect() {
-  local what=$1
-  shift
-  if "$@"; then say "ok      $what"; else say "FAILED  $what"; failed=yes; fi
-}
-
-# What cannot go on without its last step.
-need() {
-  expect "$@"
-  [ -z "$failed" ] || { inside journalctl --no-pager -n 40 -u 'nl-*' >"$folder/journal" 2>&1 || true; exit 1; }
-}
-
-# Waits until a command succeeds: until SECONDS COMMAND…
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.2
-  done
-}
+before_giving_up() { inside journalctl --no-pager -n 40 -u 'nl-*' >"$folder/journal" 2>&1 || true; }
 
 # This machine's files, with everything that is written kept in memory.
 cat >"$folder/root.sh" <<'END'
@@ -172,9 +151,8 @@ expect "the run can be gone on with" stopped
 expect "it starts again" inside systemctl start nl-coord@test
 expect "the worker comes back by itself, and the run ends" until_true 300 is nl-coord@test ActiveState inactive
 expect "with success" is nl-coord@test Result success
-hash() { sha256sum <"$folder/one/checkpoints/final/adapters.safetensors" | cut -c 1-64; }
 hash_inside() { inside sha256sum $run/checkpoints/final/adapters.safetensors | cut -c 1-64; }
-expect "the adapter is that of one process: $(hash_inside)" [ "$(hash)" = "$(hash_inside)" ]
+expect "the adapter is that of one process: $(hash_inside)" [ "$(hash "$folder/one")" = "$(hash_inside)" ]
 digest() { "$bin/nl-coord" status "$folder/one" --digest; }
 digest_inside() { inside nl-coord status $run --digest; }
 expect "the optimizer state is that of one process: $(digest_inside)" [ "$(digest)" = "$(digest_inside)" ]

@@ -6,6 +6,8 @@
 # usage: cluster/testbed/hosts.sh [--steps 120] [--no-build] [--keep]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=./checks.sh
+source cluster/testbed/checks.sh
 
 steps=120 build=yes keep=
 while [ "$#" -gt 0 ]; do
@@ -24,31 +26,12 @@ export NL_NETWORK=nlh$$
 PATH=$PWD/.build/release:$PATH
 example=$PWD/examples/quickstart
 folder=$(mktemp -d /tmp/nl-hosts-XXXXXX)
-failed=''
 
 finish() {
   "$network" down || true
   if [ -n "$keep$failed" ]; then echo "The runs and logs are in $folder"; else rm -rf "$folder"; fi
 }
 trap finish EXIT
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
-
-expect() {
-  local what=$1
-  shift
-  if "$@"; then say "ok      $what"; else say "FAILED  $what"; failed=yes; fi
-}
-
-# Waits until a command succeeds: until SECONDS COMMAND…
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || return 1
-    sleep 0.1
-  done
-}
 
 step() { wc -l 2>/dev/null <"$folder/eight/metrics/train_metrics.jsonl" || echo 0; }
 reached() { [ "$(step)" -ge "$1" ]; }
@@ -112,8 +95,7 @@ computed() {
     WHERE outcome = 'committed' AND purpose = 'train' AND pid = $1"
 }
 expect "host 7 has computed $(computed "$fetching") shards" [ "$(computed "$fetching")" -gt 0 ]
-hash() { sha256sum <"$folder/$1/checkpoints/final/adapters.safetensors" | cut -c 1-64; }
 state() { nl-coord status "$folder/$1" --digest; }
-expect "the adapter is that of one process: $(hash eight)" [ "$(hash one)" = "$(hash eight)" ]
+expect "the adapter is that of one process: $(hash "$folder/eight")" [ "$(hash "$folder/one")" = "$(hash "$folder/eight")" ]
 expect "the optimizer state is that of one process: $(state eight)" [ "$(state one)" = "$(state eight)" ]
 [ -z "$failed" ]

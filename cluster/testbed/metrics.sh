@@ -7,6 +7,8 @@
 # Needs Debian's package prometheus and curl; without them it says so and passes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=./checks.sh
+source cluster/testbed/checks.sh
 
 case ${1:-} in
   '') cluster/build.sh ;;
@@ -28,15 +30,6 @@ all = [socket.socket() for _ in range(4)]
 for one in all: one.bind(("127.0.0.1", 0))
 print(*[one.getsockname()[1] for one in all])')
 
-until_true() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$deadline" ] || { echo "FAILED: not within the time: $*" >&2; tail "$folder"/*.log >&2; exit 1; }
-    sleep 0.2
-  done
-}
-
 head -c 32 /dev/urandom | base64 >"$folder/token"
 nl-coord train --config "$example/quickstart.json" --base-model-path "$example/base" \
   --train-data-path "$example/genesis.jsonl" --output-path "$folder" --experiment-name metrics --num-steps 100000 \
@@ -50,16 +43,16 @@ workers="$workers $!"
 
 metrics() { curl --silent --fail --oauth2-bearer "$(cat "$folder/token")" "http://127.0.0.1:$1/metrics"; }
 has() { metrics "$1" | grep -q "$2"; }
-until_true 60 has "$coordinator" '^nl_steps_total [1-9]'
-until_true 60 has "$worker" '^nl_worker_shards_total{outcome="computed"} [1-9]'
+before_giving_up() { tail "$folder"/*.log >&2; }
+need "the coordinator counts steps" until_true 60 has "$coordinator" '^nl_steps_total [1-9]'
+need "the worker counts shards" until_true 60 has "$worker" '^nl_worker_shards_total{outcome="computed"} [1-9]'
 
 status=$(curl --silent --output /dev/null --write-out '%{http_code}' "http://127.0.0.1:$coordinator/metrics")
-[ "$status" = 401 ] || { echo "FAILED: without the token the answer is $status, not 401" >&2; exit 1; }
-echo "ok      without the token: 401"
+need "without the token the answer is 401: $status" [ "$status" = 401 ]
 for port in $coordinator $worker; do
   metrics "$port" >"$folder/text"
-  promtool check metrics <"$folder/text"
-  echo "ok      promtool check metrics: $(grep -c '^# TYPE' "$folder/text") names, nothing to object to"
+  names=$(grep -c '^# TYPE' "$folder/text")
+  need "promtool objects to none of $names names" promtool check metrics <"$folder/text"
 done
 
 cat >"$folder/prometheus.yaml" <<END
@@ -82,22 +75,20 @@ for one in json.load(sys.stdin)["data"]["result"]:
 }
 answers() { [ -n "$(answer "$1" 2>/dev/null)" ]; }
 up() { [ "$(answer 'sum(up)' 2>/dev/null | tr -d ' ')" = 2 ]; }
-until_true 60 up
-echo "ok      Prometheus reads coordinator and worker"
+need "Prometheus reads coordinator and worker" until_true 60 up
 
 for question in 'rate(nl_trained_tokens_total[1m])' 'sum by (phase) (rate(nl_phase_seconds_total[5m]))'; do
-  until_true 60 answers "$question"
-  echo "ok      $question"
+  need "$question" until_true 60 answers "$question"
   answer "$question"
 done
 
 # The alert: nothing while the workers are there, and 1 when they are gone.
 alert='sum(nl_workers{state=~"ready|busy"}) == 0 and on() nl_run_state{state="paused"} == 1'
-answers "$alert" && { echo "FAILED: an alert while all is well" >&2; exit 1; }
+quiet() { ! answers "$alert"; }
+need "no alert while all is well" quiet
 # shellcheck disable=SC2086 # two numbers
 kill -STOP $workers
-until_true 120 answers "$alert"
-echo "ok      $alert"
+need "$alert" until_true 120 answers "$alert"
 answer "$alert"
 # shellcheck disable=SC2086
 kill -CONT $workers
