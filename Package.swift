@@ -82,7 +82,9 @@ let package = Package(
       ]),
     .target(
       name: "Simulation",
-      dependencies: ["Service", "Coordination", "Protocol", "Transport", "Ledger", "NestedLearning", "JSON"]),
+      dependencies: [
+        "Service", "Operations", "Coordination", "Protocol", "Transport", "Ledger", "NestedLearning", "JSON",
+      ]),
     .executableTarget(
       name: "nl-coord",
       dependencies: [
@@ -121,7 +123,7 @@ let package = Package(
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service"]),
+    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Operations"]),
     // What tests of the real programs share.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),

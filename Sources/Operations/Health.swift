@@ -12,10 +12,14 @@ public final class Health: @unchecked Sendable {
 
   /// A main loop that has not turned for so long, in seconds, hangs. It turns twice a second even if nothing happens.
   public static let patience = 30.0
+  /// As long before its first turn, in seconds: digesting a model of hundreds of gigabytes comes before it.
+  public static let startingPatience = 3600.0
 
   private let lock = NSLock()
-  private var turned = DispatchTime.now()
-  private var readiness = Answer(isGood: false, reason: "starting")
+  private let started = DispatchTime.now()
+  /// Nil before the first turn.
+  private var turned: DispatchTime?
+  private var present = Answer(isGood: false, reason: "starting")
 
   public init() {}
 
@@ -28,15 +32,24 @@ public final class Health: @unchecked Sendable {
   /// It cannot now, though it may be well.
   public func notReady(_ reason: String) { set(Answer(isGood: false, reason: reason)) }
 
-  private func set(_ answer: Answer) { lock.withLock { readiness = answer } }
+  private func set(_ answer: Answer) { lock.withLock { present = answer } }
 
-  /// Whether the main loop turns; a program of which this is not so is best started again.
-  public var liveness: Answer {
+  /// Whether the main loop turns, or may not have begun to; a program of which this is not so is best started again.
+  public var liveness: Answer { liveness(at: .now()) }
+
+  func liveness(at now: DispatchTime) -> Answer {
     let turned = lock.withLock { self.turned }
-    let seconds = Double(DispatchTime.now().uptimeNanoseconds - turned.uptimeNanoseconds) / 1e9
-    guard seconds > Self.patience else { return Answer(isGood: true, reason: "alive") }
-    return Answer(isGood: false, reason: "the main loop has not turned for \(Int(seconds)) s")
+    let seconds = Double(now.uptimeNanoseconds - (turned ?? started).uptimeNanoseconds) / 1e9
+    if turned == nil {
+      return seconds > Self.startingPatience
+        ? Answer(isGood: false, reason: "it has not started within \(Int(seconds)) s")
+        : Answer(isGood: true, reason: "starting")
+    }
+    return seconds > Self.patience
+      ? Answer(isGood: false, reason: "the main loop has not turned for \(Int(seconds)) s")
+      : Answer(isGood: true, reason: "alive")
   }
 
-  public var isReady: Answer { lock.withLock { readiness } }
+  /// Whether the program can do its work now, as it said last.
+  public var readiness: Answer { lock.withLock { present } }
 }

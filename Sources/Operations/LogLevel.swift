@@ -4,6 +4,7 @@ import Logging
 public enum LogLevel: String, Sendable, CaseIterable {
   case debug, info, notice, warning, error
 
+  /// The same for a logger.
   public var level: Logger.Level {
     switch self {
     case .debug: .debug

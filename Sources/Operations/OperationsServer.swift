@@ -65,7 +65,7 @@ public final class OperationsServer: Sendable {
   ) -> Hummingbird.Router<BasicRequestContext> {
     let router = Hummingbird.Router()
     router.get("healthz") { _, _ in answer(health.liveness) }
-    router.get("readyz") { _, _ in answer(health.isReady) }
+    router.get("readyz") { _, _ in answer(health.readiness) }
     router.get("metrics") { request, _ in
       guard let token else { return text(metrics.text, type: PrometheusText.contentType) }
       guard Self.isSame(request.headers[.authorization] ?? "", "Bearer \(token)") else {

@@ -18,16 +18,15 @@ public enum ProcessMetrics {
     }
   }
 
-  static func processorSeconds() -> Double {
-    var usage = rusage()
-    let itself: Int32 = 0  // RUSAGE_SELF, an enumeration in glibc's header
-    guard getrusage(itself, &usage) == 0 else { return 0 }
-    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
+  /// Processor time of this process, all threads together, in seconds.
+  public static func processorSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
-  /// Nil where there is no /proc.
-  static func residentBytes() -> Int? {
+  /// The memory that this process has now, in bytes; nil where there is no /proc.
+  public static func residentBytes() -> Int? {
     guard let line = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else { return nil }
     let fields = line.split(separator: " ")
     return fields.count > 1 ? Int(fields[1]).map { $0 * sysconf(Int32(_SC_PAGESIZE)) } : nil

@@ -11,6 +11,7 @@ public enum EnvironmentFlags {
   public static func complete(
     _ arguments: [String], of program: any ParsableCommand.Type, environment: [String: String]
   ) throws -> [String] {
+    // The one place where a parser's flags can be had by name; completion scripts are made from it, too.
     guard let root = try? JSONValue(parsing: program._dumpHelp())["command"] else { return arguments }
     let command = subcommand(of: root, arguments)
     let end = arguments.firstIndex(of: "--") ?? arguments.endIndex

@@ -1,4 +1,5 @@
 import Foundation
+import Operations
 
 /// One very long run with faults all along, and what this process's memory does meanwhile.
 public struct Soak: Sendable {
@@ -11,7 +12,7 @@ public struct Soak: Sendable {
     let simulation = try Simulation(Scenario.soak(seed: 26, steps: max(20, steps)))
     var sizes: [(step: Int, bytes: Int)] = []
     simulation.onCommit = { step in
-      if step % (max(20, steps) / 20) == 0 { sizes.append((step, Self.residentBytes())) }
+      if step % (max(20, steps) / 20) == 0 { sizes.append((step, ProcessMetrics.residentBytes() ?? 0)) }
     }
     outcome = try simulation.run()
     self.sizes = sizes
@@ -32,11 +33,5 @@ public struct Soak: Sendable {
     return
       "\(outcome.steps) steps, \(faults) faults, resident \(kibibytes) KiB; grew by \(growth >> 10) KiB beside the "
       + "ledger since a quarter of the steps"
-  }
-
-  private static func residentBytes() -> Int {
-    let fields =
-      (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
-    return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) * sysconf(Int32(_SC_PAGESIZE))
   }
 }

@@ -37,6 +37,12 @@ struct RunFlags: ParsableArguments {
   @Option(help: "Cut work along micro-batches, or along tiers as well: micro-batch or tier.")
   var shardBy: ShardAxis = .microBatch
 
+  @Flag(
+    help:
+      "When the run is finished, stay until SIGTERM or Ctrl-C and answer for health and metrics. For restarts by others."
+  )
+  var stay = false
+
   @OptionGroup(title: "How the coordinator is looked after")
   var operations: OperationsFlags
 
@@ -71,6 +77,7 @@ struct RunFlags: ParsableArguments {
     var options = try RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
       listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
+    options.staysWhenFinished = stay
     options.operations = try operations.options()
     if let key, let allowKeys { try options.useKeys(file: key, allowedKeysFile: allowKeys) }
     return options

@@ -44,11 +44,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let options = try flags.options()
     let config = try RunConfig.read(file: config, overrides: keys.overrides())
-    let plan = try RunPlan(config: config)
-    if validateOnly {
-      print(plan.summary)
-      return
-    }
-    try CoordinatorProcess.train(plan: plan, options: options, orResume: orResume)
+    if validateOnly { return print(try RunPlan(config: config).summary) }
+    try CoordinatorProcess.train(config: config, options: options, orResume: orResume)
   }
 }

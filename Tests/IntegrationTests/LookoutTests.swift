@@ -69,6 +69,19 @@ import Testing
     #expect(try Program.nl.run(["health", "--port", "\(port)"]).status != 0)
   }
 
+  /// Models and texts may be read for minutes: a program that does so is well. Here the texts come from a pipe that
+  /// nobody writes to.
+  @Test func healthBeforeTheRun() throws {
+    let run = try TrainingRun(["train_data_path": "pipe"])
+    #expect(mkfifo(run.scratch.path("pipe"), 0o600) == 0)
+    let coordinator = try run.start(["--metrics-listen", "127.0.0.1:0"])
+    defer { coordinator.terminate() }
+    let port = try port(coordinator)
+    #expect(try get(port, "/healthz") == HTTPAnswer("200", "starting\n"))
+    #expect(try get(port, "/readyz") == HTTPAnswer("503", "starting\n"))
+    #expect(!FileManager.default.fileExists(atPath: run.folder))
+  }
+
   /// A worker of its own: not ready until it has joined.
   @Test func healthOfAWorker() throws {
     let worker = try Program.worker.start(
@@ -157,6 +170,39 @@ import Testing
     let reference = try Self.reference.get()
     #expect(try run.adapterHash() == reference.adapter)
     #expect(try run.stateDigest() == reference.state)
+  }
+
+  /// `timeout`, and batch systems, signal a process and then its group: that is one request.
+  @Test func twoSignalsAtOnceAreOne() throws {
+    let run = try TrainingRun(Self.changes)
+    let coordinator = try run.start()
+    #expect(waitUntil(seconds: 60) { run.step > 20 })
+    kill(coordinator.id, SIGTERM)
+    usleep(20_000)
+    kill(coordinator.id, SIGTERM)
+    let result = try coordinator.wait().expectSuccess()
+    #expect(result.output.contains("Stopped; go on with"), "\(result.everything)")
+  }
+
+  /// For whatever would start the program again: the finished run is there to be seen until somebody ends it, at once
+  /// and when the program is started anew.
+  @Test func aFinishedRunStays() throws {
+    let run = try TrainingRun()
+    for start in ["the first", "the second"] {
+      let coordinator = try run.start(["--or-resume", "--stay", "--metrics-listen", "127.0.0.1:0"])
+      defer { coordinator.terminate() }
+      let port = try port(coordinator)
+      #expect(try get(port, "/healthz").status == "200", "\(start)")
+      #expect(waitUntil(seconds: 60) { coordinator.errors.contains("finished: all steps are done; staying") })
+      #expect(try get(port, "/readyz") == HTTPAnswer("200", "finished: all steps are done\n"), "\(start)")
+      let text = try get(port, "/metrics").body
+      #expect(value("nl_step", in: text) == 10, "\(start): \(text)")
+      #expect(value("nl_run_state{state=\"completed\"}", in: text) == 1, "\(start)")
+      #expect(value("nl_run_state{state=\"working\"}", in: text) == 0, "\(start)")
+      let number = start == "the first" ? SIGKILL : SIGTERM
+      kill(coordinator.id, number)
+      #expect(try coordinator.wait().status == (number == SIGKILL ? SIGKILL : 0))
+    }
   }
 
   @Test func aRunOfAnotherConfigDoesNotGoOn() throws {

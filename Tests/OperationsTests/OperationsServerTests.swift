@@ -1,4 +1,5 @@
 import CoreMetrics
+import Dispatch
 import Foundation
 import Harness
 import Logging
@@ -21,8 +22,10 @@ import Testing
 
   @Test func healthAndReadiness() throws {
     try withServer { (port: UInt16) throws in
-      #expect(try get(Int(port), "/healthz") == HTTPAnswer("200", "alive\n"))
+      #expect(try get(Int(port), "/healthz") == HTTPAnswer("200", "starting\n"))
       #expect(try get(Int(port), "/readyz") == HTTPAnswer("503", "starting\n"))
+      health.turn()
+      #expect(try get(Int(port), "/healthz") == HTTPAnswer("200", "alive\n"))
       health.ready("computing: 1 of 2 shards of step 3 are done")
       #expect(
         try get(Int(port), "/readyz") == HTTPAnswer("200", "computing: 1 of 2 shards of step 3 are done\n"))
@@ -34,6 +37,19 @@ import Testing
       #expect(
         try HealthProbe.ask(port: port, path: "/readyz") == Health.Answer(isGood: false, reason: "stopping"))
     }
+  }
+
+  /// An hour to start, half a minute for a turn after that.
+  @Test func aLoopThatHangs() {
+    let begun = DispatchTime.now()
+    #expect(health.liveness(at: begun + 3590).isGood)
+    #expect(!health.liveness(at: begun + 3610).isGood)
+    health.turn()
+    let turned = DispatchTime.now()
+    #expect(health.liveness(at: turned + 29).isGood)
+    #expect(
+      health.liveness(at: turned + 31)
+        == Health.Answer(isGood: false, reason: "the main loop has not turned for 31 s"))
   }
 
   @Test func metricsWantTheTokenIfThereIsOne() throws {

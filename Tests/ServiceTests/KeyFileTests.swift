@@ -51,7 +51,21 @@ import Testing
   func aSecretThatOthersCanReachIsRefused(mode: Int) throws {
     _ = try KeyFile.generate(path: path("a.key"))
     try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path("a.key"))
+    // Of root's the test below speaks.
+    if getuid() == 0 { try #require(chown(path("a.key"), 1, 1) == 0) }
     #expect(message { _ = try KeyFile.secretKey(path: path("a.key")) }.contains("chmod 600 \(path("a.key"))"))
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  /// As Secrets of Kubernetes and credentials of systemd are laid: root's file, which the program's group may read.
+  @Test(.enabled("only root can give root a file") { getuid() == 0 })
+  func rootsFileMayBeReadByItsGroup() throws {
+    let text = try KeyFile.generate(path: path("a.key"))
+    for (mode, isAccepted) in [(0o440, true), (0o640, true), (0o660, false), (0o650, false), (0o644, false)] {
+      try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path("a.key"))
+      let key = try? KeyFile.secretKey(path: path("a.key")).publicKey.description
+      #expect(key == (isAccepted ? text : nil), "\(String(mode, radix: 8))")
+    }
     try? FileManager.default.removeItem(atPath: folder)
   }
 

@@ -334,8 +334,8 @@ def probes(manifests):
                 if probe.get("httpGet", {}).get("path") != path:
                     yield workload, f"container {container['name']}: {kind} does not ask {path}"
             startup = container.get("startupProbe", {})
-            if startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3) < 300:
-                yield workload, f"container {container['name']}: less than five minutes for loading a model"
+            if startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3) < 60:
+                yield workload, f"container {container['name']}: less than a minute to start"
 
 
 @rule("a pod is given ten seconds more than --grace")
@@ -498,20 +498,12 @@ def no_open_secrets(manifests):
                 yield workload, f"container {container['name']} has a secret in its command line or variables"
 
 
-@rule("secret keys reach a program as files in memory that its user alone can read")
+@rule("keys are files in memory that a pod's own group can read at most, and no program sees another's")
 def secret_files(manifests):
     for workload in manifests.workloads:
-        volumes = {volume["name"]: volume for volume in pod(workload).get("volumes", [])}
-        for volume in volumes.values():
-            if "secret" not in volume:
-                continue
-            if volume["secret"].get("defaultMode", 0o644) & 0o007:
-                yield workload, f"volume {volume['name']} can be read by everyone"
-            if not pod(workload).get("securityContext", {}).get("fsGroup"):
-                yield workload, f"without fsGroup volume {volume['name']} can be read by root alone"
-            for container in pod(workload)["containers"]:
-                if any(mount["name"] == volume["name"] for mount in container.get("volumeMounts", [])):
-                    yield workload, f"container {container['name']} mounts {volume['name']}, whose files its group reads"
+        for volume in pod(workload).get("volumes", []):
+            if "secret" in volume:
+                yield from ((workload, wrong) for wrong in wrong_with_secret(manifests, workload, volume))
         container = main_container(workload)
         for flag in ("key", "metrics-token"):
             path = arguments(container).get(flag)
@@ -519,17 +511,30 @@ def secret_files(manifests):
                 yield workload, f"--{flag} is missing"
                 continue
             volume = volume_of(workload, container, path) or {}
-            if volume.get("emptyDir", {}).get("medium") != "Memory":
-                yield workload, f"--{flag}={path} does not lie in memory"
-                continue
-            name = path.rsplit("/", 1)[1]
-            copies = any(
-                "install -m 0400" in text and name in text
-                and any(mount["name"] == volume["name"] for mount in init.get("volumeMounts", []))
-                for init in pod(workload).get("initContainers", []) for text in init.get("command", [])
-            )
-            if not copies:
-                yield workload, f"nothing puts {path} there with mode 0400"
+            if "secret" not in volume and not is_copied(workload, volume, path.rsplit("/", 1)[1]):
+                yield workload, f"--{flag}={path} is neither of a Secret nor copied to memory with mode 0400"
+
+
+def wrong_with_secret(manifests, workload, volume):
+    name = volume["name"]
+    # The programs take a key of root's that a group can read, and no other that others can.
+    if volume["secret"].get("defaultMode", 0o644) & 0o037:
+        yield f"volume {name} can be read by everyone, or written by its group"
+    if not pod(workload).get("securityContext", {}).get("fsGroup"):
+        yield f"without fsGroup volume {name} can be read by root alone"
+    data = (manifests.named("Secret", volume["secret"]["secretName"]) or {}).get("data", {})
+    if sum(b"nl-secret-key" in base64.b64decode(value) for value in data.values()) > 1:
+        for container in pod(workload)["containers"]:
+            if any(mount["name"] == name for mount in container.get("volumeMounts", [])):
+                yield f"container {container['name']} mounts {name}, which has others' keys"
+
+
+def is_copied(workload, volume, file):
+    return volume.get("emptyDir", {}).get("medium") == "Memory" and any(
+        "install -m 0400" in text and file in text
+        and any(mount["name"] == volume["name"] for mount in init.get("volumeMounts", []))
+        for init in pod(workload).get("initContainers", []) for text in init.get("command", [])
+    )
 
 
 @rule("traffic between pods is encrypted: no --insecure")
@@ -805,10 +810,12 @@ def breakages():
         ("secret-files", "read by everyone", change(C, lambda s: [
             v["secret"].update(defaultMode=0o444) for v in s["volumes"] if "secret" in v])),
         ("secret-files", "no fsGroup", change(W, lambda s: s["securityContext"].pop("fsGroup"))),
-        ("secret-files", "mounted by the program",
+        ("secret-files", "all keys seen by one program",
          main(W, lambda c: c["volumeMounts"].append({"name": "secrets", "mountPath": "/secrets"}))),
-        ("secret-files", "the key from the Secret itself", replace_flag(C, "key", "/secrets/coordinator.key")),
-        ("secret-files", "copied for the group", init(C, lambda c: c.update(
+        ("secret-files", "written by the group", change(C, lambda s: [
+            v["secret"].update(defaultMode=0o460) for v in s["volumes"] if "secret" in v])),
+        ("secret-files", "a key in the image", replace_flag(C, "key", "/usr/share/coordinator.key")),
+        ("secret-files", "copied for the group", init(W, lambda c: c.update(
             command=[text.replace("0400", "0440") for text in c["command"]]))),
         ("secret-files", "on the disk", set_volume(W, "keys", {"emptyDir": {"sizeLimit": "1Mi"}})),
         ("secret-files", "metrics without a token", drop_flag(W, "metrics-token")),

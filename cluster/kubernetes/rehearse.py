@@ -14,7 +14,6 @@ needs root and what cluster/testbed/network.sh needs, curl, PyYAML, kubectl or k
 """
 import argparse
 import base64
-import copy
 import hashlib
 import json
 import math
@@ -352,13 +351,6 @@ def go(cluster, run_name, steps):
     (data / "complete").touch()
     expect("and no longer once they are there", until(20, lambda: waiting.poll() == 0))
 
-    straight = copy.deepcopy(coordinator.spec["containers"][0])
-    straight["args"] = [a.replace("--key=/keys/", "--key=/secrets/") for a in straight["args"]]
-    straight["volumeMounts"].append({"name": "secrets", "mountPath": "/secrets", "readOnly": True})
-    coordinator.run_init("keys").wait(timeout=30)
-    code = coordinator.start_container(straight).wait(timeout=30)
-    expect(f"a key straight from the Secret, which the group can read, is refused ({code})",
-           code != 0 and "can be read or changed by others" in coordinator.log.read_text() and not runs.exists())
     workers = [cluster.pod("Deployment", "workers", f"workers-{i}", i + 1) for i in (1, 2)]
     for worker in workers:
         worker.start()
@@ -398,9 +390,16 @@ def go(cluster, run_name, steps):
 
 
 def finish(cluster, coordinator, runs):
-    need("the run ends", until(180, lambda: coordinator.codes))
-    expect("its container, started again, finds it finished", until(30, lambda: len(coordinator.codes) > 1))
-    expect(f"both end with code 0 ({coordinator.codes[:2]})", coordinator.codes[:2] == [0, 0])
+    def stays():
+        return coordinator.log.read_text().count("staying until SIGTERM")
+
+    need("the run ends", until(180, lambda: stays() == 1))
+    expect("its coordinator stays, alive and ready",
+           not coordinator.codes and coordinator.probe("livenessProbe") and coordinator.probe("readinessProbe"))
+    coordinator.signal(signal.SIGKILL)
+    expect("its container, started again, finds it finished", until(30, lambda: stays() == 2))
+    code = coordinator.end()
+    expect(f"scaled to zero it ends with code 0 ({code})", code == 0)
     one = digest(cluster.folder / "one/checkpoints/final/adapters.safetensors")
     final = runs / "checkpoints/final/adapters.safetensors"
     expect(f"the adapter is that of one process: {one}", final.exists() and digest(final) == one)

@@ -49,6 +49,7 @@ worker() {
 
 # The base model is not there for this host alone: an empty folder lies over it.
 without_model() {
+  # shellcheck disable=SC2016  # The inner shell expands it.
   printf '%s\0' unshare --mount sh -c 'mount -t tmpfs none "$0" && exec "$@"' "$example/base"
 }
 

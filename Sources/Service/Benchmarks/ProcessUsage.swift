@@ -36,13 +36,6 @@ struct ProcessUsage: Sendable, Equatable {
 
   private static func text(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
 
-  /// Processor time of this process, all threads together, in seconds.
-  static func ownProcessorSeconds() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-  }
-
   /// Bytes that the calling thread has given to the system to write so far; nil without /proc.
   static func ownWrittenBytes() -> Int? {
     text("/proc/thread-self/io")?.split(separator: "\n").first { $0.hasPrefix("wchar:") }?

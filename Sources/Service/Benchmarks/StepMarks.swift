@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Operations
 import Protocol
 
 /// When each step was first handed out, and what had been used by then: a step lasts until the next one is.
@@ -29,7 +30,7 @@ final class StepMarks: @unchecked Sendable {
       handOuts[message.step, default: 0] += 1
       guard marks[message.step] == nil else { return }
       marks[message.step] = Mark(
-        time: lastNews, coordinator: usage(), workersSeconds: ProcessUsage.ownProcessorSeconds())
+        time: lastNews, coordinator: usage(), workersSeconds: ProcessMetrics.processorSeconds())
     }
   }
 

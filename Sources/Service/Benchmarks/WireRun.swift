@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import Operations
 import Protocol
 import Transport
 
@@ -49,7 +50,7 @@ struct WireRun: Sendable {
     outcome.messages = try receive(router, desk, interruption)
     let (begun, processorSeconds) = desk.start
     outcome.seconds = MonotonicClock.now().seconds(since: begun)
-    outcome.processorSeconds = ProcessUsage.ownProcessorSeconds() - processorSeconds
+    outcome.processorSeconds = ProcessMetrics.processorSeconds() - processorSeconds
     outcome.roundTrips = desk.roundTrips
     return outcome
   }
@@ -154,7 +155,7 @@ private final class Desk: @unchecked Sendable {
   /// The first result is about to be encoded.
   func begin() -> Instant {
     lock.withLock {
-      begun = (MonotonicClock.now(), ProcessUsage.ownProcessorSeconds())
+      begun = (MonotonicClock.now(), ProcessMetrics.processorSeconds())
       return begun.time
     }
   }

@@ -1,3 +1,4 @@
+import Dispatch
 import Foundation
 import JSON
 import Ledger
@@ -7,25 +8,54 @@ import Operations
 import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
-public enum CoordinatorProcess {
+public struct CoordinatorProcess {
+  private let options: RunOptions
+  private let context = LogContext()
+  private let logger: Logger
+  private let lookout: Lookout
+
+  /// Health is answered from here on: models may be read and digested for minutes before the run begins.
+  private init(options: RunOptions) throws {
+    // A reader of our output that goes away, as `| head` does, does not end the run.
+    signal(SIGPIPE, SIG_IGN)
+    self.options = options
+    logger = options.operations.logger(label: "nl-coord", level: .notice, context: context)
+    lookout = try Lookout(options: options.operations, context: context, logger: logger)
+  }
+
   /// Begins a new run and carries it out.
   ///
   /// - Parameter orResume: a run of that name that is there already goes on, if its config is the same; one that is
   ///   finished is left as it is. For whatever starts the program again after each end.
   /// - Throws: what keeps it from starting or going on; nothing is left half written.
-  public static func train(plan: RunPlan, options: RunOptions, orResume: Bool = false) throws {
+  public static func train(config: NestedLearningConfig, options: RunOptions, orResume: Bool = false) throws {
     var options = options
     options.isStartedAgain = orResume
+    let process = try CoordinatorProcess(options: options)
+    defer { process.lookout.close() }
+    let plan = try RunPlan(config: config)
     if orResume, FileSystem.kind(plan.outputFolder + "/state.sqlite") == .file {
-      return try goOn(plan: plan, options: options)
+      try process.goOn(plan)
+    } else {
+      try process.begin(plan)
     }
-    let sockets = try Sockets(options)
-    defer { sockets.close() }
-    say(plan.summary)
-    try carryOut(plan: plan, run: OpenRun.create(plan: plan), options: options, sockets: sockets)
   }
 
-  private static func goOn(plan: RunPlan, options: RunOptions) throws {
+  /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
+  public static func resume(folder path: String, options: RunOptions) throws {
+    let process = try CoordinatorProcess(options: options)
+    defer { process.lookout.close() }
+    try process.resume(URL(fileURLWithPath: path).standardizedFileURL.path)
+  }
+
+  private func begin(_ plan: RunPlan) throws {
+    try withSockets { sockets in
+      say(plan.summary)
+      return try carryOut(plan: plan, run: OpenRun.create(plan: plan), sockets: sockets)
+    }
+  }
+
+  private func goOn(_ plan: RunPlan) throws {
     let folder = try RunFolder.open(plan.outputFolder)
     let (config, inputs) = try RunConfig.recorded(folder)
     let differing = plan.config.keys(differingFrom: config)
@@ -35,40 +65,41 @@ public enum CoordinatorProcess {
         remedy: "give the same, or another experiment_name")
     }
     try plan.inputs.check(recorded: inputs, folder: plan.outputFolder)
-    if let reason = try StatusReport(folder: plan.outputFolder).completion {
-      return say("The run in \(plan.outputFolder) is finished: \(reason)")
+    let report = try StatusReport(folder: plan.outputFolder)
+    if let reason = report.completion {
+      say("The run in \(plan.outputFolder) is finished: \(reason)")
+      RunMetrics(
+        lookout.metrics, run: config.experimentName, program: Program.version, numSteps: config.numSteps
+      ).showFinished(lastStep: report.status.lastStep)
+      return stayIfWanted(reason)
     }
-    let sockets = try Sockets(options)
-    defer { sockets.close() }
-    try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), options: options, sockets: sockets)
+    try withSockets { try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), sockets: $0) }
   }
 
-  /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
-  public static func resume(folder path: String, options: RunOptions) throws {
-    let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
-    let folder = try RunFolder.open(absolute)
+  private func resume(_ path: String) throws {
+    let folder = try RunFolder.open(path)
     let (config, inputs) = try RunConfig.recorded(folder)
     let plan = try RunPlan(config: config)
-    try plan.inputs.check(recorded: inputs, folder: absolute)
-    let sockets = try Sockets(options)
-    defer { sockets.close() }
-    try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), options: options, sockets: sockets)
+    try plan.inputs.check(recorded: inputs, folder: path)
+    try withSockets { try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), sockets: $0) }
   }
 
   /// Writes a line at once, so that it keeps its place among the lines of progress.
-  private static func say(_ text: String) {
+  private func say(_ text: String) {
     try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
   }
 
-  private static func carryOut(plan: RunPlan, run: OpenRun, options: RunOptions, sockets: Sockets) throws {
-    // A reader of our output that goes away, as `| head` does, does not end the run.
-    signal(SIGPIPE, SIG_IGN)
-    let context = LogContext()
+  /// Carries out a run; sockets and run folder are free again when it is over.
+  private func withSockets(_ work: (Sockets) throws -> CoordinatorService.Ending) throws {
+    let sockets = try Sockets(options)
+    let ending = Result { try work(sockets) }
+    sockets.close()
+    if case .completed(let reason) = try ending.get().outcome { stayIfWanted(reason) }
+  }
+
+  private func carryOut(plan: RunPlan, run: OpenRun, sockets: Sockets) throws -> CoordinatorService.Ending {
     context.set("run", .string(plan.config.experimentName))
     context.set("term", .number(Int(clamping: run.term)))
-    let logger = options.operations.logger(label: "nl-coord", level: .notice, context: context)
-    let lookout = try Lookout(options: options.operations, context: context, logger: logger)
-    defer { lookout.close() }
     options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
@@ -84,10 +115,23 @@ public enum CoordinatorProcess {
         endpoint: sockets.localEndpoint, logger: logger, lookout: lookout)
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path))
+      return ending
     } catch {
       try? run.ledger.finish(.failed(reason: "\(error)"))
       throw error
     }
+  }
+
+  /// Whatever starts a program again after each end, be it a success, would otherwise do so with a finished run for
+  /// ever, and the last values of its metrics would be seen by nobody.
+  private func stayIfWanted(_ reason: String) {
+    guard options.staysWhenFinished else { return }
+    let isAsked = DispatchSemaphore(value: 0)
+    let signals = SignalWatch { _ in isAsked.signal() }
+    defer { signals.cancel() }
+    logger.notice("finished: \(reason); staying until SIGTERM or Ctrl-C (--stay)")
+    lookout.health.ready("finished: \(reason)")
+    repeat { lookout.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut
   }
 }
 

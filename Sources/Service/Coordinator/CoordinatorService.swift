@@ -237,6 +237,7 @@ extension CoordinatorService {
     try close(ending)
     try sendWorkersAway()
     recordDepartures()
+    metrics.show(core.status, state: "completed")
     return ending
   }
 

@@ -125,7 +125,7 @@ final class RunMetrics {
 
   /// - Parameter state: the run's, as `nl-coord status` has it
   func show(_ status: CoordinatorStatus, state: String) {
-    for name in Self.states { gauge("nl_run_state", "state", name, name == state ? 1 : 0) }
+    show(state: state)
     for state in CoordinatorStatus.Worker.State.allCases {
       gauge("nl_workers", "state", state.rawValue, status.workers.count { $0.state == state })
     }
@@ -135,6 +135,16 @@ final class RunMetrics {
     expired.increment(by: status.expiredLeases - told.expired)
     backups.increment(by: status.backups - told.backups)
     told = (status.expiredLeases, status.backups)
+  }
+
+  private func show(state: String) {
+    for name in Self.states { gauge("nl_run_state", "state", name, name == state ? 1 : 0) }
+  }
+
+  /// A run that was finished before this process began.
+  func showFinished(lastStep number: Int) {
+    step.set(number)
+    show(state: "completed")
   }
 
   private static let states = [

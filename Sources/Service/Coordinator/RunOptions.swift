@@ -22,6 +22,8 @@ public struct RunOptions: Sendable {
   /// Whether something else starts the coordinator again after each end: the workers of other machines are then not
   /// sent away when it is stopped, but left to join again.
   public var isStartedAgain = false
+  /// Whether the process stays, and answers for its health, when its run is finished.
+  public var staysWhenFinished = false
   /// How the coordinator is looked after.
   public var operations = OperationsOptions()
   /// Faults to be made on purpose.

@@ -68,7 +68,8 @@ public enum KeyFile {
 
   // MARK: Reading
 
-  /// The secret key of a file that nobody but its owner may read or change.
+  /// The secret key of a file that nobody but its owner may read or change; but a group may read root's, as in the
+  /// Secrets of Kubernetes and the credentials of systemd, where that group is the program's own. So does PostgreSQL.
   static func secretKey(path: String) throws -> SecretKey {
     let lines = try lines(of: path, isSecret: true)
     guard lines.count == 1, let line = lines.first else {
@@ -156,7 +157,7 @@ public enum KeyFile {
       throw FileError(path: path, doing: "reading the key file", code: errno)
     }
     guard FileSystem.kind(info.st_mode) == .file else { throw ServiceError("\(path) is not a file") }
-    if isSecret, info.st_mode & 0o077 != 0 {
+    if isSecret, info.st_mode & (info.st_uid == 0 ? 0o037 : 0o077) != 0 {
       throw ServiceError(
         "\(path) can be read or changed by others than its owner", remedy: "chmod 600 \(path)")
     }

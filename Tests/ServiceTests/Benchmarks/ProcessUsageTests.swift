@@ -1,4 +1,5 @@
 import Foundation
+import Operations
 import Testing
 
 @testable import Service
@@ -21,7 +22,7 @@ import Testing
   @Test func ofThisProcess() throws {
     let usage = try #require(ProcessUsage(process: getpid()))
     #expect(usage.peakResidentBytes > 1 << 20)
-    #expect(ProcessUsage.ownProcessorSeconds() > 0)
+    #expect(ProcessMetrics.processorSeconds() > 0)
     var ends: [Int32] = [-1, -1]
     #expect(pipe(&ends) == 0)
     defer { for end in ends { close(end) } }
