@@ -63,6 +63,7 @@ let package = Package(
         "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .target(
@@ -102,15 +103,15 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
-    .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], exclude: ["Fixtures"]),
+    .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
+    .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "LanguageModelTests", dependencies: ["LanguageModel"], exclude: ["Fixtures"]),
+      name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
     .testTarget(name: "DataTests", dependencies: ["Data"]),
     .testTarget(
-      name: "ProtocolTests", dependencies: ["Protocol"], exclude: ["Vectors", "make_vectors.py"]),
-    .testTarget(name: "CoordinationTests", dependencies: ["Coordination"]),
+      name: "ProtocolTests", dependencies: ["Harness", "Protocol"], exclude: ["Vectors", "make_vectors.py"]),
+    .testTarget(name: "CoordinationTests", dependencies: ["Harness", "Coordination"]),
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
@@ -124,7 +125,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Operations"]),
-    // What tests of the real programs share.
+    // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
     .testTarget(

@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
 import ServiceLifecycle
@@ -16,6 +17,10 @@ public final class OperationsServer: Sendable {
 
   /// How long starting and stopping may take, in seconds.
   private static let patience = 10.0
+  /// Connections at a time; more wait until one of these is closed. Nobody is to use up the program's descriptors.
+  static let mostConnections = 64
+  /// How long a connection may be idle: longer than the pause of most who read metrics.
+  private static let idleTime = TimeAmount.seconds(90)
 
   /// Listens, and returns once it does.
   ///
@@ -33,8 +38,10 @@ public final class OperationsServer: Sendable {
     quiet.logLevel = .error
     let application = Application(
       router: Self.router(token: token, health: health, metrics: metrics),
+      server: .http1(configuration: .init(idleTimeout: Self.idleTime)),
       configuration: ApplicationConfiguration(
-        address: .hostname(host, port: port), serverName: "nested-learning"),
+        address: .hostname(host, port: port), serverName: "nested-learning",
+        availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections)),
       onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) }, logger: quiet)
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [application], logger: quiet))

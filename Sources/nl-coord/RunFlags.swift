@@ -67,7 +67,11 @@ struct RunFlags: ParsableArguments {
     if key != nil && listen == nil {
       throw ValidationError("--key and --allow-keys are for --listen tcp://ADDR:PORT")
     }
-    if let listen { try ListenAddress.check(listen, hasKeys: key != nil, insecure: insecure) }
+    if let listen {
+      do { try ListenAddress.check(listen, hasKeys: key != nil, insecure: insecure) } catch {
+        throw ValidationError("\(error)")
+      }
+    }
   }
 
   /// - Throws: if a file of keys cannot be used.

@@ -42,9 +42,6 @@ struct StatusCommand: ParsableCommand {
     if (key == nil) != (serverKey == nil) {
       throw ValidationError("--key and --server-key belong together; see nl keygen --help")
     }
-    if key != nil && !target.hasPrefix("tcp://") {
-      throw ValidationError("--key and --server-key are for tcp://HOST:PORT")
-    }
     if digest && isAddress { throw ValidationError("--digest is read from the run's folder; give that") }
   }
 
@@ -58,7 +55,10 @@ struct StatusCommand: ParsableCommand {
   }
 
   private func live() throws -> LiveStatus? {
-    if let key, let serverKey { return try StatusClient.ask(target, key: key, serverKey: serverKey) }
+    // For a folder they are not needed, though the environment may have them.
+    if target.hasPrefix("tcp://"), let key, let serverKey {
+      return try StatusClient.ask(target, key: key, serverKey: serverKey)
+    }
     if isAddress { return try StatusClient.ask(target) }
     return digest ? nil : try StatusClient.ask(folder: target)
   }

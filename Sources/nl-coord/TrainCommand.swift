@@ -41,7 +41,16 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Config keys")
   var keys: ConfigFlags
 
+  /// A config that is not one is not worth another try: `EX_CONFIG` of sysexits.h says so to whatever would start the
+  /// program again.
   func run() throws {
+    do { try train() } catch let error as ConfigError {
+      try? FileHandle.standardError.write(contentsOf: Data("Error: \(error)\n".utf8))
+      throw ExitCode(78)
+    }
+  }
+
+  private func train() throws {
     let options = try flags.options()
     let config = try RunConfig.read(file: config, overrides: keys.overrides())
     if validateOnly { return print(try RunPlan(config: config).summary) }

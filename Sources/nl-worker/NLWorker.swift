@@ -80,7 +80,9 @@ struct NLWorker: ParsableCommand {
     if key != nil && insecure {
       throw ValidationError("--insecure means without keys; leave it out, or --key")
     }
-    try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure)
+    do { try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure) } catch {
+      throw ValidationError("\(error)")
+    }
   }
 
   func run() throws {

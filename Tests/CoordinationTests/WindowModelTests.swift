@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import NestedLearning
 import Protocol
 import Testing
@@ -53,7 +54,7 @@ private struct WindowModel {
   var counts: [String: Int] = [:]
 
   init(seed: UInt64) {
-    random = SplitMix64(state: seed)
+    random = SplitMix64(seed: seed)
     let frequencies = [1, Int.random(in: 1...5, using: &random), Int.random(in: 2...12, using: &random)]
     clock = WindowClock(frequencies: frequencies)
     tiers = Array(frequencies.indices)

@@ -11,7 +11,7 @@ extension FaultMatrix {
   @Test(.enabled(if: Hosts.areThere, "network namespaces need root, ip, nft and tc: network.sh check"))
   func row09Partition() throws {
     try Self.row(9, "partition: both ways, one way, host by host") { findings in
-      var random = SplitMix(seed: Self.seed())
+      var random = SplitMix64(seed: Self.seed())
       let hosts = try Hosts(count: 4)
       let cluster = try Cluster(
         // More steps than three workers of 30 ms a micro-batch make while hosts are cut off and healed.
@@ -115,7 +115,7 @@ extension FaultMatrix {
   /// Row 10: connections are reset at bytes all over the messages, and bytes are changed; nothing partial is used.
   @Test func row10ConnectionCut() throws {
     try Self.row(10, "connection reset or cut at each chunk") { findings in
-      var random = SplitMix(seed: Self.seed())
+      var random = SplitMix64(seed: Self.seed())
       // Results of 1 to 4 MB, in chunks of 256 KiB.
       let cluster = try Cluster(
         ["num_steps": Self.isFull ? 160 : 40, "lora_rank": 128, "max_seq_length": 16], faults: Self.silence)

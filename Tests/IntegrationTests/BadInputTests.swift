@@ -6,10 +6,14 @@ import Testing
 /// Each bad input gives a message that says where and what, an exit code that is not 0, and no run folder.
 @Suite(.serialized) struct BadInputTests {
   /// Trains, expects a refusal whose message holds all of `words`, and nothing left behind.
-  func expectRefusal(_ run: TrainingRun, flags: [String] = [], _ words: [String], line: Int = #line) throws {
+  ///
+  /// - Parameter status: the exit code; nil for any but 0
+  func expectRefusal(
+    _ run: TrainingRun, flags: [String] = [], _ words: [String], status: Int32? = nil, line: Int = #line
+  ) throws {
     let result = try run.start(flags).wait(seconds: 60)
     let place = SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1)
-    #expect(result.status != 0, sourceLocation: place)
+    #expect(status.map { result.status == $0 } ?? (result.status != 0), sourceLocation: place)
     for word in words {
       #expect(result.errors.contains(word), "\(word) is not in: \(result.errors)", sourceLocation: place)
     }
@@ -21,7 +25,19 @@ import Testing
 
   @Test func unknownKey() throws {
     let run = try TrainingRun(["learning_rat": 0.1])
-    try expectRefusal(run, ["config.json:1: learning_rat:", "learning_rate"])
+    // EX_CONFIG of sysexits.h: systemd is told not to try again.
+    try expectRefusal(run, ["config.json:1: learning_rat:", "learning_rate"], status: 78)
+  }
+
+  /// EX_USAGE of sysexits.h.
+  @Test func addressesThatAreNone() throws {
+    let flags = ["--listen", "0.0.0.0:5555"]
+    try expectRefusal(
+      try TrainingRun(), flags: flags, ["--listen 0.0.0.0:5555 is not of the form tcp://ADDR:PORT"],
+      status: 64)
+    let worker = try Program.worker.run(["--connect", "10.0.0.1:5555"])
+    #expect(worker.status == 64)
+    #expect(worker.errors.contains("--connect must be tcp://HOST:PORT"), "\(worker.errors)")
   }
 
   @Test func descendingFrequencies() throws {

@@ -46,7 +46,7 @@ import Testing
       ProcessInfo.processInfo.environment["NL_FAULT_SEED"].flatMap(UInt64.init)
       ?? UInt64.random(in: 0...UInt64.max)
     print("NL_FAULT_SEED=\(seed)")
-    var random = SplitMix(seed: seed)
+    var random = SplitMix64(seed: seed)
     let reference = try Self.reference.get()
     let run = try TrainingRun(Self.changes)
     let flags = ["--local-workers", "3", "--threads-per-worker", "1"]

@@ -142,6 +142,29 @@ import Testing
     kill(coordinator.id, SIGTERM)
     let result = try coordinator.wait().expectSuccess()
     #expect(result.output.contains("Stopped; go on with"), "\(result.everything)")
+    let step = run.step
+    let second = try run.start(
+      [
+        "--or-resume", "--local-workers", "0", "--listen", "tcp://127.0.0.1:0", "--metrics-listen",
+        "127.0.0.1:0",
+      ])
+    defer { second.terminate() }
+    let port = try port(second)
+    var text = ""
+    #expect(
+      waitUntil(seconds: 60) {
+        text = (try? get(port, "/metrics").body) ?? ""
+        return text.contains("nl_run_info")
+      })
+    #expect(value("nl_step", in: text) == Double(step), "what was committed before counts")
+    #expect(value("nl_loss", in: text) == nil, "nothing has been computed yet")
+    // The environment of a worker, in which somebody asks after a folder.
+    let status = try Program.coord.run(
+      ["status", run.folder], environment: ["NL_KEY": "worker.key", "NL_SERVER_KEY": "coordinator.key.pub"]
+    ).expectSuccess()
+    #expect(status.output.contains("test: "), "\(status.output)")
+    kill(second.id, SIGTERM)
+    try second.wait().expectSuccess()
     try run.start(["--or-resume"]).wait().expectSuccess()
     let reference = try Self.reference.get()
     #expect(try run.adapterHash() == reference.adapter)

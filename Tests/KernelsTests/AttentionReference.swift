@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Kernels
 
 /// Sequences of queries and keys, and the shape they have in a call of the kernel.
@@ -114,7 +115,7 @@ struct AttentionRun {
 
   init(_ layout: AttentionCase, seed: UInt64, bound: Double = 2) {
     self.layout = layout
-    var random = SplitMix(seed: seed)
+    var random = SplitMix64(seed: seed)
     q = random.floats(layout.queryCount, bound: bound)
     k = random.floats(layout.keyCount, bound: bound)
     v = random.floats(layout.keyCount, bound: bound)

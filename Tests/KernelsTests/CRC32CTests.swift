@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -25,7 +26,7 @@ extension ISASuite {
     private func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
 
     @Test func goesOnWhereItStopped() {
-      var random = SplitMix(seed: 2)
+      var random = SplitMix64(seed: 2)
       let bytes = (0..<100).map { _ in UInt8.random(in: 0...255, using: &random) }
       ISASuite.inEach { _ in
         let whole = nl_crc32c(0, bytes, bytes.count)

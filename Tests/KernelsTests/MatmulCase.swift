@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 
 /// One matrix product with its operands, in any of the orders in which the functions of Kernels.h accept them.
@@ -31,7 +32,7 @@ struct MatmulCase: CustomStringConvertible {
   private var cRow: Int { columns + gap }
 
   /// Fills the operands with random numbers, those of B exact in bf16.
-  mutating func fill(_ random: inout SplitMix) {
+  mutating func fill(_ random: inout SplitMix64) {
     a = random.floats(aRow * (transposedA ? depth : rows))
     b = random.floats(bRow * (transposedB ? columns : depth)).map {
       Float(bitPattern: $0.bitPattern & 0xffff_0000)
@@ -40,7 +41,7 @@ struct MatmulCase: CustomStringConvertible {
     for m in 0..<rows { for j in columns..<cRow { c[m * cRow + j] = Self.guardValue } }
   }
 
-  func filled(_ random: inout SplitMix) -> MatmulCase {
+  func filled(_ random: inout SplitMix64) -> MatmulCase {
     var filled = self
     filled.fill(&random)
     return filled

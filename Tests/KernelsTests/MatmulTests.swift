@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -14,7 +15,7 @@ extension ISASuite {
     ]
 
     static func cases(seed: UInt64) -> [MatmulCase] {
-      var random = SplitMix(seed: seed)
+      var random = SplitMix64(seed: seed)
       return sizes.flatMap { rows, columns, depth in
         (0..<48).map { bits in
           var one = MatmulCase(
@@ -60,7 +61,7 @@ extension ISASuite {
       MatmulCase(rows: 16, columns: 900, depth: 700, transposedA: true, accumulate: true),
     ])
     func threadsAndInstructionSetsGiveOneHash(shape: MatmulCase) throws {
-      var random = SplitMix(seed: 12)
+      var random = SplitMix64(seed: 12)
       let one = shape.filled(&random)
       var hashes: Set<UInt64> = []
       try ISASuite.inEach { isa in
@@ -76,7 +77,7 @@ extension ISASuite {
     // Reference: the same sum in Double. Blocks of 256 keep the error of long sums near that of short ones.
     @Test(arguments: [(33, 47, 1), (64, 64, 256), (50, 100, 4864), (3, 5, 151_936)])
     func errorAgainstDouble(rows: Int, columns: Int, depth: Int) {
-      var random = SplitMix(seed: 13)
+      var random = SplitMix64(seed: 13)
       let one = MatmulCase(rows: rows, columns: columns, depth: depth, transposedB: true).filled(&random)
       #expect(one.relativeError(of: one.product()) <= 1e-6)
     }
@@ -92,7 +93,7 @@ extension ISASuite {
     // A row alone, and among any number of others.
     @Test(arguments: [(96, 300), (8, 300), (300, 16), (300, 600)])
     func rowsDoNotDependOnTheirNumber(columns: Int, depth: Int) {
-      var random = SplitMix(seed: 15)
+      var random = SplitMix64(seed: 15)
       let whole = MatmulCase(rows: 140, columns: columns, depth: depth).filled(&random)
       let expected = whole.product()
       ISASuite.inEach { _ in
@@ -106,7 +107,7 @@ extension ISASuite {
 
     // What is not finite stays in its row of A or its column of B, and does not leak through padding.
     @Test func notFiniteStaysInPlace() {
-      var random = SplitMix(seed: 16)
+      var random = SplitMix64(seed: 16)
       var one = MatmulCase(rows: 30, columns: 45, depth: 70, transposedB: true).filled(&random)
       one.a[7 * 70 + 3] = .nan
       one.b[44 * 70 + 69] = .infinity
@@ -123,7 +124,7 @@ extension ISASuite {
     @Test(arguments: [MatmulCase.Order.pairs, .amx]) func mixedPrecisionFlushesDenormals(
       order: MatmulCase.Order
     ) {
-      var random = SplitMix(seed: 17)
+      var random = SplitMix64(seed: 17)
       var hashes: Set<UInt64> = []
       var flushed = 0
       for exponent in [Float(0x1p-60), 0x1p-63, 0x1p-64, 0x1p-66, 0x1p-100, 0x1p-126, 0x1p-130] {
@@ -152,7 +153,7 @@ extension ISASuite {
       arguments: [MatmulCase.Order.pairs, .amx],
       [(33, 47, 1), (64, 64, 256), (50, 100, 4864), (3, 5, 151_936)])
     func mixedErrorAgainstDouble(order: MatmulCase.Order, size: (rows: Int, columns: Int, depth: Int)) {
-      var random = SplitMix(seed: 18)
+      var random = SplitMix64(seed: 18)
       var one = MatmulCase(
         rows: size.rows, columns: size.columns, depth: size.depth, transposedB: true, order: order
       ).filled(&random)

@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -37,7 +38,7 @@ import Testing
   @Test func regionsDoNotMix() throws {
     let pool = try #require(nl_pool_create(4))
     defer { nl_pool_destroy(pool) }
-    var random = SplitMix(seed: 21)
+    var random = SplitMix64(seed: 21)
     for region in 0..<20_000 {
       let slots = Slots(Int.random(in: 1...9, using: &random))
       nl_pool_run(pool, slots.counts.count, Self.count, slots.counts.baseAddress)

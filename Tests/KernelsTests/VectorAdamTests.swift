@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -9,7 +10,7 @@ extension ISASuite {
 
     /// The reference is the formula in scalar Swift, which rounds each operation as the kernel must.
     @Test(arguments: [1, 15, 16, 17, 100, 16_384, 40_000]) func updatesFollowTheFormula(count: Int) {
-      var random = SplitMix(seed: 21)
+      var random = SplitMix64(seed: 21)
       let gradient = random.floats(count)
       let start = random.floats(count)
       let mean = random.floats(count)

@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -5,7 +6,7 @@ extension ISASuite {
   /// Additions and multiplications of whole arrays: one rounding each, so the expected bits are Swift's own.
   @Suite struct VectorArithmeticTests {
     @Test(arguments: [1, 15, 16, 17, 40_000]) func addsAndScales(count: Int) {
-      var random = SplitMix(seed: 3)
+      var random = SplitMix64(seed: 3)
       let a = random.floats(count)
       let b = random.floats(count)
       let sum = ISASuite.sameBits { pool in
@@ -23,7 +24,7 @@ extension ISASuite {
     }
 
     @Test(arguments: [(1, 5), (3, 64), (300, 77), (1000, 130)]) func addsABiasToEachRow(rows: Int, n: Int) {
-      var random = SplitMix(seed: 4)
+      var random = SplitMix64(seed: 4)
       let x = random.floats(rows * n)
       let bias = random.floats(n)
       let y = ISASuite.sameBits { pool in
@@ -36,7 +37,7 @@ extension ISASuite {
 
     // Kernels.h: one chain of adds per block of 256 rows, blocks added in ascending order.
     @Test(arguments: [(1, 5), (256, 16), (257, 64), (700, 131)]) func sumsColumns(rows: Int, n: Int) {
-      var random = SplitMix(seed: 5)
+      var random = SplitMix64(seed: 5)
       let x = random.floats(rows * n)
       let start = random.floats(n)
       for accumulate in [false, true] {

@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -40,7 +41,7 @@ extension ISASuite {
     }
 
     @Test func roundsToTheNearestBrainFloat() {
-      var random = SplitMix(seed: 20)
+      var random = SplitMix64(seed: 20)
       var x = (0..<20_000).map { _ in Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random)) }
       // Ties go to even; the largest float rounds to infinity; denormals and signed zeros stay.
       let ties: [UInt32] = [
@@ -77,7 +78,7 @@ extension ISASuite {
     }
 
     @Test(arguments: [1, 16, 100, 70_000]) func countsWhatIsNotFinite(count: Int) {
-      var random = SplitMix(seed: 21)
+      var random = SplitMix64(seed: 21)
       var x = random.floats(count)
       let bad: [Float] = [.nan, .infinity, -.infinity, -.nan]
       var expected = 0

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Kernels
 import Testing
 
@@ -14,7 +15,7 @@ extension ISASuite {
 
     @Test(arguments: [(1, 1), (3, 2), (5, 64), (7, 65), (3, 5000), (2, 40_003)])
     func lossAndGradient(rows: Int, n: Int) {
-      var random = SplitMix(seed: 17)
+      var random = SplitMix64(seed: 17)
       let logits = random.floats(rows * n, bound: 10)
       let labels = (0..<rows).map { Int32(($0 * 7919) % n) }
       var losses: [Double] = []
@@ -46,7 +47,7 @@ extension ISASuite {
     }
 
     @Test func theGradientIsThatOfTheLoss() {
-      var random = SplitMix(seed: 18)
+      var random = SplitMix64(seed: 18)
       let logits = random.floats(30)
       var x = logits
       var loss = [0.0]

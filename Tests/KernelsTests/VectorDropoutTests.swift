@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -17,7 +18,7 @@ extension ISASuite {
     // Kernels.h: counter (row, position, channel/4, site), and of the four words that of channel mod 4. A word below
     // p·2³² drops.
     @Test(arguments: [1, 3, 64, 70, 200]) func followsTheCounter(n: Int) {
-      var random = SplitMix(seed: 19)
+      var random = SplitMix64(seed: 19)
       let rows: [Int32] = [0, 0, 5, -1]
       let positions: [Int32] = [0, 1, 9, 1000]
       let x = random.floats(4 * n)

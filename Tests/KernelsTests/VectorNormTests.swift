@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Kernels
 import Testing
 
@@ -18,7 +19,7 @@ extension ISASuite {
     }
 
     @Test(arguments: shapes) func forward(rows: Int, n: Int) {
-      var random = SplitMix(seed: 6)
+      var random = SplitMix64(seed: 6)
       let x = random.floats(rows * n)
       let w = random.floats(n)
       let result = ISASuite.sameBits { pool in
@@ -38,7 +39,7 @@ extension ISASuite {
     }
 
     @Test func inPlaceAndWithoutKeptStatistics() {
-      var random = SplitMix(seed: 7)
+      var random = SplitMix64(seed: 7)
       let x = random.floats(3 * 70)
       let w = random.floats(70)
       var y = x
@@ -49,7 +50,7 @@ extension ISASuite {
     }
 
     @Test(arguments: [(1, 1), (2, 16), (3, 33), (2, 65), (4, 100)]) func backward(rows: Int, n: Int) {
-      var random = SplitMix(seed: 8)
+      var random = SplitMix64(seed: 8)
       let x = random.floats(rows * n)
       let w = random.floats(n)
       let dy = random.floats(rows * n)
@@ -75,7 +76,7 @@ extension ISASuite {
     }
 
     @Test func backwardAccumulates() {
-      var random = SplitMix(seed: 9)
+      var random = SplitMix64(seed: 9)
       let (rows, n) = (3, 50)
       let x = random.floats(rows * n)
       let w = random.floats(n)
@@ -91,7 +92,7 @@ extension ISASuite {
 
     // Kernels.h: dw is a chain per block of 256 rows; so two blocks are the sum of the two alone.
     @Test func weightGradientAddsBlocksOf256Rows() {
-      var random = SplitMix(seed: 10)
+      var random = SplitMix64(seed: 10)
       let n = 20
       let x = random.floats(300 * n)
       let dy = random.floats(300 * n)

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Kernels
 import Testing
 
@@ -17,7 +18,7 @@ extension ISASuite {
 
     @Test(arguments: [2, 6, 32, 64, 66, 128, 256]) func rotatesHalves(dim: Int) {
       let (rows, heads, half) = (9, 3, dim / 2)
-      var random = SplitMix(seed: 13)
+      var random = SplitMix64(seed: 13)
       let tables = Tables(positions: 50, half: half)
       let positions: [Int32] = [0, 1, 2, 3, 49, 0, 1, 17, 4]
       let x = random.floats(rows * heads * dim)

@@ -1,3 +1,4 @@
+import Harness
 import Kernels
 import Testing
 
@@ -5,7 +6,7 @@ extension ISASuite {
   /// Embedding, gather and scatter: copies and sums in a stated order, so the expected bits are exact.
   @Suite struct VectorRowsTests {
     @Test(arguments: [1, 16, 30, 896]) func embeddingLooksUpBothStoredTypes(n: Int) {
-      var random = SplitMix(seed: 14)
+      var random = SplitMix64(seed: 14)
       let table = random.floats(11 * n)
       let stored = table.map { UInt16($0.bitPattern >> 16) }
       let ids: [Int32] = [10, 0, 3, 3, 7]
@@ -25,7 +26,7 @@ extension ISASuite {
     }
 
     @Test(arguments: [1, 16, 30, 300]) func embeddingGradientAddsRepeatsInOrder(n: Int) {
-      var random = SplitMix(seed: 15)
+      var random = SplitMix64(seed: 15)
       let ids = (0..<200).map { _ in Int32.random(in: 0..<5, using: &random) }
       let dy = random.floats(ids.count * n)
       let before = random.floats(6 * n)
@@ -42,7 +43,7 @@ extension ISASuite {
     }
 
     @Test func gatherAndScatter() {
-      var random = SplitMix(seed: 16)
+      var random = SplitMix64(seed: 16)
       let n = 37
       let index: [Int32] = [0, 2, 5, 6]
       let x = random.floats(8 * n)

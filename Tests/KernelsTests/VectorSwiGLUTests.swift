@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Kernels
 import Testing
 
@@ -8,7 +9,7 @@ extension ISASuite {
     static func reference(_ gate: Double, _ up: Double) -> Double { gate / (1 + exp(-gate)) * up }
 
     @Test(arguments: [1, 16, 31, 1000, 50_000]) func forward(count: Int) {
-      var random = SplitMix(seed: 11)
+      var random = SplitMix64(seed: 11)
       let gate = random.floats(count, bound: 12)
       let up = random.floats(count)
       let y = ISASuite.sameBits { pool in
@@ -23,7 +24,7 @@ extension ISASuite {
     }
 
     @Test(arguments: [1, 17, 300]) func backward(count: Int) {
-      var random = SplitMix(seed: 12)
+      var random = SplitMix64(seed: 12)
       let gate = random.floats(count, bound: 6)
       let up = random.floats(count)
       let dy = random.floats(count)

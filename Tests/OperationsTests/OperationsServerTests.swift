@@ -52,6 +52,43 @@ import Testing
         == Health.Answer(isGood: false, reason: "the main loop has not turned for 31 s"))
   }
 
+  /// Whoever opens connections and says nothing keeps no more than 64 of the program's descriptors, and nobody out for
+  /// good.
+  @Test func connectionsAreLimited() throws {
+    try withServer { (port: UInt16) throws in
+      let silent = (0..<200).map { _ in connected(to: port) }
+      #expect(silent.allSatisfy { $0 >= 0 })
+      usleep(500_000)
+      let accepted = try accepted(at: port)
+      #expect(accepted >= 1 && accepted <= OperationsServer.mostConnections, "\(accepted)")
+      for descriptor in silent { close(descriptor) }
+      #expect(waitUntil(seconds: 10) { (try? get(Int(port), "/healthz").status) == "200" })
+    }
+  }
+
+  /// Connections to a port of 127.0.0.1 that a program has taken. Linux lists the others without an inode.
+  private func accepted(at port: UInt16) throws -> Int {
+    let end = "0100007F:" + String(format: "%04X", port)
+    return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n").count { line in
+      let fields = line.split(separator: " ")
+      return fields.count > 9 && fields[1] == end && fields[3] == "01" && fields[9] != "0"
+    }
+  }
+
+  private func connected(to port: UInt16) -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    return result == 0 ? descriptor : -1
+  }
+
   @Test func metricsWantTheTokenIfThereIsOne() throws {
     Meter(label: "nl_step", factory: metrics).set(7)
     let text = "# TYPE nl_step gauge\nnl_step 7\n"

@@ -1,4 +1,5 @@
 import Foundation
+import Harness
 import Protocol
 import Testing
 
@@ -150,7 +151,7 @@ import Testing
 struct FrameDamage {
   private var random: SplitMix64
 
-  init(seed: UInt64) { random = SplitMix64(state: seed) }
+  init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
   mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<max(1, bound), using: &random) }
 

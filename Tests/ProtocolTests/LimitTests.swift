@@ -1,3 +1,4 @@
+import Harness
 import JSON
 import Protocol
 import Testing
@@ -215,7 +216,7 @@ import Testing
   /// Bytes at random after a right start: refused, and never a crash. Ten thousand messages whose checksums fit.
   @Test func randomBodies() {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix64(state: seed)
+    var random = SplitMix64(seed: seed)
     let words = [
       "{", "}", "[", "]", ":", ",", "\"objects\"", "\"attempt\"", "\"tiers\"", "\"name\"", "1", "-1", "1e9",
       "null", "\"tier.0\"", "\"bytes\"", "0",
@@ -231,17 +232,5 @@ import Testing
         #expect(envelope.type == message.type, "seed \(seed)")
       }
     }
-  }
-}
-
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -12,7 +12,7 @@ import Testing
   static let tiers = [0, 2]
 
   /// A cut of the tree into nodes of any levels, each with its own attempt and numbers whose sums round.
-  static func results(count: Int, _ random: inout SplitMix) -> [UnitResult] {
+  static func results(count: Int, _ random: inout SplitMix64) -> [UnitResult] {
     var open = [TreeNode.root(count: count)]
     var results: [UnitResult] = []
     while let node = open.popLast() {
@@ -26,7 +26,7 @@ import Testing
     return results
   }
 
-  static func result(_ node: TreeNode, attempt: Int, _ random: inout SplitMix) -> UnitResult {
+  static func result(_ node: TreeNode, attempt: Int, _ random: inout SplitMix64) -> UnitResult {
     let gradients = tiers.map { tier in
       TierGradient(tier: tier, floats: (0..<5).map { _ in Float.random(in: -1...1, using: &random) })
     }

@@ -1,3 +1,4 @@
+import Harness
 import Testing
 
 @testable import Tensors
@@ -33,7 +34,7 @@ import Testing
   /// Whatever the order of releases, free neighbours merge: afterwards one buffer of the whole size fits
   /// without growth.
   @Test(arguments: [UInt64(1), 2, 3, 4]) func freeNeighboursMerge(seed: UInt64) throws {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix64(seed: seed)
     let pool = try MemoryPool()
     var held: [Tensor] = []
     for _ in 0..<500 {

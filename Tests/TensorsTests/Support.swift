@@ -1,20 +1,8 @@
 import Foundation
+import Harness
 import Testing
 
 @testable import Tensors
-
-/// SplitMix64 (Steele, Lea, Flood 2014): repeatable numbers for tests.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
 
 /// A tape with its memory and threads, and numbers to feed it.
 struct Bench {
@@ -23,7 +11,7 @@ struct Bench {
 
   init(seed: UInt64, threads: Int = 2) throws {
     tape = Tape(threads: try ThreadPool(threads: threads), memory: try MemoryPool())
-    random = SplitMix64(state: seed)
+    random = SplitMix64(seed: seed)
   }
 
   mutating func floats(_ count: Int, _ range: ClosedRange<Float> = -1...1) -> [Float] {

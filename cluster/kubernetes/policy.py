@@ -619,6 +619,8 @@ def coordinator_state(manifests):
         return (yield coordinator, "there is no StatefulSet of the coordinator")
     if coordinator["spec"].get("replicas", 1) != 1:
         yield coordinator, f"{coordinator['spec']['replicas']} replicas"
+    if coordinator["spec"].get("podManagementPolicy") != "Parallel":
+        yield coordinator, "a pod that does not become ready would keep the next apply waiting: not Parallel"
     container = main_container(coordinator)
     path = arguments(container).get("output-path", ".")
     volume = volume_of(coordinator, container, path)
@@ -836,6 +838,7 @@ def breakages():
         ("network-policy-flows", "Prometheus to the work port",
          policy("metrics", lambda s: s["ingress"][0]["ports"].append({"port": 5555}))),
         ("coordinator-state", "two", only("StatefulSet", lambda d: d["spec"].update(replicas=2))),
+        ("coordinator-state", "in order", only("StatefulSet", lambda d: d["spec"].pop("podManagementPolicy"))),
         ("coordinator-state", "runs in memory", replace_flag(C, "output-path", "/tmp/runs")),
         ("coordinator-state", "deleted", only("StatefulSet", lambda d: d["spec"].update(
             persistentVolumeClaimRetentionPolicy={"whenDeleted": "Delete"}))),

@@ -23,7 +23,8 @@ fail() {
   exit 1
 }
 
-say() { printf '%s  %s\n' "$(date +%T)" "$*"; }
+# Where nobody reads any more, as in a terminal that was closed, what is being done goes on.
+say() { printf '%s  %s\n' "$(date +%T)" "$*" 2>/dev/null || true; }
 
 # The header of a script, without its marks.
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$1"; }
@@ -91,7 +92,7 @@ on_every_host() {
     [ -e "$results/$i" ] && continue
     failed+=("$i")
     say "${names[i]}: failed" >&2
-    tail -n 3 "$logs/workers/${names[i]}.ssh.log" | sed 's/^/          /' >&2
+    tail -n 3 "$logs/workers/${names[i]}.ssh.log" | sed 's/^/          /' >&2 || true
   done
   rm -rf "$results"
 }
@@ -102,7 +103,11 @@ files_to_send() {
   local library
   printf '%s\n' "$bin/nl-worker" "$bin/nl"
   ldd "$bin/nl-worker" "$bin/nl" | awk '$3 ~ /^\// {print $3}' | sort -u | while read -r library; do
-    case $library in /lib/* | /lib64/* | /usr/lib/* | /usr/lib64/*) ;; *) echo "$library" ;; esac
+    case $library in
+      /usr/lib/swift/* | /usr/libexec/swift/*) echo "$library" ;;
+      /lib/* | /lib64/* | /usr/lib/* | /usr/lib64/*) ;;
+      *) echo "$library" ;;
+    esac
   done
 }
 
@@ -155,14 +160,14 @@ print_hosts() {
 
 # The hosts and settings of a session that was started before.
 read_session() {
-  local name address port count
+  local host host_address host_port count
   logs=$(cd "$1" 2>/dev/null && pwd) || fail "$1 is not a folder"
   [ -f "$logs/settings" ] || fail "$logs is not the folder of a session of start.sh"
   # shellcheck source=/dev/null
   source "$logs/settings"
   names=() addresses=() ports=() threads=()
-  while read -r name address port count; do
-    names+=("$name") addresses+=("$address") ports+=("$port") threads+=("$count")
+  while read -r host host_address host_port count; do
+    names+=("$host") addresses+=("$host_address") ports+=("$host_port") threads+=("$count")
   done <"$logs/hosts"
 }
 
@@ -171,9 +176,11 @@ start_worker() {
 }
 
 stop_worker() {
-  local i=$1
+  local i=$1 log=$logs/workers/${names[$1]}.log
   on_host "$i" stop "$session" "$grace" || return 1
-  on_host "$i" log "$session" >"$logs/workers/${names[i]}.log" || return 1
+  # Nothing is there any more if it was gathered before.
+  on_host "$i" log "$session" >"$log.new.$$" || return 1
+  if [ -s "$log.new.$$" ] || [ ! -e "$log" ]; then mv "$log.new.$$" "$log"; else rm "$log.new.$$"; fi
   on_host "$i" forget "$session"
 }
 

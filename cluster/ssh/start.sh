@@ -47,6 +47,10 @@ while [ "$#" -gt 0 ]; do
 done
 if [ -z "$hosts_file" ] || [ -z "$config" ]; then usage "$0" >&2; exit 2; fi
 [[ $port =~ ^[0-9]+$ && $grace =~ ^[0-9]+$ ]] || fail "--port and --grace are whole numbers"
+# Workers are started once the coordinator has said that it listens.
+case " ${flags[*]-} ${NL_LOG_LEVEL:+--log-level $NL_LOG_LEVEL} " in
+  *--log-level[\ =]warning\ * | *--log-level[\ =]error\ *) fail "--log-level is notice at least: the coordinator has to say that it listens" ;;
+esac
 [ -x "$bin/nl-coord" ] || fail "there is no nl-coord in $bin" "build it with cluster/build.sh, or set NL_BIN"
 bin=$(realpath "$bin")
 read_hosts "$hosts_file"

@@ -146,7 +146,7 @@ start() {
   logs=$folder/$1
   shift 2
   "${on_first[@]}" setsid cluster/ssh/start.sh "$hosts" --config "$example/quickstart.json" "${flags[@]}" \
-    --experiment-name over-ssh --ssh-config "$folder/ssh_config" --logs "$logs" "$@" >"$logs.out" 2>&1 &
+    --port 5600 --experiment-name over-ssh --ssh-config "$folder/ssh_config" --logs "$logs" "$@" >"$logs.out" 2>&1 &
   starter=$!
 }
 
@@ -199,6 +199,9 @@ for i in 2 3 4; do
   expect "host $i has no worker any more" no_worker "$i"
   expect "its log is here" grep -q joined "$logs/workers/10.77.0.${i}_220$i.log"
 done
+# As its user does for a host that could not be reached before.
+expect "stop.sh can be run once more" quietly "${on_first[@]}" cluster/ssh/stop.sh "$logs"
+expect "and loses no log" [ "$(grep -l joined "$logs"/workers/10.77.0.*.log | grep -vc '[.]ssh[.]log')" = 3 ]
 
 start second hosts --or-resume
 expect "the run goes on and ends, with exit status 0" succeeded 300

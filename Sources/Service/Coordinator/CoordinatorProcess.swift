@@ -90,14 +90,15 @@ public struct CoordinatorProcess {
   }
 
   /// Carries out a run; sockets and run folder are free again when it is over.
-  private func withSockets(_ work: (Sockets) throws -> CoordinatorService.Ending) throws {
+  private func withSockets(_ work: (Sockets) throws -> String?) throws {
     let sockets = try Sockets(options)
-    let ending = Result { try work(sockets) }
+    let result = Result { try work(sockets) }
     sockets.close()
-    if case .completed(let reason) = try ending.get().outcome { stayIfWanted(reason) }
+    if let reason = try result.get() { stayIfWanted(reason) }
   }
 
-  private func carryOut(plan: RunPlan, run: OpenRun, sockets: Sockets) throws -> CoordinatorService.Ending {
+  /// - Returns: why the run is finished, if it is and nobody has asked this process to end meanwhile.
+  private func carryOut(plan: RunPlan, run: OpenRun, sockets: Sockets) throws -> String? {
     context.set("run", .string(plan.config.experimentName))
     context.set("term", .number(Int(clamping: run.term)))
     options.failpoints.announce(logger)
@@ -115,7 +116,8 @@ public struct CoordinatorProcess {
         endpoint: sockets.localEndpoint, logger: logger, lookout: lookout)
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path))
-      return ending
+      guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
+      return reason
     } catch {
       try? run.ledger.finish(.failed(reason: "\(error)"))
       throw error

@@ -135,6 +135,7 @@ final class CoordinatorService {
     self.mailbox = mailbox
     (engine, progress) = try run.restore(plan: plan)
     replayedUpTo = try run.ledger.lastStep()
+    metrics.stands(at: max(progress.step, replayedUpTo))
     toUndo = try run.identitiesToUndo()
     var settings = try run.settings(plan: plan, options: options)
     options.failpoints.shorten(&settings)
@@ -166,6 +167,7 @@ final class CoordinatorService {
     let (run, plan) = (run, plan)
     (engine, progress) = try awaiting { try run.restore(plan: plan) }
     replayedUpTo = try run.ledger.lastStep()
+    metrics.stands(at: max(progress.step, replayedUpTo))
   }
 }
 

@@ -121,8 +121,10 @@ final class LocalWorkers {
     for child in children.values {
       while child.process.isRunning && .now < deadline { usleep(2000) }
       if child.process.isRunning { kill(child.process.processIdentifier, SIGKILL) }
-      child.process.waitUntilExit()
     }
+    // Not for ever: one that hangs in a read from a disk or a network file system ends when that does.
+    let end = ContinuousClock.now + .seconds(2)
+    for child in children.values { while child.process.isRunning && .now < end { usleep(2000) } }
     children = [:]
   }
 }

@@ -20,7 +20,7 @@ final class RunMetrics {
   }
 
   private let registry: MetricsRegistry
-  private let step, lastStep, loss, learningRate, gradNorm, tokensPerSecond: Meter
+  private let step, lastStep: Meter
   private let steps, expired, backups: Counter
   private let tokens: Counter
   private let stepTime, commitTime: CoreMetrics.Timer
@@ -34,10 +34,6 @@ final class RunMetrics {
     func counter(_ name: String) -> Counter { Counter(label: name, factory: registry) }
     step = meter("nl_step")
     lastStep = meter("nl_configured_steps")
-    loss = meter("nl_loss")
-    learningRate = meter("nl_learning_rate")
-    gradNorm = meter("nl_gradient_norm")
-    tokensPerSecond = meter("nl_tokens_per_second")
     steps = counter("nl_steps_total")
     tokens = counter("nl_trained_tokens_total")
     expired = counter("nl_leases_expired_total")
@@ -93,10 +89,10 @@ final class RunMetrics {
     step.set(applied.step)
     steps.increment()
     tokens.increment(by: applied.tokens)
-    applied.loss.map { loss.set($0) }
-    learningRate.set(applied.outcome.learningRate)
-    gradNorm.set(applied.outcome.gradNorm)
-    if seconds > 0 { tokensPerSecond.set(Double(applied.tokens) / seconds) }
+    if let loss = applied.loss { set("nl_loss", loss) }
+    set("nl_learning_rate", applied.outcome.learningRate)
+    set("nl_gradient_norm", applied.outcome.gradNorm)
+    if seconds > 0 { set("nl_tokens_per_second", Double(applied.tokens) / seconds) }
     stepTime.recordNanoseconds(Int64(seconds * 1e9))
     for (tier, bytes) in traffic.tiers.enumerated() { count(bytes, tier: tier) }
   }
@@ -114,7 +110,13 @@ final class RunMetrics {
     }
   }
 
-  func evaluated(loss: Double) { Meter(label: "nl_evaluation_loss", factory: registry).set(loss) }
+  func evaluated(loss: Double) { set("nl_evaluation_loss", loss) }
+
+  /// A value that is not there before it is known: 0 would be wrong.
+  private func set(_ name: String, _ value: Double) { Meter(label: name, factory: registry).set(value) }
+
+  /// - Parameter lastStep: the last that was committed, by this process or one before it
+  func stands(at lastStep: Int) { step.set(lastStep) }
 
   func ended(_ outcome: AttemptOutcome) {
     Counter(label: "nl_attempts_total", dimensions: [("outcome", outcome.rawValue)], factory: registry)
@@ -142,8 +144,8 @@ final class RunMetrics {
   }
 
   /// A run that was finished before this process began.
-  func showFinished(lastStep number: Int) {
-    step.set(number)
+  func showFinished(lastStep: Int) {
+    stands(at: lastStep)
     show(state: "completed")
   }
 

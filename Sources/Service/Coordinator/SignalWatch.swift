@@ -10,13 +10,16 @@ final class SignalWatch {
   fileprivate static let oneRequest = 0.5
 
   private var sources: [any DispatchSourceSignal] = []
+  /// What the signals did before: the first process of a container has to have said something of them, or they are
+  /// lost.
+  private var effects: [(signal: Int32, handler: sighandler_t?)] = []
 
   /// - Parameter onSignal: called for every request, one at a time, on a queue of Dispatch's.
   init(onSignal: @escaping @Sendable (Int32) -> Void) {
     let queue = DispatchQueue(label: "signals")
     let requests = Requests()
     for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+      effects.append((number, signal(number, SIG_IGN)))
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { if requests.isNew(at: MonotonicClock.now()) { onSignal(number) } }
       source.resume()
@@ -24,12 +27,12 @@ final class SignalWatch {
     }
   }
 
-  /// Gives both signals back their usual effect.
+  /// Gives both signals back the effect that they had.
   func cancel() {
     for source in sources { source.cancel() }
     sources = []
-    signal(SIGINT, SIG_DFL)
-    signal(SIGTERM, SIG_DFL)
+    for effect in effects { signal(effect.signal, effect.handler) }
+    effects = []
   }
 }
 

@@ -43,7 +43,7 @@ final class SimulatedDisk: Sendable {
     var count = 0
     var fault: (kind: Fault, from: Int, times: Int)?
     var isOff = false
-    var random: SplitMix
+    var random: SplitMix64
     var hits = 0
   }
 
@@ -53,7 +53,7 @@ final class SimulatedDisk: Sendable {
 
   init(folder: String, seed: UInt64) {
     self.folder = folder
-    state = Mutex(State(random: SplitMix(seed: seed)))
+    state = Mutex(State(random: SplitMix64(seed: seed)))
   }
 
   /// Everything that is in the folder now is on the disk.

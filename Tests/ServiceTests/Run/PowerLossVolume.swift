@@ -35,7 +35,7 @@ final class PowerLossVolume: Sendable {
     var count = 0
     var fault: (kind: Fault, at: Int)?
     var hits = 0
-    var random: SplitMix
+    var random: SplitMix64
   }
 
   let path: String
@@ -43,7 +43,7 @@ final class PowerLossVolume: Sendable {
 
   init(path: String, seed: UInt64) {
     self.path = path
-    state = Mutex(State(random: SplitMix(seed: seed)))
+    state = Mutex(State(random: SplitMix64(seed: seed)))
   }
 
   deinit { state.withLock { state in for node in state.nodes.values { close(node.descriptor) } } }

@@ -11,11 +11,11 @@ import Testing
 /// every micro-batch's gradient at every step; bits are compared.
 @Suite struct WindowStoreTests {
   /// Fresh choices at every run; NL_WINDOW_SEED repeats them.
-  static func random() -> SplitMix {
+  static func random() -> SplitMix64 {
     let named = ProcessInfo.processInfo.environment["NL_WINDOW_SEED"].flatMap(UInt64.init)
     let seed = named ?? UInt64.random(in: 0...UInt64.max)
     print("NL_WINDOW_SEED=\(seed)")
-    return SplitMix(seed: seed)
+    return SplitMix64(seed: seed)
   }
 
   /// Whatever a window's gradients come as — one by one, also a later step's before an earlier one's, as copies of

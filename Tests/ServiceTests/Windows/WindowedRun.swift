@@ -77,7 +77,7 @@ struct WindowedRun {
   /// What comes with a step. A gradient that is sent by itself may come much later, behind those of later steps; by a
   /// flush, or the tier's boundary, everything has come: one by one, as a copy of the chain, or, at a boundary, as the
   /// sum over micro-batches 0 and 1.
-  mutating func arrivals(step: Int, isFlush: Bool, _ random: inout SplitMix) -> [Arrival] {
+  mutating func arrivals(step: Int, isFlush: Bool, _ random: inout SplitMix64) -> [Arrival] {
     var now: [Arrival] = []
     for tier in 0..<3 {
       let isBoundary = clock.isBoundary(tier: tier, step: step)
