@@ -78,7 +78,7 @@ let package = Package(
     .target(
       name: "ProgramFlags",
       dependencies: [
-        "Service", "Operations", "JSON",
+        "Service", "Operations", "NestedLearning", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(

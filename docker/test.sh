@@ -307,6 +307,16 @@ END
   expect "it computes again" until_true 60 computes "$one"
   say "        $(seconds_since "$started") after it was connected again"
 
+  docker network disconnect "${project}_default" "$coordinator"
+  say "the coordinator is cut off at step $(step)"
+  for one_of_three in "$one" "$two" "$three"; do
+    expect "it has lost $one_of_three" until_true 60 is_lost "$one_of_three"
+  done
+  docker network connect "${project}_default" "$coordinator"
+  started=$(clock)
+  expect "all three workers compute for it again" until_true 90 all_compute "$one" "$two" "$three"
+  say "        $(seconds_since "$started") after it was connected again"
+
   say "the coordinator crashes at step $(step)"
   crash "$coordinator" nl-coord
   started=$(clock)

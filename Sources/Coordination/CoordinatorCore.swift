@@ -105,7 +105,7 @@ public struct CoordinatorCore: Sendable {
       if let id = workerOfPeer[peer] { remove(id, reason: reason, outcome: .lost, now: now) }
     case .goodbye(let peer, let session):
       if let id = known(peer, session, now: now) {
-        remove(id, reason: "it left", outcome: .cancelled, now: now)
+        remove(id, reason: "it was told to end", outcome: .cancelled, now: now)
       }
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)

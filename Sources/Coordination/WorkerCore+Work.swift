@@ -14,7 +14,8 @@ extension WorkerCore {
       exit(successful: true, "the run is over")
     case .error(let error): log("the coordinator reports: \(error.reason)")
     case .resultAck(let ack):
-      if ack.outcome != .committed { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
+      // Late ones, and those of which there are two, are nothing unusual.
+      if ack.outcome == .corrupt { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
     case .ping: send(.pong, now: now)
     case .hello, .welcome, .reject, .ready, .probeResult, .accept, .decline, .leaseRenew, .cancelled, .result,
       .pong, .drained, .goodbye, .transfer, .model, .status, .statusReply:

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import JSON
+import NestedLearning
 
 /// Flags from the environment, as containers are configured: each flag of a program is also `NL_` and its name in
 /// capitals, `--num-steps` is `NL_NUM_STEPS`. What is on the command line wins.
@@ -23,6 +24,27 @@ public enum EnvironmentFlags {
       more += try words(argument, name: name, value: value)
     }
     return arguments[..<end] + more + arguments[end...]
+  }
+
+  /// Variables that look like a flag of the program with a letter or two wrong, and that flag's. There are others that
+  /// begin with NL_, which are nobody's mistakes: settings of compose files and scripts.
+  static func mistyped(
+    of program: any ParsableCommand.Type, environment: [String: String]
+  ) -> [(name: String, meant: String)] {
+    guard let root = try? JSONValue(parsing: program._dumpHelp())["command"] else { return [] }
+    let known = variables(of: root)
+    return environment.keys.sorted().compactMap { name in
+      guard name.hasPrefix("NL_"), name.utf8.count >= 8, !known.contains(name),
+        let meant = EditDistance.nearest(to: name, among: known), EditDistance.distance(name, meant) <= 2
+      else { return nil }
+      return (name, meant)
+    }
+  }
+
+  /// Those of a command and all its subcommands.
+  private static func variables(of command: JSONValue) -> [String] {
+    (command["arguments"]?.array ?? []).compactMap { longName(of: $0).map(variable(of:)) }
+      + (command["subcommands"]?.array ?? []).flatMap(variables(of:))
   }
 
   static func variable(of name: String) -> String {
@@ -72,6 +94,10 @@ extension ParsableCommand {
   /// Runs the program with its arguments and its environment.
   public static func mainWithEnvironment(_ arguments: [String], environment: [String: String]) {
     endOnSignals()
+    for (name, meant) in EnvironmentFlags.mistyped(of: Self.self, environment: environment) {
+      let text = "Warning: the variable \(name) is no flag of \(_commandName); \(meant) is\n"
+      try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    }
     do {
       main(try EnvironmentFlags.complete(arguments, of: Self.self, environment: environment))
     } catch {

@@ -261,7 +261,7 @@ public final class Router {
     _ message: PreparedMessage, _ address: Address, to peer: PeerID
   ) throws(TransportError) {
     guard let socket = peer.lane.flatMap(socket(of:)) else {
-      throw TransportError(.unreachable, "worker connection \(peer) is not connected")
+      throw TransportError(.unreachable, "the worker is not connected")
     }
     let link = links[peer] ?? newLink
     try socket.send(try link.encode(message, address, options.limits), to: peer)

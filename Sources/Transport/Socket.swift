@@ -232,7 +232,7 @@ final class Socket {
       let code = zmq_errno()
       if code == EINTR { continue }
       zmq_msg_close(&message)
-      let name = peer.map { "worker connection \($0)" } ?? "the coordinator"
+      let name = peer == nil ? "the coordinator" : "the worker"
       switch code {
       case EHOSTUNREACH: throw TransportError(.unreachable, "\(name) is not connected")
       case EAGAIN:

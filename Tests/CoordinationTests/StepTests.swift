@@ -145,10 +145,11 @@ import Testing
         complete: step 1, loss 0.0, 2 tokens, attempts [1]
         """)
     #expect(
-      scene.at(3, .goodbye(peer: PeerID("a"), session: scene.session("a"))) == "worker 1 is gone: it left")
+      scene.at(3, .goodbye(peer: PeerID("a"), session: scene.session("a")))
+        == "worker 1 is gone: it was told to end")
     #expect(
       scene.at(5.5, .goodbye(peer: PeerID("b"), session: scene.session("b"))).hasPrefix(
-        "worker 2 is gone: it left\ndrained"))
+        "worker 2 is gone: it was told to end\ndrained"))
     #expect(scene.core.status.run == .completed)
   }
 

@@ -178,7 +178,9 @@ import Transport
     _ = try coordinator.wait()
     // Without a coordinator the ledger is asked.
     let last = try status(run)
-    #expect(last["state"] == "running" && last["step"]?.int == step, "\(last.text)")
+    #expect(last["state"] == "interrupted" && last["step"]?.int == step, "\(last.text)")
+    let words = try Program.coord.run(["status", run.folder]).output
+    #expect(words.contains("test: interrupted (no coordinator holds it; nl-coord resume"), "\(words)")
     let nobody = try Program.coord.run(["status", address], seconds: 30)
     #expect(nobody.status != 0 && nobody.errors.contains("no coordinator answered"), "\(nobody.everything)")
   }

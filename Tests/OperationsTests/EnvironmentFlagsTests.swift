@@ -39,6 +39,17 @@ import Testing
     #expect(command.insecure)
   }
 
+  /// Compose files and scripts have NL_ variables of their own; only what is a letter or two away is a mistake.
+  @Test func mistypedVariables() {
+    let environment = [
+      "NL_NUM_STEP": "7", "NL_EXPERIMNET_NAME": "a", "NL_NUM_STEPS": "7", "NL_WORKERS": "2", "NL_BIN": "b",
+      "NL_DATA_FOLDER": "/d", "XL_NUM_STEP": "7",
+    ]
+    let found = EnvironmentFlags.mistyped(of: Program.self, environment: environment)
+    #expect(found.map(\.name) == ["NL_EXPERIMNET_NAME", "NL_NUM_STEP"])
+    #expect(found.map(\.meant) == ["NL_EXPERIMENT_NAME", "NL_NUM_STEPS"])
+  }
+
   @Test func flagsWin() throws {
     let environment = ["NL_NUM_STEPS": "7", "NL_EXPERIMENT_NAME": "a", "NL_FREQUENCIES": "1 2"]
     let command = try train(["--num-steps", "8", "--experiment-name=b", "--frequencies", "3"], environment)

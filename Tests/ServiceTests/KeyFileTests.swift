@@ -35,6 +35,8 @@ import Testing
     #expect(try KeyFile.secretKey(path: path("a.key")).publicKey.description == text)
     #expect(try KeyFile.publicKey(path("a.key.pub")).description == text)
     #expect(try KeyFile.publicKey(text).description == text)
+    // As the .pub file shows it.
+    #expect(try KeyFile.publicKey("\(text) a.key").description == text)
     #expect(try KeyFile.allowedKeys(path: path("a.key.pub")).map(\.value) == ["a.key"])
     try? FileManager.default.removeItem(atPath: folder)
   }

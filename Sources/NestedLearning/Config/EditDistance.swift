@@ -1,13 +1,13 @@
 /// How many letters apart two words are, to guess what a mistyped key was meant to be.
-enum EditDistance {
+package enum EditDistance {
   /// The candidate with the least distance, the first of equals; nil if there is none.
-  static func nearest(to word: String, among candidates: [String]) -> String? {
+  package static func nearest(to word: String, among candidates: [String]) -> String? {
     candidates.min { distance(word, $0) < distance(word, $1) }
   }
 
   /// Letters to insert, delete, replace, or swap with their neighbour, to make `a` of `b`
   /// (optimal string alignment, over UTF-8 bytes of the first 100 letters).
-  static func distance(_ a: String, _ b: String) -> Int {
+  package static func distance(_ a: String, _ b: String) -> Int {
     let a = Array(a.prefix(100).lowercased().utf8)
     let b = Array(b.prefix(100).lowercased().utf8)
     var beforeLast: [Int] = []

@@ -33,7 +33,7 @@ public struct CoordinatorProcess {
     options.isStartedAgain = orResume
     let process = try CoordinatorProcess(options: options)
     defer { process.lookout.close() }
-    let plan = try RunPlan(config: config)
+    let plan = try process.plan(config)
     if orResume, FileSystem.kind(plan.outputFolder + "/state.sqlite") == .file {
       try process.goOn(plan)
     } else {
@@ -46,6 +46,12 @@ public struct CoordinatorProcess {
     let process = try CoordinatorProcess(options: options)
     defer { process.lookout.close() }
     try process.resume(URL(fileURLWithPath: path).standardizedFileURL.path)
+  }
+
+  private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
+    let plan = try RunPlan(config: config)
+    context.set("run", .string(plan.config.experimentName))
+    return plan
   }
 
   private func begin(_ plan: RunPlan) throws {
@@ -79,13 +85,17 @@ public struct CoordinatorProcess {
   private func resume(_ path: String) throws {
     let folder = try RunFolder.open(path)
     let (config, inputs) = try RunConfig.recorded(folder)
-    let plan = try RunPlan(config: config)
+    let plan = try self.plan(config)
     try plan.inputs.check(recorded: inputs, folder: path)
     try withSockets { try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), sockets: $0) }
   }
 
-  /// Writes a line at once, so that it keeps its place among the lines of progress.
+  /// Writes lines at once, so that they keep their place among the lines of progress; for programs, as the log.
   private func say(_ text: String) {
+    guard options.operations.logFormat == .text else {
+      for line in text.split(separator: "\n") { logger.notice("\(line)") }
+      return
+    }
     try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
   }
 
@@ -99,7 +109,6 @@ public struct CoordinatorProcess {
 
   /// - Returns: why the run is finished, if it is and nobody has asked this process to end meanwhile.
   private func carryOut(plan: RunPlan, run: OpenRun, sockets: Sockets) throws -> String? {
-    context.set("run", .string(plan.config.experimentName))
     context.set("term", .number(Int(clamping: run.term)))
     options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
@@ -115,7 +124,7 @@ public struct CoordinatorProcess {
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
         endpoint: sockets.localEndpoint, logger: logger, lookout: lookout)
       let ending = try service.execute()
-      say(ending.lastWords(folder: run.folder.path))
+      say(ending.lastWords(folder: run.folder.path, isStartedAgain: options.isStartedAgain))
       guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
       return reason
     } catch {
@@ -146,10 +155,12 @@ extension CoordinatorService.Ending {
     }
   }
 
-  func lastWords(folder: String) -> String {
+  /// - Parameter isStartedAgain: the run was begun by a command that also goes on with it
+  func lastWords(folder: String, isStartedAgain: Bool) -> String {
     switch self {
     case .completed: "Done: \(folder)/checkpoints/final"
     case .stoppedEarly: "Done early, as the validation loss no longer fell: \(folder)/checkpoints/best"
+    case .stopped where isStartedAgain: "Stopped; go on with the same command"
     case .stopped: "Stopped; go on with: nl-coord resume \(folder)"
     }
   }

@@ -29,6 +29,7 @@ extension CoordinatorService {
     case .sendWindow(let peer, let session, let keys, let through):
       sendWindow(peer, session, keys, through: through)
     case .assign(let peer, let session, let assignment):
+      progressLine.begin(now: Self.seconds())
       send(.assign(message(assignment)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let outcome):
       send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), to: peer, session: session)

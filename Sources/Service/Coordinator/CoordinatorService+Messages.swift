@@ -16,7 +16,7 @@ extension CoordinatorService {
   func receive(_ peer: PeerID, _ received: Received) throws {
     switch received {
     case .failure(let error):
-      if turnedAway.insert(peer) { logger.warning("a message of \(peer) was refused: \(error.reason)") }
+      if turnedAway.insert(peer) { tellOfRefusal(peer, error) }
       // Whoever it was is to know at once that this connection is of no more use, not when its patience is over.
       let code = error.kind == .version ? RejectCode.version : .unknownSession
       reject(peer, code, error.reason)
@@ -24,6 +24,15 @@ extension CoordinatorService {
     case .success((let envelope, let message)):
       try receive(peer, envelope, message)
     }
+  }
+
+  /// A gap is what a connection has that was cut off, or whose worker stood still; it heals by itself.
+  private func tellOfRefusal(_ peer: PeerID, _ error: ProtocolError) {
+    let who = greetings[peer].map { "\($0.host), process \($0.processID)" } ?? "somebody unknown"
+    guard error.kind == .sequence else {
+      return logger.warning("a message of \(who) was refused: \(error.reason)")
+    }
+    logger.notice("messages of \(who) were lost on the way (\(error.reason)); it joins again")
   }
 
   /// What a worker says of an attempt before its result.

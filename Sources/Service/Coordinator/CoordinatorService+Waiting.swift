@@ -106,7 +106,7 @@ extension CoordinatorService {
 
   /// A wait that lasts is named, with its reason, now and then.
   private func sayWhatIsWaitedFor(_ now: Instant) {
-    guard now.seconds(since: lastLooked) > 0.5 else { return }
+    guard now.seconds(since: lastLooked) > 0.5, !stopRequested else { return }
     lastLooked = now
     let status = core.status
     // A pause is told of at once, as the start of a run is not.
@@ -116,7 +116,10 @@ extension CoordinatorService {
     }
     lastSaid = now
     let keys = options.security.map { " --key FILE --server-key '\($0.secretKey.publicKey)'" } ?? ""
-    let remedy = options.listen.map { "; workers join with nl-worker --connect \($0)\(keys)" } ?? ""
+    let remedy =
+      options.listen.map {
+        "; workers join with nl-worker --connect \(TCPAddress.reachable($0))\(keys)"
+      } ?? ""
     logger.notice("waiting: \(status.reason)\(remedy)")
   }
 

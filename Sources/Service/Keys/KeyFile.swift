@@ -88,7 +88,8 @@ public enum KeyFile {
   static func publicKey(_ text: String) throws -> PublicKey {
     // A file's path may look like a key.
     guard FileSystem.kind(text) != nil else {
-      if let key = PublicKey(text) { return key }
+      // A line of a .pub file has a name behind the key.
+      if let key = text.split(separator: " ").first.flatMap({ PublicKey(String($0)) }) { return key }
       throw ServiceError(
         "--server-key is neither a file nor a public key of \(PublicKey.textCount) characters",
         remedy: "give the coordinator's public key, or the .pub file that nl keygen wrote")

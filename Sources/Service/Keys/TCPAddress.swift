@@ -1,3 +1,5 @@
+import Foundation
+
 /// The form `tcp://HOST:PORT`.
 enum TCPAddress {
   /// Nil if it is another.
@@ -11,6 +13,12 @@ enum TCPAddress {
 
   static func isLoopback(_ host: Substring) -> Bool {
     host == "localhost" || host == "[::1]" || isLoopbackIPv4(host)
+  }
+
+  /// The address as others can use it: with this machine's name in place of "every address".
+  static func reachable(_ address: String) -> String {
+    guard let host = host(of: address), ["0.0.0.0", "[::]", "*"].contains(host) else { return address }
+    return address.replacing("//\(host):", with: "//\(ProcessInfo.processInfo.hostName):")
   }
 
   private static func isLoopbackIPv4(_ host: Substring) -> Bool {

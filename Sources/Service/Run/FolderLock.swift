@@ -17,14 +17,22 @@ final class FolderLock: Sendable {
   }
 
   private let descriptor: Int32
+  /// Whoever only asks whether the lock is held has it for a moment; so has a coordinator that is being killed.
+  private static let attempts = 10
 
   /// Takes the lock, or throws `Taken` or a `FileError`.
   init(path: String) throws {
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw FileError(path: path, doing: "opening the lock", code: errno) }
+    var attempt = 1
     while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       let code = errno
       if code == EINTR { continue }
+      if code == EWOULDBLOCK, attempt < Self.attempts {
+        attempt += 1
+        usleep(50_000)
+        continue
+      }
       close(descriptor)
       guard code == EWOULDBLOCK else { throw FileError(path: path, doing: "locking", code: code) }
       throw Taken(holder: Self.holder(path))
@@ -36,6 +44,15 @@ final class FolderLock: Sendable {
   }
 
   deinit { close(descriptor) }
+
+  /// Whether anybody holds the lock; nil if that cannot be told.
+  static func isHeld(_ path: String) -> Bool? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return false }
+    return errno == EWOULDBLOCK ? true : nil
+  }
 
   private static func holder(_ path: String) -> String? {
     guard let bytes = try? AtomicFile.read(path), bytes.last == 0x0A, bytes.count < 300 else { return nil }

@@ -34,6 +34,9 @@ public struct ProgressLine: Sendable {
     recentEnds = [now]
   }
 
+  /// Work begins: what went before, such as waiting for workers, says nothing of how long steps take.
+  public mutating func begin(now: Double) { if recentEnds.count == 1 { recentEnds = [now] } }
+
   /// The text for a step that was committed; empty if nothing is due. `loss` is nil if it was not computed.
   public mutating func step(_ step: Int, loss: Double?, activeTiers: [Int], now: Double) -> String {
     recentEnds.append(now)

@@ -17,8 +17,10 @@ public enum RunConfig {
       config.resolvePaths(fileFolder: working, workingFolder: working)
       return config
     }
-    guard let data = FileManager.default.contents(atPath: file) else {
-      throw ServiceError("cannot read the config \(file)", remedy: "check the path given with --config")
+    let data: [UInt8]
+    do { data = try AtomicFile.read(file) } catch {
+      throw ServiceError(
+        "cannot read the config \(file): \(error.reason)", remedy: "check the path given with --config")
     }
     guard let text = String(validating: data, as: UTF8.self) else {
       throw ServiceError("\(file) is not UTF-8 text")

@@ -27,8 +27,8 @@ public struct LiveStatus: Sendable {
     return (list.isEmpty ? ["No worker"] : ["Workers"])
       + list.map { worker in
         "  \(number(worker, "id")): \(word(worker, "host")), process \(number(worker, "process")), "
-          + "\(number(worker, "threads")) threads | \(word(worker, "state")): \(word(worker, "reason")), "
-          + "\(times(worker)) | heard of \(duration(worker, "heard")) ago | \(number(worker, "shards_done")) shards done"
+          + "\(count(worker, "threads", of: "thread")) | \(word(worker, "state")): \(word(worker, "reason")), "
+          + "\(times(worker)) | heard of \(duration(worker, "heard")) ago | \(count(worker, "shards_done", of: "shard")) done"
       }
   }
 
@@ -65,6 +65,11 @@ public struct LiveStatus: Sendable {
 
   private func word(_ json: JSONValue, _ key: String) -> String { json[key]?.string ?? "?" }
   private func number(_ json: JSONValue, _ key: String) -> String { json[key]?.int.map(String.init) ?? "?" }
+
+  /// As in "1 thread", "2 threads".
+  private func count(_ json: JSONValue, _ key: String, of noun: String) -> String {
+    number(json, key) + " " + noun + (json[key]?.int == 1 ? "" : "s")
+  }
 
   private func duration(_ json: JSONValue, _ key: String) -> String {
     ProgressLine.duration(json[key]?.double ?? .nan)

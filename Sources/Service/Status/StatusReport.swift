@@ -12,6 +12,8 @@ public struct StatusReport: Sendable {
   /// Spent on steps, and on snapshots between them.
   let stepSeconds: Double
   let snapshotSeconds: Double
+  /// The ledger says that it runs, and no coordinator holds it: it was killed, or its machine went down.
+  let isInterrupted: Bool
   /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, if that has it.
   let recordedDigest: String?
 
@@ -23,6 +25,7 @@ public struct StatusReport: Sendable {
     }
     let ledger = try Ledger.open(at: path, access: .readOnly)
     status = try ledger.status()
+    isInterrupted = status.state == "running" && RunFolder.isHeld(folder) == false
     snapshot = try ledger.latestSnapshot()
     last = try ledger.step(status.lastStep)
     stepSeconds = try ledger.sum(ofMetric: "step_time")
@@ -49,9 +52,11 @@ public struct StatusReport: Sendable {
     status.state == RunOutcome.completed(reason: "").state ? status.reason ?? "all steps are done" : nil
   }
 
+  private var state: String { isInterrupted ? "interrupted" : status.state }
+
   public var json: JSONValue {
     [
-      "experiment_name": .string(status.run.experimentName), "state": .string(status.state),
+      "experiment_name": .string(status.run.experimentName), "state": .string(state),
       "reason": status.reason.map { .string($0) } ?? nil, "step": .number(status.lastStep),
       "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last?.loss.map { .number($0) } ?? nil,
       "step_seconds": .number(stepSeconds), "snapshot_seconds": .number(snapshotSeconds),
@@ -61,7 +66,9 @@ public struct StatusReport: Sendable {
   }
 
   public var text: String {
-    var lines = ["\(status.run.experimentName): \(status.state)" + (status.reason.map { " (\($0))" } ?? "")]
+    let reason =
+      isInterrupted ? "no coordinator holds it; nl-coord resume \(folder) goes on" : status.reason
+    var lines = ["\(status.run.experimentName): \(state)" + (reason.map { " (\($0))" } ?? "")]
     var progress = "Step \(status.lastStep)" + (totalSteps.map { "/\($0)" } ?? "")
     if let loss = last?.loss { progress += " | Loss: \(ProgressLine.decimal(loss, places: 3))" }
     lines.append(progress)

@@ -169,6 +169,7 @@ public final class WorkerService {
       switch effect {
       case .connect:
         logger.info("looking for a coordinator at \(options.endpoint)")
+        lookUpName()
         dealer?.close(flushing: false)
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
@@ -197,6 +198,20 @@ public final class WorkerService {
       }
     }
     if let failure { try handle(.connectionFailed(reason: failure), waker, mailbox) }
+  }
+
+  /// ZeroMQ tries a name that there is not for ever, and says nothing.
+  private func lookUpName() {
+    guard let host = TCPAddress.host(of: options.endpoint) else { return }
+    let name = host.trimmingCharacters(in: ["[", "]"])
+    DispatchQueue.global().async { [logger] in
+      var addresses: UnsafeMutablePointer<addrinfo>?
+      let code = getaddrinfo(name, nil, nil, &addresses)
+      freeaddrinfo(addresses)
+      if code != 0 {
+        logger.warning("the name \(name) cannot be resolved: \(String(cString: gai_strerror(code)))")
+      }
+    }
   }
 
   /// Sends; returns what keeps it from being sent.
@@ -247,11 +262,13 @@ public final class WorkerService {
     case .notDecided: return .refused(reason: "it could not check this worker's key", isFinal: false)
     case .brokenOff where options.security == nil:
       return .refused(
-        reason: "it broke off the handshake (if it has keys, give --key and --server-key; see "
-          + "nl keygen --help)", isFinal: false)
+        reason: "it broke off the handshake (it may be starting or stopping; if it has keys, give --key and "
+          + "--server-key, see nl keygen --help)", isFinal: false)
     case .brokenOff:
       return .refused(
-        reason: "it broke off the handshake (is --server-key its public key? it says it when it starts)",
+        reason:
+          "it broke off the handshake (it may be starting or stopping; is --server-key its public key, as it "
+          + "says it when it starts?)",
         isFinal: false)
     }
   }

@@ -67,6 +67,16 @@ import Testing
     #expect(progress.step(991, loss: 1, activeTiers: [], now: 102).hasSuffix("ETA: 18.0s\n"))
   }
 
+  /// A minute of waiting for workers before the first hand-out is no part of a step; later hand-outs begin nothing.
+  @Test func waitingForWorkersIsNoStep() {
+    var progress = ProgressLine(totalSteps: 10, columns: nil, now: 0)
+    progress.begin(now: 60)
+    #expect(progress.step(1, loss: 1, activeTiers: [], now: 62).hasSuffix("ETA: 18.0s\n"))
+    progress.begin(now: 100)
+    #expect(progress.step(2, loss: 1, activeTiers: [], now: 64).isEmpty == false)
+    #expect(progress.step(10, loss: 1, activeTiers: [], now: 80).hasSuffix("ETA: 0.0s\n"))
+  }
+
   @Test func terminalHasABarBelowTheLines() {
     var progress = ProgressLine(totalSteps: 4, columns: 200, now: 0)
     let line = "Step 1/4 | Loss: 2.000 | Active tiers: [0] | ETA: 3.0s"
