@@ -41,7 +41,7 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
     case .damaged(let path, let reason):
       "\(path): the ledger is damaged (\(reason)); `sqlite3 \(path) .recover` shows what can still be read"
     case .diskFull(let path, let doing):
-      "\(path): no space left on the disk while \(doing); free some space on this volume and resume the run"
+      "\(path): no space left on the disk while \(doing); free some space on this volume"
     case .disk(let path, let doing, let reason):
       "\(path): \(doing) failed: \(reason); check this volume (the system's log says more) and resume the run"
     case .fenced(let path, let term, let current):

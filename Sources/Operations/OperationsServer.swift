@@ -47,7 +47,8 @@ public final class OperationsServer: Sendable {
       configuration: ServiceGroupConfiguration(services: [application], logger: quiet))
     Task(executorPreference: executor) {
       do { try await services.run() } catch {
-        started.set(.failure(OperationsError("cannot listen on \(host):\(port): \(error)")))
+        let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+        started.set(.failure(OperationsError("cannot listen on \(host):\(port): \(reason)")))
       }
       started.set(.failure(OperationsError("the server on \(host):\(port) ended as soon as it began")))
       ended.signal()

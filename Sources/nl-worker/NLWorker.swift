@@ -74,14 +74,14 @@ struct NLWorker: ParsableCommand {
     if (key == nil) != (serverKey == nil) {
       throw ValidationError("--key and --server-key belong together; see nl keygen --help")
     }
+    do { try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure) } catch {
+      throw ValidationError("\(error)")
+    }
     if key != nil && !connect.hasPrefix("tcp://") {
       throw ValidationError("--key and --server-key are for tcp://HOST:PORT; ipc is without keys")
     }
     if key != nil && insecure {
       throw ValidationError("--insecure means without keys; leave it out, or --key")
-    }
-    do { try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure) } catch {
-      throw ValidationError("\(error)")
     }
   }
 

@@ -161,7 +161,7 @@ import Testing
   ])
   func aWorkerWithoutTheModel(folder: String, reason: String) throws {
     let run = try TrainingRun(["num_steps": 5000, "eval_every": 5000])
-    let port = Int.random(in: 20000..<40000)
+    let port = freePort()
     let coordinator = try run.start(["--local-workers", "1", "--listen", "tcp://127.0.0.1:\(port)"])
     defer { coordinator.terminate() }
     #expect(waitUntil(seconds: 30) { ((try? rows(run.file("metrics/train_metrics.jsonl")).count) ?? 0) >= 1 })

@@ -143,7 +143,7 @@ import Transport
   /// Each wait has its reason, worker and age, whether the run's folder or its address is given.
   @Test func statusOfARunAtWork() throws {
     let run = try TrainingRun(Self.changes)
-    let port = Int.random(in: 20000..<40000)
+    let port = freePort()
     let address = "tcp://127.0.0.1:\(port)"
     let coordinator = try run.start(
       ["--local-workers", "0", "--listen", address], environment: ["NL_FAILPOINTS": "compute.delay=0.2"])

@@ -98,7 +98,7 @@ import Testing
   @Test func allWorkersLostAndOneBack() throws {
     let reference = try Self.reference.get()
     let run = try TrainingRun(Self.changes)
-    let port = Int.random(in: 20000..<40000)
+    let port = freePort()
     let address = "tcp://127.0.0.1:\(port)"
     let coordinator = try run.start(["--local-workers", "0", "--listen", address])
     let workers = try (0..<2).map { _ in try Program.worker.start(["--connect", address, "--threads", "1"]) }
@@ -134,7 +134,7 @@ import Testing
   @Test func terminationOfEachRole() throws {
     let reference = try Self.reference.get()
     let run = try TrainingRun(Self.changes)
-    let port = Int.random(in: 20000..<40000)
+    let port = freePort()
     let address = "tcp://127.0.0.1:\(port)"
     let coordinator = try run.start([
       "--local-workers", "1", "--threads-per-worker", "1", "--listen", address,

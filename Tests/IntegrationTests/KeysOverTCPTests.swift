@@ -26,7 +26,7 @@ import Testing
     let unknown = try keygen(keys, "stranger")
     try keys.write(
       "workers.txt", "# who may join\n" + String(contentsOfFile: keys.path("worker.pub"), encoding: .utf8))
-    let endpoint = "tcp://127.0.0.1:\(Int.random(in: 20000..<40000))"
+    let endpoint = "tcp://127.0.0.1:\(freePort())"
     let coordinator = try run.start([
       "--local-workers", "0", "--listen", endpoint, "--key", keys.path("coordinator"), "--allow-keys",
       keys.path("workers.txt"),
@@ -67,7 +67,7 @@ import Testing
     let (first, second) = (try keygen(keys, "first"), try keygen(keys, "second"))
     _ = try keygen(keys, "coordinator")
     let list = try keys.write("list", first + "\n")
-    let endpoint = "tcp://127.0.0.1:\(Int.random(in: 20000..<40000))"
+    let endpoint = "tcp://127.0.0.1:\(freePort())"
     let coordinator = try run.start([
       "--local-workers", "0", "--listen", endpoint, "--key", keys.path("coordinator"), "--allow-keys", list,
     ])
@@ -146,7 +146,7 @@ import Testing
       (listen + ["--key", key], "--allow-keys"), (listen + ["--allow-keys", key], "--key"),
       (["--key", key, "--allow-keys", key], "--listen"),
       (listen + ["--key", key, "--allow-keys", key], "not a public key"),
-      (listen + ["--key", key + ".pub", "--allow-keys", key + ".pub"], "chmod 600"),
+      (listen + ["--key", key + ".pub", "--allow-keys", key + ".pub"], "give the secret one"),
     ] {
       let result = try run.start(flags).wait(seconds: 60)
       #expect(result.status != 0 && result.errors.contains(words), "\(result.everything)")

@@ -17,7 +17,7 @@ import Testing
   }
 
   private let run: TrainingRun
-  private let endpoint = "tcp://127.0.0.1:\(Int.random(in: 20000..<40000))"
+  private let endpoint = "tcp://127.0.0.1:\(freePort())"
   private let cache: String
 
   init() throws {

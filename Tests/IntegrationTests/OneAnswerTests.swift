@@ -116,7 +116,7 @@ import Testing
     let reference = try TrainingRun(changes)
     try reference.train()
     let run = try TrainingRun(changes)
-    let port = Int.random(in: 20000..<40000)
+    let port = freePort()
     let coordinator = try run.start([
       "--local-workers", "1", "--threads-per-worker", "1", "--listen", "tcp://127.0.0.1:\(port)",
     ])

@@ -19,7 +19,7 @@ import Transport
     #expect(Set(two.keys) == Set(keys[0...1]) && list.keys == two)
     // Broken, empty and gone: told once each, with the file; the old one holds.
     for (text, words) in [
-      ("\(keys[2])\nbroken\n", ":2: not a public key"), ("# none\n", "no public key"), (nil, "No such file"),
+      ("\(keys[2])\nbroken\n", ":2: not a public key"), ("", "no public key"), (nil, "No such file"),
     ] {
       if let text {
         try scratch.write("list", text)
@@ -35,6 +35,10 @@ import Transport
     try scratch.write("list", "\(keys[2])\n")
     guard case .changed(let one) = list.read() else { return #expect(Bool(false), "it has not changed") }
     #expect(Array(one.keys) == [keys[2]])
+    // The last one can be taken out, too, on purpose.
+    try scratch.write("list", "# nobody\n")
+    guard case .changed(let none) = list.read() else { return #expect(Bool(false), "it has not changed") }
+    #expect(none.isEmpty && list.keys.isEmpty)
   }
 
   /// It is read once a second at most, however often it is looked at.

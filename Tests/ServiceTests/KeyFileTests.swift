@@ -38,6 +38,13 @@ import Testing
     // As the .pub file shows it.
     #expect(try KeyFile.publicKey("\(text) a.key").description == text)
     #expect(try KeyFile.allowedKeys(path: path("a.key.pub")).map(\.value) == ["a.key"])
+    #expect(message { _ = try KeyFile.secretKey(path: path("a.key.pub")) }.contains("give the secret one"))
+    // A path of 40 characters that are all a key's, too.
+    let missing = "/etc/nested-learning/coordinator.key.pub"
+    if FileManager.default.fileExists(atPath: missing) == false {
+      #expect(PublicKey(missing) != nil)
+      #expect(message { _ = try KeyFile.publicKey(missing) }.contains("No such file"))
+    }
     try? FileManager.default.removeItem(atPath: folder)
   }
 

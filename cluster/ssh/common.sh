@@ -15,8 +15,10 @@ folder=.local/share/nested-learning
 # Hosts that are dealt with at a time.
 most_at_once=16
 # By start.sh, which writes those of a session down: the folder of the programs here; the session's name on the hosts;
-# where workers find the coordinator ("" = whence ssh comes); what a worker may take to finish; ssh's own config file.
-bin='' session='' address='' port=5555 grace=30 coordinator_key='' ssh_config=''
+# this machine's name; where workers find the coordinator ("" = whence ssh comes); what a worker may take to finish;
+# ssh's own config file.
+# shellcheck disable=SC2034
+bin='' session='' host='' address='' port=5555 grace=30 coordinator_key='' ssh_config=''
 
 fail() {
   printf '%s\n' "$@" >&2
@@ -27,7 +29,7 @@ fail() {
 say() { printf '%s  %s\n' "$(date +%T)" "$*" 2>/dev/null || true; }
 
 # The header of a script, without its marks.
-usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$1"; }
+usage() { sed -n '2,/^set /{/^# Functions\|^# shellcheck/d;/^#/s/^# \{0,1\}//p}' "$1"; }
 
 # Reads lines [user@]host[:port] [threads=N] into names, addresses, ports and threads.
 read_hosts() {
@@ -160,14 +162,14 @@ print_hosts() {
 
 # The hosts and settings of a session that was started before.
 read_session() {
-  local host host_address host_port count
+  local name name_address name_port count
   logs=$(cd "$1" 2>/dev/null && pwd) || fail "$1 is not a folder"
   [ -f "$logs/settings" ] || fail "$logs is not the folder of a session of start.sh"
   # shellcheck source=/dev/null
   source "$logs/settings"
   names=() addresses=() ports=() threads=()
-  while read -r host host_address host_port count; do
-    names+=("$host") addresses+=("$host_address") ports+=("$host_port") threads+=("$count")
+  while read -r name name_address name_port count; do
+    names+=("$name") addresses+=("$name_address") ports+=("$name_port") threads+=("$count")
   done <"$logs/hosts"
 }
 

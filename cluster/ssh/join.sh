@@ -11,6 +11,7 @@ source "$(dirname "$0")/common.sh"
 
 case ${1:---help} in -h | --help) usage "$0"; exit ;; esac
 read_session "$1"
+[ "$host" = "$(hostname)" ] || fail "this run was started on $host; do it there"
 kill -0 "$(cat "$logs/pid" 2>/dev/null || echo none)" 2>/dev/null || fail "no run of $logs goes on"
 if [ "$#" -gt 1 ]; then
   session_hosts=$(cat "$logs/hosts")

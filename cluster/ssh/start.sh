@@ -116,7 +116,9 @@ if [ "${#failed[@]}" -gt 0 ]; then
 fi
 write_allowed
 print_hosts >"$logs/hosts"
-for name in bin session address port grace coordinator_key ssh_config; do
+# shellcheck disable=SC2034
+host=$(hostname)
+for name in bin session host address port grace coordinator_key ssh_config; do
   printf '%s=%q\n' "$name" "${!name}"
 done >"$logs/settings"
 trap finish EXIT

@@ -9,7 +9,10 @@ set -euo pipefail
 source "$(dirname "$0")/common.sh"
 
 case ${1:---help} in -h | --help) usage "$0"; exit ;; esac
+[ "$#" = 1 ] || fail "stop.sh wants the run's folder of logs alone; --grace is one of start.sh"
 read_session "$1"
+# Its coordinator could not be seen from another machine, and would go on.
+[ "$host" = "$(hostname)" ] || fail "this run was started on $host; stop it there"
 coordinator=$(cat "$logs/pid" 2>/dev/null || true)
 # The number may be another program's by now.
 if [ -n "$coordinator" ] && grep -qs nl-coord "/proc/$coordinator/comm"; then

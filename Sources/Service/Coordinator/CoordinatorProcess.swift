@@ -13,6 +13,7 @@ public struct CoordinatorProcess {
   private let context = LogContext()
   private let logger: Logger
   private let lookout: Lookout
+  private let signals = SignalWatch()
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
   private init(options: RunOptions) throws {
@@ -122,7 +123,8 @@ public struct CoordinatorProcess {
     do {
       let service = try CoordinatorService(
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
-        endpoint: sockets.localEndpoint, logger: logger, lookout: lookout)
+        endpoint: sockets.localEndpoint, logger: logger, lookout: lookout,
+        signals: signals)
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path, isStartedAgain: options.isStartedAgain))
       guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
@@ -138,8 +140,8 @@ public struct CoordinatorProcess {
   private func stayIfWanted(_ reason: String) {
     guard options.staysWhenFinished else { return }
     let isAsked = DispatchSemaphore(value: 0)
-    let signals = SignalWatch { _ in isAsked.signal() }
-    defer { signals.cancel() }
+    signals.call { _ in isAsked.signal() }
+    defer { signals.call(SignalWatch.end) }
     logger.notice("finished: \(reason); staying until SIGTERM or Ctrl-C (--stay)")
     lookout.health.ready("finished: \(reason)")
     repeat { lookout.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut
@@ -161,7 +163,8 @@ extension CoordinatorService.Ending {
     case .completed: "Done: \(folder)/checkpoints/final"
     case .stoppedEarly: "Done early, as the validation loss no longer fell: \(folder)/checkpoints/best"
     case .stopped where isStartedAgain: "Stopped; go on with the same command"
-    case .stopped: "Stopped; go on with: nl-coord resume \(folder)"
+    case .stopped:
+      "Stopped; go on with the same command and --or-resume, or with: nl-coord resume \(folder)"
     }
   }
 }

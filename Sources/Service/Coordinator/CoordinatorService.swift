@@ -39,6 +39,8 @@ final class CoordinatorService {
   private(set) var engine: StepEngine
   let logger: Logger
   let lookout: Lookout
+  /// Of the process; it tells this service while that is at work.
+  let signals: SignalWatch
   let metrics: RunMetrics
   /// When the metrics are to show again how things stand.
   var nextShow = Instant.zero
@@ -118,7 +120,7 @@ final class CoordinatorService {
   /// - Parameter endpoint: where local workers connect.
   init(
     plan: RunPlan, run: OpenRun, options: RunOptions, router: Router, waker: Waker, endpoint: String,
-    logger: Logger, lookout: Lookout
+    logger: Logger, lookout: Lookout, signals: SignalWatch
   ) throws {
     self.plan = plan
     self.run = run
@@ -126,6 +128,7 @@ final class CoordinatorService {
     self.router = router
     self.logger = logger
     self.lookout = lookout
+    self.signals = signals
     metrics = RunMetrics(
       lookout.metrics, run: plan.config.experimentName, program: Program.version,
       numSteps: plan.config.numSteps)
@@ -177,9 +180,9 @@ extension CoordinatorService {
   /// Trains to the end, or until the user stops it, and records how it ended.
   func execute() throws -> Ending {
     let mailbox = mailbox
-    let signals = SignalWatch { mailbox.post(.signal($0)) }
+    signals.call { mailbox.post(.signal($0)) }
     defer {
-      signals.cancel()
+      signals.call(SignalWatch.end)
       localWorkers.stop()
     }
     try begin()

@@ -2,47 +2,53 @@ import Coordination
 import Dispatch
 import Foundation
 
-/// Turns SIGINT and SIGTERM into calls, instead of the end of the process.
+/// Turns SIGINT and SIGTERM into calls, instead of the end of the process. One for the life of a process: between two
+/// of them a signal would be lost.
 ///
 /// Whoever asks a program to end may do so twice at once: `timeout` and batch systems signal a process and then its
 /// group. What follows within half a second is the same request.
-final class SignalWatch {
-  fileprivate static let oneRequest = 0.5
+final class SignalWatch: @unchecked Sendable {
+  private static let oneRequest = 0.5
 
+  private let lock = NSLock()
+  private var onSignal: @Sendable (Int32) -> Void
+  private var last: Instant?
   private var sources: [any DispatchSourceSignal] = []
-  /// What the signals did before: the first process of a container has to have said something of them, or they are
-  /// lost.
-  private var effects: [(signal: Int32, handler: sighandler_t?)] = []
 
-  /// - Parameter onSignal: called for every request, one at a time, on a queue of Dispatch's.
-  init(onSignal: @escaping @Sendable (Int32) -> Void) {
+  /// - Parameter onSignal: called for every request, one at a time, on a queue of Dispatch's; by default the process
+  ///   ends with the exit code of a signal.
+  init(onSignal: @escaping @Sendable (Int32) -> Void = SignalWatch.end) {
+    self.onSignal = onSignal
     let queue = DispatchQueue(label: "signals")
-    let requests = Requests()
     for number in [SIGINT, SIGTERM] {
-      effects.append((number, signal(number, SIG_IGN)))
+      signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-      source.setEventHandler { if requests.isNew(at: MonotonicClock.now()) { onSignal(number) } }
+      source.setEventHandler { [weak self] in self?.take(number) }
       source.resume()
       sources.append(source)
     }
   }
 
-  /// Gives both signals back the effect that they had.
+  static let end: @Sendable (Int32) -> Void = { _exit(128 + $0) }
+
+  /// From now on another is called.
+  func call(_ onSignal: @escaping @Sendable (Int32) -> Void) { lock.withLock { self.onSignal = onSignal } }
+
+  private func take(_ number: Int32) {
+    let now = MonotonicClock.now()
+    let onSignal: (@Sendable (Int32) -> Void)? = lock.withLock {
+      if let last, now.seconds(since: last) < Self.oneRequest { return nil }
+      last = now
+      return self.onSignal
+    }
+    onSignal?(number)
+  }
+
+  /// Gives both signals back their usual effect.
   func cancel() {
     for source in sources { source.cancel() }
     sources = []
-    for effect in effects { signal(effect.signal, effect.handler) }
-    effects = []
-  }
-}
-
-/// Belongs to the queue of the signals.
-private final class Requests: @unchecked Sendable {
-  private var last: Instant?
-
-  func isNew(at now: Instant) -> Bool {
-    if let last, now.seconds(since: last) < SignalWatch.oneRequest { return false }
-    last = now
-    return true
+    signal(SIGINT, SIG_DFL)
+    signal(SIGTERM, SIG_DFL)
   }
 }

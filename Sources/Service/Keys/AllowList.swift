@@ -48,7 +48,7 @@ final class AllowList: @unchecked Sendable {
 
   /// What is new in the file. All of it is read each time: a time stamp may stay the same over a change.
   func read() -> News? {
-    let result = Result { try KeyFile.allowedKeys(path: path) }
+    let result = Result { try KeyFile.allowedKeys(path: path, mayBeNobody: true) }
     return lock.withLock {
       switch result {
       case .success(let keys):

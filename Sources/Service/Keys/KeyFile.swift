@@ -71,6 +71,10 @@ public enum KeyFile {
   /// The secret key of a file that nobody but its owner may read or change; but a group may read root's, as in the
   /// Secrets of Kubernetes and the credentials of systemd, where that group is the program's own. So does PostgreSQL.
   static func secretKey(path: String) throws -> SecretKey {
+    guard !path.hasSuffix(".pub") else {
+      throw ServiceError(
+        "\(path) is the file of a public key", remedy: "give the secret one, \(path.dropLast(4))")
+    }
     let lines = try lines(of: path, isSecret: true)
     guard lines.count == 1, let line = lines.first else {
       throw ServiceError(
@@ -88,6 +92,8 @@ public enum KeyFile {
   static func publicKey(_ text: String) throws -> PublicKey {
     // A file's path may look like a key.
     guard FileSystem.kind(text) != nil else {
+      // And a path that is as long as a key may be read as one, which "/etc/nested-learning/coordinator.key.pub" is.
+      if text.hasSuffix(".pub") { throw FileError(path: text, doing: "reading the key file", code: ENOENT) }
       // A line of a .pub file has a name behind the key.
       if let key = text.split(separator: " ").first.flatMap({ PublicKey(String($0)) }) { return key }
       throw ServiceError(
@@ -103,11 +109,19 @@ public enum KeyFile {
   }
 
   /// A list of public keys: one a line, a name behind it if you like, comments with `#`.
-  static func allowedKeys(path: String) throws -> [PublicKey: String] {
+  ///
+  /// - Parameter mayBeNobody: a list of comments alone is one that lets nobody in. An empty file never is: somebody may
+  ///   be about to write it.
+  static func allowedKeys(path: String, mayBeNobody: Bool = false) throws -> [PublicKey: String] {
     let keys = try publicKeys(path: path)
-    guard !keys.isEmpty else {
-      throw ServiceError(
-        "\(path): holds no public key, so that nobody could join", remedy: "add the workers' .pub files")
+    if keys.isEmpty {
+      let isEmpty = try bytes(of: path, isSecret: false).allSatisfy { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+      guard mayBeNobody, !isEmpty else {
+        throw ServiceError(
+          "\(path): holds no public key, so that nobody could join",
+          remedy: mayBeNobody
+            ? "a line \"# nobody\" in it sends all workers away" : "add the workers' .pub files")
+      }
     }
     return Dictionary(uniqueKeysWithValues: keys)
   }

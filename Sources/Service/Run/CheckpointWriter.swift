@@ -221,7 +221,7 @@ public struct CheckpointError: Error, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    let remedy = isDiskFull ? "; free some space on this volume and resume the run" : ""
+    let remedy = isDiskFull ? "; free some space on this volume" : ""
     return "the checkpoint \(path) could not be written: \(reason)\(remedy)"
   }
 }

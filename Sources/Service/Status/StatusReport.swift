@@ -20,8 +20,9 @@ public struct StatusReport: Sendable {
   public init(folder: String) throws {
     self.folder = folder
     let path = folder + "/state.sqlite"
-    guard FileManager.default.fileExists(atPath: path) else {
-      throw RunFolderError.notARun(path: folder, missing: "state.sqlite")
+    guard access(path, R_OK) == 0 else {
+      guard errno == EACCES else { throw RunFolderError.notARun(path: folder, missing: "state.sqlite") }
+      throw FileError(path: path, doing: "reading the ledger", code: EACCES)
     }
     let ledger = try Ledger.open(at: path, access: .readOnly)
     status = try ledger.status()
