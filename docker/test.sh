@@ -154,7 +154,7 @@ is_lost() {
 computes() {
   local text count
   text=$(status) || return 1
-  count=$(line_of "$1" "$text" | sed 's/.*| \([0-9]*\) shards done$/\1/')
+  count=$(line_of "$1" "$text" | sed 's/.*| \([0-9]*\) shards\{0,1\} done$/\1/')
   [ "${count:-0}" -ge 1 ]
 }
 
