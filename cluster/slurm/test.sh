@@ -63,10 +63,18 @@ said() { [ "$(grep -c -- "$1" "$folder/job.log" 2>/dev/null)" -ge "$2" ]; }
 state() { scontrol show job "$job" -o | sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p'; }
 is() { [ "$(state)" = "$1" ]; }
 
-# A job that is queued again waits for two minutes by Slurm's own rule: succeeds as COMMAND does, and has it begin.
+# A job that is queued again waits for two minutes by Slurm's own rule: succeeds as COMMAND does, and has it begin
+# sooner. Not in the second in which it was stopped: Slurm has revoked its credentials for that, and drops it then.
 hurried() {
-  is PENDING && scontrol update JobId="$job" StartTime=now >/dev/null 2>&1
+  if is PENDING && [ "$(starts_in)" -gt 10 ]; then
+    scontrol update JobId="$job" StartTime=now+3seconds >/dev/null 2>&1 || true
+  fi
   "$@"
+}
+starts_in() {
+  local at
+  at=$(scontrol show job "$job" -o | sed -n 's/.* StartTime=\([0-9T:-]*\).*/\1/p')
+  [ -n "$at" ] && echo $(($(date -d "$at" +%s) - $(date +%s))) || echo 0
 }
 
 job=$(NL_BIN=$bin NL_CONFIG=$example/quickstart.json NL_OUTPUT_PATH=$folder NL_EXPERIMENT_NAME=job sbatch --parsable \
