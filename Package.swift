@@ -116,7 +116,7 @@ let package = Package(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
       dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
-    .testTarget(name: "TransportTests", dependencies: ["Transport"]),
+    .testTarget(name: "TransportTests", dependencies: ["Harness", "Transport"]),
     .testTarget(
       name: "OperationsTests",
       dependencies: [

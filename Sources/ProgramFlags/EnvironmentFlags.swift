@@ -12,6 +12,7 @@ public enum EnvironmentFlags {
   public static func complete(
     _ arguments: [String], of program: any ParsableCommand.Type, environment: [String: String]
   ) throws -> [String] {
+    guard environment.keys.contains(where: { $0.hasPrefix("NL_") }) else { return arguments }
     // The one place where a parser's flags can be had by name; completion scripts are made from it, too.
     guard let root = try? JSONValue(parsing: program._dumpHelp())["command"] else { return arguments }
     let command = subcommand(of: root, arguments)
@@ -31,7 +32,9 @@ public enum EnvironmentFlags {
   static func mistyped(
     of program: any ParsableCommand.Type, environment: [String: String]
   ) -> [(name: String, meant: String)] {
-    guard let root = try? JSONValue(parsing: program._dumpHelp())["command"] else { return [] }
+    guard environment.keys.contains(where: { $0.hasPrefix("NL_") }),
+      let root = try? JSONValue(parsing: program._dumpHelp())["command"]
+    else { return [] }
     let known = variables(of: root)
     return environment.keys.sorted().compactMap { name in
       guard name.hasPrefix("NL_"), name.utf8.count >= 8, !known.contains(name),

@@ -56,8 +56,8 @@ import Testing
   /// good.
   @Test func connectionsAreLimited() throws {
     try withServer { (port: UInt16) throws in
-      let silent = (0..<200).map { _ in connected(to: port) }
-      #expect(silent.allSatisfy { $0 >= 0 })
+      let silent = (0..<200).compactMap { _ in connected(to: Int(port)) }
+      #expect(silent.count == 200)
       usleep(500_000)
       let accepted = try accepted(at: port)
       #expect(accepted >= 1 && accepted <= OperationsServer.mostConnections, "\(accepted)")
@@ -73,20 +73,6 @@ import Testing
       let fields = line.split(separator: " ")
       return fields.count > 9 && fields[1] == end && fields[3] == "01" && fields[9] != "0"
     }
-  }
-
-  private func connected(to port: UInt16) -> Int32 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    return result == 0 ? descriptor : -1
   }
 
   @Test func metricsWantTheTokenIfThereIsOne() throws {

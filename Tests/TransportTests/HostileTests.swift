@@ -1,5 +1,6 @@
 import CZeroMQ
 import Foundation
+import Harness
 import Protocol
 import Testing
 import Transport
@@ -89,21 +90,11 @@ import Transport
     let router = try Router(waker: Waker())
     defer { router.close() }
     let endpoint = try router.bind("tcp://127.0.0.1:0")
-    let port = UInt16(endpoint.split(separator: ":").last ?? "") ?? 0
+    let port = Int(endpoint.split(separator: ":").last ?? "") ?? 0
     var sockets: [Int32] = []
     defer { for socket in sockets { close(socket) } }
     for _ in 0..<100 {
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_port = port.bigEndian
-      address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-      let connected = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-        }
-      }
-      #expect(connected == 0)
+      let descriptor = try #require(connected(to: port))
       _ = write(descriptor, "GET / HTTP/1.1\r\n\r\n", 18)
       sockets.append(descriptor)
     }
