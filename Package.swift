@@ -15,7 +15,7 @@ let package = Package(
   products: [
     .executable(name: "nl-coord", targets: ["nl-coord"]),
     .executable(name: "nl-worker", targets: ["nl-worker"]),
-    .executable(name: "nl", targets: ["nl"]),
+    .executable(name: "nl-tool", targets: ["nl-tool"]),
     .library(name: "NestedLearning", targets: ["NestedLearning"]),
   ],
   dependencies: [
@@ -47,18 +47,18 @@ let package = Package(
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
-    .target(name: "Data", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
+    .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
     .target(
-      name: "Protocol",
+      name: "WireProtocol",
       dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
       exclude: ["PROTOCOL.md"]),
-    .target(name: "Coordination", dependencies: ["Protocol", "NestedLearning", "JSON"]),
+    .target(name: "Coordination", dependencies: ["WireProtocol", "NestedLearning", "JSON"]),
     .target(
       name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],
       exclude: ["SCHEMA.md"]),
-    .target(name: "Transport", dependencies: ["CZeroMQ", "Protocol"]),
+    .target(name: "Transport", dependencies: ["CZeroMQ", "WireProtocol"]),
     .target(
-      name: "Operations",
+      name: "Observability",
       dependencies: [
         "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -69,7 +69,7 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "Operations", "Transport", "Ledger", "Coordination", "Protocol", "Data", "NestedLearning",
+        "Observability", "Transport", "Ledger", "Coordination", "WireProtocol", "Dataset", "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -78,13 +78,14 @@ let package = Package(
     .target(
       name: "ProgramFlags",
       dependencies: [
-        "Service", "Operations", "NestedLearning", "JSON",
+        "Service", "Observability", "NestedLearning", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
       name: "Simulation",
       dependencies: [
-        "Service", "Operations", "Coordination", "Protocol", "Transport", "Ledger", "NestedLearning", "JSON",
+        "Service", "Observability", "Coordination", "WireProtocol", "Transport", "Ledger", "NestedLearning",
+        "JSON",
       ]),
     .executableTarget(
       name: "nl-coord",
@@ -97,9 +98,9 @@ let package = Package(
         "Service", "ProgramFlags", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
-      name: "nl",
+      name: "nl-tool",
       dependencies: [
-        "Service", "ProgramFlags", "Operations", "Simulation", "NestedLearning", "Tensors",
+        "Service", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
@@ -108,9 +109,10 @@ let package = Package(
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
-    .testTarget(name: "DataTests", dependencies: ["Data"]),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
     .testTarget(
-      name: "ProtocolTests", dependencies: ["Harness", "Protocol"], exclude: ["Vectors", "make_vectors.py"]),
+      name: "WireProtocolTests", dependencies: ["Harness", "WireProtocol"],
+      exclude: ["Vectors", "make_vectors.py"]),
     .testTarget(name: "CoordinationTests", dependencies: ["Harness", "Coordination"]),
     .testTarget(
       name: "LedgerTests",
@@ -118,35 +120,36 @@ let package = Package(
       dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
     .testTarget(name: "TransportTests", dependencies: ["Harness", "Transport"]),
     .testTarget(
-      name: "OperationsTests",
+      name: "ObservabilityTests",
       dependencies: [
-        "Harness", "Operations", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
+        "Harness", "Observability", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Operations"]),
+    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Observability"]),
     // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "Protocol", "Data", "NestedLearning", "LanguageModel", "JSON",
+        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "JSON",
         "Kernels",
       ],
       exclude: ["Corpus"]),
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Harness", "Service", "Transport", "Protocol", "Ledger", "LanguageModel", "JSON", "nl-coord",
-        "nl-worker", "nl",
+        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel", "JSON", "nl-coord",
+        "nl-worker", "nl-tool",
       ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(
       name: "FaultMatrixTests",
       dependencies: [
-        "Harness", "Service", "Coordination", "NestedLearning", "Tensors", "Transport", "Protocol", "CZeroMQ",
-        "JSON", "nl-coord", "nl-worker", "nl",
+        "Harness", "Service", "Coordination", "NestedLearning", "Tensors", "Transport", "WireProtocol",
+        "CZeroMQ",
+        "JSON", "nl-coord", "nl-worker", "nl-tool",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -28,21 +28,22 @@ let package = Package(
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
       path: "Project/NestedLearning", swiftSettings: swift),
     .target(
-      name: "Data", dependencies: ["NestedLearning", "LanguageModel", "JSON"], path: "Project/Data",
+      name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"], path: "Project/Dataset",
       swiftSettings: swift),
     .target(
-      name: "Protocol",
+      name: "WireProtocol",
       dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
-      path: "Project/Protocol", exclude: ["PROTOCOL.md"], swiftSettings: swift),
+      path: "Project/WireProtocol", exclude: ["PROTOCOL.md"], swiftSettings: swift),
     .target(
-      name: "Transport", dependencies: ["CZeroMQ", "Protocol"], path: "Project/Transport",
+      name: "Transport", dependencies: ["CZeroMQ", "WireProtocol"], path: "Project/Transport",
       swiftSettings: swift),
     // Of the service only what reads key files.
     .target(name: "Service", dependencies: ["Transport"], swiftSettings: swift),
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "Protocol", "NestedLearning", "LanguageModel", "Data", "Transport", "Service", "JSON", "Kernels",
+        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "Transport", "Service", "JSON",
+        "Kernels",
       ],
       swiftSettings: swift, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),
   ],

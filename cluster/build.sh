@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the programs in release mode: .build/release/nl-coord, nl-worker and nl. Further arguments go to
+# Builds the programs in release mode: .build/release/nl-coord, nl-worker and nl-tool. Further arguments go to
 # `swift build`; with --build-tests the tests are built too.
 #
 # All scripts build with these flags, so that whatever runs second compiles nothing again: the tests look into

@@ -34,8 +34,8 @@ nl-coord train --config $example/quickstart.json --output-path runs --experiment
 # The rows that training held back: the last tenth.
 held_back=.build/quickstart-held-back.jsonl
 tail -n $(($(wc -l <$example/genesis.jsonl) / 10)) $example/genesis.jsonl >$held_back
-evaluate() { nl evaluate --data $held_back --max-seq-length 96 --model $example/base "$@"; }
-generate() { nl generate --prompt "$prompt" --max-tokens 30 --temperature 0.7 --seed 3 --model $example/base "$@"; }
+evaluate() { nl-tool evaluate --data $held_back --max-seq-length 96 --model $example/base "$@"; }
+generate() { nl-tool generate --prompt "$prompt" --max-tokens 30 --temperature 0.7 --seed 3 --model $example/base "$@"; }
 
 echo
 echo "== Loss on the verses that were held back"

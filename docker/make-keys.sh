@@ -24,7 +24,7 @@ make_key() {
   new=$(dirname "$key")/.new
   rm -rf "$new"
   mkdir "$new"
-  nl keygen --output "$new/$(basename "$key")" >/dev/null
+  nl-tool keygen --output "$new/$(basename "$key")" >/dev/null
   mv "$new/$(basename "$key").pub" "$key.pub"
   [ "$#" = 1 ] || allow "$key.pub" "$2"
   mv "$new/$(basename "$key")" "$key"

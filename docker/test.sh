@@ -97,7 +97,7 @@ megabytes() { docker image inspect --format '{{.Size}}' "$1" | awk '{ printf "%.
 show_sizes() {
   say "the image: $(megabytes "$image"); its base ${RUNTIME_IMAGE:-debian:bookworm-slim}: $(
     megabytes "${RUNTIME_IMAGE:-debian:bookworm-slim}" 2>/dev/null || echo unknown)"
-  say "its programs: $(docker run --rm "$image" sh -c 'cd /usr/local/bin && du --bytes nl nl-coord nl-worker' |
+  say "its programs: $(docker run --rm "$image" sh -c 'cd /usr/local/bin && du --bytes nl-coord nl-tool nl-worker' |
     awk '{ printf "%s%s %.0f MB", (NR > 1 ? ", " : ""), $2, $1 / 1e6 }')"
 }
 

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// A hand-out whose end has not been heard of.
 struct Attempt: Sendable {

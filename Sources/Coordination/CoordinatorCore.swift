@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// What a coordinator does: admit workers, cut units of work into shards, hand them out, take each result once, hand
 /// out again what was lost. Pure: the same state, event and time give the same effects.
@@ -35,11 +35,11 @@ public struct CoordinatorCore: Sendable {
   /// The last unit that was completed, until it is durable.
   var uncommitted: UncommittedUnit?
   /// Who has what of windows; nil if there are none.
-  public internal(set) var windows: WindowBook?
+  public internal(set) var windows: WindowTracker?
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
   /// By identity; only those whose last attempt failed.
-  var troubles: [String: Trouble] = [:]
+  var backoffs: [String: Backoff] = [:]
   /// Identities whose workers have come to a wrong result.
   var quarantined: Set<String>
   /// Shards that were to be computed twice, and were not, as there was no second worker.

@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// A result that counts: whose bytes are where.
 public struct CountedResult: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What a result says, without its bytes: these stay with whoever received them.
 public struct ResultSummary: Sendable, Hashable {
@@ -108,7 +108,7 @@ public enum CoordinatorEvent: Sendable {
   case parametersChanged([Int: TierVersion])
   /// What is here of windows, at the start and after a return; all that workers keep is void. Only while no unit is
   /// open.
-  case windows(WindowBook?)
+  case windows(WindowTracker?)
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
   /// A chain of this worker's is not what its own gradients add up to, for this reason. Only while no unit is open.

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What the run is doing, and why.
 public enum RunState: Sendable, Hashable {

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What becomes of a hand-out while it lasts, and when it has lasted too long.
 extension CoordinatorCore {

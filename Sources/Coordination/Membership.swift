@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// A worker as the coordinator knows it.
 struct Worker: Sendable {

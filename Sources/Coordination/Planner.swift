@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Cuts a unit of work into shards. What a cut changes is time, never a bit of the sum: every shard is a node of the
 /// same reduction tree.

@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// A shard of the open unit: who computes it, and what they came to.
 struct ShardProgress: Sendable {

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// How long shards take, and from that how long one may take.
 struct ShardTimes: Sendable {

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What can be seen from outside.
 extension CoordinatorCore {
@@ -75,7 +75,7 @@ extension CoordinatorCore {
       if case .leaving(let until) = phase { return (.leaving, "was told to leave", until) }
       return (.leaving, "was told to leave", nil)
     case .ready:
-      if let until = cooldown(of: worker, now: lastStep), let trouble = troubles[worker.identity] {
+      if let until = cooldown(of: worker, now: lastStep), let trouble = backoffs[worker.identity] {
         return (
           .cooldown, "failed \(trouble.failures) times in a row, the last time: \(trouble.reason)", until
         )

@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Computing twice, and what follows when two differ.
 extension CoordinatorCore {

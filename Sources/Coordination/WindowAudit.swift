@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// What a worker has said of gradients that another is to compute again, to compare: an opinion, as it were, that came
 /// before.
@@ -102,7 +102,7 @@ extension CoordinatorCore {
   public func isQuarantined(_ identity: String) -> Bool { quarantined.contains(identity) }
 }
 
-extension WindowBook {
+extension WindowTracker {
   /// What there is to check in a result; nil if it brings no chains, or none of whose gradients all are known.
   func audit(of vote: Vote) -> WindowAudit? {
     let assignment = vote.attempt.assignment

@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// One tier's sums of one micro-batch index.
 public struct WindowKey: Sendable, Hashable, Comparable {

@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Windows in the course of a unit: what workers are to do with their chains, and what the book is told.
 extension CoordinatorCore {

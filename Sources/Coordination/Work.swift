@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Units of work: opened, cut into shards, and over.
 extension CoordinatorCore {

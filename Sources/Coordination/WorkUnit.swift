@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// What has to be computed before the run goes on: one step, one evaluation, or what windows lack.
 public struct WorkUnit: Sendable, Hashable {

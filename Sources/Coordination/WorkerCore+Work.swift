@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What a worker does with what it is sent.
 extension WorkerCore {

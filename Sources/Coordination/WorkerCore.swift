@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What a worker does: join, load, compute, and join again when the coordinator is gone. Pure: the same state, event
 /// and time give the same effects.

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// What a worker's core is told at its start. Times are in seconds.
 public struct WorkerSettings: Sendable, Equatable {

@@ -22,7 +22,7 @@ extension Ledger {
   ///
   /// - Parameter step: 0 to begin anew.
   /// - Returns: the record of it.
-  public func goBack(
+  public func rollBack(
     to step: Int, identity: String, firstUnverifiedStep: Int, at time: Timestamp = .now()
   ) throws(LedgerError) -> ReturnRecord {
     try write("going back to step \(step)") { db in

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Operations
+import Observability
 import Service
 
 /// How a program is looked after; the same for coordinator and worker.

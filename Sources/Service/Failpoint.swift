@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// A fault that can be asked for, or a time limit that a test can shorten.
 enum Failpoint: String, CaseIterable, Sendable {

@@ -1,10 +1,10 @@
-import Data
+import Dataset
 import Foundation
 import LanguageModel
 import NestedLearning
 import Tensors
 
-/// A model folder ready to compute, with an adapter if there is one: what `nl logits`, `generate` and `evaluate`
+/// A model folder ready to compute, with an adapter if there is one: what `nl-tool logits`, `generate` and `evaluate`
 /// work on.
 public struct LoadedModel {
   public let model: TrainableModel

@@ -1,20 +1,20 @@
 import Foundation
 
 /// What other threads leave for the one that owns a socket.
-final class Mailbox<Letter: Sendable>: @unchecked Sendable {
+final class Mailbox<DriverEvent: Sendable>: @unchecked Sendable {
   private let lock = NSLock()
-  private var letters: [Letter] = []
+  private var letters: [DriverEvent] = []
   private let wake: @Sendable () -> Void
 
-  /// - Parameter wake: ends the owner's wait, so that a letter is read at once.
+  /// - Parameter wake: ends the owner's wait, so that a event is read at once.
   init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
-  func post(_ letter: Letter) {
-    lock.withLock { letters.append(letter) }
+  func post(_ event: DriverEvent) {
+    lock.withLock { letters.append(event) }
     wake()
   }
 
-  func take() -> [Letter] {
+  func take() -> [DriverEvent] {
     lock.withLock {
       defer { letters = [] }
       return letters

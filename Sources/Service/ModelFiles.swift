@@ -1,5 +1,5 @@
 import LanguageModel
-import Protocol
+import WireProtocol
 
 /// Which files a worker needs of a model folder, and how their digests make the model's.
 enum ModelFiles {

@@ -1,7 +1,7 @@
 import Kernels
 import NestedLearning
-import Protocol
 import Tensors
+import WireProtocol
 
 /// A small fixed computation that goes through every kernel of a step: one decoder layer with LoRA, biases, dropout and
 /// grouped heads over two sequences, its loss and all gradients, with f32 and bf16 weights. Machines whose bits differ

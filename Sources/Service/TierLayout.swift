@@ -1,6 +1,6 @@
 import LanguageModel
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// How a tier's parameters, or their gradients, lie one behind the other in the run of values that travels: names
 /// ascending by UTF-8 bytes, row-major.

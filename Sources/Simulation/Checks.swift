@@ -1,7 +1,7 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// What must hold at any time.
 extension Simulation {
@@ -85,12 +85,12 @@ extension Simulation {
     }
     if routes.count > 3 * workers.count + 100 { problem("\(routes.count) connections are known") }
     // Messages under way, and for each process its timer and what is on its queue.
-    if agenda.count > 600 * (workers.count + 1) { problem("\(agenda.count) things are still to come") }
+    if events.count > 600 * (workers.count + 1) { problem("\(events.count) things are still to come") }
   }
 
   /// Once a second: nothing waits past its deadline, and nobody idle waits while there is work.
   func watch() {
-    agenda.add(.watch, at: now + 1)
+    events.add(.watch, at: now + 1)
     watchTransfers()
     // Nobody is judged at once by a loop that stood still.
     guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }

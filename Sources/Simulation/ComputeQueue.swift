@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// The queue beside a worker's socket thread: one thing after the other, in the order in which it was asked for.
 struct ComputeQueue {
@@ -21,7 +21,7 @@ struct ComputeQueue {
   struct Running {
     var item: Item
     var ends: Instant
-    /// Of the happening that ends it; an earlier one does not count.
+    /// Of the event that ends it; an earlier one does not count.
     var token: Int
   }
 
@@ -68,7 +68,7 @@ extension Simulation {
     workers[place].queue.tokens += 1
     let token = workers[place].queue.tokens
     workers[place].queue.running?.token = token
-    agenda.add(.workerDone(place: place, life: workers[place].life, token: token), at: running.ends)
+    events.add(.workerDone(place: place, life: workers[place].life, token: token), at: running.ends)
   }
 
   func computed(_ place: Int, token: Int) {
@@ -83,7 +83,7 @@ extension Simulation {
     var event = item.isCancelled ? nil : item.work(self)
     if item.isCancelled, case .shard(let job) = item.kind { event = .stopped(job: job) }
     guard let event else { return }
-    agenda.add(
+    events.add(
       .workerEvent(place: place, life: workers[place].life, session: item.session, event), at: now)
   }
 

@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Service
+import WireProtocol
 
 /// What CoordinatorService does around the core, message by message and effect by effect.
 extension Simulation {
@@ -65,7 +65,7 @@ extension Simulation {
       handle(.peerLost(peer: peer, reason: "its process ended"))
     }
     if self.coordinator === coordinator, !coordinator.expectsEnds, !coordinator.retired.contains(place) {
-      agenda.add(.workerStart(place: place), at: now + 0.05)
+      events.add(.workerStart(place: place), at: now + 0.05)
     }
   }
 
@@ -140,8 +140,8 @@ extension Simulation {
     case .armTimer(let instant):
       coordinator.timer += 1
       if instant != .never {
-        let timer = Happening.coordinatorTimer(life: coordinator.life, generation: coordinator.timer)
-        agenda.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
+        let timer = Event.coordinatorTimer(life: coordinator.life, generation: coordinator.timer)
+        events.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
       }
     }
   }

@@ -36,14 +36,14 @@ extension Simulation {
   private func again(_ name: String, _ seconds: Double, _ work: @escaping (Simulation) -> Void) {
     guard let coordinator else { return }
     note("paused (disk): \(name); trying again in \(Int(seconds)) s")
-    agenda.add(
+    events.add(
       .coordinatorWork(life: coordinator.life, name: "\(name), once more", work), at: now + seconds)
   }
 
   /// Does something later, beside the coordinator's loop; never, if it is gone by then.
   func later(_ name: String, _ seconds: Double, _ work: @escaping (Simulation) -> Void) {
     guard let coordinator else { return }
-    agenda.add(
+    events.add(
       .coordinatorWork(life: coordinator.life, name: name, work),
       at: now + seconds * Double.random(in: 0.5...2, using: &random))
   }
@@ -69,7 +69,7 @@ extension Simulation {
       note("persist \(persists), \(name): killed, \(isDone ? "done" : "not done")")
       if isDone { write(&disk) }
       // Before there is a process to kill, its start simply fails.
-      if coordinator == nil { agenda.add(.coordinatorStart, at: now + scenario.restartSeconds) }
+      if coordinator == nil { events.add(.coordinatorStart, at: now + scenario.restartSeconds) }
       return false
     }
     write(&disk)

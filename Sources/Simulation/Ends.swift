@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// What comes over the wires, at both ends: the real links, with their sequence numbers and transfers.
 extension Simulation {

@@ -7,7 +7,7 @@ extension Simulation {
     guard isFaulty, let kind = scenario.incidents.randomElement(using: &random) else { return }
     let place = Int.random(in: workers.indices, using: &random)
     strike(kind, place: place, seconds: random.logarithmic(0.2...20))
-    agenda.add(
+    events.add(
       .incident, at: now + Double.random(in: 0...(2 * scenario.incidentSeconds), using: &random))
   }
 
@@ -20,7 +20,7 @@ extension Simulation {
     switch kind {
     case .workerKilled:
       endWorker(place, flushing: false)
-      if !workers[place].plan.isLocal { agenda.add(.workerStart(place: place), at: until) }
+      if !workers[place].plan.isLocal { events.add(.workerStart(place: place), at: until) }
     case .workerFrozen:
       workers[place].frozenUntil = max(workers[place].frozenUntil, until)
       // Its own standstill is nobody's stall.

@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// Something keeps what is sent in a direction from arriving, for a time. TCP holds it back and sends it again.
 struct Partition {
@@ -19,7 +19,7 @@ extension Simulation {
   func reconnect(_ place: Int, socket: Int) {
     guard workers[place].socket == socket, workers[place].isAlive, workers[place].route == nil else { return }
     guard let coordinator else {
-      return agenda.add(.reconnect(place: place, socket: socket), at: now + reconnectSeconds)
+      return events.add(.reconnect(place: place, socket: socket), at: now + reconnectSeconds)
     }
     let route = Route(
       id: nextRoute, place: place, socket: socket, term: coordinator.life,
@@ -51,7 +51,7 @@ extension Simulation {
     note("connection \(id) of worker \(place) is cut")
     routes[id] = nil
     workers[place].route = nil
-    agenda.add(.reconnect(place: place, socket: workers[place].socket), at: now + reconnectSeconds)
+    events.add(.reconnect(place: place, socket: workers[place].socket), at: now + reconnectSeconds)
   }
 
   // MARK: - Messages
@@ -101,7 +101,7 @@ extension Simulation {
     if copies == 0 { note("(lost)") }
     for copy in 0..<copies {
       let time = copy == 0 ? arrival : arrival + Double.random(in: 0...3, using: &random)
-      agenda.add(direction == .up ? .toCoordinator(packet) : .toWorker(packet), at: time)
+      events.add(direction == .up ? .toCoordinator(packet) : .toWorker(packet), at: time)
     }
     return true
   }

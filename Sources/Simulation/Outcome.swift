@@ -26,7 +26,7 @@ public struct Outcome: Sendable {
   /// The part of that which even the slowest worker alone does not need for the whole run.
   public var secondsBeyondWork = 0.0
   /// Largest numbers at any time: of things to come, kept results, connections.
-  public var peakAgenda = 0
+  public var peakEvents = 0
   public var peakPayloads = 0
   public var peakRoutes = 0
 
@@ -163,7 +163,7 @@ extension Summary {
     lines.append(
       failures.isEmpty
         ? "every run came to the right state"
-        : "\(failures.count) runs failed; see one with nl simulate --trace SEED")
+        : "\(failures.count) runs failed; see one with nl-tool simulate --trace SEED")
     return lines.joined(separator: "\n")
   }
 

@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// The same training without any cluster: one loop over the steps, nothing shared with the coordinator but the rules
 /// of training themselves. What a simulated run must come to, step by step.

@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Transport
+import WireProtocol
 
 /// One connection between a worker's socket and the coordinator's, as ZeroMQ makes it. When it breaks, the same socket
 /// connects again by itself, and the coordinator knows the new connection by another routing id.

@@ -1,7 +1,7 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// Chains that are computed again before they are used, as CoordinatorService has it.
 extension Simulation {
@@ -14,7 +14,7 @@ extension Simulation {
   ) {
     guard !done.audits.isEmpty else { return then(self) }
     outcome.count("units with chains to check")
-    let check = ChainCheck(
+    let check = PartialSumAudit(
       done.audits, clock: WindowClock(scenario.problem.scheduler.tiers),
       microBatchCount: scenario.problem.config.gradientAccumulationSteps, chain: coordinator.engine.chain)
     let units = WindowAudit.units(
@@ -25,7 +25,7 @@ extension Simulation {
 
   /// Has the first of these units computed, then the others.
   private func audit(
-    _ done: CompletedUnit, _ results: Results, _ check: ChainCheck, _ units: ArraySlice<WorkUnit>,
+    _ done: CompletedUnit, _ results: Results, _ check: PartialSumAudit, _ units: ArraySlice<WorkUnit>,
     _ coordinator: SimulatedCoordinator, _ then: @escaping (Simulation) -> Void
   ) {
     guard let unit = units.first else { return judge(done, results, check, coordinator, then) }
@@ -43,7 +43,7 @@ extension Simulation {
   }
 
   private func judge(
-    _ done: CompletedUnit, _ results: Results, _ check: ChainCheck, _ coordinator: SimulatedCoordinator,
+    _ done: CompletedUnit, _ results: Results, _ check: PartialSumAudit, _ coordinator: SimulatedCoordinator,
     _ then: (Simulation) -> Void
   ) {
     let sent = Dictionary(results.map { ($0.message.attempt, $0.message) }, uniquingKeysWith: { $1 })

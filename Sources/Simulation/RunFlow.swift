@@ -1,13 +1,13 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// The course of a run, as CoordinatorService takes it: a step is opened, waited for, applied, committed.
 extension Simulation {
   func goOn() {
     guard let coordinator else { return }
-    guard coordinator.toUndo.isEmpty else { return goBack() }
+    guard coordinator.toUndo.isEmpty else { return rollBack() }
     switch coordinator.progress.next(scenario.problem.config) {
     case .train(let step): train(step, coordinator)
     case .evaluate: evaluate(coordinator)

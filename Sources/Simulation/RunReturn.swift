@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Service
+import WireProtocol
 
 /// Wrong results in the course of a run: quarantine, and going back, as CoordinatorService has them.
 extension Simulation {
@@ -22,7 +22,7 @@ extension Simulation {
     if persist("a quarantine", { $0.record([], quarantined: quarantines) }) { coordinator.quarantines = [] }
   }
 
-  func goBack() {
+  func rollBack() {
     guard let coordinator else { return }
     let (rows, quarantines) = coordinator.takeRecords()
     let (identities, returns) = (coordinator.toUndo, disk.returns)
@@ -31,7 +31,7 @@ extension Simulation {
       disk.record(rows, quarantined: quarantines)
     } then: {
       $0.durably("the return") { disk, _ in
-        for identity in identities { disk.goBack(identity: identity) }
+        for identity in identities { disk.rollBack(identity: identity) }
       } then: {
         $0.wentBack(coordinator, isNew: $0.disk.returns > returns)
       }
@@ -48,7 +48,7 @@ extension Simulation {
     note("went back from step \(coordinator.progress.step) to step \(disk.lastStep)")
     do {
       coordinator.take(try restored(), replayedUpTo: disk.lastStep)
-      coordinator.snapshots.goBack(to: coordinator.progress.step)
+      coordinator.snapshots.rollBack(to: coordinator.progress.step)
       publish()
     } catch { problem("the run cannot go back: \(error)") }
   }

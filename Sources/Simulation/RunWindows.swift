@@ -1,12 +1,12 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// Windows in the course of a run, as CoordinatorService has them.
 extension Simulation {
-  func book(_ coordinator: SimulatedCoordinator) -> WindowBook {
-    WindowBook(
+  func book(_ coordinator: SimulatedCoordinator) -> WindowTracker {
+    WindowTracker(
       clock: WindowClock(scenario.problem.scheduler.tiers),
       microBatchCount: scenario.problem.config.gradientAccumulationSteps, step: coordinator.progress.step,
       alwaysLoose: scenario.problem.config.verifyFraction >= 1)

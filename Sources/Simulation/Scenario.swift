@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Transport
+import WireProtocol
 
 /// What is simulated: the training, the machines, and what may go wrong until when. Decided by a seed, or put together
 /// by hand for one row of a fault matrix. Times are in simulated seconds.

@@ -1,7 +1,7 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// A coordinator process: what CoordinatorService holds beside the core.
 final class SimulatedCoordinator {
@@ -20,7 +20,7 @@ final class SimulatedCoordinator {
 
   var timer = 0
   var stalledUntil = Instant.zero
-  var archive = VersionArchive()
+  var archive = ParameterHistory()
   /// What goes on once windows have what they lack.
   var whenComplete: ((Simulation) -> Void)?
   /// What goes on once gradients have been computed again to check chains, and attempts whose chains were right.
@@ -72,7 +72,7 @@ final class SimulatedCoordinator {
     (engine, progress) = state
     self.replayedUpTo = replayedUpTo
     tiers = engine.tierValues()
-    archive = VersionArchive()
+    archive = ParameterHistory()
   }
 
   func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
@@ -87,7 +87,7 @@ extension Simulation {
     guard coordinator == nil, !outcome.finished else { return }
     guard now >= diskFaultUntil else {
       // It cannot begin its term, and says so; whoever looks after it starts it again.
-      return agenda.add(.coordinatorStart, at: now + scenario.restartSeconds)
+      return events.add(.coordinatorStart, at: now + scenario.restartSeconds)
     }
     guard transact("the term", { $0.beginTerm() }) else { return }
     coordinatorLives += 1
@@ -103,7 +103,7 @@ extension Simulation {
     self.coordinator = coordinator
     note("coordinator of term \(disk.term) begins after step \(progress.step) of \(disk.lastStep)")
     for worker in workers where worker.plan.isLocal {
-      agenda.add(.workerStart(place: worker.place), at: now + 0.05)
+      events.add(.workerStart(place: worker.place), at: now + 0.05)
     }
     publish()
   }
@@ -158,7 +158,7 @@ extension Simulation {
     }
     for worker in workers where worker.route != nil { cut(worker.place) }
     routes = [:]
-    if restart { agenda.add(.coordinatorStart, at: now + scenario.restartSeconds) }
+    if restart { events.add(.coordinatorStart, at: now + scenario.restartSeconds) }
   }
 
   func killCoordinator(_ kind: FaultKind) {

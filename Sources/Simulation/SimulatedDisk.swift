@@ -95,7 +95,7 @@ struct SimulatedDisk {
   var identitiesToUndo: [String] { quarantined.filter { firstUnverifiedStep(of: $0) != nil } }
 
   /// Makes everything void that may hold unverified results of an identity, and everything after it.
-  mutating func goBack(identity: String) {
+  mutating func rollBack(identity: String) {
     guard let first = firstUnverifiedStep(of: identity) else { return }
     let step = ReturnPoint.step(
       before: first, bestCheckpoint: best.step, snapshots: snapshots.map { ($0.step, $0.progress) })

@@ -1,8 +1,8 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
 import Transport
+import WireProtocol
 
 /// A place for worker processes, and the one that is there now.
 struct SimulatedWorker {
@@ -117,7 +117,7 @@ extension Simulation {
     disconnect(place, flushing: flushing)
     workers[place].end()
     if workers[place].plan.isLocal, let coordinator {
-      agenda.add(.childEnded(life: coordinator.life, place: place), at: now + 0.002)
+      events.add(.childEnded(life: coordinator.life, place: place), at: now + 0.002)
     }
   }
 
@@ -176,9 +176,9 @@ extension Simulation {
     case .armTimer(let instant):
       workers[place].timer += 1
       if instant != .never {
-        let timer = Happening.workerTimer(
+        let timer = Event.workerTimer(
           place: place, life: workers[place].life, generation: workers[place].timer)
-        agenda.add(timer, at: max(now, workers[place].time(of: instant)), isTimer: true)
+        events.add(timer, at: max(now, workers[place].time(of: instant)), isTimer: true)
       }
     }
     return nil
@@ -204,7 +204,7 @@ extension Simulation {
     workers[place].ending = (successful, reason)
     // What it has sent goes out first, for a bounded time.
     guard workers[place].route != nil, !workers[place].link.hasSentAll else { return close(place) }
-    agenda.add(
+    events.add(
       .workerClose(place: place, life: workers[place].life), at: now + scenario.transport.drainSeconds)
   }
 
@@ -237,6 +237,6 @@ extension Simulation {
       problem("worker \(place) exits: \(reason)")
     }
     // Whoever looks after that machine starts it again; the coordinator looks after its own.
-    if !plan.isLocal { agenda.add(.workerStart(place: place), at: now + 5) }
+    if !plan.isLocal { events.add(.workerStart(place: place), at: now + 5) }
   }
 }

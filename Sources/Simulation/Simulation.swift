@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// A run on simulated machines: the real cores of coordinator and workers, the real codec, planner and arithmetic, and
 /// around them a network, a disk, clocks and processes that exist in memory alone. Everything that happens follows
@@ -7,7 +7,7 @@ import Protocol
 ///
 ///     let outcome = try Simulation(Scenario(seed: 7)).run()
 public final class Simulation {
-  enum Happening {
+  enum Event {
     case toCoordinator(Packet)
     case toWorker(Packet)
     case coordinatorTimer(life: Int, generation: Int)
@@ -32,7 +32,7 @@ public final class Simulation {
   let reference: Reference
   var random: SplitMix64
   var now = Instant.zero
-  var agenda = Agenda<Happening>()
+  var events = EventQueue<Event>()
   var outcome: Outcome
   var transcript: Transcript
 
@@ -77,21 +77,21 @@ public final class Simulation {
 
   /// Runs to the end, or until something is not as it must be.
   public func run() throws -> Outcome {
-    agenda.add(.coordinatorStart, at: .zero)
+    events.add(.coordinatorStart, at: .zero)
     for worker in workers where !worker.plan.isLocal {
       if worker.plan.starts > 0 { outcome.count(.lateJoiner) }
       if worker.plan.isStranger { outcome.count(.stranger) }
       if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
       if worker.plan.minor == 0 { outcome.count(.oldVersion) }
-      agenda.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
+      events.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
-    if !scenario.incidents.isEmpty { agenda.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
+    if !scenario.incidents.isEmpty { events.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
     for (number, planned) in scenario.planned.enumerated() {
-      agenda.add(.planned(number), at: .zero + planned.time)
+      events.add(.planned(number), at: .zero + planned.time)
     }
-    agenda.add(.watch, at: .zero + 1)
+    events.add(.watch, at: .zero + 1)
     let deadline = faultsEnd + scenario.secondsAfterFaults
-    while !outcome.finished, outcome.problems.isEmpty, let (time, next) = agenda.next() {
+    while !outcome.finished, outcome.problems.isEmpty, let (time, next) = events.next() {
       turnsAtOnce = time > now ? 0 : turnsAtOnce + 1
       now = max(now, time)
       if turnsAtOnce > 10_000 { problem("something turns round and round: \(whatIsWaitedFor)") }
@@ -102,7 +102,7 @@ public final class Simulation {
     outcome.simulatedSeconds = now.seconds(since: .zero)
     outcome.secondsToEnd = max(0, now.seconds(since: faultsEnd))
     outcome.secondsBeyondWork = max(0, outcome.secondsToEnd - scenario.workSeconds)
-    outcome.peakAgenda = agenda.peak
+    outcome.peakEvents = events.peak
     outcome.fingerprint = transcript.fingerprint.value
     return outcome
   }
@@ -124,12 +124,12 @@ public final class Simulation {
 
   // MARK: - One thing after the other
 
-  private func take(_ happening: Happening) throws {
-    if let later = delay(of: happening) {
-      return agenda.add(happening, at: later, isTimer: happening.isTimer)
+  private func take(_ event: Event) throws {
+    if let later = delay(of: event) {
+      return events.add(event, at: later, isTimer: event.isTimer)
     }
-    transcript.add(now, happening)
-    switch happening {
+    transcript.add(now, event)
+    switch event {
     case .toCoordinator(let packet): arriveAtCoordinator(packet)
     case .toWorker(let packet): arriveAtWorker(packet)
     case .coordinatorTimer(let life, let generation):
@@ -161,8 +161,8 @@ public final class Simulation {
   }
 
   /// Until when something has to wait because whom it concerns stands still.
-  private func delay(of happening: Happening) -> Instant? {
-    switch happening {
+  private func delay(of event: Event) -> Instant? {
+    switch event {
     case .toCoordinator(let packet):
       if let until = partition(packet, .up) { return until }
       return stall
@@ -179,7 +179,7 @@ public final class Simulation {
   private var stall: Instant? { coordinator.flatMap { $0.stalledUntil > now ? $0.stalledUntil : nil } }
 }
 
-extension Simulation.Happening {
+extension Simulation.Event {
   var isTimer: Bool {
     switch self {
     case .coordinatorTimer, .workerTimer: true

@@ -1,5 +1,5 @@
 import Foundation
-import Operations
+import Observability
 
 /// One very long run with faults all along, and what this process's memory does meanwhile.
 public struct Soak: Sendable {

@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// A training problem of a few numbers that is as easily upset as can be: every gradient depends on every bit of every
 /// tier's parameters, on the step, the micro-batch and its tokens. A wrong version, a gradient that is counted twice

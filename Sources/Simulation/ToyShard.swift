@@ -1,7 +1,7 @@
 import Coordination
 import NestedLearning
-import Protocol
 import Service
+import WireProtocol
 
 /// A shard of the toy problem, put together as a worker does.
 enum ToyShard {

@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// What happened: always as a fingerprint, on demand as text.
 struct Transcript {
@@ -14,9 +14,9 @@ struct Transcript {
     write(String(repeating: " ", count: max(0, 10 - time.utf8.count)) + time + "  " + line())
   }
 
-  mutating func add(_ now: Instant, _ happening: Simulation.Happening) {
+  mutating func add(_ now: Instant, _ event: Simulation.Event) {
     fingerprint.add(Int(now.nanoseconds))
-    switch happening {
+    switch event {
     case .toCoordinator(let packet): add(1, packet)
     case .toWorker(let packet): add(2, packet)
     case .coordinatorTimer: fingerprint.add(3)

@@ -1,5 +1,5 @@
 import Dispatch
-import Protocol
+import WireProtocol
 
 /// SHA-256 of an object's bytes as they arrive, computed beside the thread that receives them, which otherwise spends
 /// a quarter of its time on it. Belongs to one receiver, which asks for the result once.

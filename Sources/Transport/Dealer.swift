@@ -1,5 +1,5 @@
 import CZeroMQ
-import Protocol
+import WireProtocol
 
 /// A worker's socket: one connection to the coordinator. A new session needs a new Dealer, because the coordinator
 /// does not know a connection again that ZeroMQ has restored. Belongs to one thread; only its `Waker` is for others.

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// One end of a connection without its socket, for whoever carries messages from end to end by other means, as the
 /// simulation does. It does with a link what `Router` and `Dealer` do. Times are seconds on a monotonic clock.

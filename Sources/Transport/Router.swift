@@ -1,5 +1,5 @@
 import CZeroMQ
-import Protocol
+import WireProtocol
 
 /// The coordinator's sockets: they listen on any number of addresses and know each worker's connection by its routing
 /// id. With keys, everything on tcp is encrypted, and only workers whose keys are allowed get through; ipc, for the

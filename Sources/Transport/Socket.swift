@@ -1,5 +1,5 @@
 import CZeroMQ
-import Protocol
+import WireProtocol
 
 #if canImport(Glibc)
   import Glibc

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// The transfers that come in over one connection. Pure: it takes what the peer sends, and says what to answer and
 /// which message is complete. Every limit is checked at the offer; memory grows only with bytes that have come.

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// The messages to one peer that keep their order, large ones among them: these are offered, and their bytes sent as
 /// the peer gives credit for them. Pure: it is asked what is `next`, and told when that was `sent`.

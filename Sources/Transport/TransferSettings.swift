@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// How messages with large objects are sent. Times are in seconds.
 public struct TransferSettings: Sendable, Equatable {

@@ -22,7 +22,7 @@ struct RunFlags: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "This coordinator's secret key, by nl keygen: --listen is then encrypted.", valueName: "file"))
+      "This coordinator's secret key, by nl-tool keygen: --listen is then encrypted.", valueName: "file"))
   var key: String?
 
   @Option(
@@ -55,11 +55,11 @@ struct RunFlags: ParsableArguments {
       throw ValidationError("--local-workers 0 leaves nobody to compute; add --listen tcp://ADDR:PORT")
     }
     if key == nil && allowKeys != nil {
-      throw ValidationError("--allow-keys needs --key; see nl keygen --help")
+      throw ValidationError("--allow-keys needs --key; see nl-tool keygen --help")
     }
     if key != nil && allowKeys == nil {
       throw ValidationError(
-        "--key needs --allow-keys, the list of the workers' public keys; see nl keygen --help")
+        "--key needs --allow-keys, the list of the workers' public keys; see nl-tool keygen --help")
     }
     if key != nil && insecure {
       throw ValidationError("--insecure means without keys; leave it out, or --key")

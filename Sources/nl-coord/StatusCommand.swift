@@ -28,7 +28,8 @@ struct StatusCommand: ParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
 
-  @Option(help: ArgumentHelp("A secret key that the coordinator lets in, by nl keygen.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A secret key that the coordinator lets in, by nl-tool keygen.", valueName: "file"))
   var key: String?
 
   @Option(
@@ -40,7 +41,7 @@ struct StatusCommand: ParsableCommand {
 
   func validate() throws {
     if (key == nil) != (serverKey == nil) {
-      throw ValidationError("--key and --server-key belong together; see nl keygen --help")
+      throw ValidationError("--key and --server-key belong together; see nl-tool keygen --help")
     }
     if digest && isAddress { throw ValidationError("--digest is read from the run's folder; give that") }
   }

@@ -20,7 +20,7 @@ struct TrainCommand: ParsableCommand {
         nl-coord train --config demo.yaml --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
         nl-coord train --config demo.yaml --metrics-listen 127.0.0.1:9464 --log-format json
 
-      Keys are made with nl keygen; see its --help.
+      Keys are made with nl-tool keygen; see its --help.
       """)
 
   @Option(help: "The config file, JSON or YAML.")

@@ -13,7 +13,7 @@ struct NLWorker: ParsableCommand {
       content is compared with the coordinator's by SHA-256. Data are sent by the coordinator. Ctrl-C ends the \
       worker; what it was computing is handed to another.
 
-      A coordinator on another machine is joined with keys, which nl keygen makes. Its owner needs this worker's \
+      A coordinator on another machine is joined with keys, which nl-tool keygen makes. Its owner needs this worker's \
       public key, the worker needs the coordinator's.
 
       Examples:
@@ -49,7 +49,7 @@ struct NLWorker: ParsableCommand {
         + "~/.cache.", valueName: "dir"))
   var modelCache: String?
 
-  @Option(help: ArgumentHelp("This worker's secret key, by nl keygen.", valueName: "file"))
+  @Option(help: ArgumentHelp("This worker's secret key, by nl-tool keygen.", valueName: "file"))
   var key: String?
 
   @Option(
@@ -72,7 +72,7 @@ struct NLWorker: ParsableCommand {
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
     if (key == nil) != (serverKey == nil) {
-      throw ValidationError("--key and --server-key belong together; see nl keygen --help")
+      throw ValidationError("--key and --server-key belong together; see nl-tool keygen --help")
     }
     do { try ConnectAddress.check(connect, hasKeys: key != nil, insecure: insecure) } catch {
       throw ValidationError("\(error)")

@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Coordination
 
@@ -12,7 +12,7 @@ import Testing
   private static func scene(steps: Int = 2) -> Scene {
     var scene = Scene(tiers: [3])
     scene.begin("a", "b")
-    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [4]), microBatchCount: 1)))
+    _ = scene.at(0, .windows(WindowTracker(clock: WindowClock(frequencies: [4]), microBatchCount: 1)))
     for step in 1...steps {
       let begun = Double(step)
       _ = scene.at(begun, WorkUnit.step(step, leaves: 1, tiers: [0], window: true))
@@ -105,7 +105,7 @@ import Testing
 
     var scene = Scene(tiers: [3])
     scene.begin("a", "b", "c")
-    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [8]), microBatchCount: 3)))
+    _ = scene.at(0, .windows(WindowTracker(clock: WindowClock(frequencies: [8]), microBatchCount: 3)))
     let opened = scene.at(1, .open(unit))
     #expect(
       opened.hasPrefix(
@@ -134,7 +134,7 @@ import Testing
   @Test func theShardThatIsLeftOver() throws {
     var scene = Scene(tiers: [3])
     scene.begin("a", "b")
-    _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [8]), microBatchCount: 5)))
+    _ = scene.at(0, .windows(WindowTracker(clock: WindowClock(frequencies: [8]), microBatchCount: 5)))
     func keeps(_ peer: String) -> Bool { !(scene.assignments[peer]?.windows.isEmpty ?? true) }
     func micro(_ peer: String) -> Int? { scene.assignments[peer]?.shard.node.index }
     _ = scene.at(1, WorkUnit.step(1, leaves: 5, tiers: [0], window: true))

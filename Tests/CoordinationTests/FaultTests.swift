@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Testing
+import WireProtocol
 
 /// What happens when something goes wrong, told event by event.
 @Suite struct FaultTests {

@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Testing
+import WireProtocol
 
 /// Progress, hanging, backups: what keeps one slow or stuck worker from holding up a step.
 @Suite struct LeaseTests {

@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Coordination
 

@@ -1,6 +1,6 @@
 import Coordination
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// A coordinator's core and a pen: takes events at given times and writes down, line by line, what is to be done.
 struct Scene {

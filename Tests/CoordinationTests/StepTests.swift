@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Testing
+import WireProtocol
 
 /// A run without faults, told event by event. The rules are those of PROTOCOL.md.
 @Suite struct StepTests {

@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Testing
+import WireProtocol
 
 /// Computing twice, and what becomes of a worker that computes wrongly.
 @Suite struct VerificationTests {

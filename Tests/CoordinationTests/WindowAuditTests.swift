@@ -1,6 +1,6 @@
 import NestedLearning
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Coordination
 
@@ -23,7 +23,7 @@ import Testing
         _ = scene.hello(0, peer)
         _ = scene.ready(0, peer)
       }
-      _ = scene.at(0, .windows(WindowBook(clock: WindowClock(frequencies: [4]), microBatchCount: 1)))
+      _ = scene.at(0, .windows(WindowTracker(clock: WindowClock(frequencies: [4]), microBatchCount: 1)))
       for step in 1...last { train(step, flush: flushes.contains(step)) }
     }
 
@@ -162,7 +162,7 @@ import Testing
   }
 
   /// The claim says nothing of the loss, so it cannot speak for one of two: a gradient that is computed again is compared
-  /// alone. Found by `nl simulate --trace 118003`: an honest worker was outvoted by a wrong loss and the claim.
+  /// alone. Found by `nl-tool simulate --trace 118003`: an honest worker was outvoted by a wrong loss and the claim.
   @Test func theLossIsNoMatterWhenComputedAgain() {
     var story = Story("a", "b", "c")
     let opened = story.computeAgain(1)

@@ -1,8 +1,8 @@
 import Foundation
 import Harness
 import NestedLearning
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Coordination
 
@@ -46,7 +46,7 @@ private struct WindowModel {
   let count: Int
   let tiers: [Int]
   let flushEvery: Int
-  var book: WindowBook
+  var book: WindowTracker
   var sums: WindowSums<Sum>
   var workers: [Int: [WindowKey: Owned]] = [:]
   var nextWorker = 1
@@ -60,7 +60,7 @@ private struct WindowModel {
     tiers = Array(frequencies.indices)
     count = Int.random(in: 1...6, using: &random)
     flushEvery = Int.random(in: 1...9, using: &random)
-    book = WindowBook(
+    book = WindowTracker(
       clock: clock, microBatchCount: count, alwaysLoose: Int.random(in: 0..<20, using: &random) == 0)
     sums = WindowModel.sums(clock, count)
   }
@@ -306,7 +306,7 @@ private struct WindowModel {
       }
     }
     sums = restored
-    book = WindowBook(clock: clock, microBatchCount: count, step: step, alwaysLoose: book.alwaysLoose)
+    book = WindowTracker(clock: clock, microBatchCount: count, step: step, alwaysLoose: book.alwaysLoose)
     for id in workers.keys.sorted() {
       workers[id] = nil
       join()

@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Testing
+import WireProtocol
 
 /// A worker's life, told event by event.
 @Suite struct WorkerCoreTests {

@@ -1,9 +1,9 @@
 import Foundation
 import Harness
-import Protocol
 import Tensors
 import Testing
 import Transport
+import WireProtocol
 
 @testable import Service
 
@@ -129,13 +129,13 @@ extension FaultMatrix {
   }
 }
 
-/// Keys by `nl keygen`.
+/// Keys by `nl-tool keygen`.
 struct Keys {
   let scratch: Scratch
 
   init(_ names: [String]) throws {
     scratch = try Scratch()
-    for name in names { try Program.nl.run(["keygen", "--output", path(name)]).expectSuccess() }
+    for name in names { try Program.tool.run(["keygen", "--output", path(name)]).expectSuccess() }
   }
 
   func path(_ name: String) -> String { scratch.path(name) }

@@ -8,7 +8,7 @@ extension FaultMatrix {
   @Test func row26ManySteps() throws {
     let steps = Self.isFull ? 100_000 : 10_000
     try Self.row(26, "soak: \(steps) simulated steps") { findings in
-      let result = try Program.nl.run(["simulate", "--soak", "\(steps)"], seconds: 3600)
+      let result = try Program.tool.run(["simulate", "--soak", "\(steps)"], seconds: 3600)
       findings.note(result.output.trimmingCharacters(in: .newlines))
       findings.expect(result.status == 0, "the run or its memory is wrong: \(result.everything)")
     }

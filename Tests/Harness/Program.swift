@@ -13,7 +13,7 @@ package struct Program: Sendable {
 
   package static let coord = Program(name: "nl-coord")
   package static let worker = Program(name: "nl-worker")
-  package static let nl = Program(name: "nl")
+  package static let tool = Program(name: "nl-tool")
 
   /// The folder that the build put all products in, this test runner among them.
   package static let folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()

@@ -15,11 +15,13 @@ import Testing
 
   @Test(arguments: [
     (Program.coord, ["--help"]), (.coord, ["train", "--help"]), (.coord, ["resume", "--help"]),
-    (.coord, ["status", "--help"]), (.worker, ["--help"]), (.nl, ["--help"]), (.nl, ["tokenize", "--help"]),
-    (.nl, ["logits", "--help"]), (.nl, ["generate", "--help"]), (.nl, ["evaluate", "--help"]),
-    (.nl, ["model", "init", "--help"]), (.nl, ["model", "inspect", "--help"]),
-    (.nl, ["bench", "step", "--help"]), (.nl, ["bench", "coordinator", "--help"]),
-    (.nl, ["bench", "wire", "--help"]), (.nl, ["bench", "ledger", "--help"]), (.nl, ["keygen", "--help"]),
+    (.coord, ["status", "--help"]), (.worker, ["--help"]), (.tool, ["--help"]),
+    (.tool, ["tokenize", "--help"]),
+    (.tool, ["logits", "--help"]), (.tool, ["generate", "--help"]), (.tool, ["evaluate", "--help"]),
+    (.tool, ["model", "init", "--help"]), (.tool, ["model", "inspect", "--help"]),
+    (.tool, ["bench", "step", "--help"]), (.tool, ["bench", "coordinator", "--help"]),
+    (.tool, ["bench", "wire", "--help"]), (.tool, ["bench", "ledger", "--help"]),
+    (.tool, ["keygen", "--help"]),
   ]) func helpExplainsItself(program: Program, arguments: [String]) throws {
     let result = try program.run(arguments)
     #expect(result.status == 0)

@@ -3,12 +3,12 @@ import Harness
 import JSON
 import Testing
 
-/// `nl bench coordinator`, as a user runs it: the real coordinator, and workers over real ZeroMQ.
+/// `nl-tool bench coordinator`, as a user runs it: the real coordinator, and workers over real ZeroMQ.
 @Suite(.serialized) struct CoordinatorBenchmarkTests {
   /// A folder of its own for temporary files, so that it can be seen what stays.
   private static func run(_ arguments: [String]) throws -> (report: JSONValue, left: [String]) {
     let scratch = try Scratch()
-    let result = try Program.nl.run(
+    let result = try Program.tool.run(
       ["bench", "coordinator", "--json"] + arguments, environment: ["TMPDIR": scratch.folder])
     try result.expectSuccess()
     return (
@@ -64,7 +64,7 @@ import Testing
   /// Ctrl-C ends the coordinator and removes the folder, whenever it comes.
   @Test(arguments: [0.3, 2]) func interruption(seconds: Double) throws {
     let scratch = try Scratch()
-    let running = try Program.nl.start(
+    let running = try Program.tool.start(
       ["bench", "coordinator", "--workers", "2", "--gradient-mb", "1", "--steps", "100000"],
       environment: ["TMPDIR": scratch.folder])
     usleep(UInt32(seconds * 1e6))
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test func aModelThatIsNotThereIsNamed() throws {
-    let result = try Program.nl.run(["bench", "coordinator", "--model", "/nowhere"])
+    let result = try Program.tool.run(["bench", "coordinator", "--model", "/nowhere"])
     #expect(result.status != 0 && result.errors.contains("/nowhere"), "\(result.everything)")
   }
 }

@@ -1,9 +1,9 @@
 import Foundation
 import Harness
 import JSON
-import Protocol
 import Testing
 import Transport
+import WireProtocol
 
 /// Row 7 of the fault matrix with real processes: the disk is full, or fails; the run pauses, says so, keeps its
 /// workers, and goes on. The reference is the same run on a sound disk. Also `nl-coord status` of a run at work, and how

@@ -6,7 +6,7 @@ import Testing
 /// A run whose workers come over tcp with keys, by the real programs.
 @Suite(.serialized) struct KeysOverTCPTests {
   private func keygen(_ scratch: Scratch, _ name: String) throws -> String {
-    let result = try Program.nl.run(["keygen", "--output", scratch.path(name)])
+    let result = try Program.tool.run(["keygen", "--output", scratch.path(name)])
     #expect(result.status == 0, "\(result.everything)")
     return result.output.trimmingCharacters(in: .whitespacesAndNewlines)
   }
@@ -139,7 +139,7 @@ import Testing
     let run = try TrainingRun()
     _ = try keygen(run.scratch, "key")
     let key = run.scratch.path("key")
-    let again = try Program.nl.run(["keygen", "--output", key])
+    let again = try Program.tool.run(["keygen", "--output", key])
     #expect(again.status != 0 && again.errors.contains("exists already"))
     let listen = ["--listen", "tcp://127.0.0.1:5555"]
     for (flags, words) in [

@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func whatCameAfterIsVoid() throws {
-    let record = try ledger.goBack(to: 4, identity: "key 2", firstUnverifiedStep: 5, at: noon)
+    let record = try ledger.rollBack(to: 4, identity: "key 2", firstUnverifiedStep: 5, at: noon)
     #expect(record.fromStep == 6 && record.toStep == 4)
     #expect((record.voidedSteps, record.voidedEvaluations, record.voidedResults) == (2, 1, 3))
     #expect(try ledger.returns() == [record])
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func toTheStart() throws {
-    let record = try ledger.goBack(to: 0, identity: "key 3", firstUnverifiedStep: 2, at: noon)
+    let record = try ledger.rollBack(to: 0, identity: "key 3", firstUnverifiedStep: 2, at: noon)
     #expect(record.toStep == 0 && record.voidedSteps == 6)
     #expect(try ledger.lastStep() == 0 && ledger.latestSnapshot() == nil)
     #expect(throws: LedgerError.self) { try ledger.commit(step(2), tiers: [], assignments: []) }
@@ -76,11 +76,11 @@ import Testing
   /// A return that keeps what it is to undo is refused, and so is one by a coordinator that was replaced.
   @Test func refusals() throws {
     #expect(throws: LedgerError.self) {
-      try ledger.goBack(to: 5, identity: "key 2", firstUnverifiedStep: 5)
+      try ledger.rollBack(to: 5, identity: "key 2", firstUnverifiedStep: 5)
     }
     let next = try Ledger.open(at: ledger.path)
     _ = try next.beginTerm()
-    #expect { try ledger.goBack(to: 4, identity: "key 2", firstUnverifiedStep: 5) } throws: {
+    #expect { try ledger.rollBack(to: 4, identity: "key 2", firstUnverifiedStep: 5) } throws: {
       if case LedgerError.fenced = $0 { true } else { false }
     }
     #expect(try ledger.lastStep() == 6 && ledger.returns().isEmpty)

@@ -1,9 +1,9 @@
 """Do PEFT and mlx-lm compute from a trained adapter what this project computes?
 
-    python check_adapter.py --model DIR --checkpoint runs/NAME/checkpoints/final --text "…" --nl .build/release/nl
+    python check_adapter.py --model DIR --checkpoint runs/NAME/checkpoints/final --text "…" --nl .build/release/nl-tool
 
 `--checkpoint` is a checkpoint folder of a run: mlx-lm reads it as it is, PEFT reads its `peft` folder. The logits that
-`nl logits` writes are compared with those of each library that this Python has; run it once in each environment if
+`nl-tool logits` writes are compared with those of each library that this Python has; run it once in each environment if
 they live apart (`pip install torch transformers peft`; `pip install "mlx[cpu]" mlx-lm`). `--logits FILE` compares a file
 made earlier. Weights stored as bf16 are widened to float32 on both sides.
 
@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--text", required=True)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--nl", help="the program nl")
-    source.add_argument("--logits", help="what `nl logits` wrote for this model, checkpoint and text")
+    source.add_argument("--logits", help="what `nl-tool logits` wrote for this model, checkpoint and text")
     arguments = parser.parse_args()
 
     libraries = dict(peft=(peft_logits, packages_missing("torch", "transformers", "peft")),

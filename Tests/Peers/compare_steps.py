@@ -71,7 +71,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--models", required=True)
     parser.add_argument("--torch", required=True)
-    parser.add_argument("--nl", default=".build/release/nl")
+    parser.add_argument("--nl", default=".build/release/nl-tool")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--only", choices=list(OWN_TYPES))
     parser.add_argument("configurations", nargs="+")

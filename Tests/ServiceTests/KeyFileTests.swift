@@ -97,7 +97,7 @@ import Testing
     }
     for text in ["\(two)\n", "", "nl-secret-key short\n", "\(one.exposedText)\n"] {
       let message = message { _ = try KeyFile.secretKey(path: try write("bad", text)) }
-      #expect(message.contains(path("bad")) && message.contains("nl keygen"), "\(message)")
+      #expect(message.contains(path("bad")) && message.contains("nl-tool keygen"), "\(message)")
       #expect(!message.contains(one.exposedText))
     }
     #expect(message { _ = try KeyFile.secretKey(path: path("none")) }.contains(path("none")))

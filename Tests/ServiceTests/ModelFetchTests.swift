@@ -4,8 +4,8 @@ import Logging
 import Synchronization
 import Testing
 
-@testable import Protocol
 @testable import Service
+@testable import WireProtocol
 
 /// A fetch and a shelf, with a message in between that may be changed: what a worker takes from a coordinator that
 /// breaks down, or lies. The reference is the model's folder.

@@ -1,9 +1,9 @@
 import Foundation
 import Harness
 import Logging
-import Protocol
 import Synchronization
 import Testing
+import WireProtocol
 
 @testable import Service
 
@@ -81,7 +81,7 @@ struct ModelScene {
 final class ModelLine: Sendable {
   private struct State {
     var channel: ModelChannel?
-    var shelf: ModelShelf?
+    var shelf: ModelFileServer?
     var fetchedBytes = 0
     var change: (@Sendable (ModelMessage) -> [ModelMessage])?
   }
@@ -108,7 +108,7 @@ final class ModelLine: Sendable {
       guard case .credit(let credit) = message, let shelf = state.withLock({ $0.shelf }) else { return }
       if !shelf.ask(credit, peer: peer, session: session) { close() }
     }
-    let shelf = ModelShelf(paths: model.paths, sha256: model.sha256) { [self] _, _, message in
+    let shelf = ModelFileServer(paths: model.paths, sha256: model.sha256) { [self] _, _, message in
       pass(message)
     }
     state.withLock { ($0.channel, $0.shelf) = (channel, shelf) }

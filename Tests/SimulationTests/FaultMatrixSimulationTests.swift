@@ -52,7 +52,7 @@ import Testing
           scenario.network = .init(lost: lost, duplicated: duplicated, reordered: others, delayed: others)
           scenario.faultsUntil = 60
           let outcome = try run(scenario)
-          peak = max(peak, outcome.peakAgenda)
+          peak = max(peak, outcome.peakEvents)
           payloads = max(payloads, outcome.peakPayloads)
           faults += outcome.faults.values.reduce(0, +)
         }

@@ -1,9 +1,9 @@
 import CZeroMQ
 import Foundation
 import Harness
-import Protocol
 import Testing
 import Transport
+import WireProtocol
 
 /// Whoever can reach the port can send anything.
 @Suite struct HostileTests {

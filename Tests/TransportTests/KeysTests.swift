@@ -1,7 +1,7 @@
 import CZeroMQ
 import Foundation
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Transport
 

@@ -1,7 +1,7 @@
 import Foundation
-import Protocol
 import Testing
 import Transport
+import WireProtocol
 
 /// Transfers over real sockets.
 @Suite(.serialized) struct TransferSocketTests {

@@ -1,6 +1,6 @@
 import Foundation
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Transport
 

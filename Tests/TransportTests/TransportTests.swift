@@ -1,7 +1,7 @@
 import Foundation
-import Protocol
 import Testing
 import Transport
+import WireProtocol
 
 /// Real sockets, tcp and ipc, both ends in this process; ZeroMQ's threads do the carrying.
 @Suite struct TransportTests {

@@ -12,7 +12,7 @@
 # workers.txt                            the workers' public keys: the list of those who are let in
 # metrics.token                          what Prometheus has to show for /metrics
 #
-# It needs nl on the PATH.
+# It needs nl-tool on the PATH.
 set -euo pipefail
 
 usage() {
@@ -37,11 +37,7 @@ done
 [[ -n $overlay && $count =~ ^[0-9]+$ ]] || usage
 [ "$count" -ge 2 ] || fail "--workers must be 2 at least: results are compared between different keys"
 [ -f "$overlay/kustomization.yaml" ] || fail "$overlay is not an overlay: it has no kustomization.yaml"
-command -v nl >/dev/null || fail "nl is not on the PATH: cluster/build.sh makes it in .build/release" \
-  "PATH=\$PWD/.build/release:\$PATH"
-# Coreutils has an nl, too, which numbers lines and knows --help.
-help=$(nl keygen --help 2>/dev/null || true)
-[[ $help == *--output* ]] || fail "$(command -v nl) is not the nl of this project; put the folder of that one first:" \
+command -v nl-tool >/dev/null || fail "nl-tool is not on the PATH: cluster/build.sh makes it in .build/release" \
   "PATH=\$PWD/.build/release:\$PATH"
 
 umask 077
@@ -51,7 +47,7 @@ made=$(mktemp -d "$secrets/.new-XXXXXX")
 trap 'rm -rf "$made"' EXIT
 
 if [ ! -e "$secrets/coordinator.key" ]; then
-  nl keygen --output "$secrets/coordinator.key" >/dev/null
+  nl-tool keygen --output "$secrets/coordinator.key" >/dev/null
 fi
 if [ ! -e "$secrets/metrics.token" ]; then
   od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$made/metrics.token"
@@ -61,7 +57,7 @@ touch "$secrets/workers.env" "$secrets/workers.txt"
 for number in $(seq "$count"); do
   name=$(printf 'worker-%02d' "$number")
   ! grep -q "^$name=" "$secrets/workers.env" || continue
-  nl keygen --output "$made/$name" >/dev/null
+  nl-tool keygen --output "$made/$name" >/dev/null
   # The secret one last: what has no line there is made anew.
   cat "$made/$name.pub" >>"$secrets/workers.txt"
   printf '%s=%s\n' "$name" "$(grep '^nl-secret-key ' "$made/$name")" >>"$secrets/workers.env"

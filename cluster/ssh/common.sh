@@ -103,8 +103,8 @@ on_every_host() {
 # own. They lie in one folder there, where the programs look for them.
 files_to_send() {
   local library
-  printf '%s\n' "$bin/nl-worker" "$bin/nl"
-  ldd "$bin/nl-worker" "$bin/nl" | awk '$3 ~ /^\// {print $3}' | sort -u | while read -r library; do
+  printf '%s\n' "$bin/nl-worker" "$bin/nl-tool"
+  ldd "$bin/nl-worker" "$bin/nl-tool" | awk '$3 ~ /^\// {print $3}' | sort -u | while read -r library; do
     case $library in
       /usr/lib/swift/* | /usr/libexec/swift/*) echo "$library" ;;
       /lib/* | /lib64/* | /usr/lib/* | /usr/lib64/*) ;;

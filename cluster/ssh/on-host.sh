@@ -45,7 +45,7 @@ worker() {
 
 check_programs() {
   local missing said
-  missing=$(ldd "$folder/bin/nl-worker" "$folder/bin/nl" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
+  missing=$(ldd "$folder/bin/nl-worker" "$folder/bin/nl-tool" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
   [ -z "$missing" ] || fail "libraries are missing here: $missing" \
     "on Debian and Ubuntu: sudo apt-get install libzmq5 libsqlite3-0 libpcre2-8-0"
   said=$("$folder/bin/nl-worker" --help 2>&1) || fail "nl-worker cannot run here: $said"
@@ -93,7 +93,7 @@ case $command in
   key)
     check_programs
     mkdir -p "$folder/keys"
-    [ -e "$key" ] || "$folder/bin/nl" keygen --output "$key" >/dev/null
+    [ -e "$key" ] || "$folder/bin/nl-tool" keygen --output "$key" >/dev/null
     cat "$key.pub" ;;
   start) start "${@:4}" ;;
   state) if pid=$(worker); then echo "runs, as process $pid"; else echo "does not run"; fi ;;

@@ -63,7 +63,7 @@ logs=$(realpath "$logs")
 own_key=$HOME/$folder/keys/coordinator
 if [ ! -e "$own_key" ]; then
   mkdir -p "${own_key%/*}"
-  "$bin/nl" keygen --output "$own_key" >/dev/null
+  "$bin/nl-tool" keygen --output "$own_key" >/dev/null
 fi
 read -r coordinator_key _ <"$own_key.pub"
 coordinator='' follower='' interrupted=''

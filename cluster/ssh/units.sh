@@ -80,12 +80,12 @@ printf '[Unit]\nDescription=Nothing but what is tested\nRequires=dbus.socket\nAf
   >"$root/etc/systemd/system/test.target"
 etc=$root/etc/nested-learning
 mkdir -p "$etc" "$root/etc/sysusers.d" "$root/usr/local/bin"
-cp "$bin/nl-coord" "$bin/nl-worker" "$bin/nl" "$root/usr/local/bin"
+cp "$bin/nl-coord" "$bin/nl-worker" "$bin/nl-tool" "$root/usr/local/bin"
 cp cluster/ssh/systemd/*.service "$root/etc/systemd/system"
 cp cluster/ssh/systemd/nested-learning.sysusers "$root/etc/sysusers.d/nested-learning.conf"
 chroot "$root" systemd-sysusers
-"$bin/nl" keygen --output "$etc/coordinator.key"
-"$bin/nl" keygen --output "$etc/worker.key"
+"$bin/nl-tool" keygen --output "$etc/coordinator.key"
+"$bin/nl-tool" keygen --output "$etc/worker.key"
 cp "$etc/worker.key.pub" "$etc/workers.txt"
 printf '%s\n' "NL_CONFIG=$PWD/examples/quickstart/quickstart.json" NL_INACTIVE_GRADIENTS=sum \
   NL_GRADIENT_ACCUMULATION_STEPS=16 "NL_NUM_STEPS=$steps" NL_EVAL_EVERY=40 >"$etc/test.env"

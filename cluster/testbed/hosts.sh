@@ -56,7 +56,7 @@ without_model() {
 say "the run by one process: $steps steps"
 "${train[@]}" --experiment-name one --local-workers 1 >"$folder/one.log" 2>&1
 
-for name in coordinator $(seq -f 'host%g' 2 7); do nl keygen --output "$folder/$name" >/dev/null; done
+for name in coordinator $(seq -f 'host%g' 2 7); do nl-tool keygen --output "$folder/$name" >/dev/null; done
 cat "$folder"/host*.pub >"$folder/allowed"
 "$network" up 8
 "$network" exec 1 "${train[@]}" --experiment-name eight --local-workers 0 --listen tcp://10.77.0.1:5555 \

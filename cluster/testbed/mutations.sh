@@ -14,7 +14,7 @@ list=cluster/testbed/mutations.txt
 tree=${NL_MUTATIONS_TREE:-$PWD/.build-mutations}
 log=$tree/.build/mutation.log
 # Tests that need no programs; for these the copy's manifest is cut down to what they need.
-fast=(ProtocolTests CoordinationTests NestedLearningTests LedgerTests SimulationTests TransportTests)
+fast=(WireProtocolTests CoordinationTests NestedLearningTests LedgerTests SimulationTests TransportTests)
 # What ends a test that a mutation keeps waiting: seconds.
 patience=300
 

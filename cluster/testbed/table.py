@@ -50,8 +50,8 @@ ELSEWHERE = {
     6: ["LedgerTests.LedgerFaultTests/powerLoss", "ServiceTests.DiskFaultTests/"],
     7: ["LedgerTests.LedgerFaultTests/fault", "IntegrationTests.DiskTests/f"],
     8: ["SimulationTests.SeedTests/"],
-    11: ["ProtocolTests.FaultMatrixFlipTests/"],
-    12: ["ProtocolTests.FaultMatrixSizeTests/"],
+    11: ["WireProtocolTests.FaultMatrixFlipTests/"],
+    12: ["WireProtocolTests.FaultMatrixSizeTests/"],
     19: ["TransportTests.KeysTests/", "TransportTests.HostileTests/"],
 }
 

@@ -29,7 +29,7 @@ struct PreTokenizer: Sendable {
     of text: [UInt8], with scratch: SplitScratch, _ body: (UnsafeBufferPointer<UInt8>) -> Void
   ) throws(SplitPatternError) {
     if text.isEmpty { return }
-    let searched = PatternStandIns.shared.apply(to: text)
+    let searched = PatternPlaceholders.shared.apply(to: text)
     var pieces = [0..<text.count]
     for step in steps { pieces = try split(pieces, step, text, searched, scratch) }
     if !addsPrefixSpace {

@@ -2,7 +2,7 @@ import CPCRE2
 
 /// A regular expression of a `Split` pre-tokenizer, run by PCRE2 over UTF-8 bytes.
 ///
-/// Text must have gone through ``PatternStandIns`` first, so that character classes are those of the reference.
+/// Text must have gone through ``PatternPlaceholders`` first, so that character classes are those of the reference.
 final class SplitPattern: @unchecked Sendable {
   private let code: OpaquePointer
   private let isCompiledToMachineCode: Bool

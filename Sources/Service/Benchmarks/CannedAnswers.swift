@@ -1,8 +1,8 @@
 import Coordination
 import Foundation
 import NestedLearning
-import Protocol
 import Tensors
+import WireProtocol
 
 /// What all canned workers answer: numbers that are finite, small and not zero, the same for every worker, attempt and
 /// micro-batch, so that what one sent another could have sent. Prepared once.

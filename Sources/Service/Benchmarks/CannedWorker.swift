@@ -1,8 +1,8 @@
 import Coordination
 import Foundation
 import Kernels
-import Protocol
 import Transport
+import WireProtocol
 
 /// A worker that speaks the protocol by the real `WorkerCore` and `Dealer`, and has all its answers ready. Belongs to one
 /// thread.

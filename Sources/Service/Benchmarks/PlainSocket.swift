@@ -1,6 +1,6 @@
 import Coordination
 import Foundation
-import Protocol
+import WireProtocol
 
 /// The rate of a plain stream socket within this machine: one thread writes, another reads, and nobody looks at what
 /// it is. What ZeroMQ, framing and checks add is measured against this.

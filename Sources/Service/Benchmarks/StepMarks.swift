@@ -1,7 +1,7 @@
 import Coordination
 import Foundation
-import Operations
-import Protocol
+import Observability
+import WireProtocol
 
 /// When each step was first handed out, and what had been used by then: a step lasts until the next one is.
 final class StepMarks: @unchecked Sendable {

@@ -1,8 +1,8 @@
 import Foundation
 import JSON
 import Kernels
-import Protocol
 import Transport
+import WireProtocol
 
 /// How fast results travel: encoded, sent, received and checked by the real `Dealer` and `Router`, in one process, over
 /// TCP and over ipc, beside plain sockets, plain copies, and the two checksums alone.

@@ -1,8 +1,8 @@
 import Coordination
 import Foundation
-import Operations
-import Protocol
+import Observability
 import Transport
+import WireProtocol
 
 /// Results from a `Dealer` on one thread to a `Router` on another, over one address.
 struct WireRun: Sendable {

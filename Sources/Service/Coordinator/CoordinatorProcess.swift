@@ -4,7 +4,7 @@ import JSON
 import Ledger
 import Logging
 import NestedLearning
-import Operations
+import Observability
 import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
@@ -12,7 +12,7 @@ public struct CoordinatorProcess {
   private let options: RunOptions
   private let context = LogContext()
   private let logger: Logger
-  private let lookout: Lookout
+  private let telemetry: Telemetry
   private let signals = SignalWatch()
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
@@ -21,7 +21,7 @@ public struct CoordinatorProcess {
     signal(SIGPIPE, SIG_IGN)
     self.options = options
     logger = options.operations.logger(label: "nl-coord", level: .notice, context: context)
-    lookout = try Lookout(options: options.operations, context: context, logger: logger)
+    telemetry = try Telemetry(options: options.operations, context: context, logger: logger)
   }
 
   /// Begins a new run and carries it out.
@@ -33,7 +33,7 @@ public struct CoordinatorProcess {
     var options = options
     options.isStartedAgain = orResume
     let process = try CoordinatorProcess(options: options)
-    defer { process.lookout.close() }
+    defer { process.telemetry.close() }
     let plan = try process.plan(config)
     if orResume, FileSystem.kind(plan.outputFolder + "/state.sqlite") == .file {
       try process.goOn(plan)
@@ -45,7 +45,7 @@ public struct CoordinatorProcess {
   /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
   public static func resume(folder path: String, options: RunOptions) throws {
     let process = try CoordinatorProcess(options: options)
-    defer { process.lookout.close() }
+    defer { process.telemetry.close() }
     try process.resume(URL(fileURLWithPath: path).standardizedFileURL.path)
   }
 
@@ -76,7 +76,7 @@ public struct CoordinatorProcess {
     if let reason = report.completion {
       say("The run in \(plan.outputFolder) is finished: \(reason)")
       RunMetrics(
-        lookout.metrics, run: config.experimentName, program: Program.version, numSteps: config.numSteps
+        telemetry.metrics, run: config.experimentName, program: Program.version, numSteps: config.numSteps
       ).showFinished(lastStep: report.status.lastStep)
       return stayIfWanted(reason)
     }
@@ -123,7 +123,7 @@ public struct CoordinatorProcess {
     do {
       let service = try CoordinatorService(
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
-        endpoint: sockets.localEndpoint, logger: logger, lookout: lookout,
+        endpoint: sockets.localEndpoint, logger: logger, telemetry: telemetry,
         signals: signals)
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path, isStartedAgain: options.isStartedAgain))
@@ -143,8 +143,8 @@ public struct CoordinatorProcess {
     signals.call { _ in isAsked.signal() }
     defer { signals.call(SignalWatch.end) }
     logger.notice("finished: \(reason); staying until SIGTERM or Ctrl-C (--stay)")
-    lookout.health.ready("finished: \(reason)")
-    repeat { lookout.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut
+    telemetry.health.ready("finished: \(reason)")
+    repeat { telemetry.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut
   }
 }
 

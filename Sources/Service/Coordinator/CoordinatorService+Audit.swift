@@ -1,15 +1,15 @@
 import Coordination
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Chains that workers have kept and sent: some, chosen by lot, are computed again by others before they are used.
 extension CoordinatorService {
   /// Whether what a unit came to may be used. If not, a worker is in quarantine that has sent a wrong chain, and the run
   /// has to go back.
-  func holdsUp(_ unit: CompletedUnit, _ results: [UnitResult]) throws -> Bool {
+  func passesAudit(_ unit: CompletedUnit, _ results: [UnitResult]) throws -> Bool {
     guard !unit.audits.isEmpty else { return true }
     let count = plan.config.gradientAccumulationSteps
-    var check = ChainCheck(
+    var check = PartialSumAudit(
       unit.audits, clock: WindowClock(plan.scheduler.tiers), microBatchCount: count, chain: engine.chain)
     defer { earlierData = [:] }
     let units = WindowAudit.units(of: unit.audits, microBatchCount: count, versions: archive.versions)

@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// Connections that have ended, and whose they were.
 extension CoordinatorService {

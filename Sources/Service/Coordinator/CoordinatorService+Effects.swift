@@ -2,8 +2,8 @@ import Coordination
 import Foundation
 import Ledger
 import NestedLearning
-import Protocol
 import Transport
+import WireProtocol
 
 /// What the core wants done.
 extension CoordinatorService {
@@ -22,7 +22,7 @@ extension CoordinatorService {
     case .welcome(let peer, let session, let workerID): welcome(peer, session, workerID)
     case .reject(let peer, let code, let reason):
       // One that is told so of everything that was under way is named once.
-      if turnedAway.insert(peer) { logger.warning("a worker was turned away: \(reason)") }
+      if rejectedPeers.insert(peer) { logger.warning("a worker was turned away: \(reason)") }
       reject(peer, code, reason)
     case .sendParameters(let peer, let session, let tier, let version):
       sendParameters(peer, session, tier: tier, version: version)

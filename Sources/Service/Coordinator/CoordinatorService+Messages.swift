@@ -1,6 +1,6 @@
 import Coordination
-import Protocol
 import Transport
+import WireProtocol
 
 /// What peers say.
 extension CoordinatorService {
@@ -16,7 +16,7 @@ extension CoordinatorService {
   func receive(_ peer: PeerID, _ received: Received) throws {
     switch received {
     case .failure(let error):
-      if turnedAway.insert(peer) { tellOfRefusal(peer, error) }
+      if rejectedPeers.insert(peer) { tellOfRefusal(peer, error) }
       // Whoever it was is to know at once that this connection is of no more use, not when its patience is over.
       let code = error.kind == .version ? RejectCode.version : .unknownSession
       reject(peer, code, error.reason)
@@ -58,7 +58,7 @@ extension CoordinatorService {
     let session = envelope.session
     switch message {
     case .hello(var hello):
-      askers.remove(peer)
+      statusClients.remove(peer)
       // A worker that has come with a key is not one that this program has started, whatever it says.
       if peer.hasKey { hello.localIndex = nil }
       greetings[peer] = hello
@@ -78,7 +78,7 @@ extension CoordinatorService {
     case .status:
       send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
       // Whoever asks is no worker, unless it has joined, and need not say when it has gone.
-      if !core.status.workers.contains(where: { $0.peer == peer }), let old = askers.push(peer) {
+      if !core.status.workers.contains(where: { $0.peer == peer }), let old = statusClients.push(peer) {
         router.forget(old)
       }
     case .pong: try handle(.heard(peer: peer, session: session))

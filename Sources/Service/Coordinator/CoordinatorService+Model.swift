@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// The base model, for workers that do not have it.
 extension CoordinatorService {
@@ -18,9 +18,9 @@ extension CoordinatorService {
   }
 
   /// The files, and where what is read of them goes.
-  func makeShelf() -> ModelShelf {
+  func makeShelf() -> ModelFileServer {
     let mailbox = mailbox
-    return ModelShelf(paths: ModelFiles.paths(of: plan.folder), sha256: plan.inputs.model) {
+    return ModelFileServer(paths: ModelFiles.paths(of: plan.folder), sha256: plan.inputs.model) {
       mailbox.post(.forWorker($0, $1, $2))
     }
   }

@@ -15,13 +15,13 @@ extension CoordinatorService {
   }
 
   /// Undoes what the identities in quarantine did, as far as nobody else came to the same.
-  func goBack() throws {
+  func rollBack() throws {
     let (identities, records, notes, run) = (toUndo, takeRecords(), takeNotes(), run)
     try durably("recording the quarantine") { _ in
       try run.ledger.record(assignments: records, notes: notes)
     }
     let returns = try durably("going back") { isRepeated in
-      let returns = try identities.compactMap { try run.goBack(identity: $0) }
+      let returns = try identities.compactMap { try run.rollBack(identity: $0) }
       // An earlier try may have changed the ledger, but not yet the files.
       if isRepeated { try run.followLedger() }
       return returns
@@ -37,7 +37,7 @@ extension CoordinatorService {
         """)
     }
     try restore()
-    snapshots.goBack(to: progress.step)
+    snapshots.rollBack(to: progress.step)
     try publishTiers()
   }
 }

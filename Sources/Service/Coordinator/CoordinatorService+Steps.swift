@@ -14,14 +14,14 @@ extension CoordinatorService {
     unitData = data(ofStep: step)
     let isFlush = isFlush(step)
     if plan.usesWindows { archive.keep(tiers, step: step) }
-    lookout.context.set("step", .number(step))
+    telemetry.context.set("step", .number(step))
     let whole = WorkUnit(
       purpose: .train, step: step, leafCount: unitData.microBatches.count, dueTiers: due,
       window: plan.usesWindows,
       isFlush: isFlush)
     guard let unit = try timing(.compute, { try compute(whole) }) else { return }
     let results = takePayloads(of: unit)
-    guard try holdsUp(unit, results) else { return }
+    guard try passesAudit(unit, results) else { return }
     try keep(results)
     guard try completeWindows(of: isFlush ? due : active, through: step) else { return }
     if let windows = core.windows { archive.forget(before: windows.oldestStep(after: step)) }

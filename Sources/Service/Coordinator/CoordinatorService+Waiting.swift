@@ -1,7 +1,7 @@
 import Coordination
 import Dispatch
 import Foundation
-import Protocol
+import WireProtocol
 
 /// Waiting: for units, for work beside the socket, for what comes next.
 extension CoordinatorService {
@@ -75,7 +75,7 @@ extension CoordinatorService {
     watchConnections(MonotonicClock.now())
     let (refusals, count) = router.takeRefusals()
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
-    for letter in mailbox.take() { try read(letter) }
+    for event in mailbox.take() { try read(event) }
     // Not while an effect is carried out: the core is told of one thing at a time.
     let lost = unreachable
     unreachable = []
@@ -128,8 +128,8 @@ extension CoordinatorService {
     return ServiceError(reason, remedy: "the run can be resumed from its last snapshot")
   }
 
-  private func read(_ letter: Letter) throws {
-    switch letter {
+  private func read(_ event: DriverEvent) throws {
+    switch event {
     case .workDone: break
     case .allowList(let news): take(news)
     case .forWorker(let peer, let session, let message):

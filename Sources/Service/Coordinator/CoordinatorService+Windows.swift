@@ -1,14 +1,14 @@
 import Coordination
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Windows in the run: when chains are flushed, and what is fetched before a step can be applied or a snapshot written.
 extension CoordinatorService {
   /// The windows as the engine has them, for the core; everything that workers keep is void.
   func publishWindows() throws {
-    archive = VersionArchive()
+    archive = ParameterHistory()
     guard plan.usesWindows else { return }
-    let book = WindowBook(
+    let book = WindowTracker(
       clock: WindowClock(plan.scheduler.tiers), microBatchCount: plan.config.gradientAccumulationSteps,
       step: progress.step, alwaysLoose: core.settings.verifyFraction >= 1)
     try handle(.windows(book))
@@ -19,7 +19,7 @@ extension CoordinatorService {
   func isFlush(_ step: Int) -> Bool {
     guard plan.usesWindows else { return false }
     return step % plan.config.flushEvery == 0 || step == plan.config.numSteps || step == replayedUpTo
-      || step - snapshots.lastStep >= SnapshotSchedule.mostSteps || archive.bytes > VersionArchive.limit
+      || step - snapshots.lastStep >= SnapshotSchedule.mostSteps || archive.bytes > ParameterHistory.limit
   }
 
   /// Whether all chains are here.
@@ -56,7 +56,7 @@ extension CoordinatorService {
       }
       guard let complete = try compute(unit) else { return false }
       let results = takePayloads(of: complete)
-      guard try holdsUp(complete, results) else { return false }
+      guard try passesAudit(complete, results) else { return false }
       try keep(results)
     }
     return true

@@ -1,5 +1,5 @@
 import Coordination
-import Data
+import Dataset
 import Dispatch
 import Foundation
 import JSON
@@ -7,9 +7,9 @@ import LanguageModel
 import Ledger
 import Logging
 import NestedLearning
-import Operations
-import Protocol
+import Observability
 import Transport
+import WireProtocol
 
 /// A coordinator at work: it ties the pure core to the socket, the ledger, the arithmetic and the local workers.
 ///
@@ -17,7 +17,7 @@ import Transport
 /// applied, committed. While it waits it goes on answering workers; arithmetic and disk work run on a queue beside it.
 final class CoordinatorService {
   /// What other threads tell the one that owns the socket.
-  enum Letter: Sendable {
+  enum DriverEvent: Sendable {
     case signal(Int32)
     case childEnded(LocalWorkers.Exit)
     case workDone
@@ -38,7 +38,7 @@ final class CoordinatorService {
   let run: OpenRun
   private(set) var engine: StepEngine
   let logger: Logger
-  let lookout: Lookout
+  let telemetry: Telemetry
   /// Of the process; it tells this service while that is at work.
   let signals: SignalWatch
   let metrics: RunMetrics
@@ -48,7 +48,7 @@ final class CoordinatorService {
   var core: CoordinatorCore
   var timer = Instant.never
   let router: Router
-  let mailbox: Mailbox<Letter>
+  let mailbox: Mailbox<DriverEvent>
   let localWorkers: LocalWorkers
   /// The connection of each local worker, what peers said in HELLO, the same by worker, when a wait was last named,
   /// and who could not be sent something.
@@ -61,8 +61,8 @@ final class CoordinatorService {
   var connectionCheck: ConnectionCheck?
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.
-  var turnedAway = RecentPeers(limit: 1024)
-  var askers = RecentPeers(limit: 256)
+  var rejectedPeers = RecentPeers(limit: 1024)
+  var statusClients = RecentPeers(limit: 256)
   /// Results whose bytes were not wanted, since the core was last told.
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
   /// The base model's files, once a worker asks for them.
@@ -75,7 +75,7 @@ final class CoordinatorService {
   /// Every tier's newest parameters.
   var tiers: [TierValues] = []
   /// Those of earlier steps, for what windows may have lost.
-  var archive = VersionArchive()
+  var archive = ParameterHistory()
   /// Since the last step.
   var traffic: Traffic
   /// The message that the core is being told of, and those that it said to keep, by attempt.
@@ -120,21 +120,21 @@ final class CoordinatorService {
   /// - Parameter endpoint: where local workers connect.
   init(
     plan: RunPlan, run: OpenRun, options: RunOptions, router: Router, waker: Waker, endpoint: String,
-    logger: Logger, lookout: Lookout, signals: SignalWatch
+    logger: Logger, telemetry: Telemetry, signals: SignalWatch
   ) throws {
     self.plan = plan
     self.run = run
     self.options = options
     self.router = router
     self.logger = logger
-    self.lookout = lookout
+    self.telemetry = telemetry
     self.signals = signals
     metrics = RunMetrics(
-      lookout.metrics, run: plan.config.experimentName, program: Program.version,
+      telemetry.metrics, run: plan.config.experimentName, program: Program.version,
       numSteps: plan.config.numSteps)
     sampler = plan.sampler
     traffic = Traffic(tierCount: plan.scheduler.tiers.count)
-    let mailbox = Mailbox<Letter> { waker.wake() }
+    let mailbox = Mailbox<DriverEvent> { waker.wake() }
     self.mailbox = mailbox
     (engine, progress) = try run.restore(plan: plan)
     replayedUpTo = try run.ledger.lastStep()
@@ -189,7 +189,7 @@ extension CoordinatorService {
     defer { show(progressLine.finish()) }
     while !stopRequested {
       if !toUndo.isEmpty {
-        try goBack()
+        try rollBack()
         continue
       }
       switch progress.next(plan.config) {

@@ -1,6 +1,6 @@
 import Foundation
 import Logging
-import Operations
+import Observability
 
 /// The worker processes that a coordinator starts on its own machine: started again when they die, gone when the
 /// coordinator is.

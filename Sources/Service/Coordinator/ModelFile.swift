@@ -1,5 +1,5 @@
 import Foundation
-import Protocol
+import WireProtocol
 
 #if canImport(Glibc)
   import Glibc

@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// A worker that is given the base model: what it has asked for, and what is still on its way out.
 struct ModelReader {

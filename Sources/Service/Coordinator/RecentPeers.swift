@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 /// The last few connections of a kind, in their order, so that a list of those that come and go stays bounded.
 struct RecentPeers {

@@ -1,7 +1,7 @@
 import Coordination
 import CoreMetrics
 import Foundation
-import Operations
+import Observability
 
 /// What a coordinator counts for `/metrics`: the run's place, its workers and shards, bytes, and where the time goes.
 /// Belongs to the thread that owns the run; whoever reads gets the newest values.

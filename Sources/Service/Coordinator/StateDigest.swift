@@ -1,5 +1,5 @@
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// SHA-256 over (name, shape, bytes) of tensors in the order of their names: what two states are compared by.
 ///

@@ -2,7 +2,7 @@ import Coordination
 import Foundation
 import JSON
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// A tier's values at one version, ready to be sent.
 package struct TierValues: Sendable {
@@ -38,7 +38,7 @@ package final class StepEngine: @unchecked Sendable {
   /// The windows' sums, as far as they are here; nil if gradients of inactive tiers are discarded.
   private var windows: WindowStore?
   /// What has come of the step in hand, without windows.
-  private var early: EarlySums?
+  private var early: EagerReduction?
 
   package init(state: NestedTrainerState) {
     self.state = state
@@ -59,7 +59,7 @@ package final class StepEngine: @unchecked Sendable {
   /// Adds up what a worker sent for a step while others are still awaited.
   package func collect(_ message: ResultMessage, of shard: Shard, step: Int) {
     if early?.step != step {
-      early = EarlySums(step: step, count: state.config.gradientAccumulationSteps)
+      early = EagerReduction(step: step, count: state.config.gradientAccumulationSteps)
     }
     early?.take(message, of: shard)
   }

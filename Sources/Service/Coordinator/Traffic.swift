@@ -1,7 +1,7 @@
 import Coordination
 import JSON
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// Bytes of parameters and gradients that passed between the coordinator and its workers since the last step, by tier.
 /// Loss, tokens and the like are not counted, nor is what comes twice.

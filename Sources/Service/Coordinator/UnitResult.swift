@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 /// What counts of a unit, with the bytes that came.
 package struct UnitResult: Sendable {

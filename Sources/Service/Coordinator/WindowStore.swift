@@ -1,6 +1,6 @@
 import Coordination
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// The coordinator's part of the windows in a run's own layout: a tier's values lie as they travel, and only what is
 /// applied or written is divided into parameters.

@@ -11,7 +11,7 @@ public enum ConnectAddress {
       throw ServiceError(
         "--connect \(address) is another machine, and without keys nobody knows who answers there",
         remedy:
-          "give --key and --server-key, see nl keygen --help; or add --insecure on a network where everyone is trusted"
+          "give --key and --server-key, see nl-tool keygen --help; or add --insecure on a network where everyone is trusted"
       )
     }
   }

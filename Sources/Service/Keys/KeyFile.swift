@@ -86,9 +86,9 @@ public enum KeyFile {
     return key
   }
 
-  private static let remedy = "make one with: nl keygen --output FILE"
+  private static let remedy = "make one with: nl-tool keygen --output FILE"
 
-  /// A public key, given as itself or as the file that `nl keygen` wrote it to.
+  /// A public key, given as itself or as the file that `nl-tool keygen` wrote it to.
   static func publicKey(_ text: String) throws -> PublicKey {
     // A file's path may look like a key.
     guard FileSystem.kind(text) != nil else {
@@ -98,7 +98,7 @@ public enum KeyFile {
       if let key = text.split(separator: " ").first.flatMap({ PublicKey(String($0)) }) { return key }
       throw ServiceError(
         "--server-key is neither a file nor a public key of \(PublicKey.textCount) characters",
-        remedy: "give the coordinator's public key, or the .pub file that nl keygen wrote")
+        remedy: "give the coordinator's public key, or the .pub file that nl-tool keygen wrote")
     }
     let keys = try publicKeys(path: text)
     guard keys.count == 1, let key = keys.first?.key else {

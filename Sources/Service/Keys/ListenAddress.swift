@@ -10,7 +10,7 @@ public enum ListenAddress {
       throw ServiceError(
         "--listen \(address) is open to other machines, without keys",
         remedy:
-          "give --key and --allow-keys, see nl keygen --help; or add --insecure on a network where everyone is trusted"
+          "give --key and --allow-keys, see nl-tool keygen --help; or add --insecure on a network where everyone is trusted"
       )
     }
   }

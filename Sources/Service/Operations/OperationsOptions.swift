@@ -1,6 +1,6 @@
 import Foundation
 import Logging
-import Operations
+import Observability
 
 /// How a program is looked after: its log, its health and metrics, and how long it may take to end.
 public struct OperationsOptions: Sendable {

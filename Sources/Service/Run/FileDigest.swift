@@ -1,6 +1,6 @@
 import Foundation
 import LanguageModel
-import Protocol
+import WireProtocol
 
 /// SHA-256 of files, in hexadecimal: how a run recognises its model, data and adapter again.
 public enum FileDigest {

@@ -6,9 +6,9 @@ extension OpenRun {
   /// caller restores the state then. May be called again after a failure: what is done is not done twice.
   ///
   /// - Returns: the return, or nil if there is nothing to undo.
-  func goBack(identity: String) throws -> ReturnRecord? {
+  func rollBack(identity: String) throws -> ReturnRecord? {
     guard let first = try ledger.firstUnverifiedStep(of: identity) else { return nil }
-    let record = try ledger.goBack(
+    let record = try ledger.rollBack(
       to: stepToGoBackTo(before: first), identity: identity, firstUnverifiedStep: first)
     try followLedger()
     return record

@@ -4,8 +4,8 @@ import JSON
 import LanguageModel
 import Ledger
 import NestedLearning
-import Protocol
 import Tensors
+import WireProtocol
 
 /// A run that this coordinator has taken: its folder locked, its ledger open in a new term.
 final class OpenRun: @unchecked Sendable {

@@ -38,7 +38,7 @@ package struct SnapshotSchedule: Sendable {
   }
 
   /// The run went back, and goes on from here.
-  package mutating func goBack(to step: Int) { lastStep = step }
+  package mutating func rollBack(to step: Int) { lastStep = step }
 }
 
 /// Which snapshots stay: the last two, and for going back up to four older ones, each at least twice as far back as

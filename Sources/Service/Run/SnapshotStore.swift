@@ -1,6 +1,6 @@
 import JSON
 import Ledger
-import Protocol
+import WireProtocol
 
 /// The `state` folder of a run: snapshots as content-addressed files.
 ///

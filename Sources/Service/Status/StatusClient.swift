@@ -1,8 +1,8 @@
 import Coordination
 import Foundation
 import JSON
-import Protocol
 import Transport
+import WireProtocol
 
 /// Asks a coordinator at work how its run stands.
 public enum StatusClient {
@@ -39,7 +39,7 @@ public enum StatusClient {
       ServiceError(
         "the coordinator at \(endpoint) broke off the handshake",
         remedy: security == nil
-          ? "if it has keys, give --key and --server-key; see nl keygen --help"
+          ? "if it has keys, give --key and --server-key; see nl-tool keygen --help"
           : "is --server-key its public key, and does it have keys at all?")
     }
   }

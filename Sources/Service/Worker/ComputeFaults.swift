@@ -1,5 +1,5 @@
 import Foundation
-import Protocol
+import WireProtocol
 
 extension Failpoints {
   /// The minor version that a worker speaks.

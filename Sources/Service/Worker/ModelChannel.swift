@@ -1,7 +1,7 @@
 import Coordination
 import Dispatch
 import Foundation
-import Protocol
+import WireProtocol
 
 /// What the thread that fetches the model and the one that owns the socket leave for each other, in one session.
 final class ModelChannel: @unchecked Sendable {

@@ -1,7 +1,7 @@
 import Coordination
 import Foundation
 import Logging
-import Protocol
+import WireProtocol
 
 /// Fetches a base model from the coordinator into the cache, from wherever an earlier fetch stopped. Nothing gets its
 /// name before its digest is right. Keeps the caller's thread until it is done; another one feeds the channel.

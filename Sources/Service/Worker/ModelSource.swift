@@ -1,7 +1,7 @@
 import Foundation
 import LanguageModel
 import Logging
-import Protocol
+import WireProtocol
 
 /// Where a worker has its base model from: its own folder, the coordinator's, the cache, or the coordinator itself.
 struct ModelSource: Sendable {

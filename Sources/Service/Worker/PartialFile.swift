@@ -1,4 +1,4 @@
-import Protocol
+import WireProtocol
 
 #if canImport(Glibc)
   import Glibc

@@ -3,8 +3,8 @@ import Foundation
 import JSON
 import LanguageModel
 import NestedLearning
-import Protocol
 import Tensors
+import WireProtocol
 
 /// The arithmetic of a worker: a model, the newest parameters of each tier, and the gradients of shards. Belongs to
 /// one queue.

@@ -1,6 +1,6 @@
 import Coordination
 import NestedLearning
-import Protocol
+import WireProtocol
 
 /// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it
 /// goes on until the boundary. Whatever is asked of them is checked against step and digest first.

@@ -1,6 +1,6 @@
 import Coordination
 import CoreMetrics
-import Operations
+import Observability
 
 /// What a worker counts for `/metrics`. Belongs to the thread that owns its socket.
 final class WorkerMetrics {

@@ -4,16 +4,16 @@ import Foundation
 import JSON
 import Kernels
 import Logging
-import Operations
-import Protocol
+import Observability
 import Tensors
 import Transport
+import WireProtocol
 
 /// A worker at work: it ties the pure core to the socket and the arithmetic. The caller's thread owns the socket;
 /// arithmetic runs on a queue beside it, so that the coordinator is answered at any time.
 public final class WorkerService {
   /// What other threads tell the one that owns the socket. The session tells apart what belongs to an earlier one.
-  private enum Letter: Sendable {
+  private enum DriverEvent: Sendable {
     case event(WorkerEvent, generation: Int)
     /// To be sent in the session of the fetch that asks for it.
     case model(ModelMessage, generation: Int)
@@ -23,7 +23,7 @@ public final class WorkerService {
   private let options: WorkerOptions
   private let logger: Logger
   private let context = LogContext()
-  private var lookout: Lookout?
+  private var telemetry: Telemetry?
   private var metrics: WorkerMetrics?
   private let queue = DispatchQueue(label: "compute")
   private let generation = Generation()
@@ -66,7 +66,7 @@ public final class WorkerService {
   /// - Throws: why the worker is of no use.
   public func run() throws {
     let waker = try Waker()
-    let mailbox = Mailbox<Letter> { waker.wake() }
+    let mailbox = Mailbox<DriverEvent> { waker.wake() }
     // A terminal sends Ctrl-C to every process at once; a local worker leaves the answer to its coordinator.
     let isLocal = options.localIndex != nil
     let signals = SignalWatch { number in
@@ -74,9 +74,9 @@ public final class WorkerService {
     }
     defer { signals.cancel() }
     options.failpoints.announce(logger)
-    let lookout = try Lookout(options: options.operations, context: context, logger: logger)
-    defer { lookout.close() }
-    (self.lookout, metrics) = (lookout, WorkerMetrics(lookout.metrics))
+    let telemetry = try Telemetry(options: options.operations, context: context, logger: logger)
+    defer { telemetry.close() }
+    (self.telemetry, metrics) = (telemetry, WorkerMetrics(telemetry.metrics))
     computer = try ShardComputer(
       threads: options.threads, source: try modelSource(), failpoints: options.failpoints)
     try handle(.start, waker, mailbox)
@@ -97,7 +97,7 @@ public final class WorkerService {
       ownPath: options.modelPath, cache: cache, logger: logger, failpoints: options.failpoints)
   }
 
-  private func serve(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+  private func serve(_ waker: Waker, _ mailbox: Mailbox<DriverEvent>) throws {
     showToOthers()
     let wait = max(0, min(0.5, timer.seconds(since: MonotonicClock.now())))
     for received in try dealer?.poll(timeout: wait) ?? [] {
@@ -117,8 +117,8 @@ public final class WorkerService {
     if let failure = dealer?.takeHandshakeFailure() {
       try handle(refusal(failure), waker, mailbox)
     }
-    for letter in mailbox.take() {
-      switch letter {
+    for event in mailbox.take() {
+      switch event {
       case .model(let message, let generation):
         if generation == self.generation.current { ask(message) }
       case .terminate: try terminate(waker, mailbox)
@@ -135,7 +135,7 @@ public final class WorkerService {
   }
 
   /// The shard at hand is finished and sent, as far as the grace goes. A second request means now.
-  private func terminate(_ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+  private func terminate(_ waker: Waker, _ mailbox: Mailbox<DriverEvent>) throws {
     guard !isTerminating else {
       ending = (true, "stopped at once")
       return
@@ -152,17 +152,17 @@ public final class WorkerService {
   }
 
   private func showToOthers() {
-    lookout?.health.turn()
+    telemetry?.health.turn()
     metrics?.show(core.state)
     switch core.state {
-    case .ready, .computing: lookout?.health.ready("joined \(options.endpoint)")
-    case .started, .greeting: lookout?.health.notReady("looking for a coordinator at \(options.endpoint)")
-    case .loading: lookout?.health.notReady("loading the model")
-    case .leaving, .gone: lookout?.health.notReady("leaving")
+    case .ready, .computing: telemetry?.health.ready("joined \(options.endpoint)")
+    case .started, .greeting: telemetry?.health.notReady("looking for a coordinator at \(options.endpoint)")
+    case .loading: telemetry?.health.notReady("loading the model")
+    case .leaving, .gone: telemetry?.health.notReady("leaving")
     }
   }
 
-  private func handle(_ event: WorkerEvent, _ waker: Waker, _ mailbox: Mailbox<Letter>) throws {
+  private func handle(_ event: WorkerEvent, _ waker: Waker, _ mailbox: Mailbox<DriverEvent>) throws {
     metrics?.count(event)
     var failure: String?
     for effect in core.step(event, now: MonotonicClock.now()) {
@@ -252,18 +252,19 @@ public final class WorkerService {
           + "--allow-keys, and start this again)", isFinal: true)
     case .keysOnOneSide where options.security == nil:
       return .refused(
-        reason: "it wants keys, this worker has none (give --key and --server-key; see nl keygen --help)",
+        reason:
+          "it wants keys, this worker has none (give --key and --server-key; see nl-tool keygen --help)",
         isFinal: true)
     case .keysOnOneSide:
       return .refused(
         reason:
-          "it has no keys, this worker has (start it with --key and --allow-keys; see nl keygen --help)",
+          "it has no keys, this worker has (start it with --key and --allow-keys; see nl-tool keygen --help)",
         isFinal: true)
     case .notDecided: return .refused(reason: "it could not check this worker's key", isFinal: false)
     case .brokenOff where options.security == nil:
       return .refused(
         reason: "it broke off the handshake (it may be starting or stopping; if it has keys, give --key and "
-          + "--server-key, see nl keygen --help)", isFinal: false)
+          + "--server-key, see nl-tool keygen --help)", isFinal: false)
     case .brokenOff:
       return .refused(
         reason:
@@ -285,7 +286,7 @@ public final class WorkerService {
 
   // MARK: Arithmetic
 
-  private func load(_ welcome: Welcome, _ mailbox: Mailbox<Letter>) {
+  private func load(_ welcome: Welcome, _ mailbox: Mailbox<DriverEvent>) {
     let mine = generation.current
     let channel = ModelChannel { mailbox.post(.model($0, generation: mine)) }
     self.channel = channel
@@ -296,7 +297,7 @@ public final class WorkerService {
     }
   }
 
-  private func compute(_ probe: Probe, _ mailbox: Mailbox<Letter>) {
+  private func compute(_ probe: Probe, _ mailbox: Mailbox<DriverEvent>) {
     onQueue(mailbox) { computer in
       do { return .probed(sha256: try computer.compute(probe)) } catch {
         return .modelFailed(reason: "\(error)")
@@ -320,7 +321,7 @@ public final class WorkerService {
     }
   }
 
-  private func apply(_ parameters: ParametersMessage, _ mailbox: Mailbox<Letter>) {
+  private func apply(_ parameters: ParametersMessage, _ mailbox: Mailbox<DriverEvent>) {
     onQueue(mailbox) { computer in
       do {
         try computer.apply(parameters)
@@ -330,14 +331,14 @@ public final class WorkerService {
   }
 
   /// A chain that cannot be taken is missed by the assignment that needs it, which then fails and says so.
-  private func take(_ window: WindowMessage, _ mailbox: Mailbox<Letter>) {
+  private func take(_ window: WindowMessage, _ mailbox: Mailbox<DriverEvent>) {
     onQueue(mailbox) { computer in
       try? computer.take(window)
       return nil
     }
   }
 
-  private func compute(_ job: Int, _ assignment: AssignMessage, _ mailbox: Mailbox<Letter>) {
+  private func compute(_ job: Int, _ assignment: AssignMessage, _ mailbox: Mailbox<DriverEvent>) {
     let watch = ComputationWatch()
     self.job = (job, watch)
     onQueue(mailbox) { computer in
@@ -353,7 +354,7 @@ public final class WorkerService {
 
   /// Runs work in its turn, unless the session that it belongs to has ended by then.
   private func onQueue(
-    _ mailbox: Mailbox<Letter>, _ work: @escaping @Sendable (ShardComputer) -> WorkerEvent?
+    _ mailbox: Mailbox<DriverEvent>, _ work: @escaping @Sendable (ShardComputer) -> WorkerEvent?
   ) {
     guard let computer else { return }
     let mine = generation.current

@@ -1,4 +1,4 @@
-@testable import Data
+@testable import Dataset
 
 extension FuzzTarget {
   /// A JSONL file as training reads it. Every row that is kept must have a token to predict.

@@ -1,6 +1,6 @@
 import Foundation
 import Kernels
-import Protocol
+import WireProtocol
 
 extension FuzzTarget {
   /// Frames through the decoder. A message that is accepted must be encoded again, to the same bytes each time.

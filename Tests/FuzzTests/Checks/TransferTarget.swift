@@ -1,5 +1,5 @@
 import JSON
-import Protocol
+import WireProtocol
 
 @testable import Transport
 

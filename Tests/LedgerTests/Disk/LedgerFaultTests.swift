@@ -30,7 +30,7 @@ import Testing
     calls += [
       { try $0.workerLeft(2, reason: "lost", at: noon) },
       { try $0.record(assignments: [], notes: [.quarantined(finding)]) },
-      { _ = try $0.goBack(to: 3, identity: finding.identity, firstUnverifiedStep: 4, at: noon) },
+      { _ = try $0.rollBack(to: 3, identity: finding.identity, firstUnverifiedStep: 4, at: noon) },
       { try $0.commit(step(4), tiers: [tier(0, version: 4)], assignments: [handOut(90, term: 1, step: 4)]) },
       { try $0.finish(.completed(reason: "all steps are done"), at: noon) },
     ]

@@ -1,5 +1,5 @@
 import Foundation
-import Operations
+import Observability
 import Testing
 
 @testable import Service

@@ -1,7 +1,7 @@
 import JSON
-import Protocol
 import Service
 import Testing
+import WireProtocol
 
 /// What is in the report, not how fast this machine is.
 @Suite struct WireBenchmarkTests {

@@ -39,12 +39,12 @@ import Testing
 
   @Test func refusesWhatIsNotARun() throws {
     try FileManager.default.createDirectory(atPath: folder.file("demo"), withIntermediateDirectories: true)
-    try folder.write("mine", to: "demo/letter.txt")
+    try folder.write("mine", to: "demo/event.txt")
     #expect(
       errorText { _ = try RunFolder.create(outputPath: folder.path, run: runRecord("demo")) }.contains(
         "not a run"))
     #expect(errorText { _ = try RunFolder.open(folder.file("demo")) }.contains("it has no config.json"))
-    #expect(try folder.text("demo/letter.txt") == "mine")
+    #expect(try folder.text("demo/event.txt") == "mine")
   }
 
   @Test(arguments: ["", ".", "..", "a/b", ".hidden", "a\nb", String(repeating: "x", count: 201)])

@@ -43,7 +43,7 @@ import Testing
     #expect(!schedule.isDue(after: 60, now: 99))
     #expect(schedule.isDue(after: 60, now: 101))
     #expect(!schedule.isDue(after: 50, now: 1000), "there is one of this step")
-    schedule.goBack(to: 10)
+    schedule.rollBack(to: 10)
     #expect(schedule.isDue(after: 11, now: 1000))
   }
 

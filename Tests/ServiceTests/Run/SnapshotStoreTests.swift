@@ -2,8 +2,8 @@ import Foundation
 import Harness
 import JSON
 import Ledger
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Service
 

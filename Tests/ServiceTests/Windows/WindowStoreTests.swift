@@ -2,8 +2,8 @@ import Coordination
 import Foundation
 import Harness
 import NestedLearning
-import Protocol
 import Testing
+import WireProtocol
 
 @testable import Service
 

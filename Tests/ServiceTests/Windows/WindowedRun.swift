@@ -1,7 +1,7 @@
 import Coordination
 import Harness
 import NestedLearning
-import Protocol
+import WireProtocol
 
 @testable import Service
 

@@ -1,5 +1,5 @@
 import Coordination
-import Protocol
+import WireProtocol
 
 @testable import Service
 

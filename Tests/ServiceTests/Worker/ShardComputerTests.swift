@@ -3,9 +3,9 @@ import Foundation
 import JSON
 import LanguageModel
 import Logging
-import Protocol
 import Tensors
 import Testing
+import WireProtocol
 
 @testable import Service
 

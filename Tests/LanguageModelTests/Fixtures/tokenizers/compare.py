@@ -1,6 +1,6 @@
-"""Compares `nl tokenize` with the PyPI package tokenizers, on the texts of test_strings.py and on files.
+"""Compares `nl-tool tokenize` with the PyPI package tokenizers, on the texts of test_strings.py and on files.
 
-    python compare.py path/to/nl MODEL_FOLDER... [--files FILE...]
+    python compare.py path/to/nl-tool MODEL_FOLDER... [--files FILE...]
 
 Prints the first texts that differ, and exits with 1 if there are any.
 """

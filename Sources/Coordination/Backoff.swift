@@ -1,0 +1,55 @@
+import WireProtocol
+
+/// How often in a row the workers of one identity have failed, and until when they are left alone.
+struct Backoff: Sendable {
+  var failures = 0
+  var until = Instant.zero
+  /// The last failure, and whether it was that the worker was lost.
+  var reason = ""
+  var isLoss = false
+}
+
+/// Leaving alone those that keep failing.
+extension CoordinatorCore {
+  /// A worker failed at its shard, or was lost over it.
+  mutating func noteFailure(of attempt: Attempt, reason: String, isLoss: Bool = false, now: Instant) {
+    var trouble = backoffs[attempt.identity] ?? Backoff()
+    trouble.failures += 1
+    trouble.reason = reason
+    trouble.isLoss = isLoss
+    if trouble.failures > 1 {
+      let seconds = settings.cooldownSeconds * Double(1 << min(trouble.failures - 2, 20))
+      trouble.until = now + min(seconds, settings.maximumCooldownSeconds)
+    }
+    backoffs[attempt.identity] = trouble
+  }
+
+  /// What was taken for its end was that of a connection.
+  mutating func forgiveLoss(of identity: String) {
+    guard var trouble = backoffs[identity], trouble.isLoss else { return }
+    trouble.failures -= 1
+    trouble.isLoss = false
+    trouble.until = .zero
+    backoffs[identity] = trouble.failures > 0 ? trouble : nil
+  }
+
+  /// It came to a right result.
+  mutating func noteSuccess(of attempt: Attempt) { backoffs[attempt.identity] = nil }
+
+  /// Until when a worker gets no work; nil if it may have some.
+  func cooldown(of worker: Worker, now: Instant) -> Instant? {
+    guard let until = backoffs[worker.identity]?.until, until > now else { return nil }
+    return until
+  }
+
+  /// Workers that wait for work, the fastest first.
+  func idleWorkers(now: Instant) -> [Int] {
+    workers.values.filter { $0.state == .ready && cooldown(of: $0, now: now) == nil }
+      .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
+  }
+
+  /// When the next worker may be given work again.
+  func cooldownDeadline(now: Instant) -> Instant {
+    workers.values.compactMap { $0.state == .ready ? cooldown(of: $0, now: now) : nil }.min() ?? .never
+  }
+}

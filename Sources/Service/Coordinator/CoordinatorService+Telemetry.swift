@@ -1,0 +1,50 @@
+import Coordination
+import Foundation
+import JSON
+import Logging
+
+/// For those who look after the coordinator: health, metrics, and what its log lines say of where it stands.
+extension CoordinatorService {
+  /// One turn of the main loop is over. Everything that only somebody else wants to see is looked up once a second.
+  func showToOthers(_ now: Instant) {
+    telemetry.health.turn()
+    guard telemetry.isOpen, now >= nextShow else { return }
+    nextShow = now + 1
+    let status = core.status
+    let state = runStatus(status, now: now).state
+    metrics.show(status, state: state)
+    if stopRequested {
+      telemetry.health.notReady("stopping")
+    } else if let diskPause {
+      telemetry.health.notReady("paused, disk: \(diskPause.reason)")
+    } else {
+      telemetry.health.ready("\(state): \(status.reason)")
+    }
+  }
+
+  /// Takes the time of something that the run's own thread waits for.
+  func timing<Value>(_ phase: RunMetrics.Phase, _ work: () throws -> Value) rethrows -> Value {
+    let started = MonotonicClock.now()
+    defer { metrics.spent(MonotonicClock.now().seconds(since: started), on: phase) }
+    return try work()
+  }
+
+  /// One hand-out is over.
+  func count(_ record: Coordination.AssignmentRecord) {
+    metrics.ended(record.outcome)
+    logger.debug(
+      "hand-out \(record.outcome.rawValue)",
+      metadata: [
+        "step": "\(record.step)", "attempt": "\(record.attempt)", "worker": "\(record.workerID)",
+        "shard": "\(record.firstMicroBatch)-\(record.lastMicroBatch)",
+        "tiers": .array(record.tiers.map { "\($0)" }),
+        "purpose": "\(record.purpose.rawValue)",
+      ])
+  }
+
+  /// Progress: for people a line that replaces the one before, for programs a line of the log.
+  func tell(_ text: String, _ message: String, _ numbers: @autoclosure () -> Logger.Metadata) {
+    guard options.operations.logFormat == .json else { return show(text) }
+    logger.log(level: .notice, "\(message)", metadata: numbers())
+  }
+}

@@ -1,0 +1,34 @@
+import Logging
+import Observability
+
+/// What can be seen of a program from outside while it works: its health, its metrics, and what its log lines say of
+/// where it stands.
+final class Telemetry: Sendable {
+  let health = Health()
+  let metrics = MetricsRegistry()
+  let context: LogContext
+  /// Nil unless there is an address to answer on.
+  private let server: OperationsServer?
+
+  /// Begins to answer, if that is wanted.
+  ///
+  /// - Throws: `OperationsError` if the address cannot be listened on.
+  init(options: OperationsOptions, context: LogContext, logger: Logger) throws {
+    self.context = context
+    guard let address = options.address else {
+      server = nil
+      return
+    }
+    ProcessMetrics.collect(into: metrics)
+    let server = try OperationsServer(
+      host: address.host, port: address.port, token: options.token, health: health, metrics: metrics,
+      logger: logger)
+    self.server = server
+    logger.notice("health and metrics: http://\(address.host):\(server.port)/metrics")
+  }
+
+  /// Whether anybody can look.
+  var isOpen: Bool { server != nil }
+
+  func close() { server?.stop() }
+}

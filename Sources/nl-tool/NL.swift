@@ -1,0 +1,23 @@
+import ArgumentParser
+import Foundation
+import ProgramFlags
+
+@main
+struct NL: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "nl-tool",
+    abstract: "Everything of nested learning that needs no cluster.",
+    discussion: """
+      To train, see `nl-coord train --help`. Every flag can also be given by the environment: NL_ and its name in \
+      capitals, --max-tokens is NL_MAX_TOKENS.
+      """,
+    subcommands: [
+      TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
+      BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
+    ])
+
+  static func main() {
+    mainWithEnvironment(
+      Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment)
+  }
+}

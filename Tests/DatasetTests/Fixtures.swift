@@ -1,0 +1,33 @@
+import Foundation
+import NestedLearning
+
+@testable import Dataset
+
+/// One id for each byte of UTF-8, then 256 as EOS.
+struct ByteEncoder: TextEncoder {
+  struct Refusal: Error, CustomStringConvertible { let description = "it has a tab" }
+
+  func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
+    if text.contains("\t") { throw Refusal() }
+    return text.utf8.prefix(maxLength - 1).map(Int32.init) + [256]
+  }
+}
+
+/// A file that is there while `body` runs.
+func withFile<Result>(_ content: [UInt8], _ body: (String) throws -> Result) throws -> Result {
+  let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).jsonl").path
+  try Foundation.Data(content).write(to: URL(fileURLWithPath: path))
+  defer { try? FileManager.default.removeItem(atPath: path) }
+  return try body(path)
+}
+
+func withFile<Result>(_ content: String, _ body: (String) throws -> Result) throws -> Result {
+  try withFile(Array(content.utf8), body)
+}
+
+func config(_ change: (inout NestedLearningConfig) -> Void = { _ in }) -> NestedLearningConfig {
+  var config = NestedLearningConfig(
+    baseModelPath: "/model", trainDataPath: "/train.jsonl", experimentName: "test")
+  change(&config)
+  return config
+}

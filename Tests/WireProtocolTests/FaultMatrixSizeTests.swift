@@ -1,0 +1,147 @@
+import Testing
+import WireProtocol
+
+/// Row 12 of the fault matrix: wrong magic or version, oversize, negative lengths: refused, by kind, before anything is
+/// allocated for them; the memory stays flat.
+@Suite struct FaultMatrixSizeTests {
+  private static func kind(of frames: [[UInt8]]) -> ProtocolError.Kind? {
+    var decoder = MessageDecoder()
+    return kind(of: frames, decoder: &decoder)
+  }
+
+  private static func kind(of frames: [[UInt8]], decoder: inout MessageDecoder) -> ProtocolError.Kind? {
+    for frame in frames {
+      do {
+        try frame.withUnsafeBytes { try decoder.add(frame: $0) }
+      } catch {
+        return (error as? ProtocolError)?.kind
+      }
+    }
+    return nil
+  }
+
+  /// All 65,536 first pairs of bytes, and all 65,536 versions, with right checksums.
+  @Test func everyMagicAndVersion() {
+    var wrong: [String] = []
+    for number in 0...0xFFFF {
+      let bytes = [UInt8(number >> 8), UInt8(number & 0xFF)]
+      let isMagic = bytes == Array("NL".utf8)
+      let magic = Self.kind(of: [bytes + [1, 1]])
+      if magic != (isMagic ? nil : .magic) { wrong.append("magic \(bytes): \(String(describing: magic))") }
+      let isVersion = bytes == [1, 0] || bytes == [1, 1]
+      let version = Self.kind(of: Forged.header(type: 64, version: bytes))
+      if version != (isVersion ? nil : .version) {
+        wrong.append("version \(bytes): \(String(describing: version))")
+      }
+    }
+    #expect(wrong == [])
+    #expect(Self.kind(of: Forged.frames(type: 64, body: "{}", objects: [])) == nil)
+    print("row 12: 65,535 wrong magics and 65,534 wrong versions refused")
+  }
+
+  /// Lengths and counts of the header at the edges of what 32 bits hold, those included that a signed reader would take
+  /// for negative.
+  static let numbers: [UInt32] = [
+    1 << 20, (4 << 20) + 1, 1 << 24, .max >> 1, 1 << 31, (1 << 31) + 1, .max - 1, .max,
+  ]
+
+  @Test func everyHeaderLength() {
+    var refused = 0
+    for number in Self.numbers {
+      let heads: [(frames: [[UInt8]], isWithinLimits: Bool)] = [
+        (Forged.header(type: 24, body: number), number <= 4 << 20),
+        (Forged.header(type: 24, objects: number), number <= 16_384),
+        (Forged.header(type: 24, chunks: number), number <= 32_768),
+        (Forged.header(type: 24, objects: number, body: number, chunks: number), false),
+      ]
+      for (frames, isWithinLimits) in heads {
+        #expect(Self.kind(of: frames) == (isWithinLimits ? nil : .limit), "\(number)")
+        refused += isWithinLimits ? 0 : 1
+        let growth = MemoryFigures.growth {
+          var decoder = MessageDecoder()
+          _ = Self.kind(of: frames, decoder: &decoder)
+          return decoder
+        }
+        #expect(growth ?? 0 < 1 << 20, "\(number)")
+      }
+    }
+    print("row 12: \(refused) headers with lengths beyond the limits refused, nothing allocated for them")
+  }
+
+  private static func body(bytes: String) -> String {
+    """
+    {"tier": 0, "version": 0, "digest": "\(Samples.digest)",
+     "objects": [{"name": "tier", "bytes": \(bytes), "sha256": "\(Samples.digest)"}]}
+    """
+  }
+
+  private static func announcement(_ text: String, chunks: UInt32) -> [[UInt8]] {
+    let body = Array(text.utf8)
+    let head = Forged.header(
+      type: 24, objects: 1, body: UInt32(body.count), chunks: chunks, bodyChecksum: Checksums.crc32c(body))
+    return head + [body]
+  }
+
+  /// Lengths of an object that are negative, no whole numbers, or beyond the limit, whatever the header counts.
+  @Test(arguments: [
+    "-1", "-4294967296", "-9223372036854775808", "4294967297", "9223372036854775807", "9223372036854775808",
+    "18446744073709551615", "1e18", "1e300", "0.5", "-0.5", "null", "\"4\"", "[4]", "true",
+  ]) func objectLength(bytes: String) {
+    for chunks in [0, 1, 16_384, 32_769] as [UInt32] {
+      let frames = Self.announcement(Self.body(bytes: bytes), chunks: chunks)
+      let growth = MemoryFigures.growth {
+        var decoder = MessageDecoder()
+        let kind = Self.kind(of: frames, decoder: &decoder)
+        #expect(kind == .body || kind == .limit)
+        return decoder
+      }
+      #expect(growth ?? 0 < 1 << 20)
+    }
+  }
+
+  /// Chunks whose own header says another length than they have, each with a right checksum.
+  @Test(arguments: [0, 1, 3, 5, 8, 1 << 18, (1 << 18) + 1, 1 << 31, .max] as [UInt32])
+  func chunkLength(length: UInt32) {
+    let payload: [UInt8] = [1, 2, 3, 4]
+    let start = Forged.little(0) + Forged.little(0) + Forged.little(length)
+    let chunk = start + Forged.little(Checksums.crc32c(start + payload)) + payload
+    let frames = Self.announcement(Self.body(bytes: "8"), chunks: 1) + [chunk]
+    #expect(Self.kind(of: frames) == .chunk)
+  }
+
+  /// The largest object that is allowed, announced and begun with one chunk: it costs no more than 64 MiB until more of
+  /// it has come.
+  @Test func announcedAndNeverSent() throws {
+    let payload = [UInt8](repeating: 7, count: WireLimits.chunkBytes)
+    let start = Forged.little(0) + Forged.little(0) + Forged.little(UInt32(payload.count))
+    let chunk = start + Forged.little(Checksums.crc32c(start + payload)) + payload
+    let frames = Self.announcement(Self.body(bytes: "\(4 << 30)"), chunks: 16_384) + [chunk]
+    let growth = MemoryFigures.growth {
+      var decoder = MessageDecoder()
+      #expect(Self.kind(of: frames, decoder: &decoder) == nil)
+      return decoder
+    }
+    #expect(growth ?? 0 <= 65 << 20)
+    print("row 12: 4 GiB announced and 256 KiB sent hold \((growth ?? 0) >> 20) MiB")
+  }
+
+  /// One hostile message after the other, none with a right length: the memory is the same at the end.
+  @Test func memoryStaysFlat() throws {
+    var messages = Self.numbers.map { Forged.header(type: 24, body: $0) }
+    messages += Self.numbers.map { Forged.header(type: 24, objects: $0, chunks: $0) }
+    messages += ["-1", "4294967297", "1e300"].map { Self.announcement(Self.body(bytes: $0), chunks: 1) }
+    messages += [[Array("GET / HTTP/1.1".utf8)], [[UInt8](repeating: 0x4E, count: 1 << 20)]]
+    let rounds = 20_000
+    let growth = MemoryFigures.slope(limit: 8 << 20) { sample in
+      for round in 0..<rounds {
+        for frames in messages {
+          let kind = Self.kind(of: frames)
+          if kind == nil, frames.count < 2 { #expect(Bool(false), "round \(round): accepted") }
+        }
+        if round % (rounds / 100) == 0 { sample() }
+      }
+    }
+    #expect(growth < 8 << 20)
+    print("row 12: \(rounds * messages.count) hostile messages; resident memory grew by \(growth >> 10) KiB")
+  }
+}

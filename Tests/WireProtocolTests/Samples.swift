@@ -1,0 +1,130 @@
+import JSON
+import WireProtocol
+
+/// One message of every kind, with all of its fields filled.
+enum Samples {
+  static let digest = String(repeating: "0123456789abcdef", count: 4)
+
+  static let session = SessionID(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210)
+
+  static func envelope(_ type: MessageType) -> Envelope {
+    Envelope(type: type, term: 7, session: session, sequence: 42, correlation: 41)
+  }
+
+  static let hello = Hello(
+    program: "nl-worker 1.0", numericProfile: "f32-1", isa: "avx2", threads: 4, host: "höst", processID: 123,
+    localIndex: 3, modelSHA256: digest, numericProfiles: ["f32-1", "bf16-1"])
+
+  static let welcome = Welcome(
+    workerID: 5, modelPath: "/models/base", modelSHA256: digest, trainable: ["rank": 8, "alpha": 16.5],
+    tiers: [[TierParameter(name: "a", shape: [2, 3]), TierParameter(name: "b", shape: [4])], []],
+    heartbeatSeconds: 0.5, numericProfile: "bf16-1", recomputesLayers: true)
+
+  static let assign = AssignMessage(
+    attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,
+    digestOnly: true,
+    stepTokens: 17,
+    windows: [
+      WindowOrder(tier: 0, returns: .sum, chains: [.start, .given]),
+      WindowOrder(tier: 2, returns: .copy, chains: [.proceed(sha256: digest), .loose]),
+    ], parameterVersions: [3, 2, 1], dropoutSeed: .max,
+    microBatches: [
+      AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100]),
+      AssignedMicroBatch(number: 1, tokens: [4, 5], offsets: [0, 2], labels: [5, -100]),
+    ])
+
+  static let result = ResultMessage(
+    attempt: 9, lossSum: 0.1 + 0.2, tokens: 17, seconds: 0.25, progress: 48,
+    gradients: [
+      TierGradient(tier: 0, microBatch: 0, floats: [1, -0.0, .leastNonzeroMagnitude]),
+      TierGradient(tier: 0, microBatch: 1, floats: [.infinity]),
+      TierGradient(tier: 2, floats: []),
+    ])
+
+  static let collect = AssignMessage(
+    attempt: 11, purpose: .collect, step: 12, leafCount: 3, level: 1, index: 1, tiers: [1], window: true,
+    stepTokens: 17, windows: [WindowOrder(tier: 1, returns: .copy, chains: [.proceed(sha256: digest)])],
+    parameterVersions: [3, 2, 1], microBatches: [])
+
+  static let chains = ResultMessage(
+    attempt: 11, lossSum: 0, tokens: 0, seconds: 0, gradients: [],
+    chains: [
+      WindowChain(tier: 1, microBatch: 2, floats: [1.5]), WindowChain(tier: 1, microBatch: 10, floats: [2]),
+    ],
+    windows: [
+      WindowReport(tier: 1, microBatch: 2, first: 9, last: 12, chain: digest, gradient: nil),
+      WindowReport(tier: 1, microBatch: 10, first: 9, last: 12, chain: digest, gradient: digest),
+      WindowReport(tier: 2, microBatch: 2, first: 12, last: 12, chain: nil, gradient: digest),
+    ])
+
+  static let window = WindowMessage(
+    step: 11, firsts: [9, 1],
+    chains: [
+      WindowChain(tier: 1, microBatch: 2, floats: [-0.0]), WindowChain(tier: 2, microBatch: 0, floats: [7]),
+    ])
+
+  static let digests = ResultMessage(
+    attempt: 10, lossSum: -1, tokens: 17, seconds: 0, gradients: [],
+    digests: [GradientDigest(name: "tier.0", byteCount: 12, sha256: digest)])
+
+  static let parameters = ParametersMessage(
+    tier: 1, version: 4, digest: digest,
+    values: WireObject(name: "tier", floats: (0..<100_000).map { Float($0) }))
+
+  static let announced = ObjectDeclaration(WireObject(name: "tier.0", floats: [1, 2]))
+
+  static let transfers: [Message] =
+    TransferKind.allCases.flatMap { kind in
+      [
+        .offer(
+          TransferOffer(
+            transfer: 3, of: kind == .result ? .result : .parameters, fields: ["attempt": 9, "x": [1, nil]],
+            objects: [announced])),
+        .credit(TransferCredit(transfer: 3, bytes: 4 << 20, received: 1 << 20)),
+        .chunk(TransferChunk(transfer: 3, object: 2, offset: 262_144, payload: WireSlice([1, 2, 3]))),
+        .acknowledgement(TransferAck(transfer: 3, outcome: .received)),
+        .acknowledgement(TransferAck(transfer: 3, outcome: .corrupt)),
+      ].map { .transfer(TransferMessage(kind, $0)) }
+    } + [
+      .transfer(
+        TransferMessage(
+          .result,
+          .acknowledgement(
+            TransferAck(transfer: 3, outcome: .refused(ResultAck(attempt: 9, outcome: .stale))))))
+    ]
+
+  static let model: [Message] = [
+    .model(
+      .offer(
+        ModelOffer(
+          modelSHA256: digest,
+          files: [
+            ModelOffer.File(name: "config.json", byteCount: 700, sha256: digest),
+            ModelOffer.File(name: "model-00001-of-00002.safetensors", byteCount: 1 << 40, sha256: digest),
+          ]))),
+    .model(.credit(ModelCredit(received: 0))),
+    .model(
+      .credit(ModelCredit(received: 1 << 50, ModelCredit.Piece(file: 1, offset: 1 << 39, byteCount: 1 << 20)))
+    ),
+    .model(.credit(.report(received: 17))),
+    .model(.chunk(ModelChunk(file: 1, offset: 1 << 39, payload: WireSlice([9, 8, 7])))),
+  ]
+
+  static let all: [Message] =
+    transfers + model + [
+      .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
+      .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
+      .result(digests), .assign(collect), .result(chains), .window(window),
+      .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),
+      .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),
+      .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
+      .cancelled(Cancelled(attempt: 9)),
+      .resultAck(ResultAck(attempt: 9, outcome: .duplicate)), .ping, .pong, .drain, .drained, .goodbye,
+      .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)), .status,
+      .statusReply(StatusReply(status: ["state": "paused", "workers": [], "step": 12])),
+    ]
+
+  static func frames(_ message: Message) throws -> [[UInt8]] {
+    try EncodedMessage(message, envelope: envelope(message.type)).frames
+  }
+}
