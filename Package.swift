@@ -54,6 +54,8 @@ let package = Package(
       exclude: ["PROTOCOL.md"]),
     .target(name: "Coordination", dependencies: ["WireProtocol", "NestedLearning", "JSON"]),
     .target(
+      name: "Training", dependencies: ["Coordination", "WireProtocol", "NestedLearning", "JSON"]),
+    .target(
       name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],
       exclude: ["SCHEMA.md"]),
     .target(name: "Transport", dependencies: ["CZeroMQ", "WireProtocol"]),
@@ -69,7 +71,8 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "Observability", "Transport", "Ledger", "Coordination", "WireProtocol", "Dataset", "NestedLearning",
+        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
+        "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -84,8 +87,8 @@ let package = Package(
     .target(
       name: "Simulation",
       dependencies: [
-        "Service", "Observability", "Coordination", "WireProtocol", "Transport", "Ledger", "NestedLearning",
-        "JSON",
+        "Service", "Observability", "Training", "Coordination", "WireProtocol", "Transport", "Ledger",
+        "NestedLearning", "JSON",
       ]),
     .executableTarget(
       name: "nl-coord",
@@ -129,6 +132,9 @@ let package = Package(
     .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Observability"]),
     // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
+    .testTarget(
+      name: "TrainingTests",
+      dependencies: ["Harness", "Training", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
     .testTarget(
       name: "FuzzTests",

@@ -50,6 +50,8 @@ public struct CoordinatorCore: Sendable {
   var times = ShardTimes()
   /// The wait for local workers is over.
   var gathered = false
+  /// The run has no time to wait for workers that are not there.
+  var isHurried = false
   /// When the first worker became ready.
   var firstReady: Instant?
   /// Since when the run is as it is, for the status.
@@ -110,6 +112,9 @@ public struct CoordinatorCore: Sendable {
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
     case .windows(let book): windows = book
+    case .completeWindows(let request): complete(request, now: now)
+    case .hurry: isHurried = true
+    case .abandon: abandonUnit(now: now)
     case .wrongChain(let id, let identity, let reason): quarantine(id, identity, reason, now: now)
     case .committed(let unit): acknowledge(committed: unit)
     case .timer: judgeDeadlines(now: now)
@@ -121,6 +126,7 @@ public struct CoordinatorCore: Sendable {
   private mutating func advance(now: Instant) {
     if failure == nil {
       planIfPossible(now: now)
+      leaveUnitIfStranded(now: now)
       giveUpCollecting(now: now)
       waiveChecks(now: now)
       handOut(now: now)

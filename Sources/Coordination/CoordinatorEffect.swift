@@ -33,7 +33,7 @@ public struct CompletedUnit: Sendable, Hashable {
 /// sent, what the unit came to, then the timer.
 public enum CoordinatorEffect: Sendable, Hashable {
   /// Keep the bytes of the result that has just come, under this attempt.
-  case keepPayload(attempt: Int, of: Shard)
+  case keepPayload(attempt: Int, of: Shard, in: WorkUnit)
   /// Drop kept bytes that will not be needed.
   case discardPayload(attempt: Int)
   /// For the ledger, with the next commit.
@@ -67,6 +67,12 @@ public enum CoordinatorEffect: Sendable, Hashable {
   case log(String)
   /// The unit is computed.
   case unitComplete(CompletedUnit)
+  /// After `hurry`: nobody is there to compute the open unit, which is closed without an outcome.
+  case unitLeft(WorkUnit)
+  /// Windows lack nothing of what was asked for. Parameters of steps before this one are not needed any more.
+  case windowsComplete(oldestStep: Int)
+  /// Windows lack a gradient of a step whose parameters are not kept.
+  case windowsLost
   /// After `drain`: all workers are gone, or their time is over.
   case drained
   /// The run cannot go on.

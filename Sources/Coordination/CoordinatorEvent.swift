@@ -111,6 +111,13 @@ public enum CoordinatorEvent: Sendable {
   case windows(WindowTracker?)
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
+  /// What windows lack is to be brought here; answered by `windowsComplete`, or by a unit that brings some of it. Only
+  /// while no unit is open.
+  case completeWindows(WindowRequest)
+  /// From now on a unit that nobody is there to compute is closed at once: `unitLeft`.
+  case hurry
+  /// The open unit is not needed any more.
+  case abandon
   /// A chain of this worker's is not what its own gradients add up to, for this reason. Only while no unit is open.
   case wrongChain(workerID: Int, identity: String, reason: String)
   /// What the unit came to is durable. To be said after its `unitComplete`, before the next unit is opened.

@@ -108,7 +108,7 @@ extension CoordinatorCore {
       acknowledge(vote.attempt.number, of: vote.attempt.workerID, .duplicate)
     } else if opinions[number].payload == nil && !vote.summary.isDigestOnly {
       opinions[number].payload = vote.attempt.number
-      persist(.keepPayload(attempt: vote.attempt.number, of: progress.shard))
+      persist(.keepPayload(attempt: vote.attempt.number, of: progress.shard, in: progress.unit))
     }
     open?.shards[place].opinions = opinions
   }

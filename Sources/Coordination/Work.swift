@@ -8,7 +8,7 @@ extension CoordinatorCore {
     for (tier, version) in tiers where parameters.indices.contains(tier) { parameters[tier] = version }
   }
 
-  private var openName: String { open.map { "\($0.unit)" } ?? "nothing" }
+  var openName: String { open.map { "\($0.unit)" } ?? "nothing" }
 
   mutating func begin(_ unit: WorkUnit, now: Instant) {
     guard failure == nil, case .running = phase else {

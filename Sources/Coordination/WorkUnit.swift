@@ -207,7 +207,7 @@ public struct AssignmentRecord: Sendable, Hashable {
   public let outcome: AttemptOutcome
   /// Whether a worker of another identity came to the same bytes. Of chains that came from earlier steps nobody has
   /// then: that is for whoever has them computed again (`WindowAudit`).
-  public let verified: Bool
+  public var verified: Bool
 
   public var seconds: Double { finished.seconds(since: handedOut) }
 }

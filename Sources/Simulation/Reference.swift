@@ -1,3 +1,4 @@
+import Training
 import NestedLearning
 import Service
 import WireProtocol

@@ -31,6 +31,9 @@ public final class Router {
   /// The addresses that are listened on, with the ports that were chosen.
   public private(set) var boundEndpoints: [String] = []
 
+  /// The most messages that one `poll` returns; if so many came, more may be waiting.
+  public var messagesPerPoll: Int { options.messagesPerPoll }
+
   /// - Parameter security: keys for every tcp address; nil for none.
   public init(
     waker: Waker, security: ServerSecurity? = nil, options: TransportOptions = TransportOptions()

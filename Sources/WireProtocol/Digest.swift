@@ -13,6 +13,9 @@ public enum Digest {
   /// The digest of a string's UTF-8 bytes.
   public static func sha256(_ text: String) -> String { sha256(Array(text.utf8)) }
 
+  /// The digest of the bytes of f32 values, as they travel.
+  package static func sha256(floats: [Float]) -> String { floats.withUnsafeBytes { sha256($0) } }
+
   /// Whether a text has the form of a digest.
   public static func isSHA256(_ text: String) -> Bool {
     text.utf8.count == 64 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }

@@ -99,7 +99,7 @@ struct Scene {
 
   static func line(_ effect: CoordinatorEffect) -> String {
     switch effect {
-    case .keepPayload(let attempt, _): "keep \(attempt)"
+    case .keepPayload(let attempt, _, _): "keep \(attempt)"
     case .discardPayload(let attempt): "discard \(attempt)"
     case .record(let record):
       "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"
@@ -125,6 +125,9 @@ struct Scene {
     case .log(let line): "log: \(line)"
     case .unitComplete(let done):
       "complete: \(done.unit), loss \(done.lossSum), \(done.tokens) tokens, attempts \(done.results.map(\.attempt))"
+    case .unitLeft(let unit): "left: \(unit)"
+    case .windowsComplete(let step): "windows are complete, parameters are needed from step \(step)"
+    case .windowsLost: "windows are lost"
     case .drained: "drained"
     case .fail(let reason): "fail: \(reason)"
     case .armTimer(let instant): "timer \(instant)"

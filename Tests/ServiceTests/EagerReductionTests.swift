@@ -1,3 +1,4 @@
+import Training
 import Coordination
 import Harness
 import NestedLearning

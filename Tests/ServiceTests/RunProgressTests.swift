@@ -1,3 +1,4 @@
+import Training
 import JSON
 import NestedLearning
 import Testing

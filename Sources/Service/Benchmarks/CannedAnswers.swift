@@ -1,3 +1,4 @@
+import Training
 import Coordination
 import Foundation
 import NestedLearning

@@ -5,6 +5,7 @@ import Ledger
 import Logging
 import NestedLearning
 import Observability
+import Training
 import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
@@ -122,7 +123,7 @@ public struct CoordinatorProcess {
     defer { CoordinatorAddress.remove(from: run.folder.path) }
     do {
       let service = try CoordinatorService(
-        plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
+        plan: plan, store: run, options: options, router: sockets.router, waker: sockets.waker,
         endpoint: sockets.localEndpoint, logger: logger, telemetry: telemetry,
         signals: signals)
       let ending = try service.execute()
@@ -148,12 +149,13 @@ public struct CoordinatorProcess {
   }
 }
 
-extension CoordinatorService.Ending {
+extension RunEnding {
   var outcome: RunOutcome {
     switch self {
     case .completed: .completed(reason: "all steps are done")
     case .stoppedEarly: .completed(reason: "the validation loss no longer fell")
     case .stopped: .stopped(reason: "by the user")
+    case .failed(let error): .failed(reason: "\(error)")
     }
   }
 
@@ -165,6 +167,7 @@ extension CoordinatorService.Ending {
     case .stopped where isStartedAgain: "Stopped; go on with the same command"
     case .stopped:
       "Stopped; go on with the same command and --or-resume, or with: nl-coord resume \(folder)"
+    case .failed(let error): "\(error)"
     }
   }
 }

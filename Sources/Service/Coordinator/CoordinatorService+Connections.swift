@@ -17,7 +17,7 @@ extension CoordinatorService {
       connectionCheck = ConnectionCheck(next: connectionCheck?.next ?? now + 0.01, until: now + 0.1)
     }
     guard let check = connectionCheck, check.next <= now else { return }
-    for (peer, session) in core.connections { send(.pong, to: peer, session: session) }
+    for (peer, session) in fleet.connections { send(.pong, to: peer, session: session) }
     connectionCheck?.next = now + 0.05
     if check.until <= now { connectionCheck = nil }
   }

@@ -8,7 +8,7 @@ extension CoordinatorService {
   /// free again, and it may disagree with what is known.
   func judge(_ peer: PeerID, _ envelope: Envelope, _ message: ResultMessage) -> ResultOutcome? {
     let result = ResultSummary(message)
-    let outcome = core.verdict(on: result, peer: peer, session: envelope.session, term: envelope.term)
+    let outcome = fleet.verdict(on: result, peer: peer, session: envelope.session, term: envelope.term)
     if outcome != nil { refusedOffers.append((peer, envelope, result)) }
     return outcome
   }
@@ -28,7 +28,8 @@ extension CoordinatorService {
 
   /// A gap is what a connection has that was cut off, or whose worker stood still; it heals by itself.
   private func tellOfRefusal(_ peer: PeerID, _ error: ProtocolError) {
-    let who = greetings[peer].map { "\($0.host), process \($0.processID)" } ?? "somebody unknown"
+    let worker = fleet.status.workers.first { $0.peer == peer }
+    let who = worker.map { "\($0.host), process \($0.processID)" } ?? "somebody unknown"
     guard error.kind == .sequence else {
       return logger.warning("a message of \(who) was refused: \(error.reason)")
     }
@@ -61,14 +62,14 @@ extension CoordinatorService {
       statusClients.remove(peer)
       // A worker that has come with a key is not one that this program has started, whatever it says.
       if peer.hasKey { hello.localIndex = nil }
-      greetings[peer] = hello
-      defer { greetings[peer] = nil }
-      try handle(.hello(peer: peer, hello, key: router.key(of: peer), term: envelope.term))
+      let event = CoordinatorEvent.hello(
+        peer: peer, hello, key: router.key(of: peer), term: envelope.term)
+      try handle(event, hello: hello)
     case .ready(let ready): try handle(.ready(peer: peer, session: session, ready))
     case .result(let result):
-      incoming = result
-      defer { incoming = nil }
-      try handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
+      let event = CoordinatorEvent.result(
+        peer: peer, session: session, term: envelope.term, ResultSummary(result))
+      try handle(event, incoming: result)
     case .error(let error):
       try handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
     case .goodbye, .drained: try handle(.goodbye(peer: peer, session: session))
@@ -78,7 +79,7 @@ extension CoordinatorService {
     case .status:
       send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
       // Whoever asks is no worker, unless it has joined, and need not say when it has gone.
-      if !core.status.workers.contains(where: { $0.peer == peer }), let old = statusClients.push(peer) {
+      if !fleet.status.workers.contains(where: { $0.peer == peer }), let old = statusClients.push(peer) {
         router.forget(old)
       }
     case .pong: try handle(.heard(peer: peer, session: session))

@@ -11,14 +11,14 @@ extension CoordinatorService {
     }
     let state = ModelFetchState(receivedBytes: credit.receivedBytes, totalBytes: modelBytes)
     try handle(.fetched(peer: peer, session: session, state))
-    guard core.isMember(peer, session: session) else { return }
-    guard shelf.ask(credit, peer: peer, session: session) else {
+    guard fleet.isMember(peer, session: session) else { return }
+    guard modelFiles.ask(credit, peer: peer, session: session) else {
       return try handle(.peerLost(peer: peer, reason: "asked for more of the model at once than it may"))
     }
   }
 
   /// The files, and where what is read of them goes.
-  func makeShelf() -> ModelFileServer {
+  func makeModelFileServer() -> ModelFileServer {
     let mailbox = mailbox
     return ModelFileServer(paths: ModelFiles.paths(of: plan.folder), sha256: plan.inputs.model) {
       mailbox.post(.forWorker($0, $1, $2))

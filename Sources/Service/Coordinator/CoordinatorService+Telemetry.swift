@@ -6,27 +6,20 @@ import Logging
 /// For those who look after the coordinator: health, metrics, and what its log lines say of where it stands.
 extension CoordinatorService {
   /// One turn of the main loop is over. Everything that only somebody else wants to see is looked up once a second.
-  func showToOthers(_ now: Instant) {
+  func publishTelemetry(_ now: Instant) {
     telemetry.health.turn()
     guard telemetry.isOpen, now >= nextShow else { return }
     nextShow = now + 1
-    let status = core.status
+    let status = fleet.status
     let state = runStatus(status, now: now).state
     metrics.show(status, state: state)
     if stopRequested {
       telemetry.health.notReady("stopping")
-    } else if let diskPause {
+    } else if let diskPause = run.activity?.diskPause {
       telemetry.health.notReady("paused, disk: \(diskPause.reason)")
     } else {
       telemetry.health.ready("\(state): \(status.reason)")
     }
-  }
-
-  /// Takes the time of something that the run's own thread waits for.
-  func timing<Value>(_ phase: RunMetrics.Phase, _ work: () throws -> Value) rethrows -> Value {
-    let started = MonotonicClock.now()
-    defer { metrics.spent(MonotonicClock.now().seconds(since: started), on: phase) }
-    return try work()
   }
 
   /// One hand-out is over.

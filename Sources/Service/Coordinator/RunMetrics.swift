@@ -2,23 +2,11 @@ import Coordination
 import CoreMetrics
 import Foundation
 import Observability
+import Training
 
 /// What a coordinator counts for `/metrics`: the run's place, its workers and shards, bytes, and where the time goes.
 /// Belongs to the thread that owns the run; whoever reads gets the newest values.
 final class RunMetrics {
-  /// What a step's time is spent on, and what comes between steps.
-  enum Phase: String, CaseIterable {
-    /// Workers compute and send.
-    case compute
-    /// The coordinator adds up, clips and updates.
-    case update
-    /// The ledger and the metrics file.
-    case commit
-    case snapshot
-    case checkpoint
-    case evaluation
-  }
-
   private let registry: MetricsRegistry
   private let step, lastStep: Meter
   private let steps, expired, backups: Counter
@@ -43,7 +31,7 @@ final class RunMetrics {
     lastStep.set(numSteps)
     Meter(label: "nl_run_info", dimensions: [("run", run), ("program", program)], factory: registry).set(1)
     // A series that is there from the beginning can be asked for its growth.
-    for phase in Phase.allCases { spent(0, on: phase) }
+    for phase in RunPhase.allCases { spent(0, on: phase) }
     for counter in [steps, tokens, expired, backups] { counter.increment(by: 0) }
   }
 
@@ -74,7 +62,7 @@ final class RunMetrics {
 
   // MARK: - What happens
 
-  func spent(_ seconds: Double, on phase: Phase) {
+  func spent(_ seconds: Double, on phase: RunPhase) {
     registry.makeFloatingPointCounter(
       label: "nl_phase_seconds_total", dimensions: [("phase", phase.rawValue)]
     ).increment(by: max(0, seconds))

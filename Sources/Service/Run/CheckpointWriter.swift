@@ -1,3 +1,4 @@
+import Training
 import JSON
 
 #if canImport(Glibc)
@@ -11,24 +12,7 @@ import JSON
 /// The `checkpoints` folder of a run. A checkpoint folder is prepared beside its final name, synced and renamed:
 /// it exists whole or not at all.
 public struct CheckpointWriter: Sendable {
-  public enum Kind: Sendable, Equatable {
-    /// The lowest validation loss so far.
-    case best
-    /// What the run ended with, or was stopped with.
-    case final
-    /// The state after a step.
-    case step(Int)
-
-    /// The folder's name, as in `checkpoint_0000100`.
-    public var name: String {
-      switch self {
-      case .best: "best"
-      case .final: "final"
-      case .step(let step):
-        "checkpoint_" + String(repeating: "0", count: max(0, 7 - String(step).utf8.count)) + String(step)
-      }
-    }
-  }
+  public typealias Kind = CheckpointKind
 
   public let folder: String
   /// How many of the folders of steps stay (`keep_last_n_checkpoints`); best and final do not count.

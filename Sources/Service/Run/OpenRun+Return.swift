@@ -1,3 +1,4 @@
+import Training
 import Ledger
 
 /// Going back to before results that are not to be trusted.

@@ -1,3 +1,5 @@
+import Training
+
 /// Where a run goes back to.
 package enum ReturnPoint {
   /// The latest snapshot before `step` whose best checkpoint is still there, or will be written again; 0 without one.

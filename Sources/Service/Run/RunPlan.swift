@@ -1,3 +1,4 @@
+import Training
 import Dataset
 import Foundation
 import JSON

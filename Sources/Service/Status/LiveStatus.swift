@@ -6,22 +6,22 @@ import JSON
 extension CoordinatorService {
   var statusJSON: JSONValue {
     let now = MonotonicClock.now()
-    let status = core.status
-    let run = runStatus(status, now: now)
+    let status = fleet.status
+    let wait = runStatus(status, now: now)
     var members: JSONObject = [
-      "experiment_name": .string(plan.config.experimentName), "folder": .string(self.run.folder.path),
+      "experiment_name": .string(plan.config.experimentName), "folder": .string(store.folder.path),
       "host": .string(ProcessInfo.processInfo.hostName), "process": .number(Int(getpid())),
-      "term": .number(Int(clamping: self.run.term)), "state": .string(run.state),
-      "reason": .string(run.reason),
-      "age": .number(now.seconds(since: run.since)), "ends_in": Self.seconds(until: run.deadline, now),
-      "step": .number(max(progress.step, replayedUpTo)), "num_steps": .number(plan.config.numSteps),
+      "term": .number(Int(clamping: store.term)), "state": .string(wait.state),
+      "reason": .string(wait.reason),
+      "age": .number(now.seconds(since: wait.since)), "ends_in": Self.seconds(until: wait.deadline, now),
+      "step": .number(max(run.progress.step, run.replayedUpTo)), "num_steps": .number(plan.config.numSteps),
     ]
-    if progress.step < replayedUpTo { members["replayed_step"] = .number(progress.step) }
+    if run.progress.step < run.replayedUpTo { members["replayed_step"] = .number(run.progress.step) }
     members["unit"] = status.unit.map { .string("\($0)") } ?? nil
-    members["snapshot_seconds"] = .number(snapshots.spent)
+    members["snapshot_seconds"] = .number(run.snapshots.spent)
     members["workers"] = .array(status.workers.map { json($0, now) })
     members["shards"] = .array(status.shards.map { json($0, now) })
-    members["waits"] = .array(waits(run, status, now))
+    members["waits"] = .array(waits(wait, status, now))
     members["ignored_results"] = .object(
       JSONObject(
         status.ignoredResults.sorted { $0.key.rawValue < $1.key.rawValue }.map {
@@ -34,10 +34,14 @@ extension CoordinatorService {
 
   /// The run's state with what the core does not know: the disk, and the coordinator's own work.
   func runStatus(_ status: CoordinatorStatus, now: Instant) -> Wait {
-    if let pause = diskPause { return ("paused", "disk: \(pause.reason)", pause.since, pause.deadline) }
-    if status.run == .idle, let activity {
-      return ("working", activity.doing, activity.since, nil)
+    guard let activity = run.activity else {
+      return (name(of: status.run), status.reason, status.since, status.deadline)
     }
+    if let pause = activity.diskPause {
+      return ("paused", "disk: \(pause.reason)", pause.since, pause.deadline)
+    }
+    if activity.isPaused { return ("paused", "until it is resumed", activity.since, nil) }
+    if status.run == .idle { return ("working", activity.doing, activity.since, nil) }
     return (name(of: status.run), status.reason, status.since, status.deadline)
   }
 
@@ -74,10 +78,10 @@ extension CoordinatorService {
   }
 
   /// Everything that is waited for: by the run as a whole, and of each worker.
-  private func waits(_ run: Wait, _ status: CoordinatorStatus, _ now: Instant) -> [JSONValue] {
+  private func waits(_ wait: Wait, _ status: CoordinatorStatus, _ now: Instant) -> [JSONValue] {
     let ofRun: JSONValue = [
-      "reason": .string(run.reason), "worker": nil, "age": .number(now.seconds(since: run.since)),
-      "ends_in": Self.seconds(until: run.deadline, now),
+      "reason": .string(wait.reason), "worker": nil, "age": .number(now.seconds(since: wait.since)),
+      "ends_in": Self.seconds(until: wait.deadline, now),
     ]
     let ofWorkers: [JSONValue] = status.workers.filter { $0.state != .ready }.map { worker in
       [

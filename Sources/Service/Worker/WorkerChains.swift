@@ -1,3 +1,4 @@
+import Training
 import Coordination
 import NestedLearning
 import WireProtocol
@@ -155,9 +156,4 @@ extension AssignMessage {
       }
     }
   }
-}
-
-extension Digest {
-  /// Of the bytes of f32 values, as they travel.
-  static func sha256(floats: [Float]) -> String { floats.withUnsafeBytes { sha256($0) } }
 }

@@ -5,23 +5,32 @@ import WireProtocol
 
 /// Bytes of parameters and gradients that passed between the coordinator and its workers since the last step, by tier.
 /// Loss, tokens and the like are not counted, nor is what comes twice.
-struct Traffic: Sendable, Equatable {
-  struct Tier: Sendable, Equatable {
+package struct Traffic: Sendable, Equatable {
+  package struct Tier: Sendable, Equatable {
     /// Down: parameters, and chains of windows for workers that go on from them.
-    var parametersDown = 0
-    var chainsDown = 0
+    package var parametersDown = 0
+    package var chainsDown = 0
     /// Up: what an update was made of, copies of chains, and single gradients or chains that were fetched because a
     /// worker was lost or another computed in its stead.
-    var boundaryUp = 0
-    var flushUp = 0
-    var otherUp = 0
+    package var boundaryUp = 0
+    package var flushUp = 0
+    package var otherUp = 0
   }
 
-  var tiers: [Tier]
+  package private(set) var tiers: [Tier]
 
-  init(tierCount: Int) { tiers = Array(repeating: Tier(), count: tierCount) }
+  package init(tierCount: Int) { tiers = Array(repeating: Tier(), count: tierCount) }
 
-  /// Counts a result that is kept.
+  /// Counts what went to a worker.
+  mutating func count(_ bytes: SentBytes) {
+    guard tiers.indices.contains(bytes.tier) else { return }
+    switch bytes.kind {
+    case .parameters: tiers[bytes.tier].parametersDown += bytes.count
+    case .partialSums: tiers[bytes.tier].chainsDown += bytes.count
+    }
+  }
+
+  /// Counts a result that is used.
   mutating func count(_ message: ResultMessage, of unit: WorkUnit, clock: WindowClock) {
     func note(_ tier: Int, _ bytes: Int) {
       guard tiers.indices.contains(tier) else { return }
@@ -38,7 +47,7 @@ struct Traffic: Sendable, Equatable {
   }
 
   /// For a row of the metrics: lists by tier.
-  var json: JSONValue {
+  package var json: JSONValue {
     [
       "parameters_down": .numbers(tiers.map(\.parametersDown)),
       "chains_down": .numbers(tiers.map(\.chainsDown)),

@@ -4,8 +4,8 @@ import WireProtocol
 
 /// Adds up what a worker says that it has added up. Its gradients come from others here, and have the digests that it
 /// gave of its own: so if the sums differ, its sum is wrong by its own word.
-package struct PartialSumAudit {
-  package enum Verdict: Equatable {
+package struct PartialSumAudit: Sendable {
+  package enum Verdict: Sendable, Equatable {
     case right
     case wrong(String)
     /// Nobody else was there to compute what it takes.
@@ -43,7 +43,7 @@ package struct PartialSumAudit {
       let values = try gradient.values.floats()
       if let count = sums[key]?.count {
         guard count == values.count else {
-          throw ServiceError("\(values.count) values came for tier \(key.tier)")
+          throw TrainingError("\(values.count) values came for tier \(key.tier)")
         }
         Vectors.add(values, to: &sums[key, default: []])
       } else {
@@ -51,6 +51,12 @@ package struct PartialSumAudit {
       }
       through[key] = step
     }
+  }
+
+  /// - Parameter sent: what the audits' workers sent.
+  package func verdicts(on sent: [UnitResult]) throws -> [Verdict] {
+    let messages = Dictionary(sent.map { ($0.message.attempt, $0.message) }, uniquingKeysWith: { $1 })
+    return try audits.map { try verdict(on: $0, messages[$0.attempt]) }
   }
 
   /// - Parameter message: what was sent.

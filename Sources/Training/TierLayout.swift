@@ -1,4 +1,3 @@
-import LanguageModel
 import NestedLearning
 import WireProtocol
 
@@ -30,10 +29,10 @@ package struct TierLayout: Sendable, Equatable {
 
   /// Adds each parameter's part of a tier's run of values to `sums`.
   ///
-  /// - Throws: `ServiceError` if the run has another length.
+  /// - Throws: `TrainingError` if the run has another length.
   package func split(tier: Int, _ values: [Float], into sums: inout GradientSums) throws {
     guard values.count == count(tier: tier) else {
-      throw ServiceError("tier \(tier) has \(count(tier: tier)) values, but \(values.count) came")
+      throw TrainingError("tier \(tier) has \(count(tier: tier)) values, but \(values.count) came")
     }
     var start = 0
     for parameter in tiers[tier] {

@@ -47,7 +47,7 @@ struct WindowStore {
   /// What goes into a window must be finite now: by the boundary nobody could tell which step it was.
   private func checked(_ values: [Float], tier: Int) throws -> [Float] {
     guard layout.tiers.indices.contains(tier), values.count == layout.count(tier: tier) else {
-      throw ServiceError("\(values.count) values came for tier \(tier)")
+      throw TrainingError("\(values.count) values came for tier \(tier)")
     }
     guard !Vectors.isFinite(values) else { return values }
     var gradients = GradientSums()
@@ -71,13 +71,13 @@ struct WindowStore {
 
   /// The chains of all windows that are open after `step`, by micro-batch.
   ///
-  /// - Throws: `ServiceError` if one does not reach it.
+  /// - Throws: `TrainingError` if one does not reach it.
   func chains(after step: Int) throws -> [GradientSums] {
     try (0..<sums.microBatchCount).map { g in
       var chains = GradientSums()
       for tier in tiers where !tier.isActive(at: step) {
         guard let values = chain(of: WindowKey(tier: tier.index, microBatch: g), through: step) else {
-          throw ServiceError(
+          throw TrainingError(
             "the window of tier \(tier.index), micro-batch \(g) has not come in up to step \(step)")
         }
         try layout.split(tier: tier.index, values, into: &chains)

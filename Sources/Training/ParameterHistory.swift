@@ -33,6 +33,9 @@ package struct ParameterHistory {
     }
   }
 
+  /// By step: what it was computed with, by tier.
+  var versions: [Int: [TierVersion]] { steps }
+
   /// What a step was computed with, by tier; nil if it is not kept.
   package func versions(of step: Int) -> [TierVersion]? { steps[step] }
 

@@ -39,6 +39,8 @@ package final class StepEngine: @unchecked Sendable {
   private var windows: WindowStore?
   /// What has come of the step in hand, without windows.
   private var early: EagerReduction?
+  /// The audit that is being made, if one is.
+  private var audit: PartialSumAudit?
 
   package init(state: NestedTrainerState) {
     self.state = state
@@ -50,16 +52,37 @@ package final class StepEngine: @unchecked Sendable {
 
   /// Takes what workers sent of windows: gradients of single steps, chains, sums over chains.
   ///
-  /// - Parameter step: the one that they were computed for.
-  /// - Throws: `TrainerError.notFinite`, or `ServiceError` if something has another size than its tier.
-  package func keep(_ results: [ResultMessage], of nodes: [TreeNode], step: Int) throws {
-    for (message, node) in zip(results, nodes) { try windows?.take(message, node: node, step: step) }
+  /// - Throws: `TrainerError.notFinite`, or `TrainingError` if something has another size than its tier.
+  package func keep(_ results: [UnitResult]) throws {
+    for (step, results) in results.bySteps {
+      for result in results { try windows?.take(result.message, node: result.shard.node, step: step) }
+    }
   }
 
-  /// Adds up what a worker sent for a step while others are still awaited.
-  package func collect(_ message: ResultMessage, of shard: Shard, step: Int) {
-    if early?.step != step {
-      early = EagerReduction(step: step, count: state.config.gradientAccumulationSteps)
+  /// Carries out a part of an audit.
+  ///
+  /// - Returns: what there is to say on each of its partial sums, in their order, once it is to be judged.
+  /// - Throws: `TrainingError` if something has another size than its tier.
+  package func audit(_ task: AuditTask) throws -> [PartialSumAudit.Verdict]? {
+    switch task {
+    case .begin(let audits):
+      audit = PartialSumAudit(
+        audits, clock: WindowClock(state.scheduler.tiers),
+        microBatchCount: state.config.gradientAccumulationSteps, chain: chain)
+    case .add(let results):
+      for (step, results) in results.bySteps { try audit?.add(results.map(\.message), step: step) }
+    case .judge(let sent):
+      defer { audit = nil }
+      return try audit?.verdicts(on: sent)
+    }
+    return nil
+  }
+
+  /// Adds up what a worker sent for a step while others are still awaited; what is for anything else is left as it is.
+  package func collect(_ message: ResultMessage, of shard: Shard, in unit: WorkUnit) {
+    guard unit.purpose == .train, !unit.window else { return }
+    if early?.step != unit.step {
+      early = EagerReduction(step: unit.step, count: state.config.gradientAccumulationSteps)
     }
     early?.take(message, of: shard)
   }
@@ -69,9 +92,21 @@ package final class StepEngine: @unchecked Sendable {
     windows?.chain(of: key, through: step)
   }
 
+  /// Partial sums through exactly this step, for a worker that goes on from them; nil if none of them is here.
+  package func windowMessage(_ keys: [WindowKey], through step: Int) -> WindowMessage? {
+    let clock = WindowClock(state.scheduler.tiers)
+    var message = WindowMessage(step: step, firsts: [], chains: [])
+    for key in keys {
+      guard let values = chain(of: key, through: step) else { continue }
+      message.firsts.append(clock.start(tier: key.tier, step: step))
+      message.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: values))
+    }
+    return message.chains.isEmpty ? nil : message
+  }
+
   /// Everything that the run needs to go on after its last step, the windows' chains included.
   ///
-  /// - Throws: `ServiceError` if a chain is not here.
+  /// - Throws: `TrainingError` if a chain is not here.
   package func snapshot() throws -> TrainerSnapshot {
     if let windows, state.step > 0 { try state.setWindow(windows.chains(after: state.step)) }
     return state.snapshot()
@@ -114,7 +149,7 @@ package final class StepEngine: @unchecked Sendable {
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {
-      throw ServiceError(
+      throw TrainingError(
         "step \(step) was to update tiers \(outcome.activeTiers), and not one parameter changed",
         remedy:
           "every gradient is zero: check that the base model is a trained one and that the data have labels")
@@ -162,10 +197,10 @@ extension ResultMessage {
     try gradient(tier: tier, microBatch: microBatch).values.floats()
   }
 
-  /// - Throws: `ServiceError` if it is not there.
+  /// - Throws: `TrainingError` if it is not there.
   func gradient(tier: Int, microBatch: Int?) throws -> TierGradient {
     guard let gradient = gradients.first(where: { $0.tier == tier && $0.microBatch == microBatch }) else {
-      throw ServiceError(
+      throw TrainingError(
         "the result of attempt \(attempt) lacks the gradient \(TierGradient.name(tier: tier, microBatch: microBatch))"
       )
     }

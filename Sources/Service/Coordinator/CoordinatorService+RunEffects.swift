@@ -1,0 +1,162 @@
+import Coordination
+import Foundation
+import Ledger
+import Training
+import WireProtocol
+
+/// What the run wants done.
+extension CoordinatorService {
+  /// Tells the run of an event, and does what it says, in its order. What follows from that is told afterwards.
+  func tell(_ event: RunEvent) throws {
+    runEvents.append(event)
+    guard !isTellingRun else { return }
+    isTellingRun = true
+    defer { isTellingRun = false }
+    while !runEvents.isEmpty {
+      let event = runEvents.removeFirst()
+      try carryOut(run.step(event, now: MonotonicClock.now()))
+    }
+  }
+
+  func carryOut(_ effects: [RunEffect]) throws {
+    for effect in effects { try carryOut(effect) }
+  }
+
+  private func carryOut(_ effect: RunEffect) throws {
+    switch effect {
+    case .publish(let versions, let windows):
+      try handle(.parametersChanged(versions))
+      try handle(.windows(windows))
+    case .parametersChanged(let versions): try handle(.parametersChanged(versions))
+    case .open(let unit):
+      telemetry.context.set("step", .number(unit.step))
+      try handle(.open(unit))
+    case .completeWindows(let request): try handle(.completeWindows(request))
+    case .hurry: try handle(.hurry)
+    case .abandon: try handle(.abandon)
+    case .acknowledge(let unit): try handle(.committed(unit))
+    case .wrongPartialSum(let workerID, let identity, let reason):
+      try handle(.wrongChain(workerID: workerID, identity: identity, reason: reason))
+    case .drain:
+      localWorkers.expectEnds()
+      try handle(.drain)
+    case .keep(let results):
+      compute {
+        try $0.keep(results)
+        return .kept
+      }
+    case .audit(let task): compute { try $0.audit(task).map { .judged($0) } }
+    case .apply(let step, let lossSum, let tokens, let results):
+      compute { .applied(try $0.apply(step: step, lossSum: lossSum, tokens: tokens, results: results)) }
+    case .skip(let step): compute { .applied(try $0.skip(step: step)) }
+    case .restore: restore()
+    case .write(let write): self.write(write)
+    case .reopenLedger: reopenLedger()
+    case .tell(let news): tell(news)
+    case .armTimer(let time): runTimer = time
+    case .end(let ending): self.ending = ending
+    }
+  }
+
+  // MARK: - Beside the socket's thread
+
+  /// Has the engine do something; its answer, if there is one, comes as an event.
+  private func compute(_ work: @escaping @Sendable (StepEngine) throws -> RunEvent?) {
+    guard let engine else { return }
+    queue.async { [mailbox] in
+      do {
+        if let event = try work(engine) { mailbox.post(.run(event)) }
+      } catch {
+        mailbox.post(.run(.engineFailed(error)))
+      }
+    }
+  }
+
+  private func restore() {
+    queue.async { [mailbox, store, plan] in
+      do {
+        let (engine, run) = try store.restoredRun(plan: plan)
+        mailbox.post(.restored(engine, run))
+      } catch {
+        mailbox.post(.run(.restoreFailed(error)))
+      }
+    }
+  }
+
+  private func write(_ write: RunWrite) {
+    queue.async { [mailbox, store, plan, engine, failpoints = options.failpoints] in
+      failpoints.die(at: .exitPersist)
+      do {
+        let outcome = try store.perform(write, plan: plan, engine: engine)
+        mailbox.post(.run(.written(write.id, outcome)))
+      } catch {
+        mailbox.post(.run(.writeFailed(write.id, WriteFailure(error))))
+      }
+    }
+  }
+
+  private func reopenLedger() {
+    queue.async { [mailbox, store] in
+      do {
+        try store.ledger.reopen()
+        mailbox.post(.run(.reopened))
+      } catch {
+        mailbox.post(.run(.reopenFailed(WriteFailure(error))))
+      }
+    }
+  }
+
+  // MARK: - News
+
+  private func tell(_ news: RunNews) {
+    switch news {
+    case .info(let text): logger.info("\(text)")
+    case .notice(let text): logger.notice("\(text)")
+    case .error(let text): logger.error("\(text)")
+    case .step(let applied): tellOfStep(applied)
+    case .newStep(let step, let ledgerSeconds):
+      metrics.committed(ledgerSeconds: ledgerSeconds)
+      metrics.applied(step.applied, seconds: step.seconds, traffic: step.traffic)
+    case .evaluation(let evaluation): tellOfEvaluation(evaluation)
+    case .spent(let seconds, let phase): metrics.spent(seconds, on: phase)
+    case .stands(let step): metrics.stands(at: step)
+    }
+  }
+
+  private func tellOfStep(_ applied: AppliedStep) {
+    let line = progressLine.step(
+      applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers,
+      now: MonotonicClock.now().seconds(since: .zero))
+    tell(
+      line, "step \(applied.step) of \(plan.config.numSteps)",
+      [
+        "step": "\(applied.step)", "loss": applied.loss.map { .stringConvertible($0) } ?? "none",
+        "tokens": "\(applied.tokens)",
+        "active_tiers": .array(applied.outcome.activeTiers.map { "\($0)" }),
+      ])
+  }
+
+  private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
+    metrics.evaluated(loss: evaluation.loss)
+    let text = String(
+      format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", evaluation.step, evaluation.loss,
+      Evaluation.perplexity(evaluation.loss))
+    tell(
+      progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),
+      "evaluation after step \(evaluation.step)",
+      [
+        "step": "\(evaluation.step)", "loss": .stringConvertible(evaluation.loss),
+        "best": "\(evaluation.isBest)",
+      ])
+  }
+}
+
+extension WriteFailure {
+  init(_ error: any Error) {
+    self =
+      switch error {
+      case let error as ReplayedStepDiffers: .differs(step: error.step, recorded: error.recorded)
+      default: DiskFault(error).map { .disk($0.description) } ?? .other(error)
+      }
+  }
+}

@@ -1,0 +1,146 @@
+import Coordination
+import JSON
+import Ledger
+import NestedLearning
+import Training
+import WireProtocol
+
+/// A step that was committed before has come out otherwise now.
+struct ReplayedStepDiffers: Error {
+  let step: Int
+  /// The digest that the ledger has.
+  let recorded: String
+}
+
+/// Everything that a run writes passes through `perform`, on one queue.
+extension OpenRun {
+  /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
+  func restoredRun(plan: RunPlan) throws -> (StepEngine, RestoredRun) {
+    let (engine, progress) = try restore(plan: plan)
+    let evaluations = try ledger.evaluations().filter { $0.step >= progress.step }
+    let run = RestoredRun(
+      progress: progress, tiers: engine.tierValues(), lastStep: try ledger.lastStep(),
+      evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
+      toUndo: try identitiesToUndo())
+    return (engine, run)
+  }
+
+  /// Writes what a run wants written. What is done already, when it is tried again, is not done twice.
+  ///
+  /// - Parameter engine: nil if the state could not be restored; then only the end of the run is written.
+  func perform(_ write: RunWrite, plan: RunPlan, engine: StepEngine?) throws -> RunWriteOutcome {
+    let attempts = write.attempts.map(row)
+    let notes = write.workers.map { note($0, profile: NumericProfile.name(of: plan.precision)) }
+    switch write.content {
+    case .step(let step): try commit(step, attempts, notes, plan: plan, isRepeated: write.isRepeated)
+    case .evaluation(let evaluation):
+      try record(evaluation, attempts, notes, isRepeated: write.isRepeated)
+    case .tiers, .replayedStep, .checkpoint, .snapshot, .rollback, .end, .nothing:
+      if !attempts.isEmpty || !notes.isEmpty { try ledger.record(assignments: attempts, notes: notes) }
+    }
+    switch write.content {
+    case .step, .evaluation, .nothing: break
+    case .tiers(let tiers): try ledger.record(tiers: tiers.map { plan.record(of: $0) })
+    case .replayedStep(let applied): try compare(applied)
+    case .checkpoint(let kind, let progress, let isReplay):
+      guard let engine else { break }
+      if isReplay, try hasCheckpoint(kind, from: progress.step) { break }
+      try writeCheckpoint(kind, plan: plan, progress: progress, engine: engine)
+    case .snapshot(let progress, let withDigest):
+      guard let engine else { break }
+      try writeSnapshot(engine: engine, progress: progress, withDigest: withDigest)
+    case .rollback(let identities): return try rollBack(identities, isRepeated: write.isRepeated)
+    case .end(let ending): try finish(ending)
+    }
+    return .done
+  }
+
+  private func commit(
+    _ step: CommittedStep, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote], plan: RunPlan,
+    isRepeated: Bool
+  ) throws {
+    let applied = step.applied
+    let row = plan.metrics(
+      applied, seconds: step.seconds, snapshotSeconds: step.snapshotSeconds, traffic: step.traffic)
+    let record = StepRecord(
+      step: applied.step, loss: applied.loss, tokens: applied.tokens,
+      learningRate: applied.outcome.learningRate, gradNorm: applied.outcome.gradNorm,
+      activeTiers: applied.outcome.activeTiers, digest: applied.digest, seconds: step.seconds, metrics: row)
+    let isDone = isRepeated ? try ledger.step(record.step)?.digest == record.digest : false
+    if !isDone {
+      try ledger.commit(
+        record, tiers: applied.changed.map { plan.record(of: $0) }, assignments: attempts, notes: notes)
+    }
+    try trainMetrics.append(row, step: record.step)
+  }
+
+  private func compare(_ applied: AppliedStep) throws {
+    guard let recorded = try ledger.step(applied.step)?.digest, recorded != applied.digest else { return }
+    throw ReplayedStepDiffers(step: applied.step, recorded: recorded)
+  }
+
+  private func record(
+    _ evaluation: EvaluationOutcome, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
+    isRepeated: Bool
+  ) throws {
+    let perplexity = Evaluation.perplexity(evaluation.loss)
+    let row: JSONValue = [
+      "step": .number(evaluation.step), "loss": .number(evaluation.loss),
+      "perplexity": .number(perplexity), "tokens": .number(evaluation.tokens),
+    ]
+    let record = EvaluationRecord(
+      step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
+      isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
+    let isDone = isRepeated ? try ledger.evaluations().contains { $0.step == record.step } : false
+    if !isDone { try ledger.record(evaluation: record, assignments: attempts, notes: notes) }
+    try evalMetrics.append(row, step: record.step)
+  }
+
+  private func rollBack(_ identities: [String], isRepeated: Bool) throws -> RunWriteOutcome {
+    let records = try identities.compactMap { try rollBack(identity: $0) }
+    // An earlier try may have changed the ledger, but not yet the files.
+    if isRepeated { try followLedger() }
+    let lines = records.map { record in
+      """
+      went back from step \(record.fromStep) to step \(record.toStep): \(record.identity) computed wrongly, and \
+      nobody verified its results from step \(record.firstUnverifiedStep) on
+      """
+    }
+    return .rolledBack(lines, lastStep: try ledger.lastStep())
+  }
+
+  private func finish(_ ending: RunEnding) throws {
+    try trainMetrics.synchronize()
+    try evalMetrics.synchronize()
+    try ledger.finish(ending.outcome)
+  }
+
+  // MARK: - Rows
+
+  private func row(_ record: Coordination.AssignmentRecord) -> Ledger.AssignmentRecord {
+    Ledger.AssignmentRecord(
+      term: term, attempt: record.attempt, purpose: record.purpose.rawValue, step: record.step,
+      firstMicroBatch: record.firstMicroBatch, lastMicroBatch: record.lastMicroBatch, tiers: record.tiers,
+      worker: record.workerID, handedOutAt: MonotonicClock.timestamp(of: record.handedOut),
+      finishedAt: MonotonicClock.timestamp(of: record.finished), seconds: record.seconds,
+      outcome: record.outcome.rawValue, verified: record.verified)
+  }
+
+  private func note(_ news: WorkerNews, profile: String) -> WorkerNote {
+    switch news {
+    case .joined(let workerID, let hello, let key, let at):
+      .joined(
+        WorkerRecord(
+          term: term, id: workerID, identity: key, host: hello.host, pid: hello.processID,
+          threads: hello.threads, isa: hello.isa, numericProfile: profile, program: hello.program,
+          isLocal: hello.localIndex != nil, joinedAt: MonotonicClock.timestamp(of: at)))
+    case .left(let workerID, let reason, let at):
+      .left(id: workerID, reason: reason, at: MonotonicClock.timestamp(of: at))
+    case .quarantined(let workerID, let identity, let reason, let at):
+      .quarantined(
+        QuarantineRecord(
+          identity: identity, term: term, worker: workerID, reason: reason,
+          at: MonotonicClock.timestamp(of: at)))
+    }
+  }
+}

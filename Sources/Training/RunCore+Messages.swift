@@ -1,0 +1,62 @@
+import Coordination
+import WireProtocol
+
+/// What workers are sent of a run, put together from what it holds. Nothing here decides anything.
+extension RunCore {
+  /// ASSIGN for a hand-out.
+  package mutating func message(of assignment: Assignment) -> AssignMessage {
+    let unit = assignment.unit
+    let node = assignment.shard.node
+    let data = unit.purpose == .evaluate ? batches.evaluationBatches() : batches.batches(step: unit.step)
+    let numbers = unit.purpose == .collect ? 0..<0 : node.leaves(count: unit.leafCount)
+    return AssignMessage(
+      attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
+      level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
+      digestOnly: assignment.digestOnly, stepTokens: max(1, data.trainedTokens), windows: assignment.windows,
+      parameterVersions: assignment.versions,
+      dropoutSeed: unit.purpose == .evaluate ? nil : rules.dropoutSeed,
+      microBatches: numbers.filter(data.microBatches.indices.contains).map { data.microBatches[$0] })
+  }
+
+  /// PARAMETERS of a tier at one of its versions; nil if that is not kept.
+  package func parameters(tier: Int, version: Int) -> ParametersMessage? {
+    guard tiers.indices.contains(tier) else { return nil }
+    let newest = tiers[tier].version == version ? tiers[tier] : nil
+    guard let values = newest ?? history.values(tier: tier, version: version) else { return nil }
+    return ParametersMessage(tier: tier, version: version, digest: values.digest, values: values.values)
+  }
+}
+
+/// What a run is doing, for people.
+package struct RunActivity: Sendable {
+  package let doing: String
+  package let since: Instant
+  /// Why it waits for the disk, if it does, and until when.
+  package let diskPause: (reason: String, since: Instant, deadline: Instant)?
+  /// Whether it rests until it is told to go on.
+  package let isPaused: Bool
+}
+
+extension RunCore {
+  /// What the run itself is at; nil while it waits for workers.
+  package var activity: RunActivity? {
+    switch stage {
+    case .writing(let pending):
+      RunActivity(
+        doing: pending.write.doing, since: pending.began,
+        diskPause: pending.pause.map { ($0.reason, $0.since, $0.deadline) }, isPaused: false)
+    case .waitingForDisk(let pause):
+      RunActivity(
+        doing: pause.pending.write.doing, since: pause.pending.began,
+        diskPause: (pause.wait.reason, pause.wait.since, pause.wait.deadline), isPaused: false)
+    case .applying(let step):
+      RunActivity(doing: "applying \(step.unit)", since: step.applying, diskPause: nil, isPaused: false)
+    case .paused(let since):
+      RunActivity(doing: "paused", since: since, diskPause: nil, isPaused: true)
+    case .begun, .computing, .completing, .auditing, .judging, .keeping, .draining, .ended: nil
+    }
+  }
+
+  /// What the run is waiting for, for the report of one that does not end.
+  package var waitsFor: String { "\(stage)".prefix(200).description }
+}

@@ -1,0 +1,66 @@
+import Coordination
+
+/// Taking up a run, and rolling it back: a worker was found to compute wrongly, and results of it that nobody verified
+/// are in committed steps.
+extension RunCore {
+  /// The state is that of the last snapshot.
+  mutating func restored(_ run: RestoredRun, now: Instant) {
+    let isFirst = tiers.isEmpty
+    progress = run.progress
+    tiers = run.tiers
+    replayedUpTo = run.lastStep
+    recordedEvaluations = run.evaluations
+    history = ParameterHistory()
+    windowsAreHere = true
+    for identity in run.toUndo where !toUndo.contains(identity) { toUndo.append(identity) }
+    tell(.stands(at: max(progress.step, replayedUpTo)))
+    if isFirst {
+      snapshots = SnapshotSchedule(
+        step: progress.step, bytes: rules.stateBytes, now: now.seconds(since: .zero))
+    } else {
+      snapshots.rollBack(to: progress.step)
+    }
+    write(.tiers(tiers), then: .publish, now: now)
+  }
+
+  /// The fleet hears of all tiers as they are.
+  mutating func publish(now: Instant) {
+    let tracker = WindowTracker(
+      clock: rules.plan.clock, microBatchCount: rules.config.gradientAccumulationSteps, step: progress.step,
+      alwaysLoose: rules.alwaysLoose)
+    effects.append(.publish(tiers.versions, rules.usesWindows ? tracker : nil))
+    goOn(now: now)
+  }
+
+  /// Puts a worker's identity in quarantine, for ever; the run is rolled back as soon as the present step is out of
+  /// hand.
+  mutating func quarantine(_ workerID: Int, _ identity: String, _ reason: String, now: Instant) {
+    quarantined.insert(identity)
+    tell(.error("worker \(workerID) (\(identity)) is in quarantine: \(reason)"))
+    // Not after the step at hand: a crash until then would forget it.
+    note(.quarantined(workerID: workerID, identity: identity, reason: reason, at: now), due: now)
+    if !toUndo.contains(identity) { toUndo.append(identity) }
+  }
+
+  /// Undoes what the identities in quarantine did, as far as nobody else came to the same.
+  mutating func rollBack(now: Instant) {
+    write(.rollback(identities: toUndo), then: .rolledBack, now: now)
+  }
+
+  mutating func rolledBack(_ outcome: RunWriteOutcome, now: Instant) {
+    guard case .rolledBack(let lines, let lastStep) = outcome else { return goOn(now: now) }
+    toUndo = []
+    guard windowsAreVoid || lastStep < progress.step || !lines.isEmpty else { return goOn(now: now) }
+    windowsAreVoid = false
+    for line in lines { tell(.error(line)) }
+    stage = .begun
+    effects.append(.restore)
+  }
+}
+
+extension [TierValues] {
+  var versions: [Int: TierVersion] {
+    Dictionary(
+      map { ($0.tier, TierVersion(version: $0.version, digest: $0.digest)) }, uniquingKeysWith: { $1 })
+  }
+}

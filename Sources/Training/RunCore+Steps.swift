@@ -1,0 +1,128 @@
+import Coordination
+import NestedLearning
+import WireProtocol
+
+/// Steps and evaluations.
+extension RunCore {
+  mutating func train(_ step: Int, now: Instant) {
+    let active = rules.plan.activeTiers(at: step)
+    let due = rules.usesWindows ? rules.plan.allTiers : active
+    if due.isEmpty && step % rules.config.lossEvery != 0 { return skip(step, now: now) }
+    batches.keepOnly(step: step)
+    let batches = batches.batches(step: step)
+    if rules.usesWindows { history.keep(tiers, step: step) }
+    open(
+      WorkUnit(
+        purpose: .train, step: step, leafCount: batches.microBatches.count, dueTiers: due,
+        window: rules.usesWindows, isFlush: isFlush(step)), now: now)
+  }
+
+  /// A step of which nothing is wanted: no gradient, and no loss. No worker hears of it.
+  private mutating func skip(_ step: Int, now: Instant) {
+    let unit = WorkUnit(purpose: .train, step: step, leafCount: 0, dueTiers: [])
+    stage = .applying(
+      StepInHand(unit: unit, lossSum: 0, tokens: 0, results: [], began: now, applying: now))
+    effects.append(.skip(step: step))
+  }
+
+  mutating func evaluate(now: Instant) {
+    if let loss = recordedEvaluations.removeValue(forKey: progress.step) {
+      progress.evaluated(loss: loss, rules.config)
+      return goOn(now: now)
+    }
+    let batches = batches.evaluationBatches()
+    open(
+      WorkUnit(
+        purpose: .evaluate, step: progress.step, leafCount: batches.microBatches.count, dueTiers: []),
+      now: now)
+  }
+
+  private mutating func open(_ unit: WorkUnit, now: Instant) {
+    stage = .computing(UnitInHand(unit: unit, began: now))
+    effects.append(.open(unit))
+  }
+
+  // MARK: - What a unit came to
+
+  mutating func complete(_ done: CompletedUnit, _ results: [UnitResult], now: Instant) {
+    switch stage {
+    case .computing(let inHand) where done.unit.purpose == .evaluate:
+      evaluated(done, began: inHand.began, now: now)
+    case .computing(let inHand):
+      tell(.spent(now.seconds(since: inHand.began), on: .compute))
+      for result in results {
+        traffic.count(result.message, of: done.unit, clock: rules.plan.clock)
+      }
+      let step = StepInHand(
+        unit: done.unit, lossSum: done.lossSum, tokens: done.tokens, results: results, began: inHand.began)
+      audit(done, results, for: .step(step), now: now)
+    case .completing(let request, let goal):
+      for result in results { traffic.count(result.message, of: done.unit, clock: rules.plan.clock) }
+      audit(done, results, for: .windows(request, goal), now: now)
+    case .auditing(let audit): computedAgain(results, for: audit)
+    default: break
+    }
+  }
+
+  /// Has a step applied whose windows are complete.
+  mutating func apply(_ step: StepInHand, now: Instant) {
+    var step = step
+    step.applying = now
+    stage = .applying(step)
+    effects.append(
+      .apply(step: step.unit.step, lossSum: step.lossSum, tokens: step.tokens, step.results))
+  }
+
+  /// A step is committed in one transaction before any worker hears of the next. One that was committed before a crash
+  /// is computed again, and must come out the same.
+  mutating func applied(_ applied: AppliedStep, now: Instant) {
+    guard case .applying(let step) = stage, applied.step == step.unit.step else { return }
+    if step.unit.leafCount > 0 { tell(.spent(now.seconds(since: step.applying), on: .update)) }
+    let next = Next.committed(step.unit, applied)
+    guard applied.step > replayedUpTo else { return write(.replayedStep(applied), then: next, now: now) }
+    let committed = CommittedStep(
+      applied: applied, seconds: now.seconds(since: step.began),
+      snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic)
+    traffic = Traffic(tierCount: traffic.tiers.count)
+    snapshotSecondsTold = snapshots.spent
+    write(.step(committed), then: next, now: now)
+  }
+
+  /// A step is on the disk.
+  mutating func committed(_ unit: WorkUnit, _ applied: AppliedStep, _ write: PendingWrite, now: Instant) {
+    if case .step(let committed) = write.write.content {
+      tell(.newStep(committed, ledgerSeconds: now.seconds(since: write.began)))
+    }
+    if unit.leafCount > 0 { effects.append(.acknowledge(unit)) }
+    progress.applied(step: applied.step)
+    windowsAreHere =
+      rules.alwaysLoose || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
+    if !applied.changed.isEmpty {
+      for tier in applied.changed { tiers[tier.tier] = tier }
+      effects.append(.parametersChanged(applied.changed.versions))
+    }
+    tell(.step(applied))
+    guard snapshotIsDue(now: now) else { return goOn(now: now) }
+    completeWindows(
+      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
+  }
+
+  /// Whether a snapshot is to be taken now, between two steps. The one place that decides it; where it is not possible
+  /// at this step, as part of the state is with the workers, it remains due.
+  private func snapshotIsDue(now: Instant) -> Bool {
+    guard windowsAreHere || !rules.usesWindows else { return false }
+    // A replay is over: the next crash need not repeat it.
+    return progress.step == replayedUpTo
+      || snapshots.isDue(after: progress.step, now: now.seconds(since: .zero))
+  }
+
+  private mutating func evaluated(_ done: CompletedUnit, began: Instant, now: Instant) {
+    let loss = done.lossSum / Double(done.tokens)
+    let seconds = now.seconds(since: began)
+    let outcome = EvaluationOutcome(
+      step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
+      seconds: seconds)
+    tell(.spent(seconds, on: .evaluation))
+    write(.evaluation(outcome), then: .evaluated(done.unit, outcome), now: now)
+  }
+}

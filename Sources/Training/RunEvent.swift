@@ -1,0 +1,112 @@
+import Coordination
+import NestedLearning
+import WireProtocol
+
+/// The state of a run as it was read from its last snapshot, with what the ledger knows beyond it.
+package struct RestoredRun: Sendable {
+  package let progress: RunProgress
+  /// Every tier's parameters.
+  package let tiers: [TierValues]
+  /// The last step that is committed.
+  package let lastStep: Int
+  /// By step: losses of evaluations that are recorded and come after the snapshot, or with it.
+  package let evaluations: [Int: Double]
+  /// Identities in quarantine that still have unverified results in the record.
+  package let toUndo: [String]
+
+  package init(
+    progress: RunProgress, tiers: [TierValues], lastStep: Int, evaluations: [Int: Double], toUndo: [String]
+  ) {
+    self.progress = progress
+    self.tiers = tiers
+    self.lastStep = lastStep
+    self.evaluations = evaluations
+    self.toUndo = toUndo
+  }
+}
+
+/// Why something was not written.
+package enum WriteFailure: Sendable {
+  /// The volume, or another program that holds the ledger; the same write may succeed later.
+  case disk(String)
+  /// A step that was committed before has come out otherwise now.
+  case differs(step: Int, recorded: String)
+  /// Anything else; it ends the run.
+  case other(any Error)
+}
+
+/// Everything that can happen to a run.
+package enum RunEvent: Sendable {
+  /// The state is that of the last snapshot: after `restore`.
+  case restored(RestoredRun)
+  /// It could not be read.
+  case restoreFailed(any Error)
+
+  /// The open unit is computed; its results with their bytes, each (node, tiers) once.
+  case unitComplete(CompletedUnit, [UnitResult])
+  /// After `hurry`: nobody is there to compute the open unit, which is closed.
+  case unitLeft(WorkUnit)
+  /// After `completeWindows`: nothing is missing. Parameters before `oldestStep` are not needed any more.
+  case windowsComplete(oldestStep: Int)
+  /// After `completeWindows`: a gradient is lost, and the parameters of its step are not kept any more.
+  case windowsLost
+  /// A worker is in quarantine.
+  case quarantined(workerID: Int, identity: String, reason: String)
+  /// The open unit cannot be computed.
+  case unitFailed(reason: String)
+  /// A hand-out is over.
+  case attemptEnded(AssignmentRecord)
+  /// A worker came or went.
+  case worker(WorkerNews)
+  /// Parameters, or partial sums to go on from, went to a worker.
+  case sent(SentBytes)
+  /// After `drain`: the workers are gone.
+  case drained
+
+  /// The engine has taken the results of the last `keep`.
+  case kept
+  /// What the engine has to say on each audit of the last `audit(.judge)`.
+  case judged([PartialSumAudit.Verdict])
+  /// The engine has applied the step, or passed it over.
+  case applied(AppliedStep)
+  /// The engine cannot go on.
+  case engineFailed(any Error)
+
+  /// A write is on the disk.
+  case written(RunWrite.ID, RunWriteOutcome)
+  case writeFailed(RunWrite.ID, WriteFailure)
+  /// After `reopenLedger`.
+  case reopened
+  case reopenFailed(WriteFailure)
+
+  /// The user, or the system, wants the run to stop between two steps; at `deadline` without the step in hand.
+  case stop(deadline: Instant)
+  /// The run is to rest between two steps, with everything written down.
+  case pause
+  case resume
+  /// The time that was asked for by `armTimer` has come.
+  case timer
+}
+
+/// A worker that came or went, for the ledger.
+package enum WorkerNews: Sendable {
+  /// It was welcomed, with this key if it has one.
+  case joined(workerID: Int, Hello, key: String?, at: Instant)
+  case left(workerID: Int, reason: String, at: Instant)
+  case quarantined(workerID: Int, identity: String, reason: String, at: Instant)
+}
+
+/// Bytes that went to a worker.
+package struct SentBytes: Sendable {
+  package enum Kind: Sendable { case parameters, partialSums }
+
+  package let kind: Kind
+  package let tier: Int
+  package let count: Int
+
+  package init(_ kind: Kind, tier: Int, count: Int) {
+    self.kind = kind
+    self.tier = tier
+    self.count = count
+  }
+}

@@ -1,0 +1,40 @@
+import Coordination
+import NestedLearning
+
+/// What the course of a run depends on and does not change while it goes on. Times are in seconds.
+package struct RunRules: Sendable {
+  package let config: NestedLearningConfig
+  package let plan: TierPlan
+  package let batches: any BatchSource
+  /// What a snapshot will hold at most, in bytes: a guess of its cost until there is a measured one.
+  package var stateBytes: Int
+  /// The key of dropout masks; nil without dropout.
+  package var dropoutSeed: UInt64?
+  /// The command that goes on with the run, for error messages.
+  package var resumeCommand: String
+  /// Whether workers are left to join again when the run is stopped, as whatever started it will start it again.
+  package var keepsWorkersAtStop = false
+  /// How long a stop by the system may take, for error messages; the deadline itself comes with the stop.
+  package var graceSeconds = 0.0
+  /// How long the run waits for a disk, or a locked ledger, before it ends.
+  package var diskPatienceSeconds = 600.0
+  /// How long writing everything down may take once the grace of a stop is over.
+  package var closingSeconds = 10.0
+
+  package init(
+    config: NestedLearningConfig, plan: TierPlan, batches: any BatchSource, stateBytes: Int,
+    dropoutSeed: UInt64? = nil, resumeCommand: String
+  ) {
+    self.config = config
+    self.plan = plan
+    self.batches = batches
+    self.stateBytes = stateBytes
+    self.dropoutSeed = dropoutSeed
+    self.resumeCommand = resumeCommand
+  }
+
+  /// Whether gradients of tiers that are not due are kept, in windows.
+  var usesWindows: Bool { config.inactiveGradients != .discard }
+  /// Whether every gradient is to be compared by its bytes, so that workers keep no partial sums.
+  var alwaysLoose: Bool { config.verifyFraction >= 1 }
+}
