@@ -1,7 +1,7 @@
-import Training
 import Coordination
 import NestedLearning
 import Service
+import Training
 import WireProtocol
 
 /// What must hold at any time.
@@ -29,7 +29,7 @@ extension Simulation {
   /// The state is that of the plain computation, to the bit, unless a wrong result has not been found yet.
   func checkState(_ coordinator: SimulatedCoordinator) throws {
     if isDeceived { return outcome.count("steps with a lie in them") }
-    let state = coordinator.engine.state
+    guard let state = coordinator.engine?.state else { return }
     guard let expected = try reference.bits(after: state.step) else {
       return problem("step \(state.step) was applied, and training ends before it")
     }
@@ -63,8 +63,10 @@ extension Simulation {
       return outcome.count("lies that were never found")
     }
     let (digest, step) = try reference.end()
-    guard let state = coordinator?.engine.state else { return problem("the run ended without a coordinator") }
-    let snapshot = try coordinator?.engine.snapshot()
+    guard let state = coordinator?.engine?.state else {
+      return problem("the run ended without a coordinator")
+    }
+    let snapshot = try coordinator?.engine?.snapshot()
     outcome.digest = Reference.digest(of: snapshot?.tensors ?? [], state.optimizer.updateCounts)
     if state.step != step { problem("the run ended after step \(state.step), not \(step)") }
     if outcome.digest != digest { problem("the final state is \(outcome.digest), not \(digest)") }
@@ -95,7 +97,7 @@ extension Simulation {
     watchTransfers()
     // Nobody is judged at once by a loop that stood still.
     guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }
-    let status = coordinator.core.status
+    let status = coordinator.fleet.status
     let clock = coordinator.clock(now)
     if let deadline = status.deadline, clock.seconds(since: deadline) > 4 {
       problem("\(status.run) waits past its deadline: \(status.reason)")
@@ -105,7 +107,7 @@ extension Simulation {
       problem("the run is paused although a worker is ready")
     }
     // Chains can only be collected from the worker that keeps them, and not checked by the one that sent them.
-    let isOpenToAll = status.unit?.purpose != .collect && coordinator.whenAudited == nil
+    let isOpenToAll = status.unit?.purpose != .collect && !coordinator.run.isAuditing
     if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending }) {
       problem("a shard is pending although a worker is ready")
     }

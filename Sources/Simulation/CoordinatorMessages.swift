@@ -1,5 +1,6 @@
 import Coordination
 import Service
+import Training
 import WireProtocol
 
 /// What CoordinatorService does around the core, message by message and effect by effect.
@@ -8,14 +9,12 @@ extension Simulation {
     let session = envelope.session
     switch message {
     case .hello(let hello):
-      coordinator?.greetings[peer] = hello
-      handle(.hello(peer: peer, hello, term: envelope.term))
-      coordinator?.greetings[peer] = nil
+      handle(.hello(peer: peer, hello, term: envelope.term), hello: hello)
     case .ready(let ready): handle(.ready(peer: peer, session: session, ready))
     case .result(let result):
-      coordinator?.incoming = result
-      handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
-      coordinator?.incoming = nil
+      let event = CoordinatorEvent.result(
+        peer: peer, session: session, term: envelope.term, ResultSummary(result))
+      handle(event, incoming: result)
     case .error(let error):
       handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
     case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
@@ -69,10 +68,10 @@ extension Simulation {
     }
   }
 
-  func handle(_ event: CoordinatorEvent) {
+  func handle(_ event: CoordinatorEvent, hello: Hello? = nil, incoming: ResultMessage? = nil) {
     guard let coordinator else { return }
-    for effect in coordinator.core.step(event, now: coordinator.clock(now)) {
-      carryOut(effect, coordinator)
+    for effect in coordinator.fleet.step(event, now: coordinator.clock(now)) {
+      carryOut(effect, coordinator, hello: hello, incoming: incoming)
       guard self.coordinator === coordinator else { return }
     }
     checkMemory(coordinator)
@@ -87,23 +86,26 @@ extension Simulation {
     }
   }
 
-  private func carryOut(_ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator) {
+  private func carryOut(
+    _ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator, hello: Hello?, incoming: ResultMessage?
+  ) {
     switch effect {
-    case .keepPayload(let attempt, _):
-      guard let incoming = coordinator.incoming, incoming.attempt == attempt else {
+    case .keepPayload(let attempt, let shard, let unit):
+      guard let incoming, incoming.attempt == attempt else {
         return problem("attempt \(attempt) is to be kept, and is not the one that came")
       }
       if coordinator.payloads.updateValue(incoming, forKey: attempt) != nil {
         problem("attempt \(attempt) is kept twice")
       }
+      coordinator.engine?.collect(incoming, of: shard, in: unit)
     case .discardPayload(let attempt): coordinator.payloads[attempt] = nil
     case .record(let record):
       outcome.count("attempt \(record.outcome.rawValue)")
       if !coordinator.recorded.insert(record.attempt).inserted {
         problem("attempt \(record.attempt) ended twice")
       }
-      note(record, coordinator)
-    case .welcome(let peer, let session, let id): welcome(peer, session, id, coordinator)
+      tell(.attemptEnded(record))
+    case .welcome(let peer, let session, let id): welcome(peer, session, id, hello, coordinator)
     case .reject(let peer, let code, let reason):
       outcome.count("reject \(code.rawValue)")
       if deliver(.reject(Reject(code: code, reason: reason)), to: peer, session: .none) { forget(peer) }
@@ -115,7 +117,7 @@ extension Simulation {
       // Nothing that is asked about is so old.
       coordinator.units[assignment.attempt - 4096] = nil
       coordinator.recorded.remove(assignment.attempt - 8192)
-      _ = deliver(.assign(message(of: assignment, coordinator)), to: peer, session: session)
+      _ = deliver(.assign(coordinator.run.message(of: assignment)), to: peer, session: session)
     case .acknowledge(let peer, let session, let attempt, let result):
       outcome.count("acknowledged \(result.rawValue)")
       checkAcknowledgement(of: attempt, result, coordinator)
@@ -134,27 +136,19 @@ extension Simulation {
     case .workerLeft(let id, let peer, let localIndex, let reason):
       workerLeft(id, peer, localIndex, reason, coordinator)
     case .log(let line): note("coordinator: \(line)")
-    case .unitComplete(let unit): complete(unit)
-    case .drained: drained()
-    case .fail(let reason): fail(reason)
+    case .unitComplete(let unit): complete(unit, coordinator)
+    case .unitLeft(let unit): tell(.unitLeft(unit))
+    case .windowsComplete(let oldest): tell(.windowsComplete(oldestStep: oldest))
+    case .windowsLost: tell(.windowsLost)
+    case .drained: tell(.drained)
+    case .fail(let reason): tell(.unitFailed(reason: reason))
     case .armTimer(let instant):
-      coordinator.timer += 1
+      coordinator.fleetTimer += 1
       if instant != .never {
-        let timer = Event.coordinatorTimer(life: coordinator.life, generation: coordinator.timer)
+        let timer = Event.coordinatorTimer(life: coordinator.life, generation: coordinator.fleetTimer)
         events.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
       }
     }
-  }
-
-  /// Whose results count is of use only if somebody's may be undone.
-  private func note(_ record: AssignmentRecord, _ coordinator: SimulatedCoordinator) {
-    guard record.outcome == .committed, scenario.hasLiars, let hello = coordinator.members[record.workerID]
-    else { return }
-    let key = SimulatedDisk.Row.Key(term: coordinator.term, attempt: record.attempt)
-    coordinator.rows.append(
-      SimulatedDisk.Row(
-        key: key, step: record.step, identity: "\(hello.host)/\(hello.processID)",
-        isVerified: record.verified))
   }
 
   /// As the coordinator's socket does with a peer that will not be heard again.
@@ -163,54 +157,69 @@ extension Simulation {
   }
 
   private func welcome(
-    _ peer: PeerID, _ session: SessionID, _ id: Int, _ coordinator: SimulatedCoordinator
+    _ peer: PeerID, _ session: SessionID, _ id: Int, _ hello: Hello?, _ coordinator: SimulatedCoordinator
   ) {
     outcome.count("welcomes")
-    let hello = coordinator.greetings[peer]
     coordinator.members[id] = hello
     if let index = hello?.localIndex { coordinator.localPeers[index] = peer }
+    if let hello {
+      tell(.worker(.joined(workerID: id, hello, key: nil, at: coordinator.clock(now))))
+      guard self.coordinator === coordinator else { return }
+    }
     let welcome = Welcome(
       workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
-      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.core.settings.heartbeatSeconds)
+      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.fleet.settings.heartbeatSeconds)
     _ = deliver(.welcome(welcome), to: peer, session: session)
   }
 
   private func sendParameters(
     _ peer: PeerID, _ session: SessionID, tier: Int, version: Int, _ coordinator: SimulatedCoordinator
   ) {
-    let newest = coordinator.tiers[tier]
-    let found = newest.version == version ? newest : coordinator.archive.values(tier: tier, version: version)
-    guard let current = found else {
-      return problem("tier \(tier) is at version \(newest.version), and \(version) is to be sent")
+    guard let message = coordinator.run.parameters(tier: tier, version: version) else {
+      return problem("tier \(tier) is to be sent at version \(version), which is not kept")
     }
-    let message = ParametersMessage(
-      tier: tier, version: version, digest: current.digest, values: current.values)
     _ = deliver(.parameters(message), to: peer, session: session)
   }
 
-  private func message(of assignment: Assignment, _ coordinator: SimulatedCoordinator) -> AssignMessage {
-    let unit = assignment.unit
-    let node = assignment.shard.node
-    let isAgain = unit.purpose == .recompute
-    let batches = isAgain ? scenario.problem.microBatches(step: unit.step) : coordinator.batches
-    let tokens = isAgain ? batches.reduce(0) { $0 + $1.trainedTokens } : coordinator.unitTokens
-    return AssignMessage(
-      attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
-      level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
-      digestOnly: assignment.digestOnly,
-      stepTokens: max(1, tokens), windows: assignment.windows,
-      parameterVersions: assignment.versions,
-      microBatches: unit.purpose == .collect
-        ? [] : Array(batches[node.leaves(count: unit.leafCount)]))
+  private func sendWindow(
+    _ peer: PeerID, _ session: SessionID, _ keys: [WindowKey], through step: Int,
+    _ coordinator: SimulatedCoordinator
+  ) {
+    guard let message = coordinator.engine?.windowMessage(keys, through: step) else { return }
+    _ = deliver(.window(message), to: peer, session: session)
+  }
+
+  /// A worker came to a wrong result; another process on its machine would compute alike.
+  private func quarantine(
+    _ workerID: Int, _ identity: String, _ reason: String, _ coordinator: SimulatedCoordinator
+  ) {
+    outcome.count("quarantined")
+    if !liars.contains(identity) { problem("\(identity) has told no lie, and is in quarantine: \(reason)") }
+    if let index = coordinator.members[workerID]?.localIndex { coordinator.retired.insert(index) }
+    tell(.quarantined(workerID: workerID, identity: identity, reason: reason))
+  }
+
+  /// What the workers sent for a unit goes to the run.
+  private func complete(_ done: CompletedUnit, _ coordinator: SimulatedCoordinator) {
+    let results = done.results.compactMap { result in
+      coordinator.payloads.removeValue(forKey: result.attempt).map { UnitResult(result, $0) }
+    }
+    if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
+    if done.unit.hasLoss { checkCoverage(of: done, results: results) }
+    if done.unit.purpose == .evaluate {
+      checkEvaluation(done.lossSum / Double(done.tokens), step: done.unit.step)
+    }
+    tell(.unitComplete(done, results))
   }
 
   private func workerLeft(
     _ id: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String, _ coordinator: SimulatedCoordinator
   ) {
     note("coordinator: worker \(id) left: \(reason)")
-    coordinator.members[id - 1024] = nil
     outcome.count("workers lost or gone")
     forget(peer)
+    tell(.worker(.left(workerID: id, reason: reason, at: coordinator.clock(now))))
+    guard self.coordinator === coordinator else { return }
     guard let localIndex, coordinator.localPeers[localIndex] == peer else { return }
     coordinator.localPeers[localIndex] = nil
     endWorker(localIndex, flushing: false)

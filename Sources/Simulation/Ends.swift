@@ -45,7 +45,7 @@ extension Simulation {
     _ message: ResultMessage, _ envelope: Envelope, of peer: PeerID, _ coordinator: SimulatedCoordinator
   ) -> ResultOutcome? {
     let result = ResultSummary(message)
-    let verdict = coordinator.core.verdict(
+    let verdict = coordinator.fleet.verdict(
       on: result, peer: peer, session: envelope.session, term: envelope.term)
     if verdict != nil {
       outcome.count("offers refused")

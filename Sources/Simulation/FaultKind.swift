@@ -47,6 +47,10 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case coordinatorStalled = "coordinator stalled"
   /// Its disk is full, or fails, for a time.
   case diskFault = "disk fault"
+  /// Its user stops it, and goes on later.
+  case runStopped = "run stopped"
+  /// Its user has it rest for a time.
+  case runPaused = "run paused"
   /// The wall clock jumps.
   case clockJump = "clock jump"
 

@@ -44,8 +44,26 @@ extension Simulation {
       // An hour forwards, then two backwards, and so on.
       wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000
     case .diskFault: diskFaultUntil = max(diskFaultUntil, until)
+    case .runStopped: stopRun()
+    case .runPaused: pauseRun(until: until)
     default: break
     }
+  }
+
+  /// By Ctrl-C, which has no deadline, or by whatever ends processes, which has.
+  private func stopRun() {
+    guard let coordinator else { return }
+    let grace = random.logarithmic(0.1...10)
+    tell(.stop(deadline: random.chance(0.5) ? .never : coordinator.clock(now) + grace))
+  }
+
+  private func pauseRun(until: Instant) {
+    guard let coordinator else { return }
+    tell(.pause)
+    let resume = Event.coordinatorWork(life: coordinator.life, name: "the run is resumed") {
+      $0.tell(.resume)
+    }
+    events.add(resume, at: until)
   }
 
   /// Whether there is somebody whom it can strike.
@@ -53,7 +71,7 @@ extension Simulation {
     switch kind {
     case .workerKilled, .workerFrozen, .workerHung, .workerSlow, .workerLeaves, .connectionCut:
       workers[place].isAlive
-    case .coordinatorKilled, .coordinatorStalled, .clockJump: coordinator != nil
+    case .coordinatorKilled, .coordinatorStalled, .clockJump, .runStopped, .runPaused: coordinator != nil
     case .partition, .partitionOneWay, .diskFault: true
     // They come with a message, a shard or a worker.
     default: false

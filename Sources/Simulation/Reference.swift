@@ -1,6 +1,6 @@
-import Training
 import NestedLearning
 import Service
+import Training
 import WireProtocol
 
 /// The same training without any cluster: one loop over the steps, nothing shared with the coordinator but the rules

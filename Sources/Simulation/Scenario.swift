@@ -117,6 +117,9 @@ extension Scenario {
     if more.chance(0.3) { incidents.append(.diskFault) }
     // A tier has at most 40 bytes here.
     if more.chance(0.3) { transport.transfers.inlineBytes = Int.random(in: 0...40, using: &more) }
+    if more.chance(0.2) { incidents.append(.runStopped) }
+    if more.chance(0.2) { incidents.append(.runPaused) }
+    if more.chance(0.3) { self.problem.config.lossEvery = Int.random(in: 2...5, using: &more) }
   }
 
   var hasLiars: Bool { workers.contains { $0.lies > 0 } }

@@ -1,79 +1,51 @@
-import Training
 import Coordination
 import NestedLearning
 import Service
+import Training
 import WireProtocol
 
-/// A coordinator process: what CoordinatorService holds beside the core.
+/// A coordinator process: the cores, and what CoordinatorService holds beside them.
 final class SimulatedCoordinator {
   /// Counts the processes.
   let life: Int
   let term: UInt64
   /// Added to the simulation's time to make the process's own clock.
   let clockOffset: Int64
-  var core: CoordinatorCore
-  private(set) var engine: StepEngine
-  var progress: RunProgress
-  var snapshots: SnapshotSchedule
-  var tiers: [TierValues]
-  /// The last step that was committed before this process took the run, or went back.
-  private(set) var replayedUpTo: Int
+  var fleet: CoordinatorCore
+  var run: RunCore
+  /// Nil until the state has been restored.
+  var engine: StepEngine?
 
-  var timer = 0
+  /// What the run has not been told of yet: it is told of one thing at a time.
+  var runEvents: [RunEvent] = []
+  var isTellingRun = false
+  /// Count the timers that were set.
+  var fleetTimer = 0
+  var runTimer = 0
   var stalledUntil = Instant.zero
-  var archive = ParameterHistory()
-  /// What goes on once windows have what they lack.
-  var whenComplete: ((Simulation) -> Void)?
-  /// What goes on once gradients have been computed again to check chains, and attempts whose chains were right.
-  var whenAudited: ((Simulation, [UnitResult]) -> Void)?
-  var audited = Set<Int>()
-  var batches: [AssignedMicroBatch] = []
-  var unitTokens = 0
-  /// The message that the core is being told of, and those that it said to keep, by attempt.
-  var incoming: ResultMessage?
+  /// When all that was given to the queue beside the loop is done.
+  var queueIsFree = Instant.zero
+
+  /// Results that the fleet said to keep, by attempt.
   var payloads: [Int: ResultMessage] = [:]
   var recorded = Set<Int>()
-  /// For the ledger, with the next commit: results that count, and identities in quarantine.
-  var rows: [SimulatedDisk.Row] = []
-  var quarantines: [String] = []
-  /// Identities whose unverified results are to be undone, and what workers said in HELLO.
-  var toUndo: [String] = []
-  /// See `CoordinatorService`.
-  var windowsAreVoid = false
-  var members: [Int: Hello] = [:]
-  /// Local workers that are not started again.
-  var retired = Set<Int>()
   /// What each attempt was for.
   var units: [Int: WorkUnit] = [:]
+  /// What workers said in HELLO, and the connections of local ones.
+  var members: [Int: Hello] = [:]
   var localPeers: [Int: PeerID] = [:]
-  var greetings: [PeerID: Hello] = [:]
+  /// Local workers that are not started again.
+  var retired = Set<Int>()
+  var expectsEnds = false
   var unreachable: [(peer: PeerID, reason: String)] = []
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
-  var expectsEnds = false
-  /// Where the run is, for the report of one that does not end.
-  var doing = "begins"
 
-  init(
-    life: Int, term: UInt64, clockOffset: Int64, core: CoordinatorCore, engine: StepEngine,
-    progress: RunProgress, replayedUpTo: Int, now: Double
-  ) {
+  init(life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore) {
     self.life = life
     self.term = term
     self.clockOffset = clockOffset
-    self.core = core
-    self.engine = engine
-    self.progress = progress
-    self.replayedUpTo = replayedUpTo
-    snapshots = SnapshotSchedule(step: progress.step, bytes: 1000, now: now)
-    tiers = engine.tierValues()
-  }
-
-  /// Goes on from another state.
-  func take(_ state: (engine: StepEngine, progress: RunProgress), replayedUpTo: Int) {
-    (engine, progress) = state
-    self.replayedUpTo = replayedUpTo
-    tiers = engine.tierValues()
-    archive = ParameterHistory()
+    self.fleet = fleet
+    self.run = run
   }
 
   func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
@@ -84,7 +56,7 @@ final class SimulatedCoordinator {
 extension Simulation {
   static let model = String(repeating: "a", count: 64)
 
-  func startCoordinator() throws {
+  func startCoordinator() {
     guard coordinator == nil, !outcome.finished else { return }
     guard now >= diskFaultUntil else {
       // It cannot begin its term, and says so; whoever looks after it starts it again.
@@ -93,46 +65,22 @@ extension Simulation {
     guard transact("the term", { $0.beginTerm() }) else { return }
     coordinatorLives += 1
     outcome.count("terms")
-    let (engine, progress) = try restored()
     let offset = Int64.random(in: 0...1 << 50, using: &random)
+    let clock = Instant(nanoseconds: now.nanoseconds + offset)
+    let problem = scenario.problem
+    let rules = RunRules(
+      config: problem.config, plan: TierPlan(scheduler: problem.scheduler), batches: problem,
+      stateBytes: 1000,
+      resumeCommand: "nl-coord resume")
     let coordinator = SimulatedCoordinator(
       life: coordinatorLives, term: disk.term, clockOffset: offset,
-      core: CoordinatorCore(
-        settings: settings(), now: Instant(nanoseconds: now.nanoseconds + offset)),
-      engine: engine, progress: progress, replayedUpTo: disk.lastStep, now: now.seconds(since: .zero))
-    coordinator.toUndo = disk.identitiesToUndo
+      fleet: CoordinatorCore(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock))
     self.coordinator = coordinator
-    note("coordinator of term \(disk.term) begins after step \(progress.step) of \(disk.lastStep)")
+    note("coordinator of term \(disk.term) begins")
     for worker in workers where worker.plan.isLocal {
       events.add(.workerStart(place: worker.place), at: now + 0.05)
     }
-    publish()
-  }
-
-  /// The state of the last snapshot, or the one before step 1.
-  func restored() throws -> (engine: StepEngine, progress: RunProgress) {
-    let problem = scenario.problem
-    guard let snapshot = disk.snapshots.first else {
-      return (StepEngine(state: try problem.initialState()), RunProgress())
-    }
-    if StateDigest.of(snapshot.trainer.tensors) != snapshot.digest {
-      self.problem("the snapshot of step \(snapshot.step) is not what was written")
-    }
-    let state = try NestedTrainerState(
-      config: problem.config, scheduler: problem.scheduler, shapes: problem.shapes, snapshot: snapshot.trainer
-    )
-    return (StepEngine(state: state), snapshot.progress)
-  }
-
-  /// Tells the ledger and the core of all tiers as they are now, and goes on.
-  func publish() {
-    durably("all tiers") { _, _ in
-    } then: { simulation in
-      guard let coordinator = simulation.coordinator else { return }
-      simulation.handle(.parametersChanged(coordinator.versions(of: coordinator.tiers)))
-      if simulation.scenario.problem.usesWindows { simulation.handle(.windows(simulation.book(coordinator))) }
-      simulation.goOn()
-    }
+    carryOut(coordinator.run.begin(now: clock), coordinator)
   }
 
   private func settings() -> CoordinatorSettings {
@@ -200,12 +148,5 @@ extension Simulation {
       if error.kind == .message { problem("the coordinator cannot send \(message.type.name): \(error)") }
       coordinator.unreachable.append((peer, error.description))
     }
-  }
-}
-
-extension SimulatedCoordinator {
-  func versions(of tiers: [TierValues]) -> [Int: TierVersion] {
-    Dictionary(
-      uniqueKeysWithValues: tiers.map { ($0.tier, TierVersion(version: $0.version, digest: $0.digest)) })
   }
 }

@@ -1,8 +1,8 @@
-import Training
 import JSON
 import Ledger
 import NestedLearning
 import Service
+import Training
 
 /// What a coordinator has written and synced, and the next one finds: the ledger's rows, snapshots, the best
 /// checkpoint. Every write is one transaction, which a crash leaves undone or done, never half done.

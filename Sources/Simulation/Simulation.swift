@@ -11,6 +11,7 @@ public final class Simulation {
     case toCoordinator(Packet)
     case toWorker(Packet)
     case coordinatorTimer(life: Int, generation: Int)
+    case runTimer(life: Int, generation: Int)
     /// Arithmetic or disk work beside the coordinator's loop is done.
     case coordinatorWork(life: Int, name: String, (Simulation) -> Void)
     case childEnded(life: Int, place: Int)
@@ -117,9 +118,9 @@ public final class Simulation {
 
   private var whatIsWaitedFor: String {
     guard let coordinator else { return "there is no coordinator" }
-    let status = coordinator.core.status
+    let status = coordinator.fleet.status
     let workers = status.workers.map { "worker \($0.id) \($0.state.rawValue): \($0.reason)" }
-    return "\(status.run), \(status.reason); \(coordinator.doing); \(workers.joined(separator: "; "))"
+    return "\(status.run), \(status.reason); \(coordinator.run.waitsFor); \(workers.joined(separator: "; "))"
   }
 
   // MARK: - One thing after the other
@@ -133,15 +134,20 @@ public final class Simulation {
     case .toCoordinator(let packet): arriveAtCoordinator(packet)
     case .toWorker(let packet): arriveAtWorker(packet)
     case .coordinatorTimer(let life, let generation):
-      guard let coordinator, coordinator.life == life, coordinator.timer == generation else { return }
+      guard let coordinator, coordinator.life == life, coordinator.fleetTimer == generation else {
+        return
+      }
       handle(.timer)
+    case .runTimer(let life, let generation):
+      guard let coordinator, coordinator.life == life, coordinator.runTimer == generation else { return }
+      tell(.timer)
     case .coordinatorWork(let life, let name, let work):
       guard coordinator?.life == life else { return }
       note("coordinator: \(name)")
       work(self)
     case .childEnded(let life, let place):
       if coordinator?.life == life { childEnded(place) }
-    case .coordinatorStart: try startCoordinator()
+    case .coordinatorStart: startCoordinator()
     case .workerTimer(let place, let life, let generation):
       guard workers[place].isAlive(life), workers[place].timer == generation else { return }
       tell(place, .timer)
@@ -166,7 +172,7 @@ public final class Simulation {
     case .toCoordinator(let packet):
       if let until = partition(packet, .up) { return until }
       return stall
-    case .coordinatorTimer, .coordinatorWork, .childEnded: return stall
+    case .coordinatorTimer, .runTimer, .coordinatorWork, .childEnded: return stall
     case .toWorker(let packet):
       if let until = partition(packet, .down) { return until }
       return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
@@ -182,7 +188,7 @@ public final class Simulation {
 extension Simulation.Event {
   var isTimer: Bool {
     switch self {
-    case .coordinatorTimer, .workerTimer: true
+    case .coordinatorTimer, .runTimer, .workerTimer: true
     default: false
     }
   }

@@ -1,12 +1,12 @@
-import Training
 import NestedLearning
 import Service
+import Training
 import WireProtocol
 
 /// A training problem of a few numbers that is as easily upset as can be: every gradient depends on every bit of every
 /// tier's parameters, on the step, the micro-batch and its tokens. A wrong version, a gradient that is counted twice
 /// or lost, or one of another step, changes everything that comes after.
-struct ToyProblem: Sendable {
+struct ToyProblem: BatchSource {
   var config: NestedLearningConfig
   let scheduler: ParameterTierScheduler
   let shapes: [String: [Int]]
@@ -124,9 +124,4 @@ struct ToyParameters: Sendable {
     for tier in fingerprints { all.add(tier.value) }
     return all
   }
-}
-
-extension AssignedMicroBatch {
-  /// Tokens that have a label.
-  var trainedTokens: Int { labels.reduce(0) { $1 == -100 ? $0 : $0 + 1 } }
 }

@@ -20,6 +20,7 @@ struct Transcript {
     case .toCoordinator(let packet): add(1, packet)
     case .toWorker(let packet): add(2, packet)
     case .coordinatorTimer: fingerprint.add(3)
+    case .runTimer: fingerprint.add(9)
     case .coordinatorWork: fingerprint.add(4)
     case .childEnded(_, let place): fingerprint.add(16 + place)
     case .coordinatorStart: fingerprint.add(5)

@@ -57,6 +57,21 @@ extension RunCore {
     }
   }
 
+  /// Whether others compute again what a worker has sent, so that not everybody may.
+  package var isAuditing: Bool {
+    if case .auditing = stage { true } else { false }
+  }
+
   /// What the run is waiting for, for the report of one that does not end.
   package var waitsFor: String { "\(stage)".prefix(200).description }
+}
+
+extension RunCore {
+  /// Attempts whose results count and that the ledger does not have yet.
+  package var unwrittenAttempts: [Int] {
+    var all = attempts
+    if case .writing(let pending) = stage { all += pending.write.attempts }
+    if let newsOnTheWay { all += newsOnTheWay.attempts }
+    return all.filter { $0.outcome == .committed }.map(\.attempt)
+  }
 }

@@ -76,7 +76,8 @@ extension RunCore {
     guard !done.audits.isEmpty else { return keep(results, for: goal, now: now) }
     effects.append(.audit(.begin(done.audits)))
     let units = WindowAudit.units(
-      of: done.audits, microBatchCount: rules.config.gradientAccumulationSteps, versions: history.versions(of:))
+      of: done.audits, microBatchCount: rules.config.gradientAccumulationSteps,
+      versions: history.versions(of:))
     computeNext(Audit(audits: done.audits, results: results, rest: units[...], goal: goal))
   }
 

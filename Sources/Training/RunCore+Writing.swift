@@ -157,7 +157,8 @@ extension RunCore {
       TrainingError(
         "step \(step), computed again, has the digest \(applied.digest), but the ledger has \(recorded)",
         remedy:
-          "the run's files, the program or this machine's arithmetic have changed since; do not trust this run"),
+          "the run's files, the program or this machine's arithmetic have changed since; do not trust this run"
+      ),
       now: now)
   }
 
@@ -225,11 +226,16 @@ extension RunCore {
 
   mutating func writeNews(now: Instant) {
     newsDue = nil
-    guard newsOnTheWay == nil else { return newsDue = now + 1 }
+    guard newsOnTheWay == nil else {
+      newsDue = now + 1
+      return
+    }
     // Where the run itself writes, or is about to, they come along.
     switch stage {
     case .computing, .completing, .auditing, .paused: break
-    default: return newsDue = now + 1
+    default:
+      newsDue = now + 1
+      return
     }
     let write = takeWrite(.nothing)
     newsOnTheWay = write

@@ -151,6 +151,8 @@ package struct RunCore: Sendable {
     if stopDeadline <= now, let unit = stage.openUnit { left(unit, because: graceIsOver, now: now) }
     if case .ended = stage { return }
     guard stopDeadline + rules.closingSeconds <= now else { return }
+    // What is left to do then is no reason to call it a failure.
+    if let ending = stage.writtenEnding { return end(ending) }
     end(
       .failed(
         TrainingError(
@@ -194,6 +196,16 @@ extension RunCore {
     /// The workers are being sent away.
     case draining(RunEnding)
     case ended
+
+    /// How the run ends, if all that it needs to go on is written.
+    var writtenEnding: RunEnding? {
+      switch self {
+      case .draining(let ending): ending
+      case .writing(let pending):
+        if case .end(let ending) = pending.next { ending } else { nil }
+      default: nil
+      }
+    }
 
     /// The unit that the fleet has open, unless it brings what windows lack.
     var openUnit: WorkUnit? {

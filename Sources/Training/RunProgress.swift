@@ -81,7 +81,9 @@ extension RunProgress {
   /// - Throws: `TrainingError` if a snapshot lacks a member.
   package init(json: JSONValue) throws {
     func number(_ key: String) throws -> Int {
-      guard let value = json[key]?.int else { throw TrainingError("the snapshot's progress lacks \"\(key)\"") }
+      guard let value = json[key]?.int else {
+        throw TrainingError("the snapshot's progress lacks \"\(key)\"")
+      }
       return value
     }
     step = try number("step")

@@ -1,8 +1,8 @@
-import Training
 import Coordination
 import Foundation
 import NestedLearning
 import Tensors
+import Training
 import WireProtocol
 
 /// What all canned workers answer: numbers that are finite, small and not zero, the same for every worker, attempt and

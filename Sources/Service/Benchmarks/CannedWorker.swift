@@ -1,7 +1,7 @@
-import Training
 import Coordination
 import Foundation
 import Kernels
+import Training
 import Transport
 import WireProtocol
 

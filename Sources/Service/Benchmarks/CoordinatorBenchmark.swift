@@ -1,7 +1,7 @@
-import Training
 import Foundation
 import JSON
 import NestedLearning
+import Training
 
 /// What a coordinator bears: the real `nl-coord train`, as a process, on a run of its own, with workers over real ZeroMQ
 /// that return canned gradients at once. What is left is the time of coordination alone.

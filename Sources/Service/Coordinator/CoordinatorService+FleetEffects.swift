@@ -123,7 +123,8 @@ extension CoordinatorService {
   }
 
   /// Partial sums that a worker goes on from. The engine is at rest while a unit is open.
-  private func sendWindow(_ peer: PeerID, _ session: SessionID, _ keys: [WindowKey], through step: Int) throws {
+  private func sendWindow(_ peer: PeerID, _ session: SessionID, _ keys: [WindowKey], through step: Int) throws
+  {
     guard let message = engine?.windowMessage(keys, through: step) else { return }
     send(.window(message), to: peer, session: session)
     for chain in message.chains {

@@ -1,5 +1,5 @@
-import Training
 import JSON
+import Training
 
 #if canImport(Glibc)
   import Glibc

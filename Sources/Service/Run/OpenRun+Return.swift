@@ -1,5 +1,5 @@
-import Training
 import Ledger
+import Training
 
 /// Going back to before results that are not to be trusted.
 extension OpenRun {

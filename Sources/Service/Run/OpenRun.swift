@@ -1,4 +1,3 @@
-import Training
 import Coordination
 import Foundation
 import JSON
@@ -6,6 +5,7 @@ import LanguageModel
 import Ledger
 import NestedLearning
 import Tensors
+import Training
 import WireProtocol
 
 /// A run that this coordinator has taken: its folder locked, its ledger open in a new term.

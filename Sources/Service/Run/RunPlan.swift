@@ -1,4 +1,3 @@
-import Training
 import Dataset
 import Foundation
 import JSON
@@ -6,6 +5,7 @@ import LanguageModel
 import Ledger
 import NestedLearning
 import Tensors
+import Training
 
 /// Everything that a run is made from, read and checked: config, model, adapter, tiers and data. To make one is to
 /// validate a config; nothing is written.

@@ -1,7 +1,7 @@
-import Training
 import Foundation
 import JSON
 import Ledger
+import Training
 
 /// How far a run is, read from its folder without taking it from a coordinator that works on it.
 public struct StatusReport: Sendable {

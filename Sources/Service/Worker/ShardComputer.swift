@@ -1,10 +1,10 @@
-import Training
 import Coordination
 import Foundation
 import JSON
 import LanguageModel
 import NestedLearning
 import Tensors
+import Training
 import WireProtocol
 
 /// The arithmetic of a worker: a model, the newest parameters of each tier, and the gradients of shards. Belongs to

@@ -1,6 +1,6 @@
-import Training
 import Coordination
 import NestedLearning
+import Training
 import WireProtocol
 
 /// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it

@@ -36,9 +36,3 @@ func runRecord(_ name: String) -> RunRecord {
     experimentName: name, baseModelPath: "/models/tiny", configuration: ["experiment_name": .string(name)],
     program: "tests")
 }
-
-/// The description of the error that `body` throws; empty if it throws none.
-func errorText(_ body: () throws -> Void) -> String {
-  do { try body() } catch { return "\(error)" }
-  return ""
-}

@@ -1,8 +1,8 @@
-import Training
 import Ledger
 import Testing
 
 @testable import Service
+@testable import Training
 
 /// Snapshots cost at most 2 % of the time (Sources/README.md, "Output of a run"), whatever one costs.
 @Suite struct SnapshotScheduleTests {

@@ -1,11 +1,12 @@
-import Training
 import Coordination
 import Foundation
+import Harness
 import JSON
 import LanguageModel
 import Logging
 import Tensors
 import Testing
+import Training
 import WireProtocol
 
 @testable import Service

@@ -1,6 +1,7 @@
-import Training
 import Coordination
+import Harness
 import Testing
+import Training
 import WireProtocol
 
 @testable import Service

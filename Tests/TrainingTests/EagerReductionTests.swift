@@ -1,11 +1,10 @@
-import Training
 import Coordination
 import Harness
 import NestedLearning
 import Testing
 import WireProtocol
 
-@testable import Service
+@testable import Training
 
 /// Sums that are made while results come. The reference is `ReductionTree.combine` over all of them at the end; bits
 /// are compared.

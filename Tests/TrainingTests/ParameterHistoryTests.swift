@@ -1,9 +1,8 @@
-import Training
 import Coordination
 import Testing
 import WireProtocol
 
-@testable import Service
+@testable import Training
 
 /// Parameters of past steps. The reference is the list of what each step was computed with.
 @Suite struct ParameterHistoryTests {

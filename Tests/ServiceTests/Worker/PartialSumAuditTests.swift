@@ -1,10 +1,10 @@
-import Training
 import NestedLearning
 import Testing
 import WireProtocol
 
 @testable import Coordination
 @testable import Service
+@testable import Training
 
 /// The coordinator adds up what a worker says that it has added up. The reference is `ChainScene`'s arithmetic.
 @Suite struct PartialSumAuditTests {

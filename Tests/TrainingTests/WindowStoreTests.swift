@@ -1,4 +1,3 @@
-import Training
 import Coordination
 import Foundation
 import Harness
@@ -6,7 +5,7 @@ import NestedLearning
 import Testing
 import WireProtocol
 
-@testable import Service
+@testable import Training
 
 /// The coordinator's part of the windows. The reference is the trainer's state that keeps its own windows and is given
 /// every micro-batch's gradient at every step; bits are compared.
@@ -17,6 +16,10 @@ import WireProtocol
     let seed = named ?? UInt64.random(in: 0...UInt64.max)
     print("NL_WINDOW_SEED=\(seed)")
     return SplitMix64(seed: seed)
+  }
+
+  static func result(_ message: ResultMessage, _ node: TreeNode, step: Int) -> UnitResult {
+    UnitResult(shard: Shard(node: node, tiers: []), step: step, message: message)
   }
 
   /// Whatever a window's gradients come as — one by one, also a later step's before an earlier one's, as copies of
@@ -30,7 +33,7 @@ import WireProtocol
       for step in 1...13 {
         let isFlush = Bool.random(using: &random)
         for arrival in own.arrivals(step: step, isFlush: isFlush, &random) {
-          try engine.keep([arrival.message], of: [arrival.node], step: arrival.step)
+          try engine.keep([Self.result(arrival.message, arrival.node, step: arrival.step)])
         }
         let applied = try engine.apply(
           step: step, lossSum: 1, tokens: WindowedRun.tokens(step), results: [])
@@ -56,12 +59,12 @@ import WireProtocol
     let own = try WindowedRun(.sum)
     let engine = StepEngine(state: own.state)
     for g in [0, 2] {
-      try engine.keep([own.loose([0, 1, 2], g, step: 1)], of: [TreeNode(level: 0, index: g)], step: 1)
+      try engine.keep([Self.result(own.loose([0, 1, 2], g, step: 1), TreeNode(level: 0, index: g), step: 1)])
     }
     #expect(
       errorText { _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: []) }.contains(
         "micro-batch 1 are missing"))
-    try engine.keep([own.loose([0], 1, step: 1)], of: [TreeNode(level: 0, index: 1)], step: 1)
+    try engine.keep([Self.result(own.loose([0], 1, step: 1), TreeNode(level: 0, index: 1), step: 1)])
     _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: [])
     #expect(
       errorText { _ = try engine.snapshot() }.contains(
@@ -76,7 +79,7 @@ import WireProtocol
     func keep(_ gradients: [TierGradient], _ chains: [WindowChain] = []) -> String {
       let message = ResultMessage(
         attempt: 1, lossSum: 0, tokens: 1, seconds: 0, gradients: gradients, chains: chains)
-      return errorText { try engine.keep([message], of: [node], step: 1) }
+      return errorText { try engine.keep([Self.result(message, node, step: 1)]) }
     }
     for bad in [Float.nan, .infinity, -.infinity] {
       let values: [Float] = [1, 2, 3, bad, 5]

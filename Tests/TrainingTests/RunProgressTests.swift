@@ -1,9 +1,8 @@
-import Training
 import JSON
 import NestedLearning
 import Testing
 
-@testable import Service
+@testable import Training
 
 /// What a run does between steps, as a transcript. The reference is the specification of eval_every,
 /// checkpoint_every, early_stop and save_best_only.
@@ -89,6 +88,6 @@ import Testing
   }
 
   @Test func refusesASnapshotThatLacksAMember() {
-    #expect(throws: ServiceError.self) { try RunProgress(json: ["step": 3]) }
+    #expect(throws: TrainingError.self) { try RunProgress(json: ["step": 3]) }
   }
 }

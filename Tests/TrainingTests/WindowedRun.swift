@@ -3,7 +3,7 @@ import Harness
 import NestedLearning
 import WireProtocol
 
-@testable import Service
+@testable import Training
 
 /// Three parameters of 5 numbers in tiers at 1, 2 and 4, three micro-batches, gradients made of the step number; with
 /// the trainer's own windows, and as what workers would send of the same gradients.

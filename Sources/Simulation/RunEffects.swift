@@ -1,0 +1,188 @@
+import Coordination
+import NestedLearning
+import Service
+import Training
+import WireProtocol
+
+/// What the run wants done, as CoordinatorService does it.
+extension Simulation {
+  /// Tells the run of an event, and does what it says. What follows from that is told afterwards.
+  func tell(_ event: RunEvent) {
+    guard let coordinator else { return }
+    coordinator.runEvents.append(event)
+    guard !coordinator.isTellingRun else { return }
+    coordinator.isTellingRun = true
+    defer { coordinator.isTellingRun = false }
+    while !coordinator.runEvents.isEmpty {
+      let event = coordinator.runEvents.removeFirst()
+      carryOut(coordinator.run.step(event, now: coordinator.clock(now)), coordinator)
+      guard self.coordinator === coordinator else { return }
+    }
+  }
+
+  func carryOut(_ effects: [RunEffect], _ coordinator: SimulatedCoordinator) {
+    for effect in effects {
+      carryOut(effect, coordinator)
+      guard self.coordinator === coordinator else { return }
+    }
+  }
+
+  private func carryOut(_ effect: RunEffect, _ coordinator: SimulatedCoordinator) {
+    switch effect {
+    case .publish(let versions, let windows):
+      handle(.parametersChanged(versions))
+      handle(.windows(windows))
+    case .parametersChanged(let versions): handle(.parametersChanged(versions))
+    case .open(let unit): handle(.open(unit))
+    case .completeWindows(let request): handle(.completeWindows(request))
+    case .hurry: handle(.hurry)
+    case .abandon: handle(.abandon)
+    case .acknowledge(let unit): handle(.committed(unit))
+    case .wrongPartialSum(let workerID, let identity, let reason):
+      outcome.count("wrong chains found")
+      handle(.wrongChain(workerID: workerID, identity: identity, reason: reason))
+    case .drain:
+      coordinator.expectsEnds = true
+      handle(.drain)
+    case .keep(let results):
+      compute("results are kept") {
+        try $1.keep(results)
+        return .kept
+      }
+    case .audit(let task):
+      outcome.count("parts of audits")
+      compute("partial sums are compared") { try $1.audit(task).map { .judged($0) } }
+    case .apply(let step, let lossSum, let tokens, let results):
+      compute("step \(step) is applied") { simulation, engine in
+        let applied = try engine.apply(step: step, lossSum: lossSum, tokens: tokens, results: results)
+        try simulation.checkState(coordinator)
+        simulation.outcome.steps += 1
+        return .applied(applied)
+      }
+    case .skip(let step):
+      compute("step \(step) is passed over") { simulation, engine in
+        let applied = try engine.skip(step: step)
+        try simulation.checkState(coordinator)
+        simulation.outcome.steps += 1
+        return .applied(applied)
+      }
+    case .restore: restore(coordinator)
+    case .write(let write): self.write(write, coordinator)
+    case .reopenLedger: reopenLedger()
+    case .tell(let news): tell(news)
+    case .armTimer(let instant): armRunTimer(instant, coordinator)
+    case .end(let ending): end(ending)
+    }
+  }
+
+  private func armRunTimer(_ instant: Instant, _ coordinator: SimulatedCoordinator) {
+    coordinator.runTimer += 1
+    guard instant != .never else { return }
+    events.add(
+      .runTimer(life: coordinator.life, generation: coordinator.runTimer),
+      at: max(now, coordinator.time(of: instant)), isTimer: true)
+  }
+
+  private func tell(_ news: RunNews) {
+    switch news {
+    case .info(let text), .notice(let text), .error(let text): note("run: \(text)")
+    case .newStep(let step, _): newStep(step.applied.step)
+    case .step, .evaluation, .spent, .stands: break
+    }
+  }
+
+  private func newStep(_ step: Int) {
+    onCommit?(step)
+    guard !isFaulty, outcome.secondsToNextCommit == nil else { return }
+    outcome.secondsToNextCommit = now.seconds(since: faultsEnd)
+  }
+
+  // MARK: - Beside the loop
+
+  /// Does something later, beside the coordinator's loop, after all that was begun before; never, if the coordinator is
+  /// gone by then.
+  func beside(_ name: String, _ seconds: Double, _ work: @escaping (Simulation) -> Void) {
+    guard let coordinator else { return }
+    let done = max(now, coordinator.queueIsFree) + seconds * Double.random(in: 0.5...2, using: &random)
+    coordinator.queueIsFree = done
+    events.add(.coordinatorWork(life: coordinator.life, name: name, work), at: done)
+  }
+
+  /// Has the engine do something; its answer, if there is one, comes as an event.
+  private func compute(
+    _ name: String, _ work: @escaping (Simulation, StepEngine) throws -> RunEvent?
+  ) {
+    beside(name, 0.0005) { simulation in
+      guard let engine = simulation.coordinator?.engine else {
+        return simulation.problem("\(name), and there is no state")
+      }
+      do {
+        if let event = try work(simulation, engine) { simulation.tell(event) }
+      } catch {
+        simulation.tell(.engineFailed(error))
+      }
+    }
+  }
+
+  private func restore(_ coordinator: SimulatedCoordinator) {
+    beside("the state is restored", 0.001) { simulation in
+      do {
+        let (engine, progress) = try simulation.restored()
+        coordinator.engine = engine
+        let disk = simulation.disk
+        simulation.tell(
+          .restored(
+            RestoredRun(
+              progress: progress, tiers: engine.tierValues(), lastStep: disk.lastStep,
+              evaluations: disk.evaluations.filter { $0.key >= progress.step },
+              toUndo: disk.identitiesToUndo)))
+      } catch {
+        simulation.tell(.restoreFailed(error))
+      }
+    }
+  }
+
+  /// The state of the last snapshot, or the one before step 1.
+  private func restored() throws -> (engine: StepEngine, progress: RunProgress) {
+    let problem = scenario.problem
+    guard let snapshot = disk.snapshots.first else {
+      return (StepEngine(state: try problem.initialState()), RunProgress())
+    }
+    if StateDigest.of(snapshot.trainer.tensors) != snapshot.digest {
+      self.problem("the snapshot of step \(snapshot.step) is not what was written")
+    }
+    let state = try NestedTrainerState(
+      config: problem.config, scheduler: problem.scheduler, shapes: problem.shapes, snapshot: snapshot.trainer
+    )
+    return (StepEngine(state: state), snapshot.progress)
+  }
+
+  // MARK: - Ends
+
+  private func end(_ ending: RunEnding) {
+    switch ending {
+    case .completed, .stoppedEarly:
+      note("the run is over")
+      outcome.finished = true
+    case .stopped: endCoordinator(restart: true)
+    case .failed(let error): fail("\(error)")
+    }
+  }
+
+  /// The run cannot go on: the process ends and says why, and its user resumes it.
+  private func fail(_ reason: String) {
+    note("the run fails: \(reason)")
+    outcome.count("run failed and resumed")
+    // That a shard fails too often is what so many faults come to; anything else is wrong, and so is that without them.
+    let isStoppedBadly =
+      reason.contains("stopped while the disk was at fault") && outcome.faults[.diskFault] != nil
+      || reason.contains("could not be written down within")
+        && (outcome.faults[.diskFault] != nil || outcome.faults[.coordinatorStalled] != nil)
+    let isExpected =
+      isStoppedBadly || (reason.contains("not finite") && outcome.faults[.resultNotFinite] != nil)
+      || reason.contains(" failed \(scenario.maximumAttempts) times")
+      || reason.contains(" was lost \(10 * scenario.maximumAttempts) times")
+    if !isExpected || now > faultsEnd + 30 { return problem("the run failed: \(reason)") }
+    endCoordinator(restart: true)
+  }
+}

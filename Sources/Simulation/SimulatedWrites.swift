@@ -1,0 +1,149 @@
+import Coordination
+import NestedLearning
+import Service
+import Training
+import WireProtocol
+
+/// All that the coordinator writes passes through here. It may be killed at each write, or find the disk at fault.
+extension Simulation {
+  /// Writes in a transaction, after the time that the disk takes. While the disk is at fault nothing counts as written;
+  /// what was refused may be there all the same, as after a sync that failed.
+  func write(_ write: RunWrite, _ coordinator: SimulatedCoordinator) {
+    var seconds = scenario.diskSeconds
+    if case .snapshot = write.content { seconds = scenario.snapshotSeconds }
+    beside(write.doing, seconds) { $0.perform(write, coordinator) }
+  }
+
+  private func perform(_ write: RunWrite, _ coordinator: SimulatedCoordinator) {
+    guard now >= diskFaultUntil else {
+      outcome.count("writes refused by the disk")
+      if random.chance(0.3) {
+        outcome.count("refused writes that were there")
+        _ = apply(write, to: &disk, coordinator)
+      }
+      return tell(.writeFailed(write.id, .disk("the simulated disk is at fault")))
+    }
+    var result: Result<RunWriteOutcome, WriteError> = .success(.done)
+    let lives = transact(write.doing) { result = apply(write, to: &$0, coordinator) }
+    if let fault = disk.fault { problem(fault) }
+    guard lives else { return killCoordinator(.coordinatorKilledAtPersist) }
+    switch result {
+    case .success(let outcome): tell(.written(write.id, outcome))
+    case .failure(let error): tell(.writeFailed(write.id, error.failure))
+    }
+  }
+
+  func reopenLedger() {
+    beside("the ledger is opened anew", scenario.diskSeconds) {
+      if $0.now < $0.diskFaultUntil {
+        $0.tell(.reopenFailed(.disk("the simulated disk is at fault")))
+      } else {
+        $0.tell(.reopened)
+      }
+    }
+  }
+
+  /// A transaction with its fsync.
+  ///
+  /// - Returns: whether the coordinator lives on. If not, the write has been done or not done.
+  func transact(_ name: String, _ write: (inout SimulatedDisk) -> Void) -> Bool {
+    persists += 1
+    let isHere = persists == scenario.killAtPersistNumber
+    if isHere || (isFaulty && coordinator != nil && random.chance(scenario.killsAtPersist)) {
+      // Exactly half of the crashes that are asked for by number come before the write is on the disk.
+      let isDone = isHere ? scenario.seed % 2 == 1 : random.chance(0.5)
+      note("persist \(persists), \(name): killed, \(isDone ? "done" : "not done")")
+      if isDone { write(&disk) }
+      // Before there is a process to kill, its start simply fails.
+      if coordinator == nil { events.add(.coordinatorStart, at: now + scenario.restartSeconds) }
+      return false
+    }
+    write(&disk)
+    return true
+  }
+
+  // MARK: - What is written
+
+  private struct WriteError: Error {
+    let failure: WriteFailure
+  }
+
+  private func apply(
+    _ write: RunWrite, to disk: inout SimulatedDisk, _ coordinator: SimulatedCoordinator
+  ) -> Result<RunWriteOutcome, WriteError> {
+    disk.record(rows(of: write, coordinator), quarantined: quarantines(of: write))
+    switch write.content {
+    case .tiers, .end, .nothing, .checkpoint(.final, _, _), .checkpoint(.step, _, _): break
+    case .step(let step):
+      disk.commit(
+        step: step.applied.step, digest: step.applied.digest, term: coordinator.term,
+        timestamp: wallClock, isRepeated: write.isRepeated)
+    case .replayedStep(let applied):
+      outcome.count("steps replayed")
+      if !disk.agrees(step: applied.step, digest: applied.digest) {
+        return .failure(WriteError(failure: .differs(step: applied.step, recorded: "another")))
+      }
+    case .evaluation(let evaluation): disk.record(evaluation: evaluation.loss, step: evaluation.step)
+    case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, coordinator)
+    case .snapshot(let progress, _): saveSnapshot(progress, to: &disk, coordinator)
+    case .rollback(let identities):
+      let returns = disk.returns
+      for identity in identities { disk.rollBack(identity: identity) }
+      let isNew = disk.returns > returns
+      if isNew { outcome.count("went back") }
+      return .success(
+        .rolledBack(isNew ? ["went back to step \(disk.lastStep)"] : [], lastStep: disk.lastStep))
+    }
+    return .success(.done)
+  }
+
+  /// A replay comes past checkpoints that were written before the crash.
+  private func saveBest(
+    _ progress: RunProgress, _ isReplay: Bool, to disk: inout SimulatedDisk,
+    _ coordinator: SimulatedCoordinator
+  ) {
+    guard let state = coordinator.engine?.state, !(isReplay && disk.best.step >= progress.step) else {
+      return
+    }
+    disk.record(best: progress.step, bits: Reference.bits(of: state))
+  }
+
+  private func saveSnapshot(
+    _ progress: RunProgress, to disk: inout SimulatedDisk, _ coordinator: SimulatedCoordinator
+  ) {
+    do {
+      guard let state = try coordinator.engine?.snapshot() else { return }
+      disk.record(
+        SimulatedDisk.Snapshot(
+          step: progress.step, trainer: state, progress: progress, digest: StateDigest.of(state.tensors)))
+    } catch { problem("no snapshot can be taken: \(error)") }
+  }
+
+  /// Whose results count is of use only if somebody's may be undone.
+  private func rows(of write: RunWrite, _ coordinator: SimulatedCoordinator) -> [SimulatedDisk.Row] {
+    guard scenario.hasLiars else { return [] }
+    return write.attempts.compactMap { record in
+      guard record.outcome == .committed, let hello = coordinator.members[record.workerID] else { return nil }
+      return SimulatedDisk.Row(
+        key: SimulatedDisk.Row.Key(term: coordinator.term, attempt: record.attempt), step: record.step,
+        identity: "\(hello.host)/\(hello.processID)", isVerified: record.verified)
+    }
+  }
+
+  private func quarantines(of write: RunWrite) -> [String] {
+    write.workers.compactMap { news in
+      if case .quarantined(_, let identity, _, _) = news { identity } else { nil }
+    }
+  }
+
+  /// Milliseconds of the coordinator's wall clock.
+  private var wallClock: Int { Int(now.nanoseconds / 1_000_000) + wallClockOffset }
+
+  /// Whether a lie is in what counts: then the state is as wrong as it is, until the lie is found.
+  var isDeceived: Bool {
+    guard let coordinator, !lies.isEmpty else { return false }
+    return coordinator.run.unwrittenAttempts.contains {
+      lies.contains(SimulatedDisk.Row.Key(term: coordinator.term, attempt: $0))
+    } || disk.rows.keys.contains(where: lies.contains)
+  }
+}
