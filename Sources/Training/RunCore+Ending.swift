@@ -77,7 +77,9 @@ extension RunCore {
       rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.pause), now: now)
   }
 
+  /// It may have been told to go on while it was writing everything down.
   mutating func rest(now: Instant) {
+    guard pauseRequested, stopDeadline == nil else { return goOn(now: now) }
     stage = .paused(since: now)
     tell(.notice("paused after step \(progress.step)"))
   }

@@ -256,6 +256,16 @@ import WireProtocol
     #expect(scene.at(60, .resume) == ["open step 2, tiers [0, 1]"])
   }
 
+  /// Found by seed 4: the pause took hold after it was over, and for ever.
+  @Test func aPauseThatIsOverBeforeItTakesHold() throws {
+    var scene = try RunScene()
+    scene.begin()
+    _ = scene.at(1, .pause)
+    #expect(try scene.step(2).last == "write: writing the snapshot after step 1")
+    #expect(scene.at(2, .resume) == [])
+    #expect(scene.written(2) == ["open step 2, tiers [0, 1]"])
+  }
+
   @Test func aStopWhileItRests() throws {
     var scene = try RunScene()
     scene.begin()
