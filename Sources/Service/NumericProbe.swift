@@ -1,3 +1,4 @@
+import Digests
 import Kernels
 import NestedLearning
 import Tensors

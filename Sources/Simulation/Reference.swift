@@ -1,3 +1,4 @@
+import Digests
 import Training
 import NestedLearning
 import Service

@@ -1,3 +1,4 @@
+import Digests
 import WireProtocol
 
 #if canImport(Glibc)

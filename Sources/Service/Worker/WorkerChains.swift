@@ -1,5 +1,6 @@
 import Training
 import Coordination
+import Digests
 import NestedLearning
 import WireProtocol
 
