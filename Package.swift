@@ -50,9 +50,11 @@ let package = Package(
     // SHA-256 of models, tensors and snapshots, by the system's OpenSSL: it uses the processor's own instructions, and
     // a BoringSSL of our own would take a fifth of the build.
     .target(name: "Digests", dependencies: ["COpenSSL"]),
+    // Durable writes, mapped files, folders, locks, digests of files.
+    .target(name: "Files", dependencies: ["Digests"]),
     .target(name: "JSON"),
     .target(name: "Tensors", dependencies: ["Kernels"]),
-    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"]),
+    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
@@ -77,9 +79,17 @@ let package = Package(
       dependencies: [
         "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
         "NestedLearning",
-        "LanguageModel", "Tensors", "Kernels", "Digests", "JSON",
+        "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
+      ]),
+    // What `nl-tool bench` measures.
+    .target(
+      name: "Benchmarks",
+      dependencies: [
+        "Service", "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol",
+        "NestedLearning", "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     // What the programs' command lines have in common.
     .target(
@@ -107,11 +117,12 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "Service", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
+        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
+    .testTarget(name: "FilesTests", dependencies: ["Harness", "Files"]),
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
     .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
@@ -121,7 +132,8 @@ let package = Package(
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),
-    .testTarget(name: "CoordinationTests", dependencies: ["Harness", "Coordination"]),
+    .testTarget(
+      name: "CoordinationTests", dependencies: ["Harness", "Coordination"], exclude: ["Transcripts"]),
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
@@ -134,7 +146,10 @@ let package = Package(
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Observability", "Digests"]),
+    .testTarget(
+      name: "ServiceTests", dependencies: ["Harness", "Service", "Observability", "Files", "Digests"]),
+    .testTarget(
+      name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
     // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(

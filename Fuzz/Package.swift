@@ -19,10 +19,11 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", path: "Project/COpenSSL"),
     .target(name: "Digests", dependencies: ["COpenSSL"], path: "Project/Digests", swiftSettings: swift),
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
+    .target(name: "Files", dependencies: ["Digests"], path: "Project/Files", swiftSettings: swift),
     .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
     .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
     .target(
-      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"],
+      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],
       path: "Project/LanguageModel", swiftSettings: swift),
     .target(
       name: "NestedLearning",
@@ -39,7 +40,7 @@ let package = Package(
       name: "Transport", dependencies: ["CZeroMQ", "Digests", "WireProtocol"], path: "Project/Transport",
       swiftSettings: swift),
     // Of the service only what reads key files.
-    .target(name: "Service", dependencies: ["Transport"], swiftSettings: swift),
+    .target(name: "Service", dependencies: ["Transport", "Files"], swiftSettings: swift),
     .executableTarget(
       name: "Fuzz",
       dependencies: [

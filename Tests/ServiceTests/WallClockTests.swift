@@ -24,7 +24,8 @@ import Testing
     #expect(
       readers
         == [
-          "Ledger/Timestamp.swift", "Operations/JSONLogHandler.swift", "Operations/ProcessMetrics.swift",
+          "Ledger/Timestamp.swift", "Observability/JSONLogHandler.swift",
+          "Observability/ProcessMetrics.swift",
         ])
   }
 

@@ -1,5 +1,6 @@
-import Training
+import Files
 import JSON
+import Training
 
 #if canImport(Glibc)
   import Glibc

@@ -1,5 +1,6 @@
-import Training
+import Files
 import Ledger
+import Training
 
 /// Going back to before results that are not to be trusted.
 extension OpenRun {

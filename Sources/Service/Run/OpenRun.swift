@@ -1,11 +1,12 @@
-import Training
 import Coordination
+import Files
 import Foundation
 import JSON
 import LanguageModel
 import Ledger
 import NestedLearning
 import Tensors
+import Training
 import WireProtocol
 
 /// A run that this coordinator has taken: its folder locked, its ledger open in a new term.

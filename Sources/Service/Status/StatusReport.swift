@@ -1,7 +1,8 @@
-import Training
+import Files
 import Foundation
 import JSON
 import Ledger
+import Training
 
 /// How far a run is, read from its folder without taking it from a coordinator that works on it.
 public struct StatusReport: Sendable {

@@ -1,10 +1,10 @@
-import Training
 import Coordination
 import Foundation
 import JSON
 import LanguageModel
 import NestedLearning
 import Tensors
+import Training
 import WireProtocol
 
 /// The arithmetic of a worker: a model, the newest parameters of each tier, and the gradients of shards. Belongs to
@@ -209,5 +209,5 @@ private struct LeafSum {
 }
 
 extension AssignedMicroBatch {
-  var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
+  package var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
 }

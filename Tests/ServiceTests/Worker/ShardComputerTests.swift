@@ -1,11 +1,13 @@
-import Training
 import Coordination
+import Files
 import Foundation
+import Harness
 import JSON
 import LanguageModel
 import Logging
 import Tensors
 import Testing
+import Training
 import WireProtocol
 
 @testable import Service

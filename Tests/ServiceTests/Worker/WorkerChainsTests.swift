@@ -1,7 +1,8 @@
-import Training
 import Coordination
 import Digests
+import Harness
 import Testing
+import Training
 import WireProtocol
 
 @testable import Service
