@@ -1,7 +1,7 @@
 import Digests
-import Training
 import NestedLearning
 import Service
+import Training
 import WireProtocol
 
 /// The same training without any cluster: one loop over the steps, nothing shared with the coordinator but the rules

@@ -1,7 +1,7 @@
-import Training
 import Coordination
 import Digests
 import NestedLearning
+import Training
 import WireProtocol
 
 /// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it

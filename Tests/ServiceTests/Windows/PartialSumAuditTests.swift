@@ -1,7 +1,7 @@
 import Digests
-import Training
 import NestedLearning
 import Testing
+import Training
 import WireProtocol
 
 @testable import Coordination
