@@ -1,12 +1,16 @@
-// swift-tools-version: 6.0
+// swift-tools-version: 6.2
 import PackageDescription
 
 // Homebrew's headers lie where only pkg-config knows; on Linux the compiler finds them by itself, and libzmq's file
 // has a flag that SwiftPM warns about.
 #if os(macOS)
   let zeroMQ: String? = "libzmq"
+  let openSSL: String? = "libcrypto"
+  let microHTTPD: String? = "libmicrohttpd"
 #else
   let zeroMQ: String? = nil
+  let openSSL: String? = nil
+  let microHTTPD: String? = nil
 #endif
 
 let package = Package(
@@ -21,15 +25,10 @@ let package = Package(
   dependencies: [
     // Command lines: help, typed flags, exit codes.
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    // SHA-256 of models, tensors and snapshots.
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     // The one logging interface that Swift servers share.
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    // HTTP for health, metrics and what is to come: the server that Swift's own server community keeps.
-    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
-    // The interfaces that Swift servers share for counting, and for starting and ending services.
+    // The one interface that Swift servers share for counting.
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     // The ledger: SQLite with migrations and transactions.
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     // Configs in YAML, with the line of every key.
@@ -40,42 +39,57 @@ let package = Package(
       name: "CZeroMQ", pkgConfig: zeroMQ, providers: [.apt(["libzmq3-dev"]), .brew(["zeromq"])]),
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
+    .systemLibrary(
+      name: "COpenSSL", pkgConfig: openSSL, providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
+    // HTTP for health and metrics: the system's GNU libmicrohttpd. A server in Swift (Hummingbird on SwiftNIO) comes with
+    // 22 packages and a third of the build.
+    .systemLibrary(
+      name: "CMicroHTTPD", pkgConfig: microHTTPD,
+      providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
     .target(name: "Kernels"),
+    // SHA-256 of models, tensors and snapshots, by the system's OpenSSL: it uses the processor's own instructions, and
+    // a BoringSSL of our own would take a fifth of the build.
+    .target(name: "Digests", dependencies: ["COpenSSL"]),
+    // Durable writes, mapped files, folders, locks, digests of files.
+    .target(name: "Files", dependencies: ["Digests"]),
     .target(name: "JSON"),
     .target(name: "Tensors", dependencies: ["Kernels"]),
-    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"]),
+    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
     .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
     .target(
-      name: "WireProtocol",
-      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
-      exclude: ["PROTOCOL.md"]),
+      name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
     .target(name: "Coordination", dependencies: ["WireProtocol", "NestedLearning", "JSON"]),
     .target(
-      name: "Training", dependencies: ["Coordination", "WireProtocol", "NestedLearning", "JSON"]),
+      name: "Training", dependencies: ["Digests", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .target(
       name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],
       exclude: ["SCHEMA.md"]),
-    .target(name: "Transport", dependencies: ["CZeroMQ", "WireProtocol"]),
+    .target(name: "Transport", dependencies: ["CZeroMQ", "Digests", "WireProtocol"]),
     .target(
       name: "Observability",
       dependencies: [
-        "JSON", .product(name: "Logging", package: "swift-log"),
+        "CMicroHTTPD", "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
-        .product(name: "Hummingbird", package: "hummingbird"),
-        .product(name: "HummingbirdCore", package: "hummingbird"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .target(
       name: "Service",
       dependencies: [
         "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
         "NestedLearning",
-        "LanguageModel", "Tensors", "Kernels", "JSON",
+        "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
+      ]),
+    // What `nl-tool bench` measures.
+    .target(
+      name: "Benchmarks",
+      dependencies: [
+        "Service", "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol",
+        "NestedLearning", "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     // What the programs' command lines have in common.
     .target(
@@ -88,7 +102,7 @@ let package = Package(
       name: "Simulation",
       dependencies: [
         "Service", "Observability", "Training", "Coordination", "WireProtocol", "Transport", "Ledger",
-        "NestedLearning", "JSON",
+        "NestedLearning", "Digests", "JSON",
       ]),
     .executableTarget(
       name: "nl-coord",
@@ -103,10 +117,12 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "Service", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
+        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
+    .testTarget(name: "FilesTests", dependencies: ["Harness", "Files"]),
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
     .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
@@ -114,14 +130,15 @@ let package = Package(
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
     .testTarget(
-      name: "WireProtocolTests", dependencies: ["Harness", "WireProtocol"],
+      name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),
-    .testTarget(name: "CoordinationTests", dependencies: ["Harness", "Coordination"]),
+    .testTarget(
+      name: "CoordinationTests", dependencies: ["Harness", "Coordination"], exclude: ["Transcripts"]),
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
       dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
-    .testTarget(name: "TransportTests", dependencies: ["Harness", "Transport"]),
+    .testTarget(name: "TransportTests", dependencies: ["Harness", "Digests", "Transport"]),
     .testTarget(
       name: "ObservabilityTests",
       dependencies: [
@@ -129,7 +146,10 @@ let package = Package(
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
-    .testTarget(name: "ServiceTests", dependencies: ["Harness", "Service", "Observability"]),
+    .testTarget(
+      name: "ServiceTests", dependencies: ["Harness", "Service", "Observability", "Files", "Digests"]),
+    .testTarget(
+      name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
     // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(
@@ -139,7 +159,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "JSON",
+        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "Digests",
+        "JSON",
         "Kernels",
       ],
       exclude: ["Corpus"]),

@@ -1,4 +1,4 @@
-// swift-tools-version: 6.0
+// swift-tools-version: 6.2
 import PackageDescription
 
 // The fuzzer, a package of its own so that nobody else's build is slowed: the readers of the project, compiled once
@@ -11,17 +11,19 @@ let c: [CSetting] = [.unsafeFlags(["-fsanitize=fuzzer-no-link,address"])]
 let package = Package(
   name: "fuzz",
   dependencies: [
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
   ],
   targets: [
     .systemLibrary(name: "CZeroMQ", path: "Project/CZeroMQ"),
     .systemLibrary(name: "CPCRE2", path: "Project/CPCRE2", pkgConfig: "libpcre2-8"),
+    .systemLibrary(name: "COpenSSL", path: "Project/COpenSSL"),
+    .target(name: "Digests", dependencies: ["COpenSSL"], path: "Project/Digests", swiftSettings: swift),
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
+    .target(name: "Files", dependencies: ["Digests"], path: "Project/Files", swiftSettings: swift),
     .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
     .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
     .target(
-      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "JSON", "CPCRE2"],
+      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],
       path: "Project/LanguageModel", swiftSettings: swift),
     .target(
       name: "NestedLearning",
@@ -32,17 +34,18 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "WireProtocol",
-      dependencies: ["JSON", "Kernels", .product(name: "Crypto", package: "swift-crypto")],
-      path: "Project/WireProtocol", exclude: ["PROTOCOL.md"], swiftSettings: swift),
+      dependencies: ["Digests", "JSON", "Kernels"], path: "Project/WireProtocol", exclude: ["PROTOCOL.md"],
+      swiftSettings: swift),
     .target(
-      name: "Transport", dependencies: ["CZeroMQ", "WireProtocol"], path: "Project/Transport",
+      name: "Transport", dependencies: ["CZeroMQ", "Digests", "WireProtocol"], path: "Project/Transport",
       swiftSettings: swift),
     // Of the service only what reads key files.
-    .target(name: "Service", dependencies: ["Transport"], swiftSettings: swift),
+    .target(name: "Service", dependencies: ["Transport", "Files"], swiftSettings: swift),
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "Transport", "Service", "JSON",
+        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "Transport", "Service", "Digests",
+        "JSON",
         "Kernels",
       ],
       swiftSettings: swift, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]),

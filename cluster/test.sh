@@ -33,12 +33,14 @@ no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log
 
 check "no warnings" no_warnings
 check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
+check "mutations apply" cluster/testbed/mutations.sh --check
 if [ "$#" -gt 0 ]; then
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
 else
   # The fault matrix measures times, so that it runs by itself.
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
   check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
+  check "quick mutations" cluster/testbed/mutations.sh --quick
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -1,3 +1,4 @@
+import Digests
 import Kernels
 import NestedLearning
 import Tensors
@@ -6,7 +7,7 @@ import WireProtocol
 /// A small fixed computation that goes through every kernel of a step: one decoder layer with LoRA, biases, dropout and
 /// grouped heads over two sequences, its loss and all gradients, with f32 and bf16 weights. Machines whose bits differ
 /// anywhere have another digest.
-enum NumericProbe {
+package enum NumericProbe {
   private static let lengths = [19, 14]
   private static let tokens = 33
   private static let hidden = 96
@@ -18,7 +19,7 @@ enum NumericProbe {
   private static let rank = 4
 
   /// The SHA-256 of the loss and all gradients, for numbers drawn from `seed`.
-  static func sha256(seed: UInt64, threads: ThreadPool, precision: Precision) throws -> String {
+  package static func sha256(seed: UInt64, threads: ThreadPool, precision: Precision) throws -> String {
     var layer = try Layer(seed: seed, threads: threads, precision: precision)
     let loss = try layer.loss()
     try layer.tape.backward()

@@ -7,7 +7,7 @@ import Foundation
 ///
 /// Whoever asks a program to end may do so twice at once: `timeout` and batch systems signal a process and then its
 /// group. What follows within half a second is the same request.
-final class SignalWatch: @unchecked Sendable {
+package final class SignalWatch: @unchecked Sendable {
   private static let oneRequest = 0.5
 
   private let lock = NSLock()
@@ -17,7 +17,7 @@ final class SignalWatch: @unchecked Sendable {
 
   /// - Parameter onSignal: called for every request, one at a time, on a queue of Dispatch's; by default the process
   ///   ends with the exit code of a signal.
-  init(onSignal: @escaping @Sendable (Int32) -> Void = SignalWatch.end) {
+  package init(onSignal: @escaping @Sendable (Int32) -> Void = SignalWatch.end) {
     self.onSignal = onSignal
     let queue = DispatchQueue(label: "signals")
     for number in [SIGINT, SIGTERM] {
@@ -29,10 +29,12 @@ final class SignalWatch: @unchecked Sendable {
     }
   }
 
-  static let end: @Sendable (Int32) -> Void = { _exit(128 + $0) }
+  package static let end: @Sendable (Int32) -> Void = { _exit(128 + $0) }
 
   /// From now on another is called.
-  func call(_ onSignal: @escaping @Sendable (Int32) -> Void) { lock.withLock { self.onSignal = onSignal } }
+  package func call(_ onSignal: @escaping @Sendable (Int32) -> Void) {
+    lock.withLock { self.onSignal = onSignal }
+  }
 
   private func take(_ number: Int32) {
     let now = MonotonicClock.now()
@@ -45,7 +47,7 @@ final class SignalWatch: @unchecked Sendable {
   }
 
   /// Gives both signals back their usual effect.
-  func cancel() {
+  package func cancel() {
     for source in sources { source.cancel() }
     sources = []
     signal(SIGINT, SIG_DFL)

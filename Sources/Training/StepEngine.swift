@@ -1,4 +1,5 @@
 import Coordination
+import Digests
 import Foundation
 import JSON
 import NestedLearning

@@ -1,3 +1,4 @@
+import Digests
 import JSON
 
 /// Takes the fields and objects of one message, each checked against its range. Fields that are not asked for are

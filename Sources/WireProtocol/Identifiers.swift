@@ -1,3 +1,5 @@
+import Digests
+
 /// The 128-bit number that a worker gets when it is welcomed and that every later message of both sides carries.
 /// A worker that joins again gets another one, so nothing from before is taken for something new.
 public struct SessionID: Sendable, Hashable, CustomStringConvertible {

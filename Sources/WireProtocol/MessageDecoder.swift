@@ -1,3 +1,4 @@
+import Digests
 import JSON
 
 /// Puts a message together from its frames, one at a time, so that a transport can hand over each frame where it

@@ -1,3 +1,4 @@
+import Digests
 import JSON
 
 /// What coordinator and worker say to each other about the base model's files.

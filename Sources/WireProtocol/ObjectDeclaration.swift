@@ -1,3 +1,4 @@
+import Digests
 import JSON
 
 /// What is said about an object before its bytes come.

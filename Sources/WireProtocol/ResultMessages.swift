@@ -1,3 +1,5 @@
+import Digests
+
 /// The gradient of one tier: the sum over a node of the reduction tree, or, in a window, one micro-batch's own.
 public struct TierGradient: Sendable, Equatable {
   public let tier: Int

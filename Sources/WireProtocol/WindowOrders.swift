@@ -1,3 +1,4 @@
+import Digests
 import JSON
 
 /// What a worker does with the scaled gradient of one (tier, micro-batch) of a window.

@@ -1,3 +1,5 @@
+import Digests
+
 /// A named run of bytes that travels beside a message's control body: parameters, gradients, tokens. Numbers are
 /// little-endian, as on every machine that this project runs on.
 public struct WireObject: Sendable, Equatable {

@@ -62,7 +62,9 @@ struct Scene {
   }
 
   /// Workers that have joined and loaded at time 0, and parameters at version 0: where most stories begin.
-  mutating func begin(_ peers: String...) {
+  mutating func begin(_ peers: String...) { begin(peers) }
+
+  mutating func begin(_ peers: [String]) {
     _ = at(0, Scene.versions(core.settings.tierParameterCounts.map { _ in 0 }))
     for peer in peers {
       _ = hello(0, peer)

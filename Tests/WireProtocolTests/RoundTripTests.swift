@@ -70,17 +70,6 @@ import WireProtocol
     #expect(try decoded.values.floats() == values)
   }
 
-  /// FIPS 180-4's examples.
-  @Test func digest() {
-    #expect(Digest.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-    #expect(Digest.sha256([UInt8]()) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-    var builder = DigestBuilder()
-    builder.update("a")
-    builder.update("bc")
-    #expect(builder.finish() == Digest.sha256("abc"))
-    #expect(!Digest.isSHA256(Digest.sha256("abc").uppercased()) && !Digest.isSHA256("abc"))
-  }
-
   /// The fixed header byte by byte, as PROTOCOL.md lays it out; the checksum is CRC-32C (RFC 3720), computed here
   /// from its polynomial.
   @Test func headerLayout() throws {

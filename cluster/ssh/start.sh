@@ -2,7 +2,7 @@
 # Trains with workers on other machines, which it reaches over ssh: copies the programs there if they lack or differ,
 # makes keys where there are none (a secret key never leaves its machine), starts the coordinator here and a worker on
 # each host, shows the run's progress, and ends everything together, when the run ends or at Ctrl-C. The exit status is
-# the coordinator's. On the hosts nothing is needed but ssh without a password and ZeroMQ, SQLite and PCRE2.
+# the coordinator's. On the hosts nothing is needed but ssh without a password and five libraries, which cluster/README.md names.
 #
 # usage: cluster/ssh/start.sh HOSTS_FILE --config FILE [OPTIONS] [FLAGS OF nl-coord train]
 #   HOSTS_FILE          a line [user@]host[:port] [threads=N] a host; # begins a comment

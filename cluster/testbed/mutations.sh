@@ -2,7 +2,12 @@
 # Row 27 of the fault matrix: removes one safety check at a time, in a copy of the tree, and looks whether the tests
 # notice. Prints a table; the exit code is 0 only if every removal was noticed.
 #
-# usage: cluster/testbed/mutations.sh [--list] [NAME ...]
+# usage: cluster/testbed/mutations.sh [--list | --check | --quick | NAME ...]
+#   --list    only prints the checks, and why each is there
+#   --check   only looks whether each one's code is in its file exactly once; a list that is out of date is an error
+#   --quick   removes only those that are marked `quick:`, which need a build of few modules: what cluster/test.sh runs
+#
+# Without an argument all of them are removed, after the same look at the list.
 #
 # The checks are in cluster/testbed/mutations.txt, each with its code, what takes its place, why it is there and the
 # tests that must fail. The copy, with builds of its own, is .build-mutations, or $NL_MUTATIONS_TREE; the first build
@@ -20,18 +25,20 @@ patience=300
 
 # MARK: The list
 
-names=() files=() reasons=() tests=() olds=() news=()
+names=() files=() reasons=() tests=() quicks=() olds=() news=()
 
 # One entry: lines `name:`, `file:`, `why:`, `tests:` (a filter of swift test), then `- ` before the lines that go and
-# `+ ` before those that come. Empty lines and lines with # are passed over.
+# `+ ` before those that come. `quick: yes` marks those of --quick, whose tests are all in WireProtocolTests. Empty lines
+# and lines with # are passed over.
 read_list() {
   local line n=-1
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
-      'name: '*) n=$((n + 1)) names[n]=${line#name: } files[n]='' reasons[n]='' tests[n]='' olds[n]='' news[n]='' ;;
+      'name: '*) n=$((n + 1)) names[n]=${line#name: } files[n]='' reasons[n]='' tests[n]='' quicks[n]='' olds[n]='' news[n]='' ;;
       'file: '*) files[n]=${line#file: } ;;
       'why: '*) reasons[n]=${line#why: } ;;
       'tests: '*) tests[n]=${line#tests: } ;;
+      'quick: yes') quicks[n]=yes ;;
       '- '*) olds[n]+=${line#- }$'\n' ;;
       '+ '*) news[n]+=${line#+ }$'\n' ;;
       '' | '#'*) ;;
@@ -43,6 +50,27 @@ read_list() {
 show_list() {
   local i
   for i in "${!names[@]}"; do printf '%-28s %s\n' "${names[i]}" "${reasons[i]}"; done
+}
+
+# Whether the file of an entry holds its code exactly once.
+applies() {
+  local old=${olds[$1]%$'\n'} content
+  [ -n "$old" ] && [ -f "${files[$1]}" ] || return 1
+  content=$(cat "${files[$1]}" && printf x)
+  [[ $content == *"$old"* && ${content#*"$old"} != *"$old"* ]]
+}
+
+# Every entry must apply: a check that nobody removes any more is one that nobody tests.
+check_list() {
+  local i outdated=0 twice
+  for i in "${!names[@]}"; do
+    if applies "$i"; then continue; fi
+    outdated=$((outdated + 1))
+    echo "$list: ${names[i]}: ${files[i]} does not hold its code exactly once; mend the entry" >&2
+  done
+  twice=$(printf '%s\n' "${names[@]}" | sort | uniq -d | tr '\n' ' ')
+  [ -z "$twice" ] || echo "$list: names that stand twice: $twice" >&2
+  [ "$outdated" = 0 ] && [ -z "$twice" ]
 }
 
 is_fast() {
@@ -123,11 +151,6 @@ mutate() {
   old=${olds[i]%$'\n'} new=${news[i]%$'\n'}
   content=$(cat "$file" && printf x)
   content=${content%x}
-  if [[ $content != *"$old"* || ${content#*"$old"} == *"$old"* ]]; then
-    say "${names[i]}" OUTDATED 0 "$file does not hold this code exactly once"
-    unnoticed=$((unnoticed + 1))
-    return
-  fi
   printf '%s' "${content/"$old"/"$new"}" >"$tree/$file"
   if ! build; then
     say "${names[i]}" INVALID $((SECONDS - started)) "$(grep -m1 -E 'error:' "$log" || tail -n 1 "$log")"
@@ -168,10 +191,20 @@ run_group() {
 # MARK: All of it
 
 read_list
-if [ "${1:-}" = --list ]; then
-  show_list
-  exit
-fi
+case ${1:-} in
+  --list) show_list && exit ;;
+  --check)
+    check_list || exit 1
+    echo "${#names[@]} mutations apply"
+    exit
+    ;;
+  --quick)
+    fast=(WireProtocolTests)
+    set --
+    for i in "${!names[@]}"; do [ -z "${quicks[i]}" ] || set -- "$@" "${names[i]}"; done
+    ;;
+esac
+check_list || exit 1
 wanted=" $* "
 quick=() slow=()
 for i in "${!names[@]}"; do

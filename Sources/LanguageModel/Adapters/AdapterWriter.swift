@@ -1,3 +1,4 @@
+import Files
 import JSON
 
 /// Writes LoRA adapters in both forms: mlx-lm's files in the folder itself, PEFT's in its folder `peft`.
@@ -21,10 +22,10 @@ public enum AdapterWriter {
       }
     }
     let peft = folder + "/" + AdapterForm.peftFolder
-    try DurableFile.makeFolder(peft)
+    try FileSystem.makeFolders(peft)
     try writeMLX(adapter, base: base, model: model, to: folder)
     try writePEFT(adapter, base: base, model: model, to: peft)
-    try DurableFile.sync(folder: folder)
+    try FileSystem.syncFolder(folder)
   }
 
   private static func writeMLX(
@@ -51,7 +52,7 @@ public enum AdapterWriter {
         "keys": .strings(whole.projections.map(\.path)),
       ],
     ]
-    try DurableFile.write(config.bytes(indent: 2), to: folder + "/" + AdapterForm.configName)
+    try AtomicFile.write(config.bytes(indent: 2), to: folder + "/" + AdapterForm.configName)
   }
 
   private static func writePEFT(
@@ -78,7 +79,7 @@ public enum AdapterWriter {
     if specification.layers.count < model.layerCount {
       config["layers_to_transform"] = .numbers(specification.layers)
     }
-    try DurableFile.write(
+    try AtomicFile.write(
       JSONValue.object(config).bytes(indent: 2), to: folder + "/" + AdapterForm.configName)
   }
 

@@ -1,4 +1,4 @@
-import Foundation
+import Files
 
 /// Writes a whole model folder out of trained weights, as `trainable: full` does for its checkpoints.
 public enum CheckpointModelWriter {
@@ -10,7 +10,8 @@ public enum CheckpointModelWriter {
   ///   - tensors: every tensor of the configuration under its name in the checkpoint.
   ///   - dtype: f32, or bf16, to which the weights are then rounded.
   ///   - folder: is made if it is not there.
-  /// - Throws: ``ModelError`` if a tensor is missing, left over or of another shape, or if a file cannot be written.
+  /// - Throws: ``ModelError`` if a tensor is missing, left over or of another shape; `FileError` if a file
+  ///   cannot be written.
   public static func write(
     _ tensors: [String: HostTensor], base: ModelFolder, as dtype: WrittenType = .f32, to folder: String
   ) throws {
@@ -24,12 +25,12 @@ public enum CheckpointModelWriter {
       let stray = tensors.keys.filter { !known.contains($0) }.min(by: utf8Ascending) ?? ""
       throw ModelError(file: folder, name: "tensor \(stray)", "is not a tensor of this model")
     }
-    try DurableFile.makeFolder(folder)
+    try FileSystem.makeFolders(folder)
     try SafetensorsWriter.write(tensors, as: dtype, to: folder + "/" + WeightStore.singleName)
     var configuration = base.configuration
     configuration.dtype = dtype.stored.configName
-    try DurableFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")
-    try DurableFolder.copy(ModelFolder.companionFiles, from: base.path, to: folder)
-    try DurableFile.sync(folder: folder)
+    try AtomicFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")
+    try ModelFolder.copyCompanions(from: base.path, to: folder)
+    try FileSystem.syncFolder(folder)
   }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import JSON
 import Kernels
@@ -34,15 +35,18 @@ public enum ModelInitializer {
           "is \(configuration.vocabularySize), but the tokenizer in \(tokenizer) has \(size) tokens")
       }
     }
-    try DurableFolder.make(output) { folder in
+    guard FileSystem.kind(output) == nil else {
+      throw ModelError(file: output, "is already there; remove it or choose another name")
+    }
+    try AtomicFolder.make(output) { folder in
       let items = configuration.tensors.enumerated().map { index, tensor in
         SafetensorsItem(name: tensor.name, shape: tensor.shape, as: type) {
           values(of: tensor, index: UInt64(index), deviation: configuration.initializerRange, seed: seed)
         }
       }
       try SafetensorsWriter.write(items, to: folder + "/" + WeightStore.singleName)
-      try DurableFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")
-      if let tokenizer { try DurableFolder.copy(ModelFolder.companionFiles, from: tokenizer, to: folder) }
+      try AtomicFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")
+      if let tokenizer { try ModelFolder.copyCompanions(from: tokenizer, to: folder) }
     }
   }
 

@@ -1,3 +1,4 @@
+import Files
 import JSON
 
 /// A safetensors file, mapped into memory and checked before anything of it is used.
@@ -23,7 +24,7 @@ public final class SafetensorsFile: Sendable {
   }
 
   public init(path: String) throws(ModelError) {
-    let file = try MappedFile(path: path)
+    let file = try mappedFile(path)
     let header = try SafetensorsHeader(file: file)
     self.path = path
     self.file = file

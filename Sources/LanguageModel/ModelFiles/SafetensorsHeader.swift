@@ -1,3 +1,4 @@
+import Files
 import JSON
 
 /// The header of a safetensors file, read and checked against the size of the file.

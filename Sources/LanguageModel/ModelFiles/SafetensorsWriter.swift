@@ -1,3 +1,4 @@
+import Files
 import JSON
 import Kernels
 
@@ -61,8 +62,8 @@ public enum SafetensorsWriter {
   /// Tensors stand in the order of falling element size, then of the UTF-8 bytes of their names, so that each is
   /// aligned; the header is padded with spaces to a multiple of 8 bytes.
   ///
-  /// - Throws: ``ModelError`` if the file cannot be written, if a name stands twice, or if the content of an item
-  ///   is not as long as its shape says.
+  /// - Throws: ``ModelError`` if a name stands twice, or if the content of an item is not as long as its shape says;
+  ///   `FileError` if the file cannot be written.
   public static func write(
     _ items: [SafetensorsItem], metadata: [(key: String, value: String)] = [("format", "pt")], to path: String
   ) throws {
@@ -70,7 +71,7 @@ public enum SafetensorsWriter {
       $0.dtype.size != $1.dtype.size ? $0.dtype.size > $1.dtype.size : utf8Ascending($0.name, $1.name)
     }
     let header = try header(sorted, metadata: metadata, path: path)
-    let file = try DurableFile(path: path)
+    let file = try AtomicFile(path: path)
     try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
     try header.withUnsafeBytes { try file.write($0) }
     for item in sorted {

@@ -111,7 +111,7 @@ public final class WeightStore: Sendable {
 
 /// Reads a JSON file; the error names the file and the place in it.
 func readJSON(path: String) throws(ModelError) -> JSONValue {
-  let file = try MappedFile(path: path)
+  let file = try mappedFile(path)
   do throws(JSONError) {
     return try JSONValue(parsing: file.bytes)
   } catch {

@@ -1,5 +1,6 @@
 import Coordination
 import Dispatch
+import Files
 import Foundation
 import Transport
 

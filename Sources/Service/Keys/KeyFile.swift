@@ -1,3 +1,4 @@
+import Files
 import Transport
 
 #if canImport(Glibc)

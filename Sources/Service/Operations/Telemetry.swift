@@ -21,8 +21,7 @@ final class Telemetry: Sendable {
     }
     ProcessMetrics.collect(into: metrics)
     let server = try OperationsServer(
-      host: address.host, port: address.port, token: options.token, health: health, metrics: metrics,
-      logger: logger)
+      host: address.host, port: address.port, token: options.token, health: health, metrics: metrics)
     self.server = server
     logger.notice("health and metrics: http://\(address.host):\(server.port)/metrics")
   }

@@ -1,3 +1,4 @@
+import Files
 import Ledger
 
 /// A volume that does not take what is written: full, broken or gone. The same work may succeed later; every other

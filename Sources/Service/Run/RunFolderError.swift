@@ -1,3 +1,4 @@
+import Files
 import Ledger
 
 /// Why a run folder cannot be made or opened.

@@ -1,3 +1,4 @@
+import Files
 import JSON
 
 /// A blob as a manifest names it.

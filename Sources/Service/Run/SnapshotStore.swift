@@ -1,3 +1,5 @@
+import Digests
+import Files
 import JSON
 import Ledger
 import WireProtocol

@@ -1,13 +1,14 @@
+import Files
 import Foundation
 
 /// Where the coordinator that works on a run can be asked, on its own machine: a file in the run folder with the
 /// address of a socket that only its user can reach.
-enum CoordinatorAddress {
-  static func file(in folder: String) -> String { folder + "/coordinator" }
+package enum CoordinatorAddress {
+  package static func file(in folder: String) -> String { folder + "/coordinator" }
 
   /// Removes the socket, and its folder, of a coordinator of this run that was killed. To be called by the holder of the
   /// run's lock: nobody else is alive.
-  static func removeLeftOver(in folder: String) {
+  package static func removeLeftOver(in folder: String) {
     guard let endpoint = read(in: folder) else { return }
     let socket = String(endpoint.dropFirst("ipc://".count))
     let parts = socket.split(separator: "/")
@@ -17,14 +18,14 @@ enum CoordinatorAddress {
     rmdir("/tmp/\(parts[1])")
   }
 
-  static func write(_ endpoint: String, in folder: String) throws {
+  package static func write(_ endpoint: String, in folder: String) throws {
     try AtomicFile.write(Array((endpoint + "\n").utf8), to: file(in: folder))
   }
 
-  static func remove(from folder: String) { unlink(file(in: folder)) }
+  package static func remove(from folder: String) { unlink(file(in: folder)) }
 
   /// The address, if a coordinator listens there; nil if there is none, or it is gone or on another machine.
-  static func living(in folder: String) -> String? {
+  package static func living(in folder: String) -> String? {
     guard let endpoint = read(in: folder), isListening(String(endpoint.dropFirst("ipc://".count))) else {
       return nil
     }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// Base models that were fetched from coordinators, each in a folder named by its SHA-256. Several workers of a machine

@@ -209,5 +209,5 @@ private struct LeafSum {
 }
 
 extension AssignedMicroBatch {
-  var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
+  package var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
 }

@@ -1,4 +1,5 @@
 import Coordination
+import Digests
 import NestedLearning
 import Training
 import WireProtocol

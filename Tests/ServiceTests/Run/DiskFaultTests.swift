@@ -1,4 +1,6 @@
+import Files
 import Foundation
+import Harness
 import JSON
 import Ledger
 import Testing

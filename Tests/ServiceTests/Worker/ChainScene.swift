@@ -1,4 +1,5 @@
 import Coordination
+import Digests
 import WireProtocol
 
 @testable import Service

@@ -1,3 +1,4 @@
+import Digests
 import NestedLearning
 import Testing
 import WireProtocol

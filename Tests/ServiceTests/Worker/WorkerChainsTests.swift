@@ -1,4 +1,5 @@
 import Coordination
+import Digests
 import Harness
 import Testing
 import Training

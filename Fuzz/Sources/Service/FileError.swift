@@ -1,1 +1,0 @@
-../../../Sources/Service/Run/FileError.swift

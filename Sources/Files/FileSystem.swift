@@ -1,0 +1,169 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Operations on files and folders, each with an error that names the path. Contents and names are durable only
+/// once they are synced: the file for its bytes, its folder for its name.
+public enum FileSystem {
+  /// What is about to happen to a file or folder.
+  package enum Change: Sendable, Equatable {
+    case create(String)
+    case write(String, count: Int)
+    case truncate(String)
+    case sync(String)
+    case rename(String, to: String)
+    case makeFolder(String)
+    case remove(String)
+
+    package var path: String {
+      switch self {
+      case .create(let path), .write(let path, _), .truncate(let path), .sync(let path), .rename(_, let path),
+        .makeFolder(let path), .remove(let path):
+        path
+      }
+    }
+  }
+
+  /// Hears of every change before it is made, and may make it fail with an error number: how tests cut the power, or
+  /// break the disk, at any of them.
+  package final class Watcher: Sendable {
+    package let hear: @Sendable (Change) -> Int32?
+
+    package init(_ hear: @escaping @Sendable (Change) -> Int32?) { self.hear = hear }
+  }
+
+  /// Nil outside of tests.
+  @TaskLocal package static var watcher: Watcher?
+
+  package static func watch(_ change: Change) throws(FileError) {
+    guard let watcher, let code = watcher.hear(change) else { return }
+    throw FileError(path: change.path, doing: "changing", code: code)
+  }
+
+  public enum Kind: Sendable { case file, folder, other }
+
+  /// What stands at a path, a symbolic link being what it points to; nil if nothing does.
+  public static func kind(_ path: String) -> Kind? {
+    var info = stat()
+    guard stat(path, &info) == 0 else { return nil }
+    return kind(info.st_mode)
+  }
+
+  package static func kind(_ mode: mode_t) -> Kind {
+    switch mode & S_IFMT {
+    case S_IFREG: .file
+    case S_IFDIR: .folder
+    default: .other
+    }
+  }
+
+  /// The length of a file in bytes; nil if there is none.
+  package static func size(_ path: String) -> Int? {
+    var info = stat()
+    guard stat(path, &info) == 0, kind(info.st_mode) == .file else { return nil }
+    return Int(info.st_size)
+  }
+
+  /// The names in a folder but `.` and `..`, in the order of their bytes.
+  public static func names(in folder: String) throws(FileError) -> [String] {
+    guard let stream = opendir(folder) else {
+      throw FileError(path: folder, doing: "reading the folder", code: errno)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else { break }
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: pointer.pointee)) {
+          String(cString: $0)
+        }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    guard errno == 0 else { throw FileError(path: folder, doing: "reading the folder", code: errno) }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// Makes a folder and those above it that are missing; each new name is synced.
+  public static func makeFolders(_ path: String) throws(FileError) {
+    if kind(path) == .folder { return }
+    let above = folder(of: path)
+    if above != path { try makeFolders(above) }
+    try makeFolder(path, orUseExisting: true)
+    try syncFolder(above)
+  }
+
+  package static func makeFolder(_ path: String, orUseExisting: Bool = false) throws(FileError) {
+    try watch(.makeFolder(path))
+    guard mkdir(path, 0o777) != 0 else { return }
+    let code = errno
+    if orUseExisting, code == EEXIST, kind(path) == .folder { return }
+    throw FileError(path: path, doing: "making the folder", code: code)
+  }
+
+  public static func rename(_ old: String, to new: String) throws(FileError) {
+    try watch(.rename(old, to: new))
+    guard systemRename(old, new) == 0 else {
+      throw FileError(path: new, doing: "renaming \(name(of: old)) to it", code: errno)
+    }
+  }
+
+  /// Deletes a file, or a folder with all that is in it; nothing happens if there is none.
+  public static func remove(_ path: String) throws(FileError) {
+    var info = stat()
+    guard lstat(path, &info) == 0 else {
+      if errno == ENOENT { return }
+      throw FileError(path: path, doing: "deleting", code: errno)
+    }
+    let isFolder = kind(info.st_mode) == .folder
+    if isFolder {
+      for name in try names(in: path) { try remove(path + "/" + name) }
+    }
+    try watch(.remove(path))
+    guard (isFolder ? rmdir(path) : unlink(path)) == 0 || errno == ENOENT else {
+      throw FileError(path: path, doing: "deleting", code: errno)
+    }
+  }
+
+  /// Puts the names in a folder on the disk.
+  public static func syncFolder(_ path: String) throws(FileError) {
+    try sync(path, flags: O_RDONLY | O_DIRECTORY)
+  }
+
+  /// Puts a folder on the disk with all that is in it, the deepest first.
+  public static func syncTree(_ path: String) throws(FileError) {
+    for name in try names(in: path) {
+      let entry = path + "/" + name
+      if kind(entry) == .folder { try syncTree(entry) } else { try sync(entry, flags: O_RDONLY) }
+    }
+    try syncFolder(path)
+  }
+
+  private static func sync(_ path: String, flags: Int32) throws(FileError) {
+    try watch(.sync(path))
+    let descriptor = open(path, flags | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
+  }
+
+  /// The folder that holds a path's last component; `.` for a bare name.
+  public static func folder(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.utf8.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// A path's last component.
+  public static func name(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+    return String(path[path.utf8.index(after: slash)...])
+  }
+}
+
+/// `FileSystem.rename` hides the system's function of the same name.
+private func systemRename(_ old: String, _ new: String) -> Int32 { rename(old, new) }
