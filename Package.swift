@@ -6,11 +6,9 @@ import PackageDescription
 #if os(macOS)
   let zeroMQ: String? = "libzmq"
   let openSSL: String? = "libcrypto"
-  let microHTTPD: String? = "libmicrohttpd"
 #else
   let zeroMQ: String? = nil
   let openSSL: String? = nil
-  let microHTTPD: String? = nil
 #endif
 
 let package = Package(
@@ -27,8 +25,12 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     // The one logging interface that Swift servers share.
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    // The one interface that Swift servers share for counting.
+    // HTTP for health, metrics and what is to come: the server that Swift's own server community keeps. Without its
+    // traits it does not build swift-configuration.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    // The interfaces that Swift servers share for counting, and for starting and ending services.
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     // The ledger: SQLite with migrations and transactions.
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     // Configs in YAML, with the line of every key.
@@ -41,11 +43,6 @@ let package = Package(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .systemLibrary(
       name: "COpenSSL", pkgConfig: openSSL, providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
-    // HTTP for health and metrics: the system's GNU libmicrohttpd. A server in Swift (Hummingbird on SwiftNIO) comes with
-    // 22 packages and a third of the build.
-    .systemLibrary(
-      name: "CMicroHTTPD", pkgConfig: microHTTPD,
-      providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
     .target(name: "Kernels"),
     // SHA-256 of models, tensors and snapshots, by the system's OpenSSL: it uses the processor's own instructions, and
     // a BoringSSL of our own would take a fifth of the build.
@@ -71,8 +68,11 @@ let package = Package(
     .target(
       name: "Observability",
       dependencies: [
-        "CMicroHTTPD", "JSON", .product(name: "Logging", package: "swift-log"),
+        "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
     .target(
       name: "Service",

@@ -38,8 +38,8 @@ installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok instal
 # The packages that are missing, on one line.
 missing_packages() {
   local package
-  # ZeroMQ, SQLite, PCRE2, OpenSSL and libmicrohttpd with their headers.
-  for package in libzmq3-dev libsqlite3-dev libpcre2-dev libssl-dev libmicrohttpd-dev; do
+  # ZeroMQ, SQLite, PCRE2 and OpenSSL with their headers.
+  for package in libzmq3-dev libsqlite3-dev libpcre2-dev libssl-dev; do
     installed "$package" || printf '%s ' "$package"
   done
   # By command, since more than one package has it.
@@ -77,13 +77,13 @@ missing_aarch64_packages() {
 # Without apt-get there is nothing to install with, but the libraries may be there.
 check_libraries() {
   local library
-  for library in libzmq sqlite3 libpcre2-8 libcrypto libmicrohttpd; do
+  for library in libzmq sqlite3 libpcre2-8 libcrypto; do
     pkg-config --exists "$library" 2>/dev/null || fail \
       "This script installs packages on Debian and Ubuntu only, and pkg-config does not find $library here." \
-      "Install the development files of ZeroMQ 4, SQLite 3, PCRE2, OpenSSL 3 and libmicrohttpd" \
-      "(macOS: brew install zeromq pcre2 openssl@3 libmicrohttpd pkgconf)."
+      "Install the development files of ZeroMQ 4, SQLite 3, PCRE2 and OpenSSL 3" \
+      "(macOS: brew install zeromq pcre2 openssl@3 pkgconf)."
   done
-  echo "ZeroMQ, SQLite, PCRE2, OpenSSL and libmicrohttpd: found by pkg-config"
+  echo "ZeroMQ, SQLite, PCRE2 and OpenSSL: found by pkg-config"
 }
 
 apt() {

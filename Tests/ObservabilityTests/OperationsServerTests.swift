@@ -14,7 +14,8 @@ import Testing
 
   func withServer<R>(token: String? = nil, _ body: (UInt16) throws -> R) throws -> R {
     let server = try OperationsServer(
-      host: "127.0.0.1", port: 0, token: token, health: health, metrics: metrics)
+      host: "127.0.0.1", port: 0, token: token, health: health, metrics: metrics,
+      logger: Logger(label: "test"))
     defer { server.stop() }
     return try body(UInt16(server.port))
   }

@@ -47,7 +47,7 @@ check_programs() {
   local missing said
   missing=$(ldd "$folder/bin/nl-worker" "$folder/bin/nl-tool" | awk '/not found/ {print $1}' | sort -u | tr '\n' ' ')
   [ -z "$missing" ] || fail "libraries are missing here: $missing" \
-    "on Debian and Ubuntu: sudo apt-get install libzmq5 libsqlite3-0 libpcre2-8-0 libssl3 libmicrohttpd12"
+    "on Debian and Ubuntu: sudo apt-get install libzmq5 libsqlite3-0 libpcre2-8-0 libssl3"
   said=$("$folder/bin/nl-worker" --help 2>&1) || fail "nl-worker cannot run here: $said"
 }
 

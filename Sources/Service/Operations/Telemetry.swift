@@ -21,7 +21,8 @@ final class Telemetry: Sendable {
     }
     ProcessMetrics.collect(into: metrics)
     let server = try OperationsServer(
-      host: address.host, port: address.port, token: options.token, health: health, metrics: metrics)
+      host: address.host, port: address.port, token: options.token, health: health, metrics: metrics,
+      logger: logger)
     self.server = server
     logger.notice("health and metrics: http://\(address.host):\(server.port)/metrics")
   }
