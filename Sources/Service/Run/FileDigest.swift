@@ -22,7 +22,12 @@ public enum FileDigest {
   /// The digest of several files: over one line `<sha256>  <file name>` each, in the order of their names, as
   /// `sha256sum * | sha256sum` would give it inside the folder.
   public static func sha256(files: [String]) throws -> String {
-    combined(try files.map { (name: name($0), sha256: try sha256(file: $0)) })
+    combined(try each(files))
+  }
+
+  /// The digest of each of several files, with its name.
+  static func each(_ files: [String]) throws -> [(name: String, sha256: String)] {
+    try files.map { (name: name($0), sha256: try sha256(file: $0)) }
   }
 
   /// The digest of several files from theirs.

@@ -67,7 +67,7 @@ public struct SnapshotStore: Sendable {
     do { bytes = try AtomicFile.read(path) } catch { throw SnapshotError(error, what: what) }
     let found = bytes.withUnsafeBytes { Digest.sha256($0) }
     guard found == digest else {
-      throw SnapshotError(path: path, reason: "\(what) is damaged: its SHA-256 is \(found)")
+      throw SnapshotError(path: path, reason: "\(what) is damaged: its SHA-256 is \(found)", isDamage: true)
     }
     return bytes
   }
