@@ -16,7 +16,9 @@ extension Ledger {
     try read("checking the ledger") { db in
       for table in Self.smallTables {
         let finding = try String.fetchOne(db, sql: "PRAGMA quick_check('\(table)')") ?? "no answer"
-        if finding != "ok" { throw LedgerError.damaged(path: self.path, reason: "table \(table): \(finding)") }
+        if finding != "ok" {
+          throw LedgerError.damaged(path: self.path, reason: "table \(table): \(finding)")
+        }
       }
       let steps = try Int.fetchAll(
         db, sql: "SELECT step FROM steps ORDER BY step DESC LIMIT ?", arguments: [Self.newestSteps])

@@ -94,7 +94,8 @@ extension Ledger {
     try write("recording the run's paths") { db in
       try self.checkTerm(db)
       try db.execute(
-        sql: "UPDATE runs SET base_model_path = ?, config = ?", arguments: [baseModelPath, configuration.text])
+        sql: "UPDATE runs SET base_model_path = ?, config = ?",
+        arguments: [baseModelPath, configuration.text])
     }
   }
 

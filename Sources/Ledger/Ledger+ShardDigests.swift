@@ -40,15 +40,19 @@ extension Ledger {
     try read("reading the shards of step \(step)") { db in
       guard
         let row = try Row.fetchOne(
-          db, sql: "SELECT s.term, d.digests FROM shard_digests AS d JOIN steps AS s USING (step) WHERE step = ?",
+          db,
+          sql: "SELECT s.term, d.digests FROM shard_digests AS d JOIN steps AS s USING (step) WHERE step = ?",
           arguments: [step])
       else { return [] }
       let term: Int64 = row["term"]
       guard let records = ShardDigestCoding.decode(row["digests"]) else {
-        throw LedgerError.damaged(path: self.path, reason: "the digests of the shards of step \(step) cannot be read")
+        throw LedgerError.damaged(
+          path: self.path, reason: "the digests of the shards of step \(step) cannot be read")
       }
       let identities = try Row.fetchAll(
-        db, sql: "SELECT worker, identity FROM workers WHERE term = ? AND worker IN (SELECT value FROM json_each(?))",
+        db,
+        sql:
+          "SELECT worker, identity FROM workers WHERE term = ? AND worker IN (SELECT value FROM json_each(?))",
         arguments: [term, Self.list(records.map(\.worker))]
       ).reduce(into: [Int: String]()) { $0[$1["worker"]] = $1["identity"] }
       return records.map {
@@ -60,7 +64,8 @@ extension Ledger {
   static func insert(_ digests: [ShardDigestRecord], step: Int, _ db: Database) throws {
     guard !digests.isEmpty else { return }
     guard let bytes = ShardDigestCoding.encode(digests) else {
-      throw LedgerError.invalid("step \(step) has a shard whose digest is not of 16 bytes, or whose place is negative")
+      throw LedgerError.invalid(
+        "step \(step) has a shard whose digest is not of 16 bytes, or whose place is negative")
     }
     try db.execute(
       sql: "INSERT INTO shard_digests (step, digests) VALUES (?, ?)", arguments: [step, bytes])

@@ -25,7 +25,8 @@ import WireProtocol
     try process.run()
     input.fileHandleForWriting.write(Data(text.utf8))
     try input.fileHandleForWriting.close()
-    let expected = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self).prefix(32)
+    let expected = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self).prefix(
+      32)
     process.waitUntilExit()
     #expect("\(digest)" == expected)
     #expect(ShardDigest(bytes: digest.bytes) == digest)
@@ -38,7 +39,8 @@ import WireProtocol
     let base = result([("a", "1"), ("b", "2")])
     let others = [
       result([("b", "2"), ("a", "1")], attempt: 9, seconds: 4), result([("a", "1"), ("b", "3")]),
-      result([("a", "1"), ("c", "2")]), result([("a", "1")]), result([("a", "1"), ("b", "2")], loss: 1.5.nextUp),
+      result([("a", "1"), ("c", "2")]), result([("a", "1")]),
+      result([("a", "1"), ("b", "2")], loss: 1.5.nextUp),
       result([("a", "1"), ("b", "2")], loss: -1.5), result([("a", "1"), ("b", "2")], tokens: 8),
     ]
     for other in others { #expect((ShardDigest(base) == ShardDigest(other)) == base.agrees(with: other)) }

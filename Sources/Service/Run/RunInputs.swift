@@ -53,14 +53,16 @@ struct RunInputs: Sendable, Equatable {
   }
 
   var json: JSONValue {
-    var json = JSONObject(members(nil).map { .init(key: $0.key, value: $0.sha256.map { .string($0) } ?? .null) })
+    var json = JSONObject(
+      members(nil).map { .init(key: $0.key, value: $0.sha256.map { .string($0) } ?? .null) })
     json["files"] = .object(
       JSONObject(
         files.sorted { $0.key < $1.key }.map { member, files in
           .init(
             key: member,
             value: .object(
-              JSONObject(files.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: .string($0.value)) })))
+              JSONObject(
+                files.sorted { $0.key < $1.key }.map { .init(key: $0.key, value: .string($0.value)) })))
         }))
     return .object(json)
   }

@@ -19,7 +19,9 @@ public struct RunPaths: Sendable {
 
   /// - Parameter values: new paths by config key, relative to the working folder; nil for what was not moved.
   public init(_ values: [String: String?] = [:]) {
-    self.values = values.compactMapValues { $0 }.mapValues { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    self.values = values.compactMapValues { $0 }.mapValues {
+      URL(fileURLWithPath: $0).standardizedFileURL.path
+    }
   }
 
   var isEmpty: Bool { values.isEmpty }
@@ -45,6 +47,7 @@ public struct RunPaths: Sendable {
     throw ServiceError(
       "the run in \(folder) cannot go on: \(places)",
       remedy:
-        "if it was moved, say where it is now: nl-coord resume \(folder) \(flags); it is recognised by its SHA-256")
+        "if it was moved, say where it is now: nl-coord resume \(folder) \(flags); it is recognised by its SHA-256"
+    )
   }
 }
