@@ -33,17 +33,24 @@ extension Ledger {
   ///
   /// - Returns: what was found, at most 20 lines; none for a sound ledger.
   public func findings() throws(LedgerError) -> [String] {
-    try read("checking the ledger") { db in
-      var findings = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)").filter { $0 != "ok" }
-      guard findings.isEmpty else { return findings }
-      findings += try Row.fetchAll(db, sql: "PRAGMA foreign_key_check").prefix(9).map { row in
-        "a row of \(row["table"] as String) refers to a row of \(row["parent"] as String) that is not there"
-      }
-      let (count, last) = (
-        try Int.fetchOne(db, sql: "SELECT count(*) FROM steps") ?? 0, try Self.lastStep(db)
-      )
-      if count != last { findings.append("there are \(count) steps, but the last one is step \(last)") }
-      return findings
+    do {
+      return try read("checking the ledger", Self.findings)
+    } catch {
+      // SQLite gives up in the middle where a page cannot be read at all.
+      guard case .damaged(_, let reason) = error else { throw error }
+      return [reason]
     }
+  }
+
+  private static func findings(_ db: Database) throws -> [String] {
+    var findings = try String.fetchAll(db, sql: "PRAGMA integrity_check(10)").filter { $0 != "ok" }
+    guard findings.isEmpty else { return findings }
+    findings += try Row.fetchAll(db, sql: "PRAGMA foreign_key_check").prefix(9).map { row in
+      "a row of \(row["table"] as String) refers to a row of \(row["parent"] as String) that is not there"
+    }
+    let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM steps") ?? 0
+    let last = try lastStep(db)
+    if count != last { findings.append("there are \(count) steps, but the last one is step \(last)") }
+    return findings
   }
 }

@@ -119,6 +119,8 @@ public struct CoordinatorProcess {
     try RunPaths.checkAllExist(config, folder: path)
     let plan = try self.plan(config)
     try plan.inputs.check(recorded: inputs, config: plan.config, folder: path)
+    // Before the run is taken, so that a step that it cannot go back to changes nothing.
+    if let step { try ReturnSteps(folder: path).check(step, folder: path) }
     try withSockets { sockets in
       let run = try take(folder, config: plan.config)
       if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
@@ -129,7 +131,6 @@ public struct CoordinatorProcess {
 
   private func rollBack(_ path: String, toStep step: Int) throws -> String {
     let folder = try open(path)
-    // Before the run is taken, so that a step that it cannot go back to changes nothing.
     try ReturnSteps(folder: path).check(step, folder: path)
     let run = try take(folder, config: RunConfig.recorded(folder).config)
     let record = try run.rollBack(byHandTo: step)
