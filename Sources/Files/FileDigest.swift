@@ -33,9 +33,17 @@ public enum FileDigest {
   /// The digest of several files: over one line `<sha256>  <file name>` each, in the order of their names' bytes, as
   /// `sha256sum * | sha256sum` gives it inside the folder.
   public static func sha256(files: [String]) throws(FileError) -> String {
+    combined(try each(files))
+  }
+
+  /// The digest of each of several files, with its name.
+  public static func each(_ files: [String]) throws(FileError) -> [(name: String, sha256: String)] {
     var digests: [(name: String, sha256: String)] = []
-    for file in files { digests.append((FileSystem.name(of: file), try sha256(file: file))) }
-    return combined(digests)
+    for file in files {
+      let sha256 = try sha256(file: file)
+      digests.append((FileSystem.name(of: file), sha256))
+    }
+    return digests
   }
 
   /// The digest of several files from theirs.

@@ -41,6 +41,12 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
   /// Whether the volume is at fault, so that the same call may succeed later.
   public var isDiskFault: Bool { Self.diskCodes.contains(code) }
 
+  /// Whether a file that was read is gone or broken, rather than out of reach for now.
+  var isDamage: Bool { code == 0 || Self.damageCodes.contains(code) }
+
+  /// Not there, a folder in its place, or a part of the disk that cannot be read.
+  private static let damageCodes: [Int32] = [ENOENT, ENOTDIR, EISDIR, EIO]
+
   /// Full, over quota, broken, mounted read-only after an error, or a network volume that does not answer.
   package static let diskCodes: [Int32] = [ENOSPC, EDQUOT, EIO, EROFS, ESTALE, ETIMEDOUT]
 

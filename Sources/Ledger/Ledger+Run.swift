@@ -60,15 +60,42 @@ extension Ledger {
     }
   }
 
-  /// All evaluations, in the order of steps.
+  /// All evaluations, in the order of steps: as long as the run. See `evaluation(after:)`.
   public func evaluations() throws(LedgerError) -> [EvaluationRecord] {
     try read("reading the evaluations") { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM evaluations ORDER BY step").map { row in
-        EvaluationRecord(
-          step: row["step"], loss: row["loss"], perplexity: row["perplexity"], tokens: row["tokens"],
-          isBest: row["is_best"], seconds: row["seconds"], evaluatedAt: try Self.time(row["evaluated_at"]),
-          metrics: try Self.json(row["metrics"]))
-      }
+      try Row.fetchAll(db, sql: "SELECT * FROM evaluations ORDER BY step").map(Self.evaluation)
+    }
+  }
+
+  /// The evaluation after a step, if there is one.
+  public func evaluation(after step: Int) throws(LedgerError) -> EvaluationRecord? {
+    try read("reading the evaluation after step \(step)") { db in
+      try Row.fetchOne(db, sql: "SELECT * FROM evaluations WHERE step = ?", arguments: [step])
+        .map(Self.evaluation)
+    }
+  }
+
+  /// The step after which the last evaluation took place; 0 before the first.
+  public func lastEvaluatedStep() throws(LedgerError) -> Int {
+    try read("reading the last evaluation") { db in
+      try Int.fetchOne(db, sql: "SELECT max(step) FROM evaluations") ?? 0
+    }
+  }
+
+  private static func evaluation(_ row: Row) throws -> EvaluationRecord {
+    EvaluationRecord(
+      step: row["step"], loss: row["loss"], perplexity: row["perplexity"], tokens: row["tokens"],
+      isBest: row["is_best"], seconds: row["seconds"], evaluatedAt: try time(row["evaluated_at"]),
+      metrics: try json(row["metrics"]))
+  }
+
+  /// Records where the model and the data are now, as the run's config has it.
+  public func record(baseModelPath: String, configuration: JSONValue) throws(LedgerError) {
+    try write("recording the run's paths") { db in
+      try self.checkTerm(db)
+      try db.execute(
+        sql: "UPDATE runs SET base_model_path = ?, config = ?",
+        arguments: [baseModelPath, configuration.text])
     }
   }
 
@@ -132,15 +159,21 @@ extension Ledger {
   /// The snapshots, newest first.
   public func snapshots() throws(LedgerError) -> [SnapshotRecord] {
     try read("reading the snapshots") { db in
-      try Row.fetchAll(db, sql: "SELECT * FROM snapshots ORDER BY step DESC").map { row in
-        SnapshotRecord(
-          step: row["step"], manifest: row["manifest"], bytes: row["bytes"],
-          writtenAt: try Self.time(row["written_at"]))
-      }
+      try Row.fetchAll(db, sql: "SELECT * FROM snapshots ORDER BY step DESC").map(Self.snapshot)
     }
   }
 
-  public func latestSnapshot() throws(LedgerError) -> SnapshotRecord? { try snapshots().first }
+  public func latestSnapshot() throws(LedgerError) -> SnapshotRecord? {
+    try read("reading the last snapshot") { db in
+      try Row.fetchOne(db, sql: "SELECT * FROM snapshots ORDER BY step DESC LIMIT 1").map(Self.snapshot)
+    }
+  }
+
+  private static func snapshot(_ row: Row) throws -> SnapshotRecord {
+    SnapshotRecord(
+      step: row["step"], manifest: row["manifest"], bytes: row["bytes"],
+      writtenAt: try time(row["written_at"]))
+  }
 
   /// Forgets all snapshots but those of these steps, and returns those that stay; their files are what the `state`
   /// folder must keep.

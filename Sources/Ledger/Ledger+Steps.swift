@@ -18,10 +18,12 @@ extension Ledger {
   ///
   /// - Parameter tiers: those whose version changed. Before step 1, see `record(tiers:)`.
   /// - Parameter assignments: finished hand-outs; their workers must be recorded, or be among the notes.
+  /// - Parameter shardDigests: those of the shards that count, by workers of the present term.
   /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
   ///   for a loss, rate or norm that is not a finite number.
   public func commit(
-    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = []
+    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = [],
+    shardDigests: [ShardDigestRecord] = []
   ) throws(LedgerError) {
     guard step.loss?.isFinite ?? true, step.gradNorm.isFinite, step.learningRate.isFinite,
       step.seconds.isFinite
@@ -47,6 +49,8 @@ extension Ledger {
       for tier in tiers { try Self.upsert(tier, db) }
       for note in notes { try Self.insert(note, db, term: term) }
       for assignment in assignments { try Self.insert(assignment, db) }
+      try Self.insert(shardDigests, step: step.step, db)
+      try Self.add(step, db)
     }
   }
 
@@ -72,17 +76,6 @@ extension Ledger {
   /// The last committed step; 0 before the first.
   public func lastStep() throws(LedgerError) -> Int {
     try read("reading the last step", Self.lastStep)
-  }
-
-  /// The sum of a number of train_metrics.jsonl over all committed steps.
-  ///
-  /// - Parameter key: a member of the rows.
-  public func sum(ofMetric key: String) throws(LedgerError) -> Double {
-    try read("adding up \(key)") { db in
-      try Double.fetchOne(
-        db, sql: "SELECT total(json_extract(metrics, '$.' || ?)) FROM steps", arguments: [key])
-        ?? 0
-    }
   }
 
   public func step(_ number: Int) throws(LedgerError) -> StepRecord? {

@@ -29,22 +29,26 @@ public final class Ledger: Sendable {
 
   public let path: String
   private let mode: Access
+  private let busySeconds: Double
   /// Nil while it is closed: for good, or because reopening failed.
   private let connections: Mutex<DatabasePool?>
   /// The term that this process began; 0 before `beginTerm`.
   let term = Mutex<UInt64>(0)
 
-  private init(path: String, access: Access) throws(LedgerError) {
+  private init(path: String, access: Access, busySeconds: Double) throws(LedgerError) {
     self.path = path
     mode = access
-    connections = Mutex(try Self.connect(path, access))
+    self.busySeconds = busySeconds
+    connections = Mutex(try Self.connect(path, access, busySeconds))
   }
 
-  private static func connect(_ path: String, _ access: Access) throws(LedgerError) -> DatabasePool {
+  private static func connect(
+    _ path: String, _ access: Access, _ busySeconds: Double
+  ) throws(LedgerError) -> DatabasePool {
     do {
       var configuration = Configuration()
       configuration.readonly = access == .readOnly
-      configuration.busyMode = .timeout(5)
+      configuration.busyMode = .timeout(busySeconds)
       configuration.maximumReaderCount = 2
       let pool = try DatabasePool(path: path, configuration: configuration)
       if access == .readWrite {
@@ -61,7 +65,7 @@ public final class Ledger: Sendable {
   /// Makes a new ledger with its run in it. The file must not exist; its folder must.
   public static func create(at path: String, run: RunRecord) throws(LedgerError) -> Ledger {
     guard access(path, F_OK) != 0 else { throw .exists(path: path) }
-    let ledger = try Ledger(path: path, access: .readWrite)
+    let ledger = try Ledger(path: path, access: .readWrite, busySeconds: usualBusySeconds)
     do {
       try Schema.migrator.migrate(ledger.pool())
     } catch {
@@ -80,18 +84,24 @@ public final class Ledger: Sendable {
     return ledger
   }
 
-  /// Opens the ledger of a run, brings an older one up to date, and checks it for damage.
-  public static func open(at path: String, access mode: Access = .readWrite) throws(LedgerError) -> Ledger {
+  /// How long a call waits for another program that holds the ledger, before it throws `LedgerError.locked`.
+  public static let usualBusySeconds = 5.0
+
+  /// Opens the ledger of a run, and brings an older one up to date. It takes as long for a long run as for a short one:
+  /// what is damaged is found by `checkWhatIsNeeded` and `findings`.
+  ///
+  /// - Parameter busySeconds: how long a call waits for another program that holds the ledger.
+  public static func open(
+    at path: String, access mode: Access = .readWrite, busySeconds: Double = usualBusySeconds
+  ) throws(LedgerError) -> Ledger {
     guard access(path, F_OK) == 0 else { throw .missing(path: path) }
-    let ledger = try Ledger(path: path, access: mode)
+    let ledger = try Ledger(path: path, access: mode, busySeconds: busySeconds)
     try ledger.read("checking the ledger") { db in
       let id = try Int32.fetchOne(db, sql: "PRAGMA application_id")
       guard id == Schema.applicationID else {
         throw LedgerError.notALedger(path: path, reason: "it is an SQLite database of another program")
       }
       if try Schema.migrator.hasBeenSuperseded(db) { throw LedgerError.newer(path: path) }
-      let finding = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "no answer"
-      if finding != "ok" { throw LedgerError.damaged(path: path, reason: finding) }
     }
     if mode == .readWrite {
       // What another process left in the log may have come no further than the operating system's memory.
@@ -123,13 +133,12 @@ public final class Ledger: Sendable {
   public func reopen() throws(LedgerError) {
     if let pool = connections.withLock({ $0 }) {
       guard try emptyLog() else {
-        throw .disk(
-          path: path, doing: "emptying the write-ahead log", reason: "another program is reading the ledger")
+        throw .locked(path: path, doing: "emptying the write-ahead log")
       }
       do { try pool.close() } catch { throw LedgerError(error, path: path, doing: "closing the ledger") }
       connections.withLock { $0 = nil }
     }
-    let pool = try Self.connect(path, mode)
+    let pool = try Self.connect(path, mode, busySeconds)
     connections.withLock { $0 = pool }
     try read("checking the ledger") { db in
       guard try Int32.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {

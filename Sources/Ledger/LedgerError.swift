@@ -13,6 +13,8 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
   /// The volume does not read, write or sync. Nothing that was not acknowledged before may be taken for written:
   /// see `Ledger.reopen`.
   case disk(path: String, doing: String, reason: String)
+  /// Another program holds the ledger; the same call succeeds once it has let go.
+  case locked(path: String, doing: String)
   /// A coordinator with a later term has taken the run over.
   case fenced(path: String, term: UInt64, current: UInt64)
   /// A step must be committed right after the one before it, and once.
@@ -30,6 +32,11 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether another program is in the way: the same call may succeed later.
+  public var isLocked: Bool {
+    if case .locked = self { true } else { false }
+  }
+
   public var description: String {
     switch self {
     case .missing(let path):
@@ -44,6 +51,9 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
       "\(path): no space left on the disk while \(doing); free some space on this volume"
     case .disk(let path, let doing, let reason):
       "\(path): \(doing) failed: \(reason); check this volume (the system's log says more) and resume the run"
+    case .locked(let path, let doing):
+      "\(path): \(doing): the ledger is locked by another program; end what holds it, such as a backup or a sqlite3 "
+        + "shell with an open transaction (fuser \(path) names it)"
     case .fenced(let path, let term, let current):
       "\(path): this coordinator (term \(term)) was replaced by another one (term \(current)) and must stop"
     case .outOfOrder(let step, let expected):
@@ -70,7 +80,7 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
       self = .failed(
         path: path, doing: doing, reason: "\(reason); is the folder there, and may it be written to?")
     case .SQLITE_BUSY, .SQLITE_LOCKED:
-      self = .failed(path: path, doing: doing, reason: "another program holds the ledger's write lock")
+      self = .locked(path: path, doing: doing)
     default: self = .failed(path: path, doing: doing, reason: reason)
     }
   }

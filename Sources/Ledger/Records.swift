@@ -294,12 +294,21 @@ public struct QuarantineRecord: Sendable, Equatable {
   }
 }
 
+/// Why a run went back.
+public enum ReturnReason: String, Sendable {
+  /// Results that nobody verified came from an identity in quarantine.
+  case unverified
+  /// Somebody asked for it.
+  case byHand = "by hand"
+}
+
 /// A return of the run to an earlier step.
 public struct ReturnRecord: Sendable, Equatable {
   public var term: UInt64
-  /// Whose results were not to be trusted.
+  public var reason: ReturnReason
+  /// Whose results were not to be trusted; empty for a return by hand.
   public var identity: String
-  /// The first step with an unverified result of it.
+  /// The first step with an unverified result of it; for a return by hand the first that became void.
   public var firstUnverifiedStep: Int
   /// The last committed step before and after.
   public var fromStep: Int

@@ -21,6 +21,17 @@ enum Schema {
       try db.execute(sql: stepsTable)
       try db.execute(sql: "INSERT INTO steps SELECT * FROM steps_2; DROP TABLE steps_2")
     }
+    migrator.registerMigration("4: digests of shards, totals, returns by hand") { db in
+      try db.execute(sql: "ALTER TABLE returns RENAME TO returns_2")
+      for table in tablesOfTotals { try db.execute(sql: table) }
+      try db.execute(
+        sql: """
+          INSERT INTO returns SELECT id, term, 'unverified', identity, first_unverified_step, from_step, to_step,
+            voided_steps, voided_evaluations, voided_results, returned_at FROM returns_2;
+          DROP TABLE returns_2;
+          """)
+      try Ledger.sumUp(db)
+    }
     return migrator
   }
 
@@ -128,6 +139,51 @@ enum Schema {
       voided_results INTEGER NOT NULL,
       returned_at TEXT NOT NULL
     ) STRICT
+    """,
+  ]
+
+  private static let tablesOfTotals = [
+    """
+    CREATE TABLE returns (
+      id INTEGER PRIMARY KEY,
+      term INTEGER NOT NULL,
+      reason TEXT NOT NULL CHECK (reason IN ('unverified', 'by hand')),
+      identity TEXT,
+      first_unverified_step INTEGER,
+      from_step INTEGER NOT NULL,
+      to_step INTEGER NOT NULL,
+      voided_steps INTEGER NOT NULL,
+      voided_evaluations INTEGER NOT NULL,
+      voided_results INTEGER NOT NULL,
+      returned_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE shard_digests (
+      step INTEGER PRIMARY KEY CHECK (step >= 1),
+      digests BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE assignment_totals (
+      term INTEGER NOT NULL,
+      worker INTEGER NOT NULL,
+      purpose TEXT NOT NULL,
+      outcome TEXT NOT NULL,
+      verified INTEGER NOT NULL CHECK (verified IN (0, 1)),
+      first_step INTEGER NOT NULL,
+      last_step INTEGER NOT NULL,
+      shards INTEGER NOT NULL CHECK (shards >= 1),
+      seconds REAL NOT NULL,
+      PRIMARY KEY (term, worker, purpose, outcome, verified),
+      FOREIGN KEY (term, worker) REFERENCES workers (term, worker)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE step_totals (
+      metric TEXT PRIMARY KEY,
+      total REAL NOT NULL
+    ) STRICT, WITHOUT ROWID
     """,
   ]
 

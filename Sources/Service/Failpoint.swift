@@ -61,6 +61,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case noWorkers = "no-workers"
   /// Seconds that a run waits for a disk that is full or broken.
   case diskPause = "disk.pause"
+  /// Seconds that a call on the ledger waits for another program that holds it.
+  case ledgerBusy = "ledger.busy"
 
   // In both.
   /// Seconds in place of `silenceSeconds`.
@@ -112,7 +114,8 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)
     case .computePoison: .number(1...1e9)
     case .protocolMinor: .number(0...Double(ProtocolVersion.minor))
-    case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .silence, .transferStall:
+    case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .ledgerBusy, .silence,
+      .transferStall:
       .number(0.1...86_400)
     case .transferInline, .transferWindow: .number(0...1e10)
     case .verifySeed: .number(0...1e15)

@@ -6,16 +6,49 @@ struct ResumeCommand: ParsableCommand {
     commandName: "resume",
     abstract: "Go on with a run that was stopped, to the same bits as if it had not been.",
     discussion: """
+      The run's model, data and adapter are recognised by their SHA-256. If they were moved, say where they are now; \
+      the run's config.json then has the new paths.
+
       Examples:
         nl-coord resume runs/demo --local-workers 2
         nl-coord resume runs/demo --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
+        nl-coord resume runs/demo --base-model-path /new/Qwen2.5-0.5B --train-data-path /new/train.jsonl
+        nl-coord resume runs/demo --from-step 200
       """)
 
   @Argument(help: "The run's folder: <output_path>/<experiment_name>.")
   var folder: String
 
+  @Option(
+    help: ArgumentHelp(
+      "Go back to this step first; what came later is void. nl-coord rollback DIR --list says to which.",
+      valueName: "n"))
+  var fromStep: Int?
+
+  @OptionGroup(title: "Where the run's files are now, if they were moved")
+  var moved: MovedFlags
+
   @OptionGroup(title: "How the run is carried out")
   var flags: RunFlags
 
-  func run() throws { try CoordinatorProcess.resume(folder: folder, options: flags.options()) }
+  func run() throws {
+    try CoordinatorProcess.resume(
+      folder: folder, paths: moved.paths, fromStep: fromStep, options: flags.options())
+  }
+}
+
+/// New places of what a run was started from.
+struct MovedFlags: ParsableArguments {
+  @Option(help: ArgumentHelp("The folder of the base model.", valueName: "path")) var baseModelPath: String?
+  @Option(help: ArgumentHelp("The training data.", valueName: "path")) var trainDataPath: String?
+  @Option(help: ArgumentHelp("The validation data.", valueName: "path")) var valDataPath: String?
+  @Option(help: ArgumentHelp("The folder of the adapter that training started from.", valueName: "path"))
+  var adapterPath: String?
+
+  var paths: RunPaths {
+    RunPaths([
+      "base_model_path": baseModelPath, "train_data_path": trainDataPath, "val_data_path": valDataPath,
+      "adapter_path": adapterPath,
+    ])
+  }
 }

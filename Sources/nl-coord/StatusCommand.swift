@@ -13,6 +13,7 @@ struct StatusCommand: ParsableCommand {
         nl-coord status runs/demo
         nl-coord status runs/demo --json
         nl-coord status runs/demo --digest
+        nl-coord status runs/demo --check
         nl-coord status tcp://10.0.0.1:5555 --key worker.key --server-key coordinator.key.pub
       """)
 
@@ -24,6 +25,12 @@ struct StatusCommand: ParsableCommand {
 
   @Flag(help: "Print only the SHA-256 of the run's state: parameters, moments, counts and windows.")
   var digest = false
+
+  @Flag(
+    help:
+      "Read everything in the run's folder (ledger, snapshots, checkpoints, metrics), and say what is damaged; exit code 1 if anything is."
+  )
+  var check = false
 
   @Flag(help: "Print one JSON object.")
   var json = false
@@ -43,10 +50,18 @@ struct StatusCommand: ParsableCommand {
     if (key == nil) != (serverKey == nil) {
       throw ValidationError("--key and --server-key belong together; see nl-tool keygen --help")
     }
+    if check && digest { throw ValidationError("give either --check or --digest") }
+    if check && isAddress { throw ValidationError("--check reads the run's folder; give that") }
     if digest && isAddress { throw ValidationError("--digest is read from the run's folder; give that") }
   }
 
   func run() throws {
+    if check {
+      let check = try RunCheck(folder: target)
+      print(json ? check.json.text : check.text)
+      if !check.isSound { throw ExitCode.failure }
+      return
+    }
     if let live = try live() {
       print(json ? live.json.text : live.text)
     } else {

@@ -10,7 +10,9 @@ struct TrainCommand: ParsableCommand {
     abstract: "Train an adapter, or a whole model, in tiers.",
     discussion: """
       Options come from --config (JSON or YAML) and from the flags below, which win. Paths in the file are relative \
-      to the file. Ctrl-C finishes the step and writes a checkpoint; `nl-coord resume DIR` goes on from there.
+      to the file. Ctrl-C finishes the step and writes a checkpoint; `nl-coord resume DIR` goes on from there, and \
+      `nl-coord rollback DIR` goes back. With --or-resume, model and data may lie elsewhere than before: they are \
+      recognised by their SHA-256.
 
       Examples:
         nl-coord train --config demo.yaml

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import JSON
 import Ledger
 
@@ -57,4 +58,24 @@ func workingLedger(in folder: TemporaryFolder) throws -> Ledger {
   let term = try ledger.beginTerm()
   try ledger.record(worker: worker(1, term: term))
   return ledger
+}
+
+/// Writes the rows of a long run of one worker and term 1 at once: each step with `shards` hand-outs of 0.5 s, of which
+/// the first was lost, the second's result is unverified, and those of the others are verified.
+func longRun(_ db: Database, steps: Int, shards: Int = 0) throws {
+  try db.execute(
+    sql: """
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :steps)
+      INSERT INTO steps SELECT i, 2.5, 128, 1e-5, 0.75, '[0]', 'digest ' || i, 0.25, 1, :time,
+        json_object('step', i, 'step_time', 0.25) FROM n
+      """,
+    arguments: ["steps": steps, "time": noon.text])
+  guard shards > 0 else { return }
+  try db.execute(
+    sql: """
+      WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :count - 1)
+      INSERT INTO assignments SELECT 1, 1000 + i, 'train', i / :shards + 1, 0, 0, '[0]', 1, :time, :time, 0.5,
+        iif(i % :shards = 0, 'lost', 'committed'), i % :shards > 1 FROM n
+      """,
+    arguments: ["count": steps * shards, "shards": shards, "time": noon.text])
 }

@@ -209,19 +209,82 @@ import Testing
     #expect(message { _ = try Ledger.open(at: path) }?.contains("newer version") == true)
   }
 
-  /// Bytes of the middle of a page are overwritten, as a failing disk does.
+  /// Overwrites the beginnings of pages, as a failing disk does.
+  private func damage(_ path: String, pages: (Int) -> Bool) throws {
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    let size = try file.seekToEnd()
+    for page in 1..<Int(size / 4096) where pages(page + 1) {
+      try file.seek(toOffset: UInt64(4096 * page))
+      try file.write(contentsOf: Data(repeating: 0xA5, count: 64))
+    }
+    try file.close()
+  }
+
+  /// A coordinator that takes the run finds it.
   @Test func noticesDamage() throws {
     let ledger = try workingLedger(in: folder)
     for number in 1...200 { try ledger.commit(step(number), tiers: [], assignments: []) }
     try ledger.close()
-    let file = try FileHandle(forUpdating: URL(fileURLWithPath: folder.file("state.sqlite")))
-    let size = try file.seekToEnd()
-    for page in stride(from: UInt64(4096), to: size, by: 4096) {
-      try file.seek(toOffset: page)
-      try file.write(contentsOf: Data(repeating: 0xA5, count: 64))
+    try damage(folder.file("state.sqlite")) { _ in true }
+    #expect(throws: LedgerError.self) {
+      try Ledger.open(at: folder.file("state.sqlite")).checkWhatIsNeeded()
     }
-    try file.close()
-    #expect(throws: LedgerError.self) { _ = try Ledger.open(at: folder.file("state.sqlite")) }
+  }
+
+  /// Where only pages of old steps are damaged, the run can be looked at and go on, since to open a ledger does not mean
+  /// to read it; to check it does.
+  @Test func damageOfOldStepsIsFoundByWhoeverLooksForIt() throws {
+    let ledger = try workingLedger(in: folder)
+    try ledger.pool().write { try longRun($0, steps: 2000) }
+    #expect(try ledger.findings() == [])
+    // The leaves of the table's tree are in the order of steps.
+    let leaves = try ledger.read("") { db in
+      try Int.fetchAll(
+        db, sql: "SELECT pageno FROM dbstat WHERE name = 'steps' AND pagetype = 'leaf' ORDER BY path")
+    }
+    // Out of the write-ahead log, which would still have the page.
+    try ledger.pool().writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
+    try ledger.close()
+    try damage(folder.file("state.sqlite")) { $0 == leaves[1] }
+    let reader = try Ledger.open(at: folder.file("state.sqlite"), access: .readOnly)
+    #expect(try reader.lastStep() == 2000)
+    #expect(try !reader.findings().isEmpty)
+    try reader.close()
+    let taken = try Ledger.open(at: folder.file("state.sqlite"))
+    try taken.checkWhatIsNeeded()
+    _ = try taken.beginTerm()
+    try taken.commit(step(2001), tiers: [], assignments: [])
+  }
+
+  /// Another program's connection holds the ledger; the reference is the same call once it has let go.
+  @Test func aLockedLedgerHasAName() throws {
+    try workingLedger(in: folder).close()
+    let ledger = try Ledger.open(at: folder.file("state.sqlite"), busySeconds: 0.1)
+    _ = try ledger.beginTerm()
+    let other = try DatabaseQueue(path: folder.file("state.sqlite"))
+    try other.inDatabase { db in
+      try db.execute(sql: "BEGIN EXCLUSIVE")
+      #expect { try ledger.commit(step(1), tiers: [], assignments: []) } throws: {
+        ($0 as? LedgerError)?.isLocked == true && "\($0)".contains("locked by another program")
+          && "\($0)".contains(ledger.path)
+      }
+      #expect { try ledger.reopen() } throws: { ($0 as? LedgerError)?.isLocked == true }
+      #expect(try ledger.lastStep() == 0)
+      try db.execute(sql: "ROLLBACK")
+    }
+    try ledger.reopen()
+    try ledger.commit(step(1), tiers: [], assignments: [])
+    #expect(try ledger.lastStep() == 1)
+  }
+
+  @Test func aSingleEvaluationIsFound() throws {
+    let ledger = try workingLedger(in: folder)
+    #expect(try ledger.lastEvaluatedStep() == 0)
+    for number in [0, 4, 9] { try ledger.record(evaluation: evaluation(number, loss: Double(number))) }
+    #expect(try ledger.evaluation(after: 4) == evaluation(4, loss: 4))
+    #expect(try ledger.evaluation(after: 0) == evaluation(0, loss: 0))
+    #expect(try ledger.evaluation(after: 5) == nil)
+    #expect(try ledger.lastEvaluatedStep() == 9)
   }
 }
 

@@ -73,6 +73,17 @@ import Testing
     try ledger.commit(step(1), tiers: [], assignments: [])
   }
 
+  @Test func byHand() throws {
+    let record = try ledger.rollBack(byHandTo: 2, at: noon)
+    #expect(record.reason == .byHand && record.identity.isEmpty && record.firstUnverifiedStep == 3)
+    #expect((record.fromStep, record.toStep, record.voidedSteps) == (6, 2, 4))
+    #expect(try ledger.returns() == [record])
+    #expect(try ledger.lastStep() == 2 && ledger.checkpoints().map(\.step) == [2])
+    for step in [-1, 3] { #expect(throws: LedgerError.self) { try ledger.rollBack(byHandTo: step) } }
+    #expect(try ledger.returns().count == 1)
+    try ledger.commit(step(3), tiers: [], assignments: [])
+  }
+
   /// A return that keeps what it is to undo is refused, and so is one by a coordinator that was replaced.
   @Test func refusals() throws {
     #expect(throws: LedgerError.self) {
@@ -116,5 +127,36 @@ import Testing
     #expect(try ledger.workers().map(\.identity) == ["beta/7"])
     #expect(try ledger.assignments(step: 1).map(\.verified) == [false])
     #expect(try ledger.firstUnverifiedStep(of: "beta/7") == 1)
+  }
+
+  /// A ledger of the third form keeps its returns, and gets its sums.
+  @Test func ledgerOfTheThirdForm() throws {
+    let path = folder.file("old.sqlite")
+    let queue = try DatabaseQueue(path: path)
+    try Schema.migrator.migrate(queue, upTo: "3: steps without a loss")
+    try queue.write { db in
+      try db.execute(
+        sql: """
+          INSERT INTO runs (id, experiment_name, base_model_path, config, program, created_at, term)
+            VALUES (1, 'old', '/m', '{}', 'p', '\(noon.text)', 3);
+          INSERT INTO returns VALUES (1, 2, 'k', 5, 9, 4, 5, 1, 7, '\(noon.text)');
+          """)
+      try longRun(db, steps: 8)
+    }
+    try queue.close()
+    // Whoever only reads it cannot bring it up to date.
+    let reader = try Ledger.open(at: path, access: .readOnly)
+    #expect(try reader.total(ofMetric: "step_time") == 2)
+    try reader.close()
+    let ledger = try Ledger.open(at: path)
+    #expect(try ledger.total(ofMetric: "step_time") == 2)
+    #expect(
+      try ledger.returns() == [
+        ReturnRecord(
+          term: 2, reason: .unverified, identity: "k", firstUnverifiedStep: 5, fromStep: 9, toStep: 4,
+          voidedSteps: 5,
+          voidedEvaluations: 1, voidedResults: 7, at: noon)
+      ])
+    #expect(try ledger.shardDigests(step: 8) == [])
   }
 }

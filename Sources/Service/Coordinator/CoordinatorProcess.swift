@@ -36,19 +36,35 @@ public struct CoordinatorProcess {
     options.isStartedAgain = orResume
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
+    let folder = "\(config.outputPath)/\(config.experimentName)"
+    let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
+    if isThere { try RunPaths.checkAllExist(config, folder: folder) }
     let plan = try process.plan(config)
-    if orResume, FileSystem.kind(plan.outputFolder + "/state.sqlite") == .file {
-      try process.goOn(plan)
-    } else {
-      try process.begin(plan)
-    }
+    if isThere { try process.goOn(plan) } else { try process.begin(plan) }
   }
 
   /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
-  public static func resume(folder path: String, options: RunOptions) throws {
+  ///
+  /// - Parameters:
+  ///   - paths: where its model and data lie now, if they were moved.
+  ///   - step: the run goes back to this step first: see `ReturnSteps`.
+  public static func resume(
+    folder path: String, paths: RunPaths = RunPaths(), fromStep step: Int? = nil, options: RunOptions
+  ) throws {
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    try process.resume(URL(fileURLWithPath: path).standardizedFileURL.path)
+    try process.resume(
+      URL(fileURLWithPath: path).standardizedFileURL.path, paths: paths, fromStep: step)
+  }
+
+  /// Takes a run back to an earlier step, and leaves it stopped.
+  ///
+  /// - Returns: what was done, for people.
+  public static func rollBack(folder path: String, toStep step: Int) throws -> String {
+    let options = RunOptions(localWorkers: 0)
+    let process = try CoordinatorProcess(options: options)
+    defer { process.telemetry.close() }
+    return try process.rollBack(URL(fileURLWithPath: path).standardizedFileURL.path, toStep: step)
   }
 
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
@@ -60,20 +76,29 @@ public struct CoordinatorProcess {
   private func begin(_ plan: RunPlan) throws {
     try withSockets { sockets in
       say(plan.summary)
-      return try carryOut(plan: plan, run: OpenRun.create(plan: plan), sockets: sockets)
+      return try carryOut(
+        plan: plan, run: OpenRun.create(plan: plan, options: options, logger: logger), sockets: sockets)
     }
   }
 
+  private func open(_ path: String) throws -> RunFolder {
+    try RunFolder.open(path) { [logger] in logger.notice("\($0)") }
+  }
+
+  private func take(_ folder: RunFolder, config: NestedLearningConfig) throws -> OpenRun {
+    try OpenRun(folder: folder, config: config, options: options, logger: logger)
+  }
+
   private func goOn(_ plan: RunPlan) throws {
-    let folder = try RunFolder.open(plan.outputFolder)
+    let folder = try open(plan.outputFolder)
     let (config, inputs) = try RunConfig.recorded(folder)
-    let differing = plan.config.keys(differingFrom: config)
+    let differing = plan.config.keys(differingFrom: config).filter { !RunPaths.keysOfPlaces.contains($0) }
     guard differing.isEmpty else {
       throw ServiceError(
         "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",
         remedy: "give the same, or another experiment_name")
     }
-    try plan.inputs.check(recorded: inputs, folder: plan.outputFolder)
+    try plan.inputs.check(recorded: inputs, config: plan.config, folder: plan.outputFolder)
     let report = try StatusReport(folder: plan.outputFolder)
     if let reason = report.completion {
       say("The run in \(plan.outputFolder) is finished: \(reason)")
@@ -82,15 +107,42 @@ public struct CoordinatorProcess {
       ).showFinished(lastStep: report.status.lastStep)
       return stayIfWanted(reason)
     }
-    try withSockets { try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), sockets: $0) }
+    try withSockets { sockets in
+      let run = try take(folder, config: plan.config)
+      try RunConfig.recordPlaces(of: plan, in: run)
+      return try carryOut(plan: plan, run: run, sockets: sockets)
+    }
   }
 
-  private func resume(_ path: String) throws {
-    let folder = try RunFolder.open(path)
-    let (config, inputs) = try RunConfig.recorded(folder)
+  private func resume(_ path: String, paths: RunPaths, fromStep step: Int?) throws {
+    let folder = try open(path)
+    let (config, inputs) = try RunConfig.recorded(folder, paths: paths)
+    try RunPaths.checkAllExist(config, folder: path)
     let plan = try self.plan(config)
-    try plan.inputs.check(recorded: inputs, folder: path)
-    try withSockets { try carryOut(plan: plan, run: OpenRun(folder: folder, config: config), sockets: $0) }
+    try plan.inputs.check(recorded: inputs, config: plan.config, folder: path)
+    // Before the run is taken, so that a step that it cannot go back to changes nothing.
+    if let step { try ReturnSteps(folder: path).check(step, folder: path) }
+    try withSockets { sockets in
+      let run = try take(folder, config: plan.config)
+      if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
+      if let step { say(lines(of: try run.rollBack(byHandTo: step))) }
+      return try carryOut(plan: plan, run: run, sockets: sockets)
+    }
+  }
+
+  private func rollBack(_ path: String, toStep step: Int) throws -> String {
+    let folder = try open(path)
+    try ReturnSteps(folder: path).check(step, folder: path)
+    let run = try take(folder, config: RunConfig.recorded(folder).config)
+    let record = try run.rollBack(byHandTo: step)
+    try run.ledger.finish(.stopped(reason: "went back to step \(record.toStep) by hand"))
+    try run.ledger.close()
+    return "\(lines(of: record))\nGo on with: nl-coord resume \(path)"
+  }
+
+  private func lines(of record: ReturnRecord) -> String {
+    "Went back from step \(record.fromStep) to step \(record.toStep): \(record.voidedSteps) steps and "
+      + "\(record.voidedEvaluations) evaluations are void"
   }
 
   /// Writes lines at once, so that they keep their place among the lines of progress; for programs, as the log.

@@ -47,6 +47,23 @@ public final class MetricsLog {
     try synchronize()
   }
 
+  /// Moves what has the file's name, but cannot be read, to a name beside it: the ledger has every row.
+  ///
+  /// - Returns: why; nil if the file can be read or is not there.
+  static func setAsideIfUnreadable(_ path: String) throws(FileError) -> String? {
+    guard FileSystem.kind(path) != nil else { return nil }
+    do throws(FileError) {
+      _ = try AtomicFile.read(path)
+      return nil
+    } catch {
+      guard error.isDamage else { throw error }
+      let aside = path + ".damaged"
+      try FileSystem.remove(aside)
+      try FileSystem.rename(path, to: aside)
+      return error.description
+    }
+  }
+
   deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// Appends a row. A step that has one already (it is being replayed) is left as it is. After a failure no part

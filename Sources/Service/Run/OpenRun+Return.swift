@@ -16,6 +16,19 @@ extension OpenRun {
     return record
   }
 
+  /// Goes back because somebody asked for it. The best checkpoint, if it came later, is written again when the run gets
+  /// there: its evaluation gives the same loss.
+  ///
+  /// - Parameter step: see `ReturnSteps`.
+  /// - Throws: `ServiceError` that lists the steps to go back to.
+  func rollBack(byHandTo step: Int) throws -> ReturnRecord {
+    let steps = try ReturnSteps(ledger: ledger, snapshots: snapshots)
+    try steps.check(step, folder: folder.path)
+    let record = try ledger.rollBack(byHandTo: step)
+    try followLedger()
+    return record
+  }
+
   /// The identities in quarantine that still have unverified results in the record.
   func identitiesToUndo() throws -> [String] {
     try ledger.quarantined().map(\.identity).filter { try ledger.firstUnverifiedStep(of: $0) != nil }

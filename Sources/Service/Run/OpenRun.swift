@@ -4,6 +4,7 @@ import Foundation
 import JSON
 import LanguageModel
 import Ledger
+import Logging
 import NestedLearning
 import Tensors
 import Training
@@ -18,61 +19,98 @@ final class OpenRun: @unchecked Sendable {
   private(set) var evalMetrics: MetricsLog
   let snapshots: SnapshotStore
   let checkpoints: CheckpointWriter
-  /// The blobs of all snapshots that the ledger has, and of the last one that this process wrote, with the number of
-  /// updates of each tier then.
-  private var recordedBlobs: [SnapshotBlob] = []
+  private let logger: Logger
+  /// Blobs of recorded snapshots that this process has read or written, so that they are known to be whole; and those of
+  /// the last one that it wrote, with the number of updates of each tier then.
+  private var soundBlobs: [SnapshotBlob] = []
   private var last: (blobs: [SnapshotBlob], updateCounts: [Int])?
 
   /// Makes the folder of a new run.
-  static func create(plan: RunPlan) throws -> OpenRun {
+  static func create(plan: RunPlan, options: RunOptions, logger: Logger) throws -> OpenRun {
     let record = RunRecord(
       experimentName: plan.config.experimentName, baseModelPath: plan.folder.path,
       configuration: plan.recordedConfig,
       program: Program.version)
     return try OpenRun(
-      folder: RunFolder.create(outputPath: plan.config.outputPath, run: record), config: plan.config)
+      folder: RunFolder.create(outputPath: plan.config.outputPath, run: record), config: plan.config,
+      options: options, logger: logger)
   }
 
-  init(folder: RunFolder, config: NestedLearningConfig) throws {
+  init(folder: RunFolder, config: NestedLearningConfig, options: RunOptions, logger: Logger) throws {
     self.folder = folder
-    ledger = try folder.openLedger()
+    self.logger = logger
+    ledger = try folder.openLedger(
+      busySeconds: options.failpoints.number(.ledgerBusy) ?? Ledger.usualBusySeconds)
+    try ledger.checkWhatIsNeeded()
     term = try ledger.beginTerm()
-    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger)
+    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger, logger)
     snapshots = SnapshotStore(folder: folder.stateFolder)
     checkpoints = CheckpointWriter(
       folder: folder.checkpointsFolder, keepLast: config.keepLastNCheckpoints,
       saveBestOnly: config.saveBestOnly)
-    try keepReadableSnapshots()
     try checkpoints.deleteAll(but: try ledger.checkpoints().map { FileSystem.name(of: $0.path) })
   }
 
   /// Both files of metrics, as the ledger says that they should be.
-  private static func metrics(_ folder: RunFolder, _ ledger: Ledger) throws -> (
+  private static func metrics(_ folder: RunFolder, _ ledger: Ledger, _ logger: Logger) throws -> (
     train: MetricsLog, evaluations: MetricsLog
   ) {
+    for file in [folder.trainMetricsFile, folder.evaluationMetricsFile] {
+      guard let reason = try MetricsLog.setAsideIfUnreadable(file) else { continue }
+      logger.notice("\(reason); it was put aside, and is written anew from the ledger")
+    }
     let train = try MetricsLog(path: folder.trainMetricsFile, lastCommitted: ledger.lastStep()) {
       try ledger.stepMetrics(after: $0)
     }
-    let lastEvaluation = try ledger.evaluations().last?.step ?? 0
+    let lastEvaluation = try ledger.lastEvaluatedStep()
     let evaluations = try MetricsLog(path: folder.evaluationMetricsFile, lastCommitted: lastEvaluation) {
       try ledger.evaluationMetrics(after: $0)
     }
     return (train, evaluations)
   }
 
-  /// The state of the last snapshot, or the one before step 1.
+  /// The state of the last snapshot that can be read, or the one before step 1. What came after it is computed again, to
+  /// the same bits.
   func restore(plan: RunPlan) throws -> (StepEngine, RunProgress) {
-    guard let record = try ledger.latestSnapshot() else {
-      let state = try NestedTrainerState(
-        config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
-      return (StepEngine(state: state), RunProgress())
+    var damaged: [SnapshotRecord] = []
+    for record in try ledger.snapshots() {
+      do {
+        let restored = try restore(record, plan: plan)
+        try forget(damaged, goingOnFrom: record.step)
+        return restored
+      } catch let error as SnapshotError where error.isDamage {
+        logger.notice("the snapshot of step \(record.step) is damaged: \(error)")
+        damaged.append(record)
+      }
     }
+    try forget(damaged, goingOnFrom: 0)
+    let state = try NestedTrainerState(
+      config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
+    return (StepEngine(state: state), RunProgress())
+  }
+
+  private func restore(_ record: SnapshotRecord, plan: RunPlan) throws -> (StepEngine, RunProgress) {
     let snapshot = try snapshots.open(record.manifest)
     let tensors = try SnapshotTensors.read(snapshot)
     let state = try NestedTrainerState(
       config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes,
       snapshot: TrainerSnapshot(tensors: tensors, numbers: snapshot.state["trainer"] ?? nil))
+    soundBlobs = snapshot.blobs
     return (StepEngine(state: state), try RunProgress(json: snapshot.state["progress"] ?? nil))
+  }
+
+  /// Damaged snapshots leave the record; their files go with the next snapshot.
+  private func forget(_ damaged: [SnapshotRecord], goingOnFrom step: Int) throws {
+    guard let newest = damaged.first else { return }
+    let names = damaged.map { String($0.step) }.joined(separator: ", ")
+    let last = max(try ledger.lastStep(), newest.step)
+    logger.notice(
+      """
+      without the snapshot of step \(names) the run goes on from \(step == 0 ? "the start" : "step \(step)"); steps up to \
+      \(last) are computed again, to the same bits
+      """)
+    let gone = Set(damaged.map(\.step))
+    try ledger.pruneSnapshots(keeping: try ledger.snapshots().map(\.step).filter { !gone.contains($0) })
   }
 
   /// Writes everything that the run needs to go on from here.
@@ -81,32 +119,21 @@ final class OpenRun: @unchecked Sendable {
   func writeSnapshot(engine: StepEngine, progress: RunProgress, withDigest: Bool) throws {
     let state = try engine.snapshot()
     let counts = engine.state.optimizer.updateCounts
-    var writer = snapshots.begin(step: progress.step, recorded: recordedBlobs)
+    var writer = snapshots.begin(step: progress.step, recorded: soundBlobs)
     let list = try SnapshotTensors.write(state.tensors, unchanged: unchangedBlobs(counts), to: &writer)
     var members: JSONObject = ["trainer": state.numbers, "progress": progress.json, "tensors": list]
     if withDigest { members["digest"] = .string(StateDigest.of(state.tensors)) }
     let record = try writer.finish(state: .object(members))
     try ledger.record(snapshot: record)
     last = (writer.blobs, counts)
+    soundBlobs += writer.blobs
     try pruneSnapshots()
-  }
-
-  /// An old snapshot that is damaged is no reason not to go on from the newest.
-  private func keepReadableSnapshots() throws {
-    let records = try ledger.snapshots()
-    let readable = records.enumerated().filter { place, record in
-      guard let blobs = try? snapshots.open(record.manifest).blobs else { return place == 0 }
-      recordedBlobs += blobs
-      return true
-    }
-    if readable.count < records.count {
-      try ledger.pruneSnapshots(keeping: readable.map(\.element.step))
-    }
+    try ledger.rollUpAssignments()
   }
 
   /// Makes metrics, checkpoints and snapshots what the ledger says after a return.
   func followLedger() throws {
-    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger)
+    (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger, logger)
     try checkpoints.deleteAll(but: try ledger.checkpoints().map { FileSystem.name(of: $0.path) })
     last = nil
     try pruneSnapshots()
@@ -122,10 +149,32 @@ final class OpenRun: @unchecked Sendable {
       uniquingKeysWith: { first, _ in first })
   }
 
+  /// Forgets and deletes the snapshots that are no longer kept, and those that are damaged: an old one is no reason to
+  /// end the run.
   private func pruneSnapshots() throws {
-    let kept = try ledger.pruneSnapshots(keeping: SnapshotRetention.kept(ledger.snapshots()).map(\.step))
-    recordedBlobs = try kept.flatMap { try snapshots.open($0.manifest).blobs }
-    try snapshots.prune(keeping: kept.map(\.manifest))
+    let kept = try SnapshotRetention.kept(ledger.snapshots(), checkpoints: numberedCheckpoints())
+    var readable: [(record: SnapshotRecord, blobs: [SnapshotBlob])] = []
+    for record in kept {
+      if let blobs = try blobs(of: record) { readable.append((record, blobs)) }
+    }
+    try ledger.pruneSnapshots(keeping: readable.map(\.record.step))
+    let referenced = Set(readable.flatMap(\.blobs).map(\.sha256))
+    soundBlobs = soundBlobs.filter { referenced.contains($0.sha256) }
+    try snapshots.prune(keeping: readable.map(\.record.manifest))
+  }
+
+  /// Nil if the snapshot's manifest is damaged.
+  private func blobs(of record: SnapshotRecord) throws -> [SnapshotBlob]? {
+    do { return try snapshots.open(record.manifest).blobs } catch {
+      guard error.isDamage else { throw error }
+      logger.notice("the snapshot of step \(record.step) is damaged, and no longer kept: \(error)")
+      return nil
+    }
+  }
+
+  /// The steps of the numbered checkpoints that are kept.
+  private func numberedCheckpoints() throws -> [Int] {
+    try ledger.checkpoints().filter { CheckpointWriter.step(FileSystem.name(of: $0.path)) != nil }.map(\.step)
   }
 
   /// The last step that a snapshot holds; 0 if there is none.
@@ -145,10 +194,20 @@ final class OpenRun: @unchecked Sendable {
     }
   }
 
+  /// A checkpoint that is kept keeps the snapshot of its step, so that the run can go back to it. With windows part of
+  /// the state is with workers; then it is for whoever fetches that to write the snapshot first.
+  private func keepSnapshot(engine: StepEngine, progress: RunProgress) throws {
+    if try ledger.latestSnapshot()?.step == progress.step { return }
+    try writeSnapshot(engine: engine, progress: progress, withDigest: false)
+  }
+
   /// Writes a checkpoint folder, and forgets those that are no longer kept.
   func writeCheckpoint(
     _ kind: CheckpointWriter.Kind, plan: RunPlan, progress: RunProgress, engine: StepEngine
   ) throws {
+    if case .step = kind, !checkpoints.saveBestOnly, !plan.usesWindows {
+      try keepSnapshot(engine: engine, progress: progress)
+    }
     let isBest = progress.bestStep == progress.step && progress.bestLoss != nil
     let statistics = plan.scheduler.statistics(
       globalStep: progress.step, updateCounts: engine.state.optimizer.updateCounts)

@@ -39,10 +39,28 @@ public enum RunConfig {
 
 extension RunConfig {
   /// The config of an existing run, and the digests of what it was started from.
-  static func recorded(_ folder: RunFolder) throws -> (config: NestedLearningConfig, inputs: JSONValue) {
+  ///
+  /// - Parameter paths: where its model and data lie now.
+  static func recorded(
+    _ folder: RunFolder, paths: RunPaths = RunPaths()
+  ) throws -> (config: NestedLearningConfig, inputs: JSONValue) {
     var members = try folder.configuration().object ?? JSONObject()
     let inputs = members["inputs_sha256"] ?? nil
     members["inputs_sha256"] = nil
-    return (try NestedLearningConfig(object: members, file: folder.configurationFile), inputs)
+    return (
+      try NestedLearningConfig(object: paths.applied(to: members), file: folder.configurationFile), inputs
+    )
+  }
+
+  /// Writes the places of a config into the record of its run, which has been found to be the same otherwise.
+  static func recordPlaces(of plan: RunPlan, in run: OpenRun) throws {
+    var recorded = try run.folder.configuration().object ?? JSONObject()
+    let now = plan.config.json().object ?? JSONObject()
+    let before = JSONValue.object(recorded)
+    for key in RunPaths.keysOfPlaces { recorded[key] = now[key] }
+    let after = JSONValue.object(recorded)
+    guard after != before else { return }
+    try run.ledger.record(baseModelPath: plan.folder.path, configuration: after)
+    try run.folder.write(configuration: after)
   }
 }

@@ -60,11 +60,17 @@ public final class RunFolder: Sendable {
   }
 
   /// Opens the folder of an existing run, locks it, and clears away what a crash may have left unfinished.
-  public static func open(_ path: String) throws(RunFolderError) -> RunFolder {
+  ///
+  /// A config.json that is missing or damaged is written anew from the ledger, which has it too.
+  ///
+  /// - Parameter say: is told what was mended.
+  public static func open(
+    _ path: String, say: (String) -> Void = { _ in }
+  ) throws(RunFolderError) -> RunFolder {
     var path = path
     while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
-    for file in ["config.json", "state.sqlite"] where FileSystem.kind(path + "/" + file) != .file {
-      throw .notARun(path: path, missing: file)
+    guard FileSystem.kind(path + "/state.sqlite") == .file else {
+      throw .notARun(path: path, missing: "state.sqlite")
     }
     do {
       let run = RunFolder(path: path, lock: try FolderLock(path: path + "/lock"))
@@ -73,6 +79,7 @@ public final class RunFolder: Sendable {
       for folder in [path, run.stateFolder, run.checkpointsFolder, path + "/metrics"] {
         try removeTemporaries(in: folder)
       }
+      if let mended = try run.mendConfiguration() { say(mended) }
       return run
     } catch {
       throw RunFolderError(error, path: path)
@@ -93,7 +100,39 @@ public final class RunFolder: Sendable {
     }
   }
 
-  public func openLedger() throws(LedgerError) -> Ledger { try Ledger.open(at: ledgerFile) }
+  /// - Returns: what was wrong and what was done; nil for a sound config.json.
+  private func mendConfiguration() throws -> String? {
+    var reason = "it is missing"
+    if FileSystem.kind(configurationFile) != nil {
+      do {
+        _ = try JSONValue(parsing: try AtomicFile.read(configurationFile))
+        return nil
+      } catch let error as FileError where !error.isDamage {
+        throw error
+      } catch { reason = "\(error)" }
+    }
+    let ledger = try Ledger.open(at: ledgerFile, access: .readOnly)
+    let recorded = try ledger.status().run.configuration
+    try ledger.close()
+    if FileSystem.kind(configurationFile) != nil {
+      try FileSystem.remove(configurationFile + ".damaged")
+      try FileSystem.rename(configurationFile, to: configurationFile + ".damaged")
+      reason += "; what was there is in config.json.damaged"
+    }
+    try write(configuration: recorded)
+    return "\(configurationFile) was written anew from the ledger: \(reason)"
+  }
+
+  /// Replaces config.json.
+  func write(configuration: JSONValue) throws(FileError) {
+    try AtomicFile.write(configuration.bytes(indent: 2), to: configurationFile)
+  }
+
+  public func openLedger(
+    busySeconds: Double = Ledger.usualBusySeconds
+  ) throws(LedgerError) -> Ledger {
+    try Ledger.open(at: ledgerFile, busySeconds: busySeconds)
+  }
 
   private static func fill(_ folder: String, run: RunRecord) throws {
     for name in ["state", "checkpoints", "metrics"] { try FileSystem.makeFolder(folder + "/" + name) }

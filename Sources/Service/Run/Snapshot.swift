@@ -61,6 +61,9 @@ public struct Snapshot: Sendable {
     self.blobs = read
   }
 
+  /// Reads all blobs, and holds each to its digest.
+  func check() throws(SnapshotError) { for blob in blobs { _ = try bytes(of: blob.name) } }
+
   /// The bytes of a blob, held to their digest.
   public func bytes(of name: String) throws(SnapshotError) -> [UInt8] {
     guard let blob = blobs.first(where: { $0.name.utf8.elementsEqual(name.utf8) }) else {
@@ -97,12 +100,16 @@ public struct SnapshotError: Error, Sendable, CustomStringConvertible {
   public let isDiskFull: Bool
   /// The volume is at fault; the same call may succeed later.
   public let isDiskFault: Bool
+  /// A file of it is gone, cannot be read from the disk, or does not have the bytes that it had: an older snapshot does
+  /// as well.
+  public let isDamage: Bool
 
-  init(path: String, reason: String) {
+  init(path: String, reason: String, isDamage: Bool = false) {
     self.path = path
     self.reason = reason
     isDiskFull = false
     isDiskFault = false
+    self.isDamage = isDamage
   }
 
   init(_ error: FileError, what: String = "") {
@@ -110,6 +117,7 @@ public struct SnapshotError: Error, Sendable, CustomStringConvertible {
     reason = what.isEmpty ? error.description : "\(what): \(error.doing) failed: \(error.reason)"
     isDiskFull = error.isDiskFull
     isDiskFault = error.isDiskFault
+    isDamage = error.isDamage
   }
 
   public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }

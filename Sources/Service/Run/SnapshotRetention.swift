@@ -1,14 +1,24 @@
 import Ledger
 
 /// Which snapshots stay: the last two, and for going back up to four older ones, each at least twice as far back as
-/// the one before it. These only as long as all that stay hold at most 1 GiB.
+/// the one before it. These only as long as all that stay hold at most 1 GiB. And those of the steps of checkpoints that
+/// are kept, whatever they hold: the run can go back to these by hand.
 package enum SnapshotRetention {
   static let newest = 2
   static let older = 4
   static let bytes = 1 << 30
 
-  /// - Parameter records: newest first.
-  package static func kept(_ records: [SnapshotRecord]) -> [SnapshotRecord] {
+  /// - Parameters:
+  ///   - records: newest first.
+  ///   - checkpoints: the steps of the numbered checkpoints that are kept.
+  package static func kept(
+    _ records: [SnapshotRecord], checkpoints: some Collection<Int> = []
+  ) -> [SnapshotRecord] {
+    let steps = Set(thinnedOut(records).map(\.step)).union(checkpoints)
+    return records.filter { steps.contains($0.step) }
+  }
+
+  private static func thinnedOut(_ records: [SnapshotRecord]) -> [SnapshotRecord] {
     guard let last = records.first?.step else { return [] }
     var kept = Array(records.prefix(newest))
     var sum = kept.reduce(0) { $0 + $1.bytes }

@@ -69,7 +69,7 @@ public struct SnapshotStore: Sendable {
     do { bytes = try AtomicFile.read(path) } catch { throw SnapshotError(error, what: what) }
     let found = bytes.withUnsafeBytes { Digest.sha256($0) }
     guard found == digest else {
-      throw SnapshotError(path: path, reason: "\(what) is damaged: its SHA-256 is \(found)")
+      throw SnapshotError(path: path, reason: "\(what) is damaged: its SHA-256 is \(found)", isDamage: true)
     }
     return bytes
   }
@@ -79,6 +79,8 @@ public struct SnapshotStore: Sendable {
     _ path: String, _ content: ((UnsafeRawBufferPointer) throws(FileError) -> Void) throws(FileError) -> Void
   ) throws(SnapshotError) {
     do {
+      // A file does not take the place of a folder, which only damage can have put there.
+      if FileSystem.kind(path) == .folder { try FileSystem.remove(path) }
       try AtomicFile.write(to: path, syncingFolder: false, content)
     } catch {
       throw SnapshotError(error)
@@ -159,6 +161,9 @@ public struct SnapshotWriter {
     let digest = text.withUnsafeBytes { Digest.sha256($0) }
     do {
       try FileSystem.syncFolder(store.folder)
+      if FileSystem.kind(store.manifestPath(digest)) == .folder {
+        try FileSystem.remove(store.manifestPath(digest))
+      }
       try AtomicFile.write(text, to: store.manifestPath(digest))
       return SnapshotRecord(step: step, manifest: digest, bytes: bytes + text.count)
     } catch {

@@ -31,10 +31,11 @@ public struct StatusReport: Sendable {
     isInterrupted = status.state == "running" && RunFolder.isHeld(folder) == false
     snapshot = try ledger.latestSnapshot()
     last = try ledger.step(status.lastStep)
-    stepSeconds = try ledger.sum(ofMetric: "step_time")
-    snapshotSeconds = try ledger.sum(ofMetric: "snapshot_time")
+    stepSeconds = try ledger.total(ofMetric: "step_time")
+    snapshotSeconds = try ledger.total(ofMetric: "snapshot_time")
     totalSteps = status.run.configuration["num_steps"]?.int
-    recordedDigest = try snapshot.flatMap { try Self.open($0, in: folder).state["digest"]?.string }
+    // A damaged snapshot is no reason to say nothing of the run; `digest` and RunCheck name it.
+    recordedDigest = snapshot.flatMap { try? Self.open($0, in: folder).state["digest"]?.string }
   }
 
   /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, read for it if need be; empty

@@ -23,7 +23,12 @@ import Testing
         try ledger.commit(
           step(number), tiers: [tier(0, version: number)],
           assignments: (0..<3).map { handOut(3 * number + $0, term: 1, step: number) },
-          notes: number == 2 ? [.joined(worker(2, term: 1))] : [])
+          notes: number == 2 ? [.joined(worker(2, term: 1))] : [],
+          shardDigests: [
+            ShardDigestRecord(
+              firstMicroBatch: 0, lastMicroBatch: 3, tiers: [0], worker: 1,
+              digest: [UInt8](repeating: UInt8(number), count: 16))
+          ])
       }
       if number == 3 { calls += files(at: 3) }
     }
@@ -32,6 +37,9 @@ import Testing
       { try $0.record(assignments: [], notes: [.quarantined(finding)]) },
       { _ = try $0.rollBack(to: 3, identity: finding.identity, firstUnverifiedStep: 4, at: noon) },
       { try $0.commit(step(4), tiers: [tier(0, version: 4)], assignments: [handOut(90, term: 1, step: 4)]) },
+      { _ = try $0.rollUpAssignments() },
+      { _ = try $0.rollBack(byHandTo: 3, at: noon) },
+      { try $0.record(baseModelPath: "/moved", configuration: ["moved": true]) },
       { try $0.finish(.completed(reason: "all steps are done"), at: noon) },
     ]
     return calls

@@ -62,4 +62,17 @@ import Testing
     try log.append(row(2), step: 2)
     #expect(try AtomicFile.read(volume.path + "/m.jsonl") == Array(rows(1...2).utf8))
   }
+
+  /// What cannot be read makes room for a file that is written anew; what can be read, or is not there, is left alone.
+  @Test func whatCannotBeReadIsPutAside() throws {
+    let folder = try RunTestFolder()
+    let path = folder.file("metrics.jsonl")
+    #expect(try MetricsLog.setAsideIfUnreadable(path) == nil)
+    try folder.write("\u{0}", to: "metrics.jsonl")
+    #expect(try MetricsLog.setAsideIfUnreadable(path) == nil)
+    try FileManager.default.removeItem(atPath: path)
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    #expect(try MetricsLog.setAsideIfUnreadable(path)?.contains(path) == true)
+    #expect(folder.files() == ["metrics.jsonl.damaged"])
+  }
 }

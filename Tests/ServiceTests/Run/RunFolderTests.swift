@@ -37,13 +37,28 @@ import Testing
     #expect(folder.files().allSatisfy { !$0.contains(".tmp-") })
   }
 
+  /// The ledger has every value too.
+  @Test(arguments: [nil, "", "{\"seed\": ", "\u{0}"]) func aDamagedConfigIsWrittenAnew(text: String?) throws {
+    let record = runRecord("demo")
+    _ = try RunFolder.create(outputPath: folder.path, run: record)
+    let before = try folder.text("demo/config.json")
+    try FileManager.default.removeItem(atPath: folder.file("demo/config.json"))
+    if let text { try folder.write(text, to: "demo/config.json") }
+    var said: [String] = []
+    let run = try RunFolder.open(folder.file("demo")) { said.append($0) }
+    #expect(try run.configuration() == record.configuration)
+    #expect(try folder.text("demo/config.json") == before)
+    #expect(said.count == 1 && said[0].contains("written anew from the ledger"), "\(said)")
+    #expect(folder.files().contains("demo/config.json.damaged") == (text != nil))
+  }
+
   @Test func refusesWhatIsNotARun() throws {
     try FileManager.default.createDirectory(atPath: folder.file("demo"), withIntermediateDirectories: true)
     try folder.write("mine", to: "demo/event.txt")
     #expect(
       errorText { _ = try RunFolder.create(outputPath: folder.path, run: runRecord("demo")) }.contains(
         "not a run"))
-    #expect(errorText { _ = try RunFolder.open(folder.file("demo")) }.contains("it has no config.json"))
+    #expect(errorText { _ = try RunFolder.open(folder.file("demo")) }.contains("it has no state.sqlite"))
     #expect(try folder.text("demo/event.txt") == "mine")
   }
 

@@ -65,6 +65,18 @@ import Testing
     #expect(steps.last.map { $0 <= 9900 } == true, "\(steps)")
   }
 
+  /// Those of kept checkpoints stay whatever their age and size, and no longer than the checkpoints.
+  @Test func checkpointsKeepTheirSnapshots() {
+    func kept(_ steps: [Int], bytes: Int, checkpoints: [Int]) -> [Int] {
+      let records = steps.map { SnapshotRecord(step: $0, manifest: "m", bytes: bytes) }
+      return SnapshotRetention.kept(records, checkpoints: checkpoints).map(\.step)
+    }
+    let large = SnapshotRetention.bytes
+    #expect(kept([50, 40, 30, 20, 10], bytes: large, checkpoints: [10, 30]) == [50, 40, 30, 10])
+    #expect(kept([50, 40, 30, 20, 10], bytes: large, checkpoints: [50, 7]) == [50, 40])
+    #expect(kept([50, 40, 30, 10], bytes: large, checkpoints: [30]) == [50, 40, 30])
+  }
+
   @Test func thereIsABoundInBytes() {
     let half = SnapshotRetention.bytes / 2
     #expect(kept([50, 40, 30, 20], bytes: half + 1) == [50, 40])

@@ -25,8 +25,6 @@ import WireProtocol
     return try writer.finish(state: ["cursor": .number(10 * step), "best_loss": 0.1])
   }
 
-  /// FIPS 180-4 and NIST's example of SHA-256("abc").
-
   @Test func roundTrip() throws {
     let values: [Float] = [0, -0.0, 1.5, .leastNonzeroMagnitude, -.infinity, .nan, .pi]
     let record = try save(7, [("tier.0", values), ("empty", [])])
