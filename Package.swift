@@ -113,7 +113,10 @@ let package = Package(
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),
-    .testTarget(name: "CoordinationTests", dependencies: ["Harness", "Coordination"]),
+    // Hostile/ drives both cores through the codec and the links, with the chains that workers keep.
+    .testTarget(
+      name: "CoordinationTests",
+      dependencies: ["Harness", "Coordination", "Service", "Transport", "WireProtocol", "NestedLearning"]),
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
