@@ -63,6 +63,7 @@ final class CoordinatorService {
   /// Connections that have been told that they were refused, and those that ask for the status alone.
   var rejectedPeers = RecentPeers(limit: 1024)
   var statusClients = RecentPeers(limit: 256)
+  var statusCache = StatusCache()
   /// Results whose bytes were not wanted, since the core was last told.
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
   /// The base model's files, once a worker asks for them.
