@@ -132,8 +132,13 @@ let package = Package(
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),
+    // Hostile/ drives both cores through the codec and the links, with the chains that workers keep.
     .testTarget(
-      name: "CoordinationTests", dependencies: ["Harness", "Coordination"], exclude: ["Transcripts"]),
+      name: "CoordinationTests",
+      dependencies: [
+        "Harness", "Coordination", "Service", "Training", "Transport", "Digests", "WireProtocol", "NestedLearning",
+      ],
+      exclude: ["Transcripts"]),
     .testTarget(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.

@@ -24,6 +24,9 @@ struct Worker: Sendable {
   var admissionDeadline: Instant
   /// What is there of the base model, if it is being fetched.
   var fetch: ModelFetchState?
+  /// How often it has said that there is less of it than before, and the most that it has said.
+  var fetchSetbacks = 0
+  var mostFetched = -1
   /// What it has of each tier.
   var tiers: [Int: TierVersion] = [:]
   var shardsDone = 0
@@ -63,6 +66,9 @@ extension CoordinatorCore {
   public func isMember(_ peer: PeerID, session: SessionID) -> Bool {
     workerOfPeer[peer].flatMap { workers[$0] }?.session == session
   }
+
+  /// Whether a connection is a worker's.
+  public func isWorker(_ peer: PeerID) -> Bool { workerOfPeer[peer] != nil }
 
   /// Every worker's connection, in the order of joining.
   public var connections: [(peer: PeerID, session: SessionID)] {
@@ -140,9 +146,16 @@ extension CoordinatorCore {
   /// A worker that fetches the model has its time for loading anew whenever there are more bytes, or other ones.
   mutating func fetched(_ peer: PeerID, _ session: SessionID, _ fetch: ModelFetchState, now: Instant) {
     guard let id = known(peer, session, now: now), let worker = workers[id], worker.state == .loading,
-      worker.fetch != fetch
+      worker.fetch != fetch, fetch.receivedBytes <= fetch.totalBytes ?? .max
     else { return }
-    if worker.fetch == nil || worker.fetch?.receivedBytes != fetch.receivedBytes {
+    if let last = worker.fetch?.receivedBytes, fetch.receivedBytes < last { workers[id]?.fetchSetbacks += 1 }
+    let isMore = fetch.receivedBytes > worker.mostFetched
+    workers[id]?.mostFetched = max(worker.mostFetched, fetch.receivedBytes)
+    // Where there has been less again and again, only what there never was counts.
+    if isMore
+      || worker.fetchSetbacks < ModelFetchState.maximumSetbacks
+        && worker.fetch?.receivedBytes != fetch.receivedBytes
+    {
       workers[id]?.admissionDeadline = now + settings.loadSeconds
     }
     workers[id]?.fetch = fetch

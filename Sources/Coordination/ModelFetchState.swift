@@ -1,5 +1,8 @@
 /// How far a worker that fetches the base model has come.
 public struct ModelFetchState: Sendable, Equatable, CustomStringConvertible {
+  /// What arrives damaged is fetched again, so that there may be less than before; but not for ever.
+  static let maximumSetbacks = 64
+
   /// Bytes that are on its disk.
   public var receivedBytes: Int
   /// Bytes of the whole model; nil if that is not known.

@@ -30,7 +30,8 @@ extension CoordinatorCore {
     }
     setState(of: id, .ready, now: now)
     workers[id]?.shardsDone += 1
-    addTime(of: attempt, result, now: now)
+    let fault = fault(in: result, of: attempt)
+    if fault == nil { addTime(of: attempt, result, now: now) }
     guard let place = attempt.place else {
       attempts[result.attempt] = nil
       forgetChains(of: attempt)
@@ -38,7 +39,7 @@ extension CoordinatorCore {
       record(attempt, .stale, finished: now)
       return acknowledge(result.attempt, of: id, .stale)
     }
-    if let fault = fault(in: result, of: attempt) {
+    if let fault {
       count(.corrupt)
       // Its parameters may be damaged as well, so they are sent again.
       workers[id]?.tiers = [:]

@@ -187,6 +187,14 @@ public struct WindowTracker: Sendable, Equatable {
     }
   }
 
+  /// The first and the last step of the chain that a worker has, by its digest; nil if none has it.
+  func steps(ofHeld sha256: String, _ key: WindowKey) -> ClosedRange<Int>? {
+    guard chains.indices.contains(key.tier), chains[key.tier].indices.contains(key.microBatch),
+      let chain = chains[key.tier][key.microBatch], let held = chain.held, held.sha256 == sha256
+    else { return nil }
+    return chain.first...max(chain.first, held.through)
+  }
+
   /// What a gradient that was lost must be when it is computed again, and who said so.
   public func recorded(_ key: WindowKey, step: Int) -> (worker: Int, identity: String, gradient: String)? {
     chain(key.tier, key.microBatch, at: step)?.entries[step].map { ($0.worker, $0.identity, $0.gradient) }

@@ -147,11 +147,14 @@ extension CoordinatorCore {
       let name = "window \(key.tier).\(key.microBatch)"
       guard let report = reports.removeValue(forKey: key) else { return "it does not report \(name)" }
       if assignment.unit.purpose == .collect {
-        guard case .proceed(let sha256) = order, report.chain == sha256 else { return "\(name) is another" }
+        if let fault = fault(inCollected: report, order: order, key: key, windows) {
+          return "\(name) \(fault)"
+        }
       } else if report.last != step || report.gradient == nil || (report.chain != nil) != order.keepsChain {
         return "\(name) does not end at step \(step)"
-      } else if order.keepsChain && report.first != windows.clock.start(tier: key.tier, step: step) {
-        return "\(name) begins at step \(report.first)"
+      } else {
+        let first = order.keepsChain ? windows.clock.start(tier: key.tier, step: step) : step
+        if report.first != first { return "\(name) begins at step \(report.first)" }
       }
       let gradient = objects[TierGradient.name(tier: key.tier, microBatch: key.microBatch)]
       if order == .loose && gradient != report.gradient { return "\(name) has another gradient" }
@@ -159,6 +162,20 @@ extension CoordinatorCore {
       if order.keepsChain && returns == .copy && chain != report.chain { return "\(name) has another chain" }
     }
     return reports.isEmpty ? nil : "it reports windows that it was not asked for"
+  }
+
+  /// What is wrong with what is said of a collected chain: it must be the one that the book has, and end where that
+  /// does. A step that is beyond it would be taken for sums that are not there, one before it would be asked for again.
+  private func fault(
+    inCollected report: WindowReport, order: ChainOrder, key: WindowKey, _ windows: WindowTracker
+  ) -> String? {
+    guard case .proceed(let sha256) = order, report.chain == sha256, report.gradient == nil else {
+      return "is another"
+    }
+    guard let steps = windows.steps(ofHeld: sha256, key) else { return "is not kept any more" }
+    return steps == report.first...report.last
+      ? nil
+      : "has the steps \(report.first) to \(report.last), not \(steps.lowerBound) to \(steps.upperBound)"
   }
 
   /// A gradient that is computed again must be what its worker said when it was computed first. If it is not, another

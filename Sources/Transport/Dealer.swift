@@ -30,7 +30,7 @@ public final class Dealer {
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
-    monitor = try SocketMonitor(of: handle, context: context, name: "dealer", hearsHandshakes: true)
+    monitor = try SocketMonitor(of: handle, context: context, name: "dealer", hears: .handshakes)
     try socket.set(ZMQ_RECONNECT_IVL, 100)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, 2000)
     try socket.connect(endpoint)
@@ -52,6 +52,7 @@ public final class Dealer {
       case .handshakeFailed(let failure): handshakeFailure = failure
       // Before anything came it is an attempt that failed; ZeroMQ makes the next by itself.
       case .disconnected: isBroken = isBroken || hasReceived
+      case .accepted: break
       }
     }
     var all: [Received] = []

@@ -14,6 +14,8 @@ struct Link: Sendable {
   private var conversation: Conversation
   var sender: TransferSender
   private var receiver: TransferReceiver
+  /// Whether the peer has been given credit for a transfer before.
+  var hasCredit = false
   private let outgoing: TransferKind
   private let settings: TransferSettings
 

@@ -16,7 +16,7 @@ public final class Router {
   private let plain: Socket
   /// The socket with keys, and who decides about them.
   private let secured: (socket: Socket, authenticator: Authenticator)?
-  private let monitors: [SocketMonitor]
+  private let watch: ConnectionWatch
   private var hasLostConnections = false
   private let options: TransportOptions
   /// Those with which a connection may speak, as text.
@@ -52,7 +52,8 @@ public final class Router {
     } else {
       secured = nil
     }
-    monitors = try Self.monitors(of: [plain, secured?.socket].compactMap(\.self), context: context)
+    watch = try ConnectionWatch(
+      of: [plain, secured?.socket].compactMap(\.self), context: context, limits: options.intake, waker: waker)
     // Sending to a peer that is gone is an error instead of silence.
     try plain.set(ZMQ_ROUTER_MANDATORY, 1)
     try secured?.socket.set(ZMQ_ROUTER_MANDATORY, 1)
@@ -60,25 +61,13 @@ public final class Router {
 
   deinit { close() }
 
-  private static func monitors(of sockets: [Socket], context: Context) throws(TransportError)
-    -> [SocketMonitor]
-  {
-    var all: [SocketMonitor] = []
-    for (number, socket) in sockets.enumerated() {
-      guard let handle = socket.handle else { continue }
-      all.append(
-        try SocketMonitor(of: handle, context: context, name: "router-\(number)", hearsHandshakes: false))
-    }
-    return all
-  }
-
   /// Listens on `tcp://ADDRESS:PORT` or `ipc://PATH`; returns the endpoint, with the chosen port if it was 0.
   ///
   /// - Throws: `TransportError` that names the address and the remedy.
   @discardableResult public func bind(_ endpoint: String) throws(TransportError) -> String {
     // Whatever is not this machine's own file system has the keys, if there are any.
     let socket = endpoint.hasPrefix("ipc://") ? plain : secured?.socket ?? plain
-    let bound = try socket.bind(endpoint)
+    let bound = try watch.listen { () throws(TransportError) in try socket.bind(endpoint) }
     boundEndpoints.append(bound)
     return bound
   }
@@ -92,12 +81,10 @@ public final class Router {
     let begun = monotonicSeconds()
     excuse(begun - lastPoll)
     try Context.wait(
-      for: ([plain.handle, secured?.socket.handle] + monitors.map(\.handle)).compactMap(\.self), waker: waker,
-      seconds: timeout)
-    for monitor in monitors where monitor.take().contains(.disconnected) { hasLostConnections = true }
+      for: [plain.handle, secured?.socket.handle].compactMap(\.self), waker: waker, seconds: timeout)
+    var all = takeExcesses()
     excuse(monotonicSeconds() - begun - timeout)
-    if let failure = secured?.authenticator.failure { throw failure }
-    var all: [(peer: PeerID, received: Received)] = []
+    if let failure = secured?.authenticator.failure ?? watch.failure { throw failure }
     var isEmpty = false
     // In turn, so that neither side can starve the other.
     while all.count < options.messagesPerPoll && !isEmpty {
@@ -118,6 +105,17 @@ public final class Router {
   public func takeLostConnections() -> Bool {
     defer { hasLostConnections = false }
     return hasLostConnections
+  }
+
+  /// Hears of connections that have ended, and of peers whose connection was ended because of what they sent.
+  private func takeExcesses() -> [(peer: PeerID, received: Received)] {
+    let (hasLost, excesses) = watch.take()
+    if hasLost { hasLostConnections = true }
+    return excesses.compactMap { excess in
+      guard let bytes = excess.peer else { return nil }
+      let reason = "\(excess.bytes) bytes came that are no whole message yet; the limit is \(excess.limit)"
+      return (PeerID(bytes), .failure(ProtocolError(.limit, reason)))
+    }
   }
 
   /// Time in which this process itself stood still is nobody's stall.
@@ -180,6 +178,7 @@ public final class Router {
     guard let (peer, isLast) = first else { return nil }
     if isLast { return (peer, .failure(ProtocolError(.frames, "the message has no frames"))) }
     guard let received = try socket.receiveMessage(needsKey: lane == .secured) else { return nil }
+    if let origin = socket.origin { watch.read(origin.byteCount, from: origin.descriptor, peer: peer) }
     if lane == .secured, let key = socket.senderKey, !allowedKeys.contains(key) {
       return (peer, .failure(ProtocolError(.frames, "the public key \(key) is no longer allowed")))
     }
@@ -267,8 +266,21 @@ public final class Router {
       throw TransportError(.unreachable, "the worker is not connected")
     }
     let link = links[peer] ?? newLink
+    mayBegin(message.message, peer, link)
     try socket.send(try link.encode(message, address, options.limits), to: peer)
     links[peer, default: newLink].hasSent()
+  }
+
+  /// Whoever is welcomed, or is given credit, may send more from now on.
+  private func mayBegin(_ message: Message, _ peer: PeerID, _ link: Link) {
+    switch message {
+    case .welcome: watch.welcome(peer, isOld: !link.knowsTransfers)
+    case .transfer(let transfer):
+      guard case .credit = transfer.content, !link.hasCredit else { return }
+      watch.welcome(peer, isOld: false)
+      links[peer]?.hasCredit = true
+    default: break
+    }
   }
 
   /// The transfers that are under way.
@@ -289,7 +301,7 @@ public final class Router {
     plain.close()
     secured?.socket.close()
     secured?.authenticator.close()
-    for monitor in monitors { monitor.close() }
+    watch.close()
   }
 }
 

@@ -11,6 +11,7 @@ import WireProtocol
 public struct TransportOptions: Sendable, Equatable {
   public var limits = WireLimits()
   public var transfers = TransferSettings()
+  public var intake = IntakeLimits()
   /// Messages that wait for one peer before `send` reports that it is congested.
   public var queuedMessages = 256
   /// How long `close` lets what was sent go out, in seconds.
@@ -39,6 +40,7 @@ final class Socket {
   private static let curveBytes = 64
 
   private let context: Context
+  private let isEncrypted: Bool
   private(set) var handle: UnsafeMutableRawPointer?
   let options: TransportOptions
   /// The public key of the last message's sender, as the authenticator has said it; nil without keys.
@@ -51,6 +53,7 @@ final class Socket {
     handle = try context.open(type)
     self.context = context
     self.options = options
+    isEncrypted = if case .none = security { false } else { true }
     do {
       try configure()
       try configure(security)
@@ -129,10 +132,20 @@ final class Socket {
     context.close(open)
   }
 
+  /// Where the last message came from: ZeroMQ's descriptor, and how many bytes it had on the wire.
+  private(set) var origin: (descriptor: Int32, byteCount: Int)?
+
+  /// What ZMTP 3.1 adds to a frame: flags, length in one byte or eight; and with CURVE (RFC 26) the command's name, a
+  /// nonce, an authenticator, and flags of its own.
+  private func bytesOnWire(_ frame: Int) -> Int {
+    let body = isEncrypted ? frame + 33 : frame
+    return body + (body > 255 ? 9 : 2)
+  }
+
   /// Receives one frame without waiting; nil if there is none. The frame's bytes are valid during the call, which is
   /// also told the public key with which the connection was let in (not for the routing id), if there was one.
   func receiveFrame<R>(
-    _ body: (UnsafeRawBufferPointer, _ isLast: Bool, _ key: UnsafePointer<CChar>?) -> R
+    isFirst: Bool = false, _ body: (UnsafeRawBufferPointer, _ isLast: Bool, _ key: UnsafePointer<CChar>?) -> R
   ) throws(TransportError) -> R? {
     var message = zmq_msg_t()
     zmq_msg_init(&message)
@@ -145,6 +158,8 @@ final class Socket {
       }
     }
     let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&message), count: zmq_msg_size(&message))
+    if isFirst { origin = (descriptor: zmq_msg_get(&message, ZMQ_SRCFD), byteCount: 0) }
+    origin?.byteCount += bytesOnWire(bytes.count)
     return body(bytes, zmq_msg_more(&message) == 0, zmq_msg_gets(&message, "User-Id"))
   }
 
@@ -158,7 +173,7 @@ final class Socket {
     while !isLast {
       let isFirst = !hasBegun
       hasBegun = true
-      let frame = try receiveFrame { bytes, isLast, key in
+      let frame = try receiveFrame(isFirst: isFirst) { bytes, isLast, key in
         if isFirst { senderKey = key.map { String(cString: $0) } }
         // ZeroMQ has asked the authenticator before; this holds even if it had not.
         if needsKey && key == nil && failure == nil {

@@ -15,8 +15,10 @@ public enum HandshakeFailure: Sendable, Equatable {
 /// What can happen to a socket's connections, besides messages.
 enum ConnectionEvent: Sendable, Equatable {
   case handshakeFailed(HandshakeFailure)
-  /// A connection has ended, whichever it was.
-  case disconnected
+  /// A connection to a listening socket has begun, on this descriptor of ZeroMQ's.
+  case accepted(descriptor: Int32)
+  /// A connection has ended.
+  case disconnected(descriptor: Int32)
 }
 
 /// Hears what becomes of a socket's connections.
@@ -25,17 +27,30 @@ final class SocketMonitor {
     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
     | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
 
+  /// What is told, besides ends of connections.
+  enum Hears {
+    /// Handshakes that fail.
+    case handshakes
+    /// Connections that are accepted.
+    case connections
+
+    fileprivate var events: Int32 {
+      switch self {
+      case .handshakes: SocketMonitor.handshakes
+      case .connections: ZMQ_EVENT_ACCEPTED
+      }
+    }
+  }
+
   private let context: Context
   private(set) var handle: UnsafeMutableRawPointer?
 
-  /// - Parameters:
-  ///   - name: tells monitors of one context apart
-  ///   - hearsHandshakes: whether handshakes that fail are told of, too
+  /// - Parameter name: tells monitors of one context apart
   init(
-    of socket: UnsafeMutableRawPointer, context: Context, name: String, hearsHandshakes: Bool
+    of socket: UnsafeMutableRawPointer, context: Context, name: String, hears: Hears
   ) throws(TransportError) {
     let endpoint = "inproc://monitor/\(name)"
-    let events = ZMQ_EVENT_DISCONNECTED | (hearsHandshakes ? Self.handshakes : 0)
+    let events = ZMQ_EVENT_DISCONNECTED | hears.events
     guard zmq_socket_monitor(socket, endpoint, events) == 0 else {
       throw .last("a socket could not be watched")
     }
@@ -62,7 +77,8 @@ final class SocketMonitor {
     var all: [ConnectionEvent] = []
     while let (event, value) = receive() {
       switch Int32(event) {
-      case ZMQ_EVENT_DISCONNECTED: all.append(.disconnected)
+      case ZMQ_EVENT_DISCONNECTED: all.append(.disconnected(descriptor: Int32(bitPattern: value)))
+      case ZMQ_EVENT_ACCEPTED: all.append(.accepted(descriptor: Int32(bitPattern: value)))
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         all.append(.handshakeFailed(value == 400 ? .keyRefused : .notDecided))
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL

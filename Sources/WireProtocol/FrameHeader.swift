@@ -105,8 +105,9 @@ struct FrameHeader: Equatable {
       throw ProtocolError(.limit, "\(objectCount) objects; the limit is \(limits.objects)")
     }
     // Each object ends with at most one chunk that is not full.
-    guard chunkCount <= limits.messageBytes / WireLimits.chunkBytes + objectCount else {
-      throw ProtocolError(.limit, "\(chunkCount) chunks; the limit is \(limits.messageBytes) bytes in all")
+    let bytes = min(limits.messageBytes, limits.inlineBytes)
+    guard chunkCount <= bytes / WireLimits.chunkBytes + objectCount else {
+      throw ProtocolError(.limit, "\(chunkCount) chunks; the limit is \(bytes) bytes in all")
     }
   }
 }

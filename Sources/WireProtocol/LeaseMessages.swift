@@ -76,7 +76,7 @@ extension LeaseRenew: MessageBody {
   init(from reader: inout BodyReader) throws(ProtocolError) {
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max),
-      progress: try reader.integer("progress", in: 0...Int.max))
+      progress: try reader.integer("progress", in: 0...WireLimits.progressSteps))
   }
 }
 

@@ -26,6 +26,11 @@ public struct EncodedMessage: Sendable {
         .type, "\(message.type.name) is not used in version \(ProtocolVersion.major).\(envelope.minor)")
     }
     let chunkCount = try EncodedMessage.check(objects, of: message.type, limits)
+    let inline = min(limits.messageBytes, limits.inlineBytes)
+    guard prepared.objectBytes <= inline else {
+      throw ProtocolError(
+        .limit, "\(message.type.name): \(prepared.objectBytes) bytes in objects; the limit is \(inline)")
+    }
     var body = JSONObject(fields)
     if !objects.isEmpty { body["objects"] = EncodedMessage.declaration(of: objects) }
     // A message without fields has an empty body, which is not JSON at all.

@@ -24,7 +24,11 @@ public struct ObjectDeclaration: Sendable, Equatable {
   }
 
   /// Reads a list of objects and holds it to the limits: all of them, before anything is allocated for one.
-  static func list(_ items: [JSONValue], limits: WireLimits) throws(ProtocolError) -> [ObjectDeclaration] {
+  ///
+  /// - Parameter bytes: of all of them
+  static func list(
+    _ items: [JSONValue], limits: WireLimits, bytes: Int
+  ) throws(ProtocolError) -> [ObjectDeclaration] {
     guard items.count <= limits.objects else {
       throw ProtocolError(.limit, "\(items.count) objects; the limit is \(limits.objects)")
     }
@@ -36,8 +40,8 @@ public struct ObjectDeclaration: Sendable, Equatable {
       guard names.insert(declaration.name).inserted else {
         throw ProtocolError(.body, "two objects have the name \"\(declaration.name)\"")
       }
-      guard declaration.byteCount <= limits.messageBytes - total else {
-        throw ProtocolError(.limit, "the objects have more than \(limits.messageBytes) bytes together")
+      guard declaration.byteCount <= bytes - total else {
+        throw ProtocolError(.limit, "the objects have more than \(bytes) bytes together")
       }
       total += declaration.byteCount
       declarations.append(declaration)
@@ -54,7 +58,8 @@ public struct ObjectDeclaration: Sendable, Equatable {
       throw ProtocolError(
         .body, "\(items.count) objects are described, the header counts \(header.objectCount)")
     }
-    let declarations = try list(items, limits: limits)
+    let declarations = try list(
+      items, limits: limits, bytes: min(limits.messageBytes, limits.inlineBytes))
     let chunks = declarations.reduce(0) { $0 + $1.chunkCount }
     guard chunks == header.chunkCount else {
       throw ProtocolError(.body, "the objects have \(chunks) chunks, the header counts \(header.chunkCount)")

@@ -132,15 +132,15 @@ extension ResultMessage: MessageBody {
       lossSum: try reader.bits("loss_sum"),
       tokens: try reader.integer("tokens", in: 0...Int(Int32.max)),
       seconds: try reader.seconds("seconds"),
-      progress: try reader.optionalInteger("progress", in: 0...Int.max) ?? 0,
+      progress: try reader.optionalInteger("progress", in: 0...WireLimits.progressSteps) ?? 0,
       gradients: gradients,
       digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader))
   }
 
   private static func windows(from reader: BodyReader) throws(ProtocolError) -> [WindowReport] {
     guard let value = reader.optional("windows") else { return [] }
-    guard let items = value.array, items.count <= WireLimits.tiers * 256 else {
-      throw reader.error("windows", "must be a list of at most \(WireLimits.tiers * 256) reports")
+    guard let items = value.array, items.count <= WireLimits.resultGradients else {
+      throw reader.error("windows", "must be a list of at most \(WireLimits.resultGradients) reports")
     }
     var reports: [WindowReport] = []
     for item in items {
@@ -155,8 +155,8 @@ extension ResultMessage: MessageBody {
 
   private static func digests(from reader: BodyReader) throws(ProtocolError) -> [GradientDigest] {
     guard let value = reader.optional("digests") else { return [] }
-    guard let items = value.array, items.count <= WireLimits.tiers * 256 else {
-      throw reader.error("digests", "must be a list of at most \(WireLimits.tiers * 256) digests")
+    guard let items = value.array, items.count <= WireLimits.resultGradients else {
+      throw reader.error("digests", "must be a list of at most \(WireLimits.resultGradients) digests")
     }
     var digests: [GradientDigest] = []
     for item in items {

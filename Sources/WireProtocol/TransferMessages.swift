@@ -118,7 +118,8 @@ extension TransferOffer: MessageBody {
     }
     self.init(
       transfer: try reader.integer("transfer", in: 1...Int.max), of: type, fields: fields,
-      objects: try ObjectDeclaration.list(items, limits: reader.limits))
+      objects: try ObjectDeclaration.list(
+        items, limits: reader.limits, bytes: reader.limits.messageBytes))
   }
 }
 

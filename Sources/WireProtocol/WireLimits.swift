@@ -9,6 +9,8 @@ public struct WireLimits: Sendable, Equatable {
   public var objectBytes = 4 << 30
   /// Bytes of all objects of one message.
   public var messageBytes = 8 << 30
+  /// The same of one that is sent as it is, as in version 1.0 all are.
+  public var inlineBytes = 256 << 20
 
   public init() {}
 
@@ -22,6 +24,12 @@ public struct WireLimits: Sendable, Equatable {
   public static let textBytes = 4096
   /// Micro-batches in one step or evaluation.
   public static let microBatches = 1 << 20
+  /// Micro-batches in one shard.
+  public static let shardMicroBatches = 256
+  /// Gradients, chains or reports of them in one result.
+  public static let resultGradients = 4096
+  /// Steps of the computation of one shard, as LEASE_RENEW counts them.
+  public static let progressSteps = 1 << 40
   /// Tiers of a run.
   public static let tiers = 1024
   /// Files of a base model, bytes of one of them, of all and of a name, and bytes of a piece that is asked for at once.

@@ -184,8 +184,14 @@ extension AssignMessage: MessageBody {
     }
     let window = try reader.bool("window")
     let node = first..<min(first + 1 << level, leafCount)
+    guard node.count <= WireLimits.shardMicroBatches else {
+      throw reader.error("level", "names a node of more than \(WireLimits.shardMicroBatches) micro-batches")
+    }
     let windows = try Self.windows(from: reader, purpose, tiers: tiers, microBatchCount: node.count)
     guard windows.isEmpty || window else { throw reader.error("windows", "go with a window alone") }
+    guard windows.isEmpty || purpose != .evaluate else {
+      throw reader.error("windows", "do not go with an evaluation")
+    }
     var microBatches: [AssignedMicroBatch] = []
     for number in node where purpose != .collect {
       microBatches.append(try AssignedMicroBatch(number: number, from: &reader))

@@ -88,6 +88,43 @@ import WireProtocol
     #expect(asked.contains("assign to a: attempt 5, micro-batch 0 of the windows of step 2"), "\(asked)")
   }
 
+  /// What an owner says of a collected chain must be what the book knows of it. A last step beyond that would be taken
+  /// for sums that are not there; one before it would be asked for again and again, without end.
+  @Test(arguments: [
+    (1, 1), (1, 3), (1, Int.max), (2, 2), (2, Int.max), (Int.max, Int.max), (1, 1 << 53),
+  ])
+  func anotherRangeOfSteps(first: Int, last: Int) throws {
+    var scene = Self.scene()
+    let digest = try #require(scene.core.windows?.gaps(tiers: [0], through: 2).collect[1]?.values.first)
+    _ = scene.at(4, try Self.collect(scene, through: 2))
+    let report = WindowReport(
+      tier: 0, microBatch: 0, first: first, last: last, chain: digest, gradient: nil)
+    let assignment = try #require(scene.assignments["a"])
+    let result = ResultSummary(
+      attempt: assignment.attempt, lossSum: 0, tokens: 0, seconds: 0,
+      objects: [.init(name: "chain.0.0", sha256: digest, byteCount: 12)], windows: [report])
+    let said = scene.at(
+      5, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, result))
+    #expect(said.contains("acknowledge a: attempt 3 corrupt"), "\(said)")
+    #expect(said.contains("complete: the windows of step 2, loss 0.0, 0 tokens, attempts []"), "\(said)")
+    let gaps = try #require(scene.core.windows?.gaps(tiers: [0], through: 2))
+    #expect(gaps.collect.isEmpty && gaps.recompute.keys.sorted() == [1, 2])
+  }
+
+  /// The right one counts.
+  @Test func theRightRangeOfSteps() throws {
+    var scene = Self.scene()
+    _ = scene.at(4, try Self.collect(scene, through: 2))
+    let digest = "chain"
+    let report = WindowReport(tier: 0, microBatch: 0, first: 1, last: 2, chain: digest, gradient: nil)
+    let result = ResultSummary(
+      attempt: 3, lossSum: 0, tokens: 0, seconds: 0,
+      objects: [.init(name: "chain.0.0", sha256: digest, byteCount: 12)], windows: [report])
+    let said = scene.at(5, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, result))
+    #expect(said.contains("complete: the windows of step 2, loss 0.0, 0 tokens, attempts [3]"), "\(said)")
+    #expect(try #require(scene.core.windows?.gaps(tiers: [0], through: 2)).isEmpty)
+  }
+
   /// What is lost of several steps is computed at once, each with the parameters of its own step, but no more
   /// micro-batches at a time than a step has.
   @Test func severalStepsAtOnce() throws {

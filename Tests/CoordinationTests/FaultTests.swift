@@ -363,6 +363,32 @@ import WireProtocol
         "worker 1 is gone: it did not load the model within 3 s, 25.0 of 40.0 MB are there the last time"))
   }
 
+  /// More and less, for ever, is no fetch; nor is more than there is.
+  @Test func fetchingBackAndForth() {
+    var scene = Scene { ($0.loadSeconds, $0.silenceSeconds) = (3, 100) }
+    _ = scene.hello(0, "a")
+    func fetched(_ second: Double, _ bytes: Int) -> String {
+      scene.at(
+        second,
+        .fetched(
+          peer: PeerID("a"), session: scene.session("a"),
+          ModelFetchState(receivedBytes: bytes, totalBytes: 1000)))
+    }
+    var last = 0
+    while last < 1000, scene.core.status.workers.count == 1 {
+      last += 1
+      _ = fetched(2 * Double(last), 1 + last % 2)
+      _ = scene.at(2 * Double(last), .timer)
+    }
+    #expect((100...200).contains(last), "\(last)")
+
+    _ = scene.hello(3000, "a")
+    _ = fetched(3002, 1001)
+    _ = fetched(3002, .max)
+    #expect(scene.core.status.workers.map(\.reason) == ["loads the model"])
+    #expect(scene.core.status.workers.map(\.deadline) == [.zero + 3003])
+  }
+
   /// Once it is ready, a credit changes nothing; one of another session never does.
   @Test func fetchingIsForThoseWhoLoad() {
     var scene = Scene { $0.loadSeconds = 3 }

@@ -57,6 +57,26 @@ import WireProtocol
       peer: PeerID(peer), session: session)
   }
 
+  /// Requests for next to nothing cost more than they ask for.
+  @Test func manySmallPieces() {
+    var reader = ModelReader(session: session)
+    var taken = 0
+    while taken < 1 << 20,
+      reader.ask(ModelCredit.Piece(file: 0, offset: taken, byteCount: 1), limit: 8 << 20)
+    {
+      taken += 1
+    }
+    #expect(taken == 2048)
+    while reader.take() != nil {}
+    #expect(reader.askedBytes == 0 && !reader.isWaiting)
+    let isTaken = reader.ask(ModelCredit.Piece(file: 0, offset: 0, byteCount: 600_000), limit: 8 << 20)
+    #expect(isTaken)
+    _ = reader.take()
+    #expect(reader.askedBytes == 600_000 - WireLimits.chunkBytes)
+    while reader.take() != nil {}
+    #expect(reader.askedBytes == 0)
+  }
+
   /// However many ask, and however slowly their bytes go out, only so many are read.
   @Test func boundedMemory() throws {
     let network = Network()

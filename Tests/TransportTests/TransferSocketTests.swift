@@ -10,7 +10,10 @@ import WireProtocol
 
   /// A peer of version 1.0 is sent its objects as ever, in frames that it reads, and sends them so.
   @Test func anOlderPeer() throws {
-    let pair = try TransportTests.Pair("tcp://127.0.0.1:0", minor: 0)
+    var options = TransportOptions()
+    // Nobody is welcomed here.
+    options.intake.strangerBytes = options.intake.oldWorkerBytes
+    let pair = try TransportTests.Pair("tcp://127.0.0.1:0", options: options, minor: 0)
     defer { pair.close() }
     try pair.dealer.send(.ping, term: 0, session: .none)
     let peer = try pair.atRouter().peer

@@ -51,7 +51,7 @@ import WireProtocol
       let heads: [(frames: [[UInt8]], isWithinLimits: Bool)] = [
         (Forged.header(type: 24, body: number), number <= 4 << 20),
         (Forged.header(type: 24, objects: number), number <= 16_384),
-        (Forged.header(type: 24, chunks: number), number <= 32_768),
+        (Forged.header(type: 24, chunks: number), number <= 1024),
         (Forged.header(type: 24, objects: number, body: number, chunks: number), false),
       ]
       for (frames, isWithinLimits) in heads {
@@ -115,14 +115,14 @@ import WireProtocol
     let payload = [UInt8](repeating: 7, count: WireLimits.chunkBytes)
     let start = Forged.little(0) + Forged.little(0) + Forged.little(UInt32(payload.count))
     let chunk = start + Forged.little(Checksums.crc32c(start + payload)) + payload
-    let frames = Self.announcement(Self.body(bytes: "\(4 << 30)"), chunks: 16_384) + [chunk]
+    let frames = Self.announcement(Self.body(bytes: "\(256 << 20)"), chunks: 1024) + [chunk]
     let growth = MemoryFigures.growth {
       var decoder = MessageDecoder()
       #expect(Self.kind(of: frames, decoder: &decoder) == nil)
       return decoder
     }
     #expect(growth ?? 0 <= 65 << 20)
-    print("row 12: 4 GiB announced and 256 KiB sent hold \((growth ?? 0) >> 20) MiB")
+    print("row 12: 256 MiB announced and 256 KiB sent hold \((growth ?? 0) >> 20) MiB")
   }
 
   /// One hostile message after the other, none with a right length: the memory is the same at the end.

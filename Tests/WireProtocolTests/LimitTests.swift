@@ -45,6 +45,10 @@ import WireProtocol
     #expect(kind([object("tier", "262145")], chunks: 2) == nil)
     #expect(kind([object("tier", "262145")], chunks: 1) == .body)
     #expect(kind([object("tier", "\((4 << 30) + 1)")], chunks: 16_385) == .limit)
+    // What is not transferred may have 256 MiB.
+    #expect(kind([object("tier", "\(256 << 20)")], chunks: 1024) == nil)
+    #expect(kind([object("tier", "\(256 << 20)"), object("b", "4")], chunks: 1025) == .limit)
+    #expect(kind([object("tier", "\(4 << 30)"), object("b", "\(4 << 30)")], chunks: 32_768) == .limit)
     #expect(kind([object("tier", "-1")], chunks: 1) == .body)
     #expect(kind([object("tier", "1e300")], chunks: 1) == .body)
     #expect(kind([object("tier", "4", "abc")], chunks: 1) == .body)
@@ -123,6 +127,7 @@ import WireProtocol
     }
     try refused("\"level\"") { $0.level = 63 }
     try refused("without micro-batches") { $0.index = 2 }
+    try refused("more than 256 micro-batches") { ($0.leafCount, $0.level, $0.index) = (257, 9, 0) }
     try refused("\"index\"") { $0.index = -1 }
     try refused("\"leaf_count\"") { $0.leafCount = 0 }
     try refused("must ascend and have a version") { $0.tiers = [2, 0] }
@@ -160,6 +165,8 @@ import WireProtocol
       $0.windows[0] = order(0, .none, [.start, .proceed(sha256: "abc")])
     }
     try refused(assign, "go with a window alone") { $0.window = false }
+    // Whose gradients would there be to add?
+    try refused(assign, "do not go with an evaluation") { $0.purpose = .evaluate }
     try refused(collect, "\"windows\" is missing") { $0.windows = [] }
     try refused(collect, "does not go with collect") { $0.windows[0] = order(1, .copy, [.start]) }
     try refused(collect, "does not go with collect") {

@@ -77,9 +77,11 @@ extension CoordinatorService {
       try handle(.heard(peer: peer, session: session))
       send(.pong, to: peer, session: session)
     case .status:
-      send(.statusReply(StatusReply(status: statusJSON)), to: peer, session: .none)
+      if let status = statusCache.answer(to: peer, now: MonotonicClock.now(), make: { statusJSON }) {
+        send(.statusReply(StatusReply(status: status)), to: peer, session: .none)
+      }
       // Whoever asks is no worker, unless it has joined, and need not say when it has gone.
-      if !fleet.status.workers.contains(where: { $0.peer == peer }), let old = statusClients.push(peer) {
+      if !fleet.isWorker(peer), let old = statusClients.push(peer) {
         router.forget(old)
       }
     case .pong: try handle(.heard(peer: peer, session: session))

@@ -72,6 +72,7 @@ final class CoordinatorService {
   /// Connections that have been told that they were refused, and those that ask for the status alone.
   var rejectedPeers = RecentPeers(limit: 1024)
   var statusClients = RecentPeers(limit: 256)
+  var statusCache = StatusCache()
   /// The base model's files, once a worker asks for them.
   lazy var modelFiles = makeModelFileServer()
   lazy var modelBytes = ModelFiles.byteCount(of: plan.folder)

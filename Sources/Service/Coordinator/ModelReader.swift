@@ -20,7 +20,8 @@ struct ModelReader {
 
   init(session: SessionID) { self.session = session }
 
-  private static func cost(_ piece: ModelCredit.Piece?) -> Int { piece?.byteCount ?? 4096 }
+  /// What it takes from the limit until it has been answered: a small piece is as much trouble as 4 KiB.
+  private static func cost(_ piece: ModelCredit.Piece?) -> Int { max(4096, piece?.byteCount ?? 0) }
 
   /// - Returns: whether that is within the limit.
   mutating func ask(_ piece: ModelCredit.Piece?, limit: Int) -> Bool {
@@ -42,10 +43,15 @@ struct ModelReader {
     }
     let count = min(piece.byteCount, WireLimits.chunkBytes)
     let item = Item.chunk(file: piece.file, offset: piece.offset, byteCount: count)
-    askedBytes -= count
+    askedBytes -= Self.cost(piece)
     piece.offset += count
     piece.byteCount -= count
-    if piece.byteCount == 0 { pieces.removeFirst() } else { pieces[0] = piece }
+    if piece.byteCount > 0 {
+      pieces[0] = piece
+      askedBytes += Self.cost(piece)
+    } else {
+      pieces.removeFirst()
+    }
     return item
   }
 

@@ -1,0 +1,31 @@
+import Coordination
+import JSON
+import WireProtocol
+
+/// Who is answered when asking for the status, and with what: making the answer takes time that grows with workers and
+/// shards, and anyone who may connect may ask.
+struct StatusCache {
+  /// An answer younger than this serves for the next, in seconds.
+  static let age = 0.1
+  /// Answers in a second: to one connection, and to all.
+  static let perPeer = 5
+  static let perSecond = 20
+
+  private var made: (time: Instant, status: JSONValue)?
+  private var second = Instant.zero
+  private var answered = 0
+  private var answeredPeers: [PeerID: Int] = [:]
+
+  /// - Parameter make: what the status is now
+  /// - Returns: nil if there have been too many; nothing is to be said then.
+  mutating func answer(to peer: PeerID, now: Instant, make: () -> JSONValue) -> JSONValue? {
+    if now.seconds(since: second) >= 1 { (second, answered, answeredPeers) = (now, 0, [:]) }
+    guard answered < Self.perSecond, answeredPeers[peer, default: 0] < Self.perPeer else { return nil }
+    answered += 1
+    answeredPeers[peer, default: 0] += 1
+    if let made, now.seconds(since: made.time) < Self.age { return made.status }
+    let status = make()
+    made = (now, status)
+    return status
+  }
+}

@@ -1,0 +1,164 @@
+import CZeroMQ
+import Foundation
+import WireProtocol
+
+/// Watches the connections of listening sockets on a thread of its own, so that they are looked at whatever the socket's
+/// thread is doing: hears when they begin and end, and ends those that send more than may wait here.
+final class ConnectionWatch {
+  private let monitors: [SocketMonitor]
+  private let watcher: Watcher
+  private var isOpen = true
+
+  /// - Parameter waker: woken when a connection has ended.
+  init(
+    of sockets: [Socket], context: Context, limits: IntakeLimits, waker: Waker
+  ) throws(TransportError) {
+    var monitors: [SocketMonitor] = []
+    for (number, socket) in sockets.enumerated() {
+      guard let handle = socket.handle else { continue }
+      monitors.append(
+        try SocketMonitor(of: handle, context: context, name: "router-\(number)", hears: .connections))
+    }
+    self.monitors = monitors
+    watcher = Watcher(
+      monitors: monitors, ledger: IntakeLedger(limits: limits), stop: try Waker(), waker: waker)
+    let watcher = watcher
+    let thread = Thread { watcher.run() }
+    thread.name = "connections"
+    thread.start()
+  }
+
+  deinit { close() }
+
+  func close() {
+    guard isOpen else { return }
+    isOpen = false
+    watcher.end()
+    for monitor in monitors { monitor.close() }
+  }
+
+  /// Begins to listen: no connection is heard of before its port is known.
+  func listen(_ bind: () throws(TransportError) -> String) throws(TransportError) -> String {
+    try watcher.listen(bind)
+  }
+
+  /// Why connections are not watched any more.
+  var failure: TransportError? { watcher.failure }
+
+  /// A message of so many bytes on the wire was read.
+  func read(_ byteCount: Int, from descriptor: Int32, peer: PeerID) {
+    watcher.change { $0.read(byteCount, from: descriptor, peer: peer.bytes) }
+  }
+
+  /// - Parameter isOld: whether the worker speaks version 1.0
+  func welcome(_ peer: PeerID, isOld: Bool) { watcher.change { $0.welcome(peer.bytes, isOld: isOld) } }
+
+  /// Whether connections have ended since this was last asked, and those that were ended here.
+  func take() -> (hasLost: Bool, excesses: [IntakeExcess]) { watcher.take() }
+}
+
+/// The watch's thread. It alone uses the monitors until it has ended; all else is behind the lock.
+private final class Watcher: @unchecked Sendable {
+  private static let keptExcesses = 256
+
+  private let monitors: [SocketMonitor]
+  private let stop: Waker
+  private let waker: Waker
+  private let ended = DispatchSemaphore(value: 0)
+  private let lock = NSLock()
+  private var ledger: IntakeLedger
+  private var ports = Set<UInt16>()
+  private var isStopping = false
+  private var hasLost = false
+  private var excesses: [IntakeExcess] = []
+  private var lastFailure: TransportError?
+
+  init(monitors: [SocketMonitor], ledger: IntakeLedger, stop: Waker, waker: Waker) {
+    self.monitors = monitors
+    self.ledger = ledger
+    self.stop = stop
+    self.waker = waker
+  }
+
+  var failure: TransportError? { lock.withLock { lastFailure } }
+
+  func listen(_ bind: () throws(TransportError) -> String) throws(TransportError) -> String {
+    lock.lock()
+    defer { lock.unlock() }
+    let bound = try bind()
+    if bound.hasPrefix("tcp://"), let port = bound.split(separator: ":").last.flatMap({ UInt16($0) }) {
+      ports.insert(port)
+    }
+    return bound
+  }
+
+  func change(_ body: (inout IntakeLedger) -> Void) { lock.withLock { body(&ledger) } }
+
+  func take() -> (hasLost: Bool, excesses: [IntakeExcess]) {
+    lock.withLock {
+      defer { (hasLost, excesses) = (false, []) }
+      return (hasLost, excesses)
+    }
+  }
+
+  /// Returns when the thread has left the monitors alone for good.
+  func end() {
+    lock.withLock { isStopping = true }
+    stop.wake()
+    ended.wait()
+    // For whoever asks for the end again.
+    ended.signal()
+  }
+
+  func run() {
+    defer { ended.signal() }
+    var next = monotonicSeconds()
+    while !lock.withLock({ isStopping }) {
+      let (isIdle, period) = lock.withLock { (ledger.isEmpty, pace) }
+      let wait = isIdle ? 60 : max(0, next - monotonicSeconds())
+      do throws(TransportError) {
+        try Context.wait(for: monitors.compactMap(\.handle), waker: stop, seconds: wait)
+      } catch {
+        lock.withLock { lastFailure = error }
+        return waker.wake()
+      }
+      hear()
+      guard monotonicSeconds() >= next else { continue }
+      enforce()
+      next = monotonicSeconds() + period
+    }
+  }
+
+  /// With very many connections a round takes longer, and is to leave time for other things.
+  private var pace: Double { max(ledger.limits.period, 0.0001 * Double(ledger.count)) }
+
+  private func hear() {
+    for (number, monitor) in monitors.enumerated() {
+      for event in monitor.take() {
+        switch event {
+        case .accepted(let descriptor):
+          lock.withLock {
+            guard let counter = ConnectionCounter(descriptor: descriptor, ports: ports) else { return }
+            ledger.accepted(counter, monitor: number)
+          }
+        case .disconnected(let descriptor):
+          lock.withLock {
+            ledger.closed(descriptor, monitor: number)
+            hasLost = true
+          }
+          waker.wake()
+        case .handshakeFailed: break
+        }
+      }
+    }
+  }
+
+  private func enforce() {
+    let isNew = lock.withLock {
+      let new = ledger.enforce()
+      excesses += new.prefix(max(0, Self.keptExcesses - excesses.count))
+      return !new.isEmpty
+    }
+    if isNew { waker.wake() }
+  }
+}
