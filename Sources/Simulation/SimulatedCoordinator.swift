@@ -141,7 +141,6 @@ extension Simulation {
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
-    settings.maximumAttempts = scenario.maximumAttempts
     settings.verifyFraction = scenario.problem.config.verifyFraction
     settings.verifySeed = random.next()
     settings.quarantined = Set(disk.quarantined)
