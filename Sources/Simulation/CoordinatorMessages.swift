@@ -17,7 +17,10 @@ extension Simulation {
       handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
       coordinator?.incoming = nil
     case .error(let error):
-      handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+      handle(
+        .workerError(
+          peer: peer, session: session, attempt: error.attempt, reason: error.reason,
+          isNotFinite: error.code == .notFinite))
     case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
     case .ping:
       handle(.heard(peer: peer, session: session))
@@ -171,7 +174,8 @@ extension Simulation {
     if let index = hello?.localIndex { coordinator.localPeers[index] = peer }
     let welcome = Welcome(
       workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
-      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.core.settings.heartbeatSeconds)
+      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.core.settings.heartbeatSeconds,
+      run: coordinator.core.settings.run)
     _ = deliver(.welcome(welcome), to: peer, session: session)
   }
 

@@ -54,7 +54,7 @@ extension Simulation {
     let unit = WorkUnit(
       purpose: .train, step: step, leafCount: coordinator.batches.count,
       dueTiers: coordinator.engine.state.tiersDue(at: step), window: usesWindows,
-      isFlush: isFlush(step, coordinator))
+      isFlush: isFlush(step, coordinator), trainedTokens: coordinator.batches.map(\.trainedTokens))
     handle(.open(unit))
   }
 
@@ -68,7 +68,10 @@ extension Simulation {
     coordinator.unitTokens = coordinator.batches.reduce(0) { $0 + $1.trainedTokens }
     coordinator.doing = "computes the evaluation after step \(step)"
     handle(
-      .open(WorkUnit(purpose: .evaluate, step: step, leafCount: coordinator.batches.count, dueTiers: [])))
+      .open(
+        WorkUnit(
+          purpose: .evaluate, step: step, leafCount: coordinator.batches.count, dueTiers: [],
+          trainedTokens: coordinator.batches.map(\.trainedTokens))))
   }
 
   // MARK: - What a unit came to

@@ -120,16 +120,20 @@ public struct CoordinatorProcess {
     // For nl-coord status alone; without it that reads the ledger.
     try? CoordinatorAddress.write(sockets.localEndpoint, in: run.folder.path)
     defer { CoordinatorAddress.remove(from: run.folder.path) }
+    var begun: CoordinatorService?
     do {
       let service = try CoordinatorService(
         plan: plan, run: run, options: options, router: sockets.router, waker: sockets.waker,
         endpoint: sockets.localEndpoint, logger: logger, telemetry: telemetry,
         signals: signals)
+      begun = service
       let ending = try service.execute()
       say(ending.lastWords(folder: run.folder.path, isStartedAgain: options.isStartedAgain))
       guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
       return reason
     } catch {
+      // Who computed what of the step that failed, and how it went.
+      begun?.recordDepartures()
       try? run.ledger.finish(.failed(reason: "\(error)"))
       throw error
     }

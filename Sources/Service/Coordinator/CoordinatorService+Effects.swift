@@ -79,7 +79,7 @@ extension CoordinatorService {
       tiers: plan.layout.tiers, heartbeatSeconds: core.settings.heartbeatSeconds,
       // A worker that has but one is not asked to choose.
       numericProfile: hello.numericProfiles.count > 1 ? core.settings.numericProfile : nil,
-      recomputesLayers: plan.config.activationCheckpointing == .layer)
+      recomputesLayers: plan.config.activationCheckpointing == .layer, run: core.settings.run)
     send(.welcome(message), to: peer, session: session)
   }
 

@@ -59,8 +59,8 @@ extension CoordinatorService {
     switch message {
     case .hello(var hello):
       statusClients.remove(peer)
-      // A worker that has come with a key is not one that this program has started, whatever it says.
-      if peer.hasKey { hello.localIndex = nil }
+      if !localWorkers.vouches(for: hello) { hello.localIndex = nil }
+      hello.localSecret = nil
       greetings[peer] = hello
       defer { greetings[peer] = nil }
       try handle(.hello(peer: peer, hello, key: router.key(of: peer), term: envelope.term))
@@ -70,7 +70,10 @@ extension CoordinatorService {
       defer { incoming = nil }
       try handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
     case .error(let error):
-      try handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+      try handle(
+        .workerError(
+          peer: peer, session: session, attempt: error.attempt, reason: error.reason,
+          isNotFinite: error.code == .notFinite))
     case .goodbye, .drained: try handle(.goodbye(peer: peer, session: session))
     case .ping:
       try handle(.heard(peer: peer, session: session))

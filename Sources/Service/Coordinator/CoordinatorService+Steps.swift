@@ -18,7 +18,7 @@ extension CoordinatorService {
     let whole = WorkUnit(
       purpose: .train, step: step, leafCount: unitData.microBatches.count, dueTiers: due,
       window: plan.usesWindows,
-      isFlush: isFlush)
+      isFlush: isFlush, trainedTokens: unitData.microBatches.map(\.trainedTokens))
     guard let unit = try timing(.compute, { try compute(whole) }) else { return }
     let results = takePayloads(of: unit)
     guard try passesAudit(unit, results) else { return }
@@ -108,7 +108,8 @@ extension CoordinatorService {
     let started = MonotonicClock.now()
     unitData = UnitData(plan.data.evaluationBatches(batchSize: plan.config.batchSize))
     let whole = WorkUnit(
-      purpose: .evaluate, step: step, leafCount: unitData.microBatches.count, dueTiers: [])
+      purpose: .evaluate, step: step, leafCount: unitData.microBatches.count, dueTiers: [],
+      trainedTokens: unitData.microBatches.map(\.trainedTokens))
     guard let unit = try compute(whole) else { return }
     let loss = unit.lossSum / Double(unit.tokens)
     let isBest = loss < progress.bestLoss ?? .infinity
