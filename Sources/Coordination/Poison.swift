@@ -37,6 +37,8 @@ struct ShardFailures: Sendable {
   var leftToOthersUntil = Instant.zero
   /// Since when nobody is expected to come to it.
   var poisonedSince: Instant?
+  /// That has been said in the log, as nobody is at it again.
+  var isNamed = false
 
   /// What counts against it: a process that came back has lost its connection, and no more.
   var count: Int { errors + lost.count }
@@ -115,12 +117,16 @@ extension CoordinatorCore {
     guard let open, open.hasFailures else { return }
     for (place, progress) in open.shards.enumerated() {
       let (isPoison, since) = (isPoison(progress), progress.failures.poisonedSince)
-      guard isPoison != (since != nil) else { continue }
-      self.open?.shards[place].failures.poisonedSince = isPoison ? now : nil
-      stateSince = now
-      if isPoison, !isActive(progress) {
-        log("\(poisonReason(progress)); it is tried again for \(Int(settings.noWorkerSeconds)) s")
+      if isPoison != (since != nil) {
+        self.open?.shards[place].failures.poisonedSince = isPoison ? now : nil
+        self.open?.shards[place].failures.isNamed = false
+        stateSince = now
       }
+      guard isPoison, !isActive(progress), self.open?.shards[place].failures.isNamed == false else {
+        continue
+      }
+      self.open?.shards[place].failures.isNamed = true
+      log("\(poisonReason(progress)); it is tried again for \(Int(settings.noWorkerSeconds)) s")
     }
   }
 
@@ -177,7 +183,7 @@ extension CoordinatorCore {
 
   /// When a shard is no longer left to others.
   func retryDeadline(now: Instant) -> Instant {
-    guard let open, open.hasFailures else { return .never }
+    guard let open, open.hasFailures, workers.values.contains(where: \.isUsable) else { return .never }
     return open.shards.lazy.filter { $0.agreed == nil }.map(\.failures.leftToOthersUntil).filter { $0 > now }
       .min()
       ?? .never

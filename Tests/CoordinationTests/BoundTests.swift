@@ -73,19 +73,6 @@ import WireProtocol
     #expect(largest < 1000, "\(sizes)")
     #expect(sizes.suffix(50).max() ?? 0 <= sizes.prefix(50).max() ?? 0, "\(sizes)")
   }
-
-  /// Shards of many shapes leave no trace for ever.
-  @Test func holdersOfUnitsLongGone() {
-    var scene = Scene()
-    scene.begin("a")
-    for step in 1...3000 {
-      let unit = WorkUnit(purpose: .evaluate, step: step, leafCount: 200 + step % 500, dueTiers: [])
-      _ = scene.at(Double(step), .open(unit))
-      while scene.core.status.unit != nil { _ = scene.result(Double(step), "a") }
-      _ = scene.at(Double(step), .committed(unit))
-      #expect(scene.core.holders.count <= 1024 + 4 * 800)
-    }
-  }
 }
 
 extension CoordinatorCore {

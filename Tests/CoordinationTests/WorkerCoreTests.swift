@@ -173,8 +173,8 @@ import WireProtocol
     _ = scene.at(1, .connectionFailed(reason: "x"))
     var same = scene
     #expect(
-      same.receive(2, Scene.welcome(run: "one"), term: 8)
-        == "log: a coordinator of term 8 was not listened to: term 9 has begun")
+      same.receive(2, Scene.welcome(run: "one"), term: 8).hasPrefix(
+        "log: a coordinator of term 8 was not listened to: term 9 has begun"))
     #expect(scene.receive(2, Scene.welcome(run: "two"), term: 1).contains("load /m"))
     // And what it hears from then on is held to the new term.
     _ = scene.at(2, .modelLoaded(sha256: Scene.model))
