@@ -4,8 +4,8 @@ import WireProtocol
 struct Attempt: Sendable {
   let assignment: Assignment
   let workerID: Int
-  /// Whose worker it is; see `Worker.identity`.
-  let identity: String
+  /// Whose worker it is.
+  let owner: Owner
   /// The process that computes it; see `Worker.process`.
   let process: String
   /// Place of its shard in the open unit; nil once the unit is over.
@@ -38,6 +38,7 @@ struct Attempt: Sendable {
   var hasBackup = false
 
   var number: Int { assignment.attempt }
+  var identity: String { owner.identity }
   /// Whether something is still expected of it.
   var isActive: Bool { !isExpired && !isCancelled }
 

@@ -7,6 +7,11 @@ struct Backoff: Sendable {
   /// The last failure, and whether it was that the worker was lost.
   var reason = ""
   var isLoss = false
+  /// How many losses were no more than those of a connection, since the last right result.
+  var forgiven = 0
+
+  /// After so many a connection that breaks is no excuse.
+  static let mostForgiven = 10
 }
 
 /// Leaving alone those that keep failing.
@@ -22,19 +27,38 @@ extension CoordinatorCore {
       trouble.until = now + min(seconds, settings.maximumCooldownSeconds)
     }
     backoffs[attempt.identity] = trouble
+    forgetOldBackoffs(now: now)
+  }
+
+  /// Identities may come and go without end. Of those that are not here, and whose time is over, a number is
+  /// remembered; then those go whose time is over soonest.
+  private mutating func forgetOldBackoffs(now: Instant) {
+    guard backoffs.count > 4 * settings.maximumWorkers else { return }
+    let present = Set(workers.values.map(\.identity))
+    let absent = backoffs.filter { !present.contains($0.key) }
+      .sorted { ($0.value.until, $0.key) < ($1.value.until, $1.key) }
+    for (identity, _) in absent.prefix(backoffs.count - 2 * settings.maximumWorkers) {
+      backoffs[identity] = nil
+    }
   }
 
   /// What was taken for its end was that of a connection.
   mutating func forgiveLoss(of identity: String) {
-    guard var trouble = backoffs[identity], trouble.isLoss else { return }
+    guard var trouble = backoffs[identity], trouble.isLoss, trouble.forgiven < Backoff.mostForgiven else {
+      return
+    }
     trouble.failures -= 1
+    trouble.forgiven += 1
     trouble.isLoss = false
     trouble.until = .zero
-    backoffs[identity] = trouble.failures > 0 ? trouble : nil
+    backoffs[identity] = trouble
   }
 
   /// It came to a right result.
-  mutating func noteSuccess(of attempt: Attempt) { backoffs[attempt.identity] = nil }
+  mutating func noteSuccess(of attempt: Attempt) {
+    backoffs[attempt.identity] = nil
+    noteProof(of: attempt.owner)
+  }
 
   /// Until when a worker gets no work; nil if it may have some.
   func cooldown(of worker: Worker, now: Instant) -> Instant? {

@@ -38,6 +38,8 @@ public struct CoordinatorCore: Sendable {
   public internal(set) var windows: WindowTracker?
   /// Who computed what counts, the last time: it gets the same again if it can be.
   var holders: [Slot: Int] = [:]
+  /// Hosts whose workers have no key, and on which one has come to a right result.
+  var provenHosts = Set<String>()
   /// By identity; only those whose last attempt failed.
   var backoffs: [String: Backoff] = [:]
   /// Identities whose workers have come to a wrong result.
@@ -101,14 +103,12 @@ public struct CoordinatorCore: Sendable {
     case .fetched(let peer, let session, let fetch): fetched(peer, session, fetch, now: now)
     case .result(let peer, let session, let term, let result):
       take(result, from: peer, session: session, term: term, now: now)
-    case .workerError(let peer, let session, let attempt, let reason):
-      fail(peer, session, attempt: attempt, reason: reason, now: now)
+    case .workerError(let peer, let session, let attempt, let reason, let isNotFinite):
+      fail(peer, session, attempt: attempt, reason: reason, isNotFinite: isNotFinite, now: now)
     case .peerLost(let peer, let reason):
       if let id = workerOfPeer[peer] { remove(id, reason: reason, outcome: .lost, now: now) }
     case .goodbye(let peer, let session):
-      if let id = known(peer, session, now: now) {
-        remove(id, reason: "it was told to end", outcome: .cancelled, now: now)
-      }
+      if let id = known(peer, session, now: now) { leave(id, now: now) }
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
     case .windows(let book): windows = book
@@ -131,6 +131,7 @@ public struct CoordinatorCore: Sendable {
       waiveChecks(now: now)
       handOut(now: now)
       watchArbiters(now: now)
+      watchPoison(now: now)
       completeIfDone(now: now)
     }
     leaveIfDone(now: now)
@@ -154,6 +155,7 @@ public struct CoordinatorCore: Sendable {
       remove(id, reason: reason, outcome: outcome, now: now)
     }
     judgeAttempts(now: now)
+    judgePoison(now: now)
     if let deadline = noWorkerDeadline, deadline <= now, let unit = open?.unit, failure == nil {
       stop(
         "no worker was ready for \(Int(settings.noWorkerSeconds)) s while \(unit) was to be computed; start one with "
@@ -205,9 +207,12 @@ public struct CoordinatorCore: Sendable {
     next = min(next, attemptDeadline)
     if failure == nil {
       if open != nil {
-        next = min(next, backupDeadline(now: now), cooldownDeadline(now: now), collectionDeadline)
+        next = min(
+          next, backupDeadline(now: now), cooldownDeadline(now: now), collectionDeadline,
+          retryDeadline(now: now))
       }
       if let deadline = arbiterDeadline { next = min(next, deadline) }
+      if let deadline = poisonDeadline { next = min(next, deadline) }
       if let deadline = noWorkerDeadline { next = min(next, deadline) }
       if let deadline = gatherDeadline { next = min(next, deadline) }
     }
@@ -237,6 +242,8 @@ public struct CoordinatorCore: Sendable {
     failure = reason
     stateSince = now
     abandonUnit(now: now)
+    // Nobody waits for what is still under way, and the ledger is to know of every hand-out.
+    for number in attempts.keys.sorted() { end(number, .cancelled, reason: "the run failed", now: now) }
     conclude(.fail(reason: reason))
   }
 }

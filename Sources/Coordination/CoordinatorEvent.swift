@@ -24,12 +24,16 @@ public struct ResultSummary: Sendable, Hashable {
   public let objects: [Object]
   /// Whether digests of the objects came without their bytes.
   public let isDigestOnly: Bool
+  /// Whether the objects' bytes are here; not those of an offer that was refused.
+  public let hasBytes: Bool
+  /// Whether every number of the objects is finite, as far as their bytes are here.
+  public let isFinite: Bool
   /// What the worker holds of windows.
   public let windows: [WindowReport]
 
   public init(
     attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0, objects: [Object],
-    isDigestOnly: Bool = false, windows: [WindowReport] = []
+    isDigestOnly: Bool = false, hasBytes: Bool = true, isFinite: Bool = true, windows: [WindowReport] = []
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
@@ -38,10 +42,13 @@ public struct ResultSummary: Sendable, Hashable {
     self.progress = progress
     self.objects = objects.sorted { $0.name < $1.name }
     self.isDigestOnly = isDigestOnly
+    self.hasBytes = hasBytes && !isDigestOnly
+    self.isFinite = isFinite
     self.windows = windows
   }
 
   public init(_ message: ResultMessage) {
+    let objects = message.gradients.map(\.values) + message.chains.map(\.values)
     self.init(
       attempt: message.attempt, lossSum: message.lossSum, tokens: message.tokens, seconds: message.seconds,
       progress: message.progress,
@@ -51,7 +58,8 @@ public struct ResultSummary: Sendable, Hashable {
         + message.chains.map {
           Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
         },
-      isDigestOnly: !message.digests.isEmpty, windows: message.windows)
+      isDigestOnly: !message.digests.isEmpty, hasBytes: objects.allSatisfy(\.isHere),
+      isFinite: objects.allSatisfy(\.hasFiniteFloats), windows: message.windows)
   }
 
   /// Whether two results say the same, bit for bit; the time that they took may differ.
@@ -98,8 +106,10 @@ public enum CoordinatorEvent: Sendable {
   case fetched(peer: PeerID, session: SessionID, ModelFetchState)
   /// RESULT came. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
   case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
-  /// ERROR came: for an attempt, or, without one, for the worker as a whole.
-  case workerError(peer: PeerID, session: SessionID, attempt: Int?, reason: String)
+  /// ERROR came: for an attempt, or, without one, for the worker as a whole. `isNotFinite`: the attempt has come to a
+  /// number that is not finite, and the reason says to which.
+  case workerError(
+    peer: PeerID, session: SessionID, attempt: Int?, reason: String, isNotFinite: Bool = false)
   /// The connection is gone, a message could not be delivered or was refused, or the local process died.
   case peerLost(peer: PeerID, reason: String)
   /// GOODBYE or DRAINED came.

@@ -2,6 +2,8 @@
 public struct CoordinatorSettings: Sendable, Equatable {
   /// The coordinator's generation: durable, and larger than any before.
   public var term: UInt64
+  /// Tells this run from all others, in every term; terms are counted within a run.
+  public var run: String?
   /// Number of values in each tier.
   public var tierParameterCounts: [Int]
   /// Digest of the base model's files: what every worker must have loaded.
@@ -18,7 +20,8 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var expectedLocalWorkers = 0
   /// How long the first unit waits for the other local workers once one worker is ready.
   public var gatherSeconds = 10.0
-  /// How long to wait when there is no worker at all, before the run fails.
+  /// How long to wait when there is no worker at all, none that could decide, or none that a shard does not fail on,
+  /// before the run fails.
   public var noWorkerSeconds = 600.0
   /// What the probe of a worker's arithmetic must come to; nil: workers are not probed.
   public var probeSHA256: String?
@@ -28,6 +31,8 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var loadSeconds = 600.0
   /// Workers beyond this are turned away.
   public var maximumWorkers = 1024
+  /// Workers of one key beyond this are turned away, so that one key cannot take all the places.
+  public var maximumWorkersOfKey = 64
 
   /// How often a worker says that it is there.
   public var heartbeatSeconds = 1.0
@@ -63,8 +68,9 @@ public struct CoordinatorSettings: Sendable, Equatable {
   public var cooldownSeconds = 1.0
   public var maximumCooldownSeconds = 60.0
 
-  /// A shard that fails so often stops the run.
-  public var maximumAttempts = 5
+  /// A shard at which so many different identities failed, or all that are there if these are fewer, is poison: the run
+  /// is paused, and fails after `noWorkerSeconds` unless somebody computes it.
+  public var poisonIdentities = 3
 
   /// Cut every node by tiers even if there are no more workers than nodes.
   public var shardByTier = false

@@ -23,6 +23,8 @@ public enum PauseCause: String, Sendable, Hashable {
   case noWorkers
   /// Somebody to say which of two results is right, or to compare one with.
   case needsArbiter
+  /// Somebody that a shard does not fail on.
+  case poisonedShard
 }
 
 /// What can be seen from outside: for a status page, logs and tests.
@@ -69,7 +71,7 @@ public struct CoordinatorStatus: Sendable, Hashable {
       case checking
       /// Its result counts.
       case verified
-      /// It has failed too often, and the run with it.
+      /// All that are there have failed at it, or enough others; it is tried again for a time.
       case poisoned
     }
     public let name: String

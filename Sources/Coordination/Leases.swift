@@ -126,7 +126,8 @@ extension CoordinatorCore {
     expiredLeases += 1
     guard let place = attempt.place else { return }
     log("Worker \(attempt.workerID) \(what): attempt \(number) is given to another as well")
-    open?.shards[place].failedBy.insert(attempt.workerID)
+    open?.shards[place].failures.late.insert(attempt.identity)
+    leaveToOthers(place, after: attempt, now: now)
     // Of one that is not heard either it shows later what became of it.
     guard let worker = workers[attempt.workerID], now < worker.lastHeard + 2.5 * settings.heartbeatSeconds
     else {
@@ -154,15 +155,15 @@ extension CoordinatorCore {
     }
   }
 
-  // MARK: - Poison
+  // MARK: - Failures
 
-  /// A failed hand-out; too many of one shard stop the run, which names it.
-  private mutating func countFailure(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
+  /// A failed hand-out. What is tried again, by whom and how long is decided in `Poison.swift`.
+  mutating func countFailure(at place: Int, _ attempt: Attempt, reason: String, now: Instant) {
     noteFailure(of: attempt, reason: reason, now: now)
     guard open?.shards[place].counted == nil else { return }
-    open?.shards[place].errors += 1
-    open?.shards[place].failedBy.insert(attempt.workerID)
-    stopIfPoisoned(place, reason: reason, now: now)
+    open?.shards[place].failures.addError(attempt.owner, reason: reason)
+    leaveToOthers(place, after: attempt, now: now)
+    judgePoison(now: now)
   }
 
   /// A worker was lost over a shard: perhaps the shard has ended its process. It counts until that process joins again;
@@ -172,9 +173,10 @@ extension CoordinatorCore {
     if quarantined.contains(attempt.identity) { return }
     if !attempt.hasReturned { noteFailure(of: attempt, reason: reason, isLoss: true, now: now) }
     guard open?.shards[place].counted == nil else { return }
-    open?.shards[place].losses += 1
-    if !attempt.hasReturned { open?.shards[place].lost.append(attempt.process) }
-    stopIfPoisoned(place, reason: reason, now: now)
+    open?.shards[place].failures.addLoss(
+      attempt.owner, process: attempt.process, hasReturned: attempt.hasReturned, reason: reason)
+    leaveToOthers(place, after: attempt, now: now)
+    judgePoison(now: now)
   }
 
   /// A process that was in a session of this term joins again: it has lost its connection, and nothing else.
@@ -182,24 +184,8 @@ extension CoordinatorCore {
     for number in attempts.keys where attempts[number]?.process == process {
       attempts[number]?.hasReturned = true
     }
-    for place in (open?.shards ?? []).indices {
-      guard let index = open?.shards[place].lost.firstIndex(of: process) else { continue }
-      open?.shards[place].lost.remove(at: index)
-    }
+    for place in (open?.shards ?? []).indices { open?.shards[place].failures.cameBack(process) }
     forgiveLoss(of: identity)
-  }
-
-  private mutating func stopIfPoisoned(_ place: Int, reason: String, now: Instant) {
-    guard let progress = open?.shards[place], let failure = failure(of: progress) else { return }
-    stop("\(progress.name) \(failure), the last time: \(reason)", now: now)
-  }
-
-  /// Why a shard is not tried again; nil if it is. One over which connections break again and again is no better than
-  /// one that fails, but bad luck is to be ruled out first.
-  func failure(of progress: ShardProgress) -> String? {
-    if progress.failures >= settings.maximumAttempts { return "failed \(progress.failures) times" }
-    if progress.losses >= 10 * settings.maximumAttempts { return "was lost \(progress.losses) times" }
-    return nil
   }
 
   mutating func record(

@@ -15,8 +15,9 @@ struct Worker: Sendable {
   let peer: PeerID
   let session: SessionID
   let hello: Hello
-  /// Whose worker it is: its public key if it has one, else its host and process.
-  let identity: String
+  let owner: Owner
+  /// Whether its process had not been in a session of this term before.
+  let isNewProcess: Bool
   var state: State
   var since: Instant
   var lastHeard: Instant
@@ -32,6 +33,16 @@ struct Worker: Sendable {
   var shardsDone = 0
   /// The time that it takes over the usual one.
   var pace = 1.0
+
+  var identity: String { owner.identity }
+
+  /// Whether it computes or could.
+  var isUsable: Bool {
+    switch state {
+    case .ready, .busy: true
+    case .loading, .probing, .leaving: false
+    }
+  }
 
   /// Tells processes apart, also those behind one key.
   var process: String { Self.process(of: hello, identity) }
@@ -89,7 +100,8 @@ extension CoordinatorCore {
       return send(.welcome(peer: peer, session: worker.session, workerID: id))
     }
     let identity = key ?? "\(hello.host)/\(hello.processID)"
-    if let (code, reason) = objection(to: hello, identity) {
+    let owner = Owner(identity: identity, host: key == nil ? hello.host : nil)
+    if let (code, reason) = objection(to: hello, owner) {
       log("A worker on \(hello.host) was turned away: \(reason)")
       return send(.reject(peer: peer, code: code, reason: reason))
     }
@@ -102,17 +114,18 @@ extension CoordinatorCore {
       high: mix(settings.sessionSeed ^ settings.term),
       low: mix(settings.sessionSeed &+ UInt64(bitPattern: Int64(id))))
     workers[id] = Worker(
-      id: id, peer: peer, session: session, hello: hello, identity: identity, state: .loading, since: now,
-      lastHeard: now, admissionDeadline: now + settings.loadSeconds)
+      id: id, peer: peer, session: session, hello: hello, owner: owner,
+      isNewProcess: term != settings.term, state: .loading, since: now, lastHeard: now,
+      admissionDeadline: now + settings.loadSeconds)
     workerOfPeer[peer] = id
     send(.welcome(peer: peer, session: session, workerID: id))
   }
 
   /// Why a worker cannot take part.
-  private func objection(to hello: Hello, _ identity: String) -> (RejectCode, String)? {
+  private func objection(to hello: Hello, _ owner: Owner) -> (RejectCode, String)? {
     if isEnding { return (.draining, "the run is over") }
-    if quarantined.contains(identity) {
-      return (.quarantined, "a worker of \(identity) has come to a wrong result before in this run")
+    if quarantined.contains(owner.identity) {
+      return (.quarantined, "a worker of \(owner.identity) has come to a wrong result before in this run")
     }
     guard let minor = UInt8(exactly: hello.minor), ProtocolVersion.accepts(minor: minor) else {
       return (.version, "it speaks minor version \(hello.minor); install the same release on both sides")
@@ -130,6 +143,13 @@ extension CoordinatorCore {
     }
     if workers.count >= settings.maximumWorkers {
       return (.full, "the run already has \(settings.maximumWorkers) workers")
+    }
+    if owner.host == nil,
+      workers.values.count(where: { $0.owner == owner }) >= settings.maximumWorkersOfKey
+    {
+      return (
+        .full, "the run already has \(settings.maximumWorkersOfKey) workers of the key \(owner.identity)"
+      )
     }
     return nil
   }
@@ -213,26 +233,36 @@ extension CoordinatorCore {
   }
 
   /// An error that a worker reports: of an attempt, or of the worker as a whole.
-  mutating func fail(_ peer: PeerID, _ session: SessionID, attempt number: Int?, reason: String, now: Instant)
-  {
+  mutating func fail(
+    _ peer: PeerID, _ session: SessionID, attempt number: Int?, reason: String, isNotFinite: Bool = false,
+    now: Instant
+  ) {
     guard let id = known(peer, session, now: now), let worker = workers[id] else { return }
     guard let number else { return remove(id, reason: reason, outcome: .failed, now: now) }
     guard worker.state == .busy(attempt: number) else { return }
     // It may be missing what it was sent, so it is sent again.
     workers[id]?.tiers = [:]
     setState(of: id, .ready, now: now)
+    if isNotFinite {
+      return failNotFinite(number, word: reason, reason: "worker \(id): \(reason)", .failed, now: now)
+    }
     end(number, .failed, reason: "worker \(id): \(reason)", now: now)
   }
 
-  /// Workers that compute or could.
-  var usableWorkers: [Worker] {
-    workers.values.filter {
-      switch $0.state {
-      case .ready, .busy: true
-      case .loading, .probing, .leaving: false
-      }
+  /// GOODBYE. Whoever leaves with a shard in hand that is still wanted has failed at it, however politely: else it could
+  /// take it again and again.
+  mutating func leave(_ id: Int, now: Instant) {
+    if case .busy(let number) = workers[id]?.state, let attempt = attempts[number], let place = attempt.place,
+      !attempt.isCancelled, !attempt.isCounted
+    {
+      attempts[number]?.isCounted = true
+      countFailure(at: place, attempt, reason: "worker \(id): it left", now: now)
     }
+    remove(id, reason: "it was told to end", outcome: .cancelled, now: now)
   }
+
+  /// Workers that compute or could.
+  var usableWorkers: [Worker] { workers.values.filter(\.isUsable) }
 
   // MARK: - Draining
 

@@ -44,6 +44,10 @@ extension CoordinatorCore {
       // Its parameters may be damaged as well, so they are sent again.
       workers[id]?.tiers = [:]
       acknowledge(result.attempt, of: id, .corrupt)
+      if !result.lossSum.isFinite || !result.isFinite {
+        return failNotFinite(
+          result.attempt, word: result.wordOfAll, reason: "worker \(id): \(fault)", .corrupt, now: now)
+      }
       return end(result.attempt, .corrupt, reason: "worker \(id): \(fault)", now: now)
     }
     attempts[result.attempt] = nil
@@ -76,8 +80,8 @@ extension CoordinatorCore {
   /// What is wrong with a result; nil if it is what was asked for.
   private func fault(in result: ResultSummary, of attempt: Attempt) -> String? {
     if !result.lossSum.isFinite { return "the loss is not a finite number" }
-    let purpose = attempt.assignment.unit.purpose
-    if result.tokens <= 0 && purpose != .collect { return "it trained no token" }
+    if !result.isFinite { return "a gradient is not finite" }
+    if let fault = tokenFault(in: result, of: attempt.assignment) { return fault }
     var expected = attempt.assignment.expectedObjects(tierParameterCounts: settings.tierParameterCounts)
     guard result.objects.count == expected.count else {
       return "the result has \(result.objects.count) gradients, not \(expected.count)"
@@ -90,6 +94,19 @@ extension CoordinatorCore {
       if object.byteCount != bytes { return "\(object.name) has \(object.byteCount) bytes, not \(bytes)" }
     }
     return windowFault(in: result, of: attempt.assignment)
+  }
+
+  /// How many tokens are trained is not for a worker to say; and no token's loss is more than the difference of two
+  /// logits, so that a sum over any number of results is finite.
+  private func tokenFault(in result: ResultSummary, of assignment: Assignment) -> String? {
+    let unit = assignment.unit
+    if result.tokens <= 0 && unit.purpose != .collect { return "it trained no token" }
+    if let tokens = unit.trainedTokens(of: assignment.leaves), tokens != result.tokens {
+      return "it trained \(result.tokens) tokens, not \(tokens)"
+    }
+    let most = 2 * Double(Float.greatestFiniteMagnitude) * Double(max(1, result.tokens))
+    return result.lossSum.magnitude <= most
+      ? nil : "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"
   }
 
   // MARK: - Votes
@@ -107,7 +124,7 @@ extension CoordinatorCore {
     if vote.isAcknowledged {
       count(.duplicate)
       acknowledge(vote.attempt.number, of: vote.attempt.workerID, .duplicate)
-    } else if opinions[number].payload == nil && !vote.summary.isDigestOnly {
+    } else if opinions[number].payload == nil && vote.summary.hasBytes {
       opinions[number].payload = vote.attempt.number
       persist(.keepPayload(attempt: vote.attempt.number, of: progress.shard, in: progress.unit))
     }

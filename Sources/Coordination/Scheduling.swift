@@ -30,7 +30,7 @@ extension CoordinatorCore {
     let slow = 1.5 * (usual.isEmpty ? 1 : usual[usual.count / 2])
     for (place, barred) in places where wanted == .gradients {
       guard let slot = open?.shards[place].slot, let id = holders[slot], idle.contains(id),
-        workers[id].map({ $0.pace <= slow }) == true, mayTake(place, id, barred: barred, retries: false)
+        workers[id].map({ $0.pace <= slow }) == true, mayTake(place, id, barred: barred)
       else { continue }
       idle.removeAll { $0 == id }
       assign(place, to: id, digestOnly: false, now: now)
@@ -38,19 +38,27 @@ extension CoordinatorCore {
     for (place, barred) in places where open.flatMap({ want(of: $0.shards[place]) })?.want == wanted {
       guard !idle.isEmpty else { return }
       let id =
-        idle.first { mayTake(place, $0, barred: barred, retries: false) }
-        ?? idle.first { mayTake(place, $0, barred: barred, retries: true) }
+        idle.first { mayTake(place, $0, barred: barred) }
+        ?? idle.first { mayTakeAgain(place, $0, barred: barred, now: now) }
       guard let id else { continue }
       idle.removeAll { $0 == id }
       assign(place, to: id, digestOnly: wanted == .digests, now: now)
     }
   }
 
-  /// - Parameter retries: whether a worker may have it that has failed at it.
-  private func mayTake(_ place: Int, _ id: Int, barred: Set<String>, retries: Bool) -> Bool {
+  /// Whether a worker may have a shard that it has not failed at.
+  private func mayTake(_ place: Int, _ id: Int, barred: Set<String>) -> Bool {
     guard let progress = open?.shards[place], let worker = workers[id] else { return false }
     if let pinned = progress.pinnedTo, pinned != id { return false }
-    return !barred.contains(worker.identity) && (retries || !progress.failedBy.contains(id))
+    return !barred.contains(worker.identity) && !progress.failures.hasTried(worker.identity)
+  }
+
+  /// Whether one may have it that has: once nobody else is there, or has found time for it.
+  private func mayTakeAgain(_ place: Int, _ id: Int, barred: Set<String>, now: Instant) -> Bool {
+    guard let progress = open?.shards[place], let worker = workers[id] else { return false }
+    if let pinned = progress.pinnedTo { return pinned == id }
+    guard !barred.contains(worker.identity) else { return false }
+    return progress.failures.leftToOthersUntil <= now || !hasOthers(progress, barred: barred)
   }
 
   /// What a shard lacks, and from whom it cannot come; nil if all that it needs is here or on its way.
@@ -82,7 +90,7 @@ extension CoordinatorCore {
       let barred = progress.voters.union(active.map(\.identity))
       let id = idle.first { id in
         // Another that is as slow would be no help.
-        mayTake(place, id, barred: barred, retries: false)
+        mayTake(place, id, barred: barred)
           && (workers[id]?.pace ?? 1) <= max(1.5, (workers[late.workerID]?.pace ?? 1) / 2)
       }
       guard let id else { continue }
@@ -134,11 +142,13 @@ extension CoordinatorCore {
       windows: windowOrders(for: progress, worker: worker, digestOnly: digestOnly))
     nextAttempt += 1
     let lease = times.lease(
-      microBatches: assignment.leaves.count, purpose: progress.unit.purpose, failures: progress.failures,
+      microBatches: assignment.leaves.count, purpose: progress.unit.purpose,
+      failures: progress.failures.count,
       settings: settings)
     attempts[assignment.attempt] = Attempt(
-      assignment: assignment, workerID: id, identity: worker.identity, process: worker.process, place: place,
-      handedOut: now, lease: lease, leaseEnds: now + lease, givenUp: now + 3 * lease, reports: worker.reports,
+      assignment: assignment, workerID: id, owner: worker.owner, process: worker.process, place: place,
+      handedOut: now,
+      lease: lease, leaseEnds: now + lease, givenUp: now + 3 * lease, reports: worker.reports,
       grew: now)
     open?.shards[place].running.append(assignment.attempt)
     setState(of: id, .busy(attempt: assignment.attempt), now: now)

@@ -31,15 +31,7 @@ struct ShardProgress: Sendable {
   var running: [Int] = []
   /// What came, as far as it differs; the first that came first.
   var opinions: [Opinion] = []
-  /// How often workers failed at it: reported an error, sent what was not asked for, or hung.
-  var errors = 0
-  /// The processes that were lost over it and have not come back, each as often as it was.
-  var lost: [String] = []
-  /// How often it was lost, whoever came back.
-  var losses = 0
-  /// What counts against it: a process that came back has lost its connection, and no more.
-  var failures: Int { errors + lost.count }
-  var failedBy = Set<Int>()
+  var failures = ShardFailures()
 
   init(unit: WorkUnit, shard: Shard, versions: [TierVersion], pinnedTo: Int? = nil, check: Check = .none) {
     self.unit = unit
@@ -119,6 +111,8 @@ struct OpenUnit: Sendable {
   var shards: [ShardProgress] = []
   /// What its own shards are computed with.
   var versions: [TierVersion] = []
+  /// Whether any shard has failed.
+  var hasFailures = false
   /// Since when nobody computes it or could.
   var withoutWorkersSince: Instant?
   /// Since when a shard waits for a worker that could say who is right.

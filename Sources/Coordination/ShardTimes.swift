@@ -39,9 +39,9 @@ struct ShardTimes: Sendable {
   }
 
   /// The lease of a shard, in seconds. Doubled for every time that the shard has failed, so that one which simply
-  /// takes longer than the others is given the time that it needs.
+  /// takes longer than the others is given the time that it needs; 16 times as long is enough to tell.
   func lease(microBatches: Int, purpose: Purpose, failures: Int, settings: CoordinatorSettings) -> Double {
-    let doubling = Double(1 << min(max(failures, 0), 8))
+    let doubling = Double(1 << min(max(failures, 0), 4))
     guard let median = median(purpose) else { return settings.initialLeaseSeconds * doubling }
     let usual = settings.leaseMedianFactor * median * Double(microBatches)
     return max(settings.leaseFloorSeconds, usual) * doubling

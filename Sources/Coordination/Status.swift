@@ -36,12 +36,14 @@ extension CoordinatorCore {
       )
     }
     if let progress = shardWithoutArbiter { return (.paused, arbiterReason(progress), arbiterDeadline) }
+    if let progress = poisonedShard { return (.paused, poisonReason(progress), poisonDeadline) }
     let done = open.shards.count { $0.counted != nil }
     return (.stepOpen, "\(done) of \(open.shards.count) shards of \(open.unit) are done", nil)
   }
 
   private var pauseCause: PauseCause {
-    open?.withoutWorkersSince == nil && shardWithoutArbiter != nil ? .needsArbiter : .noWorkers
+    if open?.withoutWorkersSince != nil { return .noWorkers }
+    return shardWithoutArbiter != nil ? .needsArbiter : .poisonedShard
   }
 
   func arbiterReason(_ progress: ShardProgress) -> String {
@@ -103,16 +105,15 @@ extension CoordinatorCore {
     let since = (votes.map(\.received) + active.map(\.handedOut)).max() ?? open?.opened ?? stateSince
     return CoordinatorStatus.ShardState(
       name: progress.name, state: state, reason: reason, since: since,
-      deadline: progress.counted == nil ? active.map(\.leaseEnds).min() : nil, failures: progress.failures,
+      deadline: progress.counted == nil ? active.map(\.leaseEnds).min() ?? retry(of: progress) : nil,
+      failures: progress.failures.count,
       workers: votes.map(\.attempt.workerID) + active.map(\.workerID))
   }
 
   private func condition(
     of progress: ShardProgress, _ active: [Attempt]
   ) -> (CoordinatorStatus.ShardState.State, reason: String) {
-    if let failure = failure(of: progress) {
-      return (.poisoned, failure)
-    }
+    if progress.failures.poisonedSince != nil, active.isEmpty { return (.poisoned, poisonReason(progress)) }
     if progress.counted != nil { return (.verified, "counts") }
     if progress.isDisputed { return (.checking, "its results differ; another worker is to decide") }
     if !progress.opinions.isEmpty { return (.checking, "another worker is to come to the same") }
@@ -125,9 +126,15 @@ extension CoordinatorCore {
     if let attempt = active.first {
       return (.leased, "worker \(attempt.workerID) computes it, \(attempt.progress) steps so far")
     }
-    return (
-      .pending,
-      progress.failures > 0 ? "waits for a worker, after \(progress.failures) failures" : "waits for a worker"
-    )
+    let failures = progress.failures.count
+    let others =
+      retry(of: progress) == nil ? "waits for a worker" : "is left to workers that have not failed at it"
+    return (.pending, failures > 0 ? "\(others), after \(failures) failures" : others)
+  }
+
+  /// Until when a shard that failed is left to others.
+  private func retry(of progress: ShardProgress) -> Instant? {
+    let until = progress.failures.leftToOthersUntil
+    return until > lastStep ? until : nil
   }
 }

@@ -39,7 +39,7 @@ extension CoordinatorCore {
     guard let open, open.unit.purpose == .collect else { return }
     for (place, progress) in open.shards.enumerated() where progress.counted == nil && !progress.isGivenUp {
       guard let id = progress.pinnedTo else { continue }
-      var canGive = progress.failures == 0
+      var canGive = progress.failures.count == 0
       switch workers[id]?.state {
       case .ready: break
       case .busy(let number):

@@ -96,6 +96,9 @@ extension CoordinatorCore {
       let lossSum =
         open.unit.hasLoss
         ? try ReductionTree.combine(losses, into: .root(count: count), count: count) { $0 += $1 } : 0
+      guard lossSum.isFinite else {
+        return stop("\(open.unit): the sum of the losses is not finite", now: now)
+      }
       let complete = CompletedUnit(
         unit: open.unit, lossSum: lossSum, tokens: tokens, results: results, audits: audits(of: open))
       close(open, isComplete: true, now: now)
@@ -138,6 +141,7 @@ extension CoordinatorCore {
         }
       }
     }
+    forgetHolders(but: unit)
     open = nil
     stateSince = now
     if unit.unit.hasLoss {
@@ -150,6 +154,13 @@ extension CoordinatorCore {
       attempts[number]?.place = nil
       cancel(number, now: now)
     }
+  }
+
+  /// Units may be cut in many ways in the course of a run; where a shard went in other units is of use for a while.
+  private mutating func forgetHolders(but unit: OpenUnit) {
+    guard holders.count > 1024 + 4 * unit.shards.count else { return }
+    let own = Set(unit.shards.map(\.slot))
+    holders = holders.filter { own.contains($0.key) }
   }
 
   private func outcome(

@@ -16,10 +16,12 @@ public struct WorkUnit: Sendable, Hashable {
   public var isFlush: Bool
   /// Its shards, if they are not for the planner to cut.
   public var parts: [UnitPart]?
+  /// Trained tokens of each micro-batch, to which results are held; empty where nothing depends on them.
+  public var trainedTokens: [Int]
 
   public init(
     purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,
-    parts: [UnitPart]? = nil
+    parts: [UnitPart]? = nil, trainedTokens: [Int] = []
   ) {
     self.purpose = purpose
     self.step = step
@@ -28,6 +30,13 @@ public struct WorkUnit: Sendable, Hashable {
     self.window = window
     self.isFlush = isFlush
     self.parts = parts
+    self.trainedTokens = trainedTokens
+  }
+
+  /// Trained tokens of some micro-batches; nil if they are not known.
+  func trainedTokens(of leaves: Range<Int>) -> Int? {
+    guard leaves.upperBound <= trainedTokens.count else { return nil }
+    return trainedTokens[leaves].reduce(0, +)
   }
 
   /// Gradients of earlier steps that are computed again, none of which needs another; nil without any.

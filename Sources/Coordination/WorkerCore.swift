@@ -20,6 +20,8 @@ public struct WorkerCore: Sendable {
   /// The coordinator's term: the highest that was seen, so that an older coordinator is not listened to again.
   public private(set) var term: UInt64 = 0
   public private(set) var session = SessionID.none
+  /// The run that the term is of; nil before the first, and for a coordinator that does not say.
+  private var run: String?
 
   var welcome: Welcome?
   /// The minor version that is spoken with this coordinator.
@@ -56,9 +58,10 @@ public struct WorkerCore: Sendable {
     case .probed(let sha256):
       if state == .ready { send(.probeResult(ProbeResult(sha256: sha256)), now: now) }
     case .computed(let job, let result): computed(job, .result(result), now: now)
-    case .computeFailed(let job, let reason):
+    case .computeFailed(let job, let reason, let isNotFinite):
       guard let attempt = attempt(of: job) else { break }
-      computed(job, .error(ErrorMessage(code: .compute, reason: reason, attempt: attempt)), now: now)
+      let code: ErrorCode = isNotFinite ? .notFinite : .compute
+      computed(job, .error(ErrorMessage(code: code, reason: reason, attempt: attempt)), now: now)
     case .stopped(let job):
       guard let attempt = attempt(of: job) else { break }
       computed(job, .cancelled(Cancelled(attempt: attempt)), now: now)
@@ -112,7 +115,8 @@ public struct WorkerCore: Sendable {
   }
 
   private mutating func begin(_ welcome: Welcome, _ envelope: Envelope, now: Instant) {
-    guard envelope.term >= term else {
+    // Every run counts its own terms.
+    guard envelope.term >= term || welcome.run != run else {
       return log("a coordinator of term \(envelope.term) was not listened to: term \(term) has begun")
     }
     guard envelope.session != .none else { return }
@@ -120,6 +124,7 @@ public struct WorkerCore: Sendable {
     lastRefusal = nil
     deadline = .never
     term = envelope.term
+    run = welcome.run
     session = envelope.session
     minor = min(Int(envelope.minor), settings.hello.minor)
     self.welcome = welcome

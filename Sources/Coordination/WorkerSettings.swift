@@ -39,7 +39,9 @@ public enum WorkerEvent: Sendable {
   case probed(sha256: String)
   /// The job came to this.
   case computed(job: Int, ResultMessage)
-  case computeFailed(job: Int, reason: String)
+  /// The job failed. `isNotFinite`: it came to a number that is not finite; the reason says to which, in the same words
+  /// wherever it is computed.
+  case computeFailed(job: Int, reason: String, isNotFinite: Bool = false)
   /// The job was ended by `stop`.
   case stopped(job: Int)
   /// The user or the system wants the worker to leave (SIGTERM, SIGINT).

@@ -103,12 +103,12 @@ extension Simulation {
       problem("\(status.run) waits past its deadline: \(status.reason)")
     }
     let idle = status.workers.contains { $0.state == .ready }
-    if idle, status.run == .paused, status.pause != .needsArbiter {
+    if idle, status.run == .paused, status.pause == .noWorkers {
       problem("the run is paused although a worker is ready")
     }
     // Chains can only be collected from the worker that keeps them, and not checked by the one that sent them.
     let isOpenToAll = status.unit?.purpose != .collect && !coordinator.run.isAuditing
-    if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending }) {
+    if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending && $0.deadline == nil }) {
       problem("a shard is pending although a worker is ready")
     }
     for worker in status.workers where clock.seconds(since: worker.lastHeard) > 12 {

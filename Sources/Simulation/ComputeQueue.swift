@@ -121,12 +121,15 @@ extension Simulation {
     var seconds = Double(assign.microBatches.count) * scenario.computeSeconds * workers[place].plan.slowness
     seconds *= Double.random(in: 0.8...1.2, using: &random)
     if workers[place].slowUntil > now { seconds *= 8 }
+    let plan = workers[place].plan
+    if isFaulty, random.chance(plan.quits) { return leave(place, with: assign) }
+    let isBroken = isFaulty && random.chance(plan.fails)
     let fails = isFaulty && random.chance(scenario.computeErrors)
     let lie = assign.purpose == .collect ? nil : lie(of: place, in: assign)
     let steps = 10 * assign.microBatches.count
     enqueue(place, .shard(job: job), seconds: seconds, steps: steps) { simulation in
-      if fails {
-        simulation.outcome.count(.computeError)
+      if fails || isBroken {
+        simulation.outcome.count(isBroken ? .failingMachine : .computeError)
         return .computeFailed(job: job, reason: "a simulated error")
       }
       do {
@@ -152,9 +155,7 @@ extension Simulation {
   /// What a worker makes of its next shard.
   private func lie(of place: Int, in assign: AssignMessage) -> Lie? {
     guard isFaulty, random.chance(workers[place].plan.lies) else { return nil }
-    // Unless everything is compared, numbers that are not finite end the coordinator, and so would do again.
-    var kinds: [Lie.Kind] = [.gradient, .loss]
-    if scenario.problem.config.verifyFraction >= 1 { kinds.append(.notFinite) }
+    var kinds: [Lie.Kind] = [.gradient, .loss, .notFinite]
     if assign.windows.contains(where: { $0.chains.contains(where: \.keepsChain) }) { kinds.append(.chain) }
     let kind = kinds.randomElement(using: &random) ?? .gradient
     outcome.count(

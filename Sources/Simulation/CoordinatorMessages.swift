@@ -16,7 +16,10 @@ extension Simulation {
         peer: peer, session: session, term: envelope.term, ResultSummary(result))
       handle(event, incoming: result)
     case .error(let error):
-      handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+      handle(
+        .workerError(
+          peer: peer, session: session, attempt: error.attempt, reason: error.reason,
+          isNotFinite: error.code == .notFinite))
     case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
     case .ping:
       handle(.heard(peer: peer, session: session))
@@ -168,7 +171,8 @@ extension Simulation {
     }
     let welcome = Welcome(
       workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
-      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.fleet.settings.heartbeatSeconds)
+      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.fleet.settings.heartbeatSeconds,
+      run: coordinator.fleet.settings.run)
     _ = deliver(.welcome(welcome), to: peer, session: session)
   }
 

@@ -13,6 +13,10 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case workerLeaves = "worker leaves"
   /// A shard cannot be computed.
   case computeError = "compute error"
+  /// No shard can be computed on this machine.
+  case failingMachine = "failing machine"
+  /// Takes a shard, says GOODBYE, and joins again at once, over and over.
+  case leavesWithShard = "leaves with a shard"
   /// Joins in the middle of the run.
   case lateJoiner = "late joiner"
   /// Has another numeric profile.

@@ -46,5 +46,22 @@ public struct FoundBug: Sendable {
         """),
     FoundBug(seed: 136_861, story: "As 165,403: a step could not be applied."),
     FoundBug(seed: 165_577, story: "As 165,403: an honest worker's sum was taken for a wrong one."),
+    FoundBug(
+      seed: 2324,
+      story: """
+        A machine that failed at every shard ended the run within seconds while an honest worker was busy: failures were \
+        counted by shard, whoever caused them, and the failing one was given the same shard again. They are counted by \
+        identity now, and a shard that failed goes to others first.
+        """),
+    FoundBug(seed: 4020, story: "As 2324."),
+    FoundBug(seed: 4944, story: "As 2324."),
+    FoundBug(seed: 1036, story: "As 2324, by losses of connections."),
+    FoundBug(
+      seed: 1041,
+      story: """
+        One gradient that was not finite, with a finite loss, ended the run and named no worker. It is found when it \
+        comes, and its worker's failure.
+        """),
+    FoundBug(seed: 1160, story: "As 1041."),
   ]
 }

@@ -20,6 +20,10 @@ public struct Scenario: Sendable {
     var minor = ProtocolVersion.minor
     /// The probability that it comes to a wrong result, which it does with a shard as a whole: see `Lie`.
     var lies = 0.0
+    /// The probability that it cannot compute a shard.
+    var fails = 0.0
+    /// The probability that it says GOODBYE when it is given a shard, and joins again at once.
+    var quits = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -51,7 +55,6 @@ public struct Scenario: Sendable {
   /// From the coordinator's end to its next start.
   var restartSeconds = 1.0
   var initialLeaseSeconds = 300.0
-  var maximumAttempts = 5
   var transport = TransportOptions()
 
   // Faults.
@@ -103,7 +106,8 @@ extension Scenario {
     snapshotSeconds = random.logarithmic(0.001...0.5)
     restartSeconds = random.logarithmic(0.2...8)
     initialLeaseSeconds = random.chance(0.5) ? 300 : 10
-    maximumAttempts = random.chance(0.5) ? 5 : 1000
+    // Was once a setting; drawn all the same, so that older seeds remain what they were.
+    _ = random.chance(0.5)
     addFaults(isLong: isLong, using: &random)
     // From a stream of its own, so that older seeds without these remain what they were.
     var more = SplitMix64(seed: SplitMix64.mix(seed &+ 0x11E5))
@@ -120,6 +124,16 @@ extension Scenario {
     if more.chance(0.2) { incidents.append(.runStopped) }
     if more.chance(0.2) { incidents.append(.runPaused) }
     if more.chance(0.3) { self.problem.config.lossEvery = Int.random(in: 2...5, using: &more) }
+    var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
+    addUselessMachines(using: &machines)
+  }
+
+  /// Machines that take shards and do not compute them, beside others that do.
+  private mutating func addUselessMachines(using random: inout SplitMix64) {
+    if random.chance(0.15) {
+      workers.append(WorkerPlan(isLocal: random.chance(0.3), fails: random.chance(0.7) ? 1 : 0.5))
+    }
+    if random.chance(0.1) { workers.append(WorkerPlan(quits: random.chance(0.7) ? 1 : 0.5)) }
   }
 
   var hasLiars: Bool { workers.contains { $0.lies > 0 } }
@@ -143,7 +157,6 @@ extension Scenario {
     incidents.removeAll { $0 == .coordinatorKilled }
     killsAtPersist = 0
     killsAtSend = 0
-    maximumAttempts = 1000
   }
 
   private mutating func addFaults(isLong: Bool, using random: inout SplitMix64) {

@@ -87,10 +87,10 @@ extension Simulation {
     var settings = CoordinatorSettings(
       term: disk.term, tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
       modelSHA256: Self.model, numericProfile: "toy", sessionSeed: random.next())
+    settings.run = "simulated"
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
-    settings.maximumAttempts = scenario.maximumAttempts
     settings.verifyFraction = scenario.problem.config.verifyFraction
     settings.verifySeed = random.next()
     settings.quarantined = Set(disk.quarantined)

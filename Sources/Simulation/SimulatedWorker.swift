@@ -121,6 +121,15 @@ extension Simulation {
     }
   }
 
+  /// Says GOODBYE over a shard that it has just been given, and comes back as another process.
+  func leave(_ place: Int, with assign: AssignMessage) {
+    outcome.count(.leavesWithShard)
+    note("worker \(place) leaves with attempt \(assign.attempt)")
+    _ = send(.goodbye, from: place)
+    endWorker(place, flushing: true)
+    if !workers[place].plan.isLocal { events.add(.workerStart(place: place), at: now + 0.1) }
+  }
+
   func tell(_ place: Int, _ event: WorkerEvent) {
     guard workers[place].isAlive else { return }
     var failure: String?

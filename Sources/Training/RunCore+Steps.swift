@@ -14,7 +14,8 @@ extension RunCore {
     open(
       WorkUnit(
         purpose: .train, step: step, leafCount: batches.microBatches.count, dueTiers: due,
-        window: rules.usesWindows, isFlush: isFlush(step)), now: now)
+        window: rules.usesWindows, isFlush: isFlush(step),
+        trainedTokens: batches.microBatches.map(\.trainedTokens)), now: now)
   }
 
   /// A step of which nothing is wanted: no gradient, and no loss. No worker hears of it.
@@ -33,7 +34,8 @@ extension RunCore {
     let batches = batches.evaluationBatches()
     open(
       WorkUnit(
-        purpose: .evaluate, step: progress.step, leafCount: batches.microBatches.count, dueTiers: []),
+        purpose: .evaluate, step: progress.step, leafCount: batches.microBatches.count, dueTiers: [],
+        trainedTokens: batches.microBatches.map(\.trainedTokens)),
       now: now)
   }
 

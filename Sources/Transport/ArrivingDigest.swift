@@ -10,6 +10,7 @@ final class ArrivingDigest: @unchecked Sendable {
   private let queue: DispatchQueue?
   /// The queue's, if there is one.
   private var builder = DigestBuilder()
+  private var isFinite = true
 
   /// - Parameter byteCount: of the whole object
   init(byteCount: Int) {
@@ -19,10 +20,20 @@ final class ArrivingDigest: @unchecked Sendable {
 
   /// Adds the next piece. It is held until it has been hashed, no longer than until `finish`.
   func update(_ piece: WireSlice) {
-    guard let queue else { return piece.withUnsafeBytes { builder.update($0) } }
-    queue.async { piece.withUnsafeBytes { self.builder.update($0) } }
+    guard let queue else { return take(piece) }
+    queue.async { self.take(piece) }
+  }
+
+  private func take(_ piece: WireSlice) {
+    piece.withUnsafeBytes {
+      builder.update($0)
+      // Pieces are whole numbers of f32 values, but for the last of what has none in it.
+      isFinite = isFinite && $0.areFiniteFloats
+    }
   }
 
   /// Waits for the pieces that are not hashed yet: at most the time it would have taken to hash the object here.
-  func finish() -> String { queue?.sync { builder.finish() } ?? builder.finish() }
+  func finish() -> (sha256: String, isFinite: Bool) {
+    queue?.sync { (builder.finish(), isFinite) } ?? (builder.finish(), isFinite)
+  }
 }

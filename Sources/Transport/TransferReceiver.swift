@@ -125,8 +125,10 @@ struct TransferReceiver: Sendable {
   private mutating func completeObjects(at place: Int, _ outcome: inout Outcome) throws(ProtocolError) {
     while let current = open[place].current, open[place].bytes.count == current.byteCount {
       let digest = open[place].digest ?? ArrivingDigest(byteCount: 0)
-      guard digest.finish() == current.sha256 else { return drop(from: place, &outcome) }
-      open[place].objects.append(WireObject(checked: current, bytes: open[place].bytes))
+      let (sha256, isFinite) = digest.finish()
+      guard sha256 == current.sha256 else { return drop(from: place, &outcome) }
+      open[place].objects.append(
+        WireObject(checked: current, bytes: open[place].bytes, isFinite: isFinite))
       open[place].bytes = []
       open[place].digest = nil
     }

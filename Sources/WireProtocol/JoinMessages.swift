@@ -17,6 +17,8 @@ public struct Hello: Sendable, Equatable {
   public var processID: Int
   /// The number of a worker that the coordinator started itself; nil for all others.
   public var localIndex: Int?
+  /// What the coordinator has told that worker alone, so that nobody else can pass for it.
+  public var localSecret: String?
   /// Digest of the model folder that the worker was started with; nil if it has none of its own.
   public var modelSHA256: String?
 
@@ -24,7 +26,7 @@ public struct Hello: Sendable, Equatable {
     minor: Int = Int(ProtocolVersion.minor), program: String, numericProfile: String, isa: String,
     threads: Int,
     host: String, processID: Int, localIndex: Int? = nil, modelSHA256: String? = nil,
-    numericProfiles: [String]? = nil
+    numericProfiles: [String]? = nil, localSecret: String? = nil
   ) {
     self.minor = minor
     self.program = program
@@ -35,6 +37,7 @@ public struct Hello: Sendable, Equatable {
     self.host = host
     self.processID = processID
     self.localIndex = localIndex
+    self.localSecret = localSecret
     self.modelSHA256 = modelSHA256
   }
 }
@@ -50,6 +53,7 @@ extension Hello: MessageBody {
     writer.add("process_id", processID)
     writer.add("local_index", ifPresent: localIndex.map { .number($0) })
     writer.add("model_sha256", ifPresent: modelSHA256.map { .string($0) })
+    writer.add("local_secret", ifPresent: localSecret.map { .string($0) })
     if numericProfiles != [numericProfile] {
       writer.add("numeric_profiles", .array(numericProfiles.map { .string($0) }))
     }
@@ -66,7 +70,8 @@ extension Hello: MessageBody {
       processID: try reader.integer("process_id", in: 0...Int(Int32.max)),
       localIndex: try reader.optionalInteger("local_index", in: 0...65_535),
       modelSHA256: try reader.optionalSHA256("model_sha256"),
-      numericProfiles: try reader.optionalStrings("numeric_profiles", count: 1...16, maximum: 256))
+      numericProfiles: try reader.optionalStrings("numeric_profiles", count: 1...16, maximum: 256),
+      localSecret: try reader.optionalString("local_secret", maximum: 64))
   }
 }
 
@@ -102,10 +107,14 @@ public struct Welcome: Sendable, Equatable {
   public var numericProfile: String?
   /// Whether the worker is to keep only the inputs of layers and to compute the rest twice. No bit depends on it.
   public var recomputesLayers: Bool
+  /// Tells the run from all others, and stays the same when its coordinator is started again: terms are compared within
+  /// a run. Nil from a coordinator of before.
+  public var run: String?
 
   public init(
     workerID: Int, modelPath: String, modelSHA256: String, trainable: JSONValue, tiers: [[TierParameter]],
-    heartbeatSeconds: Double, numericProfile: String? = nil, recomputesLayers: Bool = false
+    heartbeatSeconds: Double, numericProfile: String? = nil, recomputesLayers: Bool = false,
+    run: String? = nil
   ) {
     self.workerID = workerID
     self.modelPath = modelPath
@@ -115,6 +124,7 @@ public struct Welcome: Sendable, Equatable {
     self.heartbeatSeconds = heartbeatSeconds
     self.numericProfile = numericProfile
     self.recomputesLayers = recomputesLayers
+    self.run = run
   }
 }
 
@@ -133,6 +143,7 @@ extension Welcome: MessageBody {
     writer.add("heartbeat_seconds", .number(heartbeatSeconds))
     writer.add("numeric_profile", ifPresent: numericProfile.map { .string($0) })
     writer.add("recomputes_layers", ifPresent: recomputesLayers ? true : nil)
+    writer.add("run", ifPresent: run.map { .string($0) })
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
@@ -144,7 +155,8 @@ extension Welcome: MessageBody {
       tiers: try Welcome.tiers(from: reader),
       heartbeatSeconds: try reader.seconds("heartbeat_seconds"),
       numericProfile: try reader.optionalString("numeric_profile", maximum: 256),
-      recomputesLayers: try reader.optionalBool("recomputes_layers") ?? false)
+      recomputesLayers: try reader.optionalBool("recomputes_layers") ?? false,
+      run: try reader.optionalString("run", maximum: 256))
   }
 
   private static func tiers(from reader: BodyReader) throws(ProtocolError) -> [[TierParameter]] {

@@ -216,6 +216,8 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   case parameters
   /// The shard could not be computed.
   case compute
+  /// The shard has come to a number that is not finite. The reason says where, in the same words on every worker.
+  case notFinite = "not_finite"
   /// A message could not be read.
   case message
   /// A code of a later version.

@@ -7,6 +7,8 @@ public struct WireObject: Sendable, Equatable {
   /// SHA-256 of the bytes, in hexadecimal; computed once, when the object is made.
   public let sha256: String
   private let storage: WireStorage
+  /// Whether every number is finite, if that was looked at while the bytes came.
+  private var knownFinite: Bool?
 
   public init(name: String, bytes: [UInt8]) { self.init(name: name, .bytes(bytes)) }
 
@@ -31,7 +33,10 @@ public struct WireObject: Sendable, Equatable {
   }
 
   /// An object whose digest has been checked against its bytes.
-  package init(checked declaration: ObjectDeclaration, bytes: [UInt8]) {
+  ///
+  /// - Parameter isFinite: whether every f32 in them is; nil if nobody has looked.
+  package init(checked declaration: ObjectDeclaration, bytes: [UInt8], isFinite: Bool? = nil) {
+    knownFinite = isFinite
     name = declaration.name
     sha256 = declaration.sha256
     storage = .bytes(bytes)
@@ -45,6 +50,12 @@ public struct WireObject: Sendable, Equatable {
   }
 
   public var byteCount: Int { storage.byteCount }
+
+  /// Whether there are bytes; not those of an object that was only offered.
+  public var isHere: Bool { if case .announced = storage { false } else { true } }
+
+  /// Whether every one of the bytes' f32 values is finite. Bytes that are not here say nothing else.
+  public var hasFiniteFloats: Bool { knownFinite ?? withUnsafeBytes(\.areFiniteFloats) }
 
   /// Of an object that was only offered there are no bytes.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {

@@ -92,6 +92,7 @@ struct NLWorker: ParsableCommand {
       endpoint: connect, threads: threads ?? cores, modelPath: model, modelCache: modelCache,
       localIndex: localIndex,
       failpoints: Failpoints.ofEnvironment())
+    if localIndex != nil { options.localSecret = WorkerOptions.localSecretOfEnvironment }
     options.operations = try operations.options()
     if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
     try WorkerService(options: options).run()

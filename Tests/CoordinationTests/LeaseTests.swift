@@ -148,7 +148,7 @@ import WireProtocol
 
   /// DECLINE is a failure of the attempt; the worker is sent its parameters again.
   @Test func declines() {
-    var scene = Scene { $0.maximumAttempts = 2 }
+    var scene = Scene()
     scene.begin("a")
     _ = scene.at(0, WorkUnit.step(1, leaves: 1))
     func decline(_ scene: inout Scene, _ attempt: Int) -> String {
@@ -161,6 +161,7 @@ import WireProtocol
       decline(&scene, 1).contains(
         "parameters to a: tier 0, version 0\nparameters to a: tier 1, version 0\nassign to a: attempt 2"))
     #expect(decline(&scene, 2).contains("the last time: worker 1: it declined: tier 0 is missing"))
+    #expect(scene.core.status.shards.map(\.failures) == [2])
   }
 
   /// A node goes to the worker that had it before, in whatever order they joined or finished.

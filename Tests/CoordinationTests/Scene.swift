@@ -35,9 +35,9 @@ struct Scene {
   func session(_ peer: String) -> SessionID { sessions[peer] ?? .none }
 
   /// - Parameter process: tells workers of one machine apart.
-  static func hello(local: Int? = nil, process: Int = 1) -> Hello {
+  static func hello(local: Int? = nil, process: Int = 1, host: String = "h") -> Hello {
     Hello(
-      program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: "h", processID: process,
+      program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: host, processID: process,
       localIndex: local)
   }
 
@@ -51,6 +51,26 @@ struct Scene {
     at(
       seconds,
       .hello(peer: PeerID(peer), Scene.hello(local: local, process: Int(peer.utf8.first ?? 0) - 96)))
+  }
+
+  /// A worker on a machine of its own, or with a key, that is ready.
+  mutating func join(
+    _ seconds: Double, _ peer: String, host: String? = nil, process: Int = 1, key: String? = nil,
+    local: Int? = nil, term: UInt64 = 0
+  ) -> String {
+    let hello = Scene.hello(local: local, process: process, host: host ?? peer)
+    return at(seconds, .hello(peer: PeerID(peer), hello, key: key, term: term)) + "\n" + ready(seconds, peer)
+  }
+
+  /// ERROR for the last assignment of a peer.
+  mutating func fails(
+    _ seconds: Double, _ peer: String, _ reason: String = "no memory", isNotFinite: Bool = false
+  ) -> String {
+    at(
+      seconds,
+      .workerError(
+        peer: PeerID(peer), session: session(peer), attempt: assignments[peer]?.attempt, reason: reason,
+        isNotFinite: isNotFinite))
   }
 
   mutating func ready(_ seconds: Double, _ peer: String) -> String {
@@ -74,7 +94,8 @@ struct Scene {
 
   /// The right result of the last assignment of a peer. A micro-batch has 2 tokens, and its number as its loss.
   func result(
-    _ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0, windows: [WindowReport] = []
+    _ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0, hasBytes: Bool = true,
+    isFinite: Bool = true, windows: [WindowReport] = []
   ) -> ResultSummary {
     guard let assignment = assignments[peer] else {
       return ResultSummary(attempt: 0, lossSum: 0, tokens: 0, seconds: 0, objects: [])
@@ -85,18 +106,18 @@ struct Scene {
       attempt: assignment.attempt, lossSum: loss ?? Double(leaves.reduce(0, +)), tokens: 2 * leaves.count,
       seconds: 1, progress: progress,
       objects: expected.map { .init(name: $0, sha256: digest, byteCount: $1) },
-      isDigestOnly: assignment.digestOnly, windows: windows)
+      isDigestOnly: assignment.digestOnly, hasBytes: hasBytes, isFinite: isFinite, windows: windows)
   }
 
   mutating func result(
     _ seconds: Double, _ peer: String, loss: Double? = nil, digest: String = "d", progress: Int = 0,
-    term: UInt64 = 4
+    isFinite: Bool = true, term: UInt64 = 4
   ) -> String {
     at(
       seconds,
       .result(
         peer: PeerID(peer), session: session(peer), term: term,
-        result(peer, loss: loss, digest: digest, progress: progress)))
+        result(peer, loss: loss, digest: digest, progress: progress, isFinite: isFinite)))
   }
 
   static func line(_ effect: CoordinatorEffect) -> String {
@@ -140,6 +161,9 @@ struct Scene {
 extension WorkUnit {
   static func step(_ step: Int, leaves: Int, tiers: [Int] = [0, 1], window: Bool = false) -> CoordinatorEvent
   {
-    .open(WorkUnit(purpose: .train, step: step, leafCount: leaves, dueTiers: tiers, window: window))
+    .open(
+      WorkUnit(
+        purpose: .train, step: step, leafCount: leaves, dueTiers: tiers, window: window,
+        trainedTokens: Array(repeating: 2, count: leaves)))
   }
 }

@@ -34,7 +34,8 @@ import WireProtocol
         timer 10.000s
         """)
     // The workers are told when nothing can be lost any more.
-    let unit = WorkUnit(purpose: .train, step: 1, leafCount: 4, dueTiers: [0, 1])
+    let unit = WorkUnit(
+      purpose: .train, step: 1, leafCount: 4, dueTiers: [0, 1], trainedTokens: [2, 2, 2, 2])
     // What is durable is another unit: nobody is told anything.
     let another = WorkUnit(purpose: .train, step: 2, leafCount: 4, dueTiers: [0, 1])
     #expect(scene.at(5.5, .committed(another)) == "")

@@ -28,6 +28,30 @@ import WireProtocol
         """)
   }
 
+  /// The bytes of an offer were not wanted as another's were here, and that one is put into quarantine before the core is
+  /// told of the offer: it counts as a word, and somebody computes the bytes.
+  @Test func quarantineBetweenRefusalAndTelling() {
+    var scene = Scene { $0.initialLeaseSeconds = 5 }
+    scene.begin("a", "b", "c")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 2, tiers: [0]))
+    for peer in ["a", "b", "c"] { _ = scene.heard(4, peer) }
+    // a is late with micro-batch 0, so that c computes it as well; b has micro-batch 1.
+    _ = scene.at(5, .timer)
+    _ = scene.result(5.5, "a")
+    let offer = scene.result("c")
+    #expect(
+      scene.core.verdict(on: offer, peer: PeerID("c"), session: scene.session("c"), term: 4) == .duplicate)
+    _ = scene.at(6, .wrongChain(workerID: 1, identity: "h/1", reason: "x"))
+    let told = scene.at(
+      6, .result(peer: PeerID("c"), session: scene.session("c"), term: 4, scene.result("c", hasBytes: false)))
+    #expect(!told.contains("keep 3"), "\(told)")
+    #expect(told.contains("micro-batch 0 of step 1"), "\(told)")
+    let again = scene.result(7, "c")
+    #expect(again.contains("keep "), "\(again)")
+    _ = scene.result(8, "b")
+    #expect(scene.core.status.unit == nil)
+  }
+
   /// Two that differ are decided by a third; the odd one is put away for ever, and what it said does not count.
   @Test func thirdWorkerDecides() {
     for wrong in ["a", "b"] {
@@ -220,10 +244,7 @@ import WireProtocol
 
   /// A worker that keeps failing is left alone, ever longer; a right result ends that.
   @Test func cooldown() {
-    var scene = Scene {
-      $0.maximumAttempts = 100
-      $0.cooldownSeconds = 2
-    }
+    var scene = Scene { $0.cooldownSeconds = 2 }
     scene.begin("a")
     _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
     func fails(_ second: Double) -> String {

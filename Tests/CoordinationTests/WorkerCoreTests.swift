@@ -26,11 +26,11 @@ import WireProtocol
       )
     }
 
-    static func welcome(heartbeat: Double = 1) -> Message {
+    static func welcome(heartbeat: Double = 1, run: String? = nil) -> Message {
       .welcome(
         Welcome(
           workerID: 3, modelPath: "/m", modelSHA256: model, trainable: "full",
-          tiers: [[TierParameter(name: "x", shape: [2])]], heartbeatSeconds: heartbeat))
+          tiers: [[TierParameter(name: "x", shape: [2])]], heartbeatSeconds: heartbeat, run: run))
     }
 
     static func parameters(_ version: Int, count: Int = 2) -> Message {
@@ -163,6 +163,34 @@ import WireProtocol
     #expect(
       scene.receive(1, .reject(Reject(code: code, reason: "r")), session: SessionID.none)
         == "\(end): the coordinator at tcp://h:1 refused: r")
+  }
+
+  /// Every run counts its own terms: a worker that has served one to its ninth term joins the first of the next.
+  @Test func termsAreOfARun() {
+    var scene = Scene()
+    _ = scene.at(0, .start)
+    _ = scene.receive(0, Scene.welcome(run: "one"), term: 9)
+    _ = scene.at(1, .connectionFailed(reason: "x"))
+    var same = scene
+    #expect(
+      same.receive(2, Scene.welcome(run: "one"), term: 8).hasPrefix(
+        "log: a coordinator of term 8 was not listened to: term 9 has begun"))
+    #expect(scene.receive(2, Scene.welcome(run: "two"), term: 1).contains("load /m"))
+    // And what it hears from then on is held to the new term.
+    _ = scene.at(2, .modelLoaded(sha256: Scene.model))
+    #expect(scene.receive(2.5, .drain, term: 9) == "")
+    #expect(scene.receive(2.5, .drain, term: 1).contains("send DRAINED"))
+  }
+
+  /// A number that is not finite is reported as that.
+  @Test func notFinite() {
+    var scene = Scene()
+    scene.begin()
+    _ = scene.receive(0, Scene.parameters(0))
+    _ = scene.receive(0, Scene.assign(1, version: 0))
+    #expect(
+      scene.at(1, .computeFailed(job: 1, reason: "the loss", isNotFinite: true)).contains(
+        "send ERROR not_finite: the loss"))
   }
 
   /// Terms fence: an older coordinator is not listened to, nor are messages of another session or term.

@@ -13,12 +13,13 @@ enum Samples {
 
   static let hello = Hello(
     program: "nl-worker 1.0", numericProfile: "f32-1", isa: "avx2", threads: 4, host: "höst", processID: 123,
-    localIndex: 3, modelSHA256: digest, numericProfiles: ["f32-1", "bf16-1"])
+    localIndex: 3, modelSHA256: digest, numericProfiles: ["f32-1", "bf16-1"],
+    localSecret: "0123abcd")
 
   static let welcome = Welcome(
     workerID: 5, modelPath: "/models/base", modelSHA256: digest, trainable: ["rank": 8, "alpha": 16.5],
     tiers: [[TierParameter(name: "a", shape: [2, 3]), TierParameter(name: "b", shape: [4])], []],
-    heartbeatSeconds: 0.5, numericProfile: "bf16-1", recomputesLayers: true)
+    heartbeatSeconds: 0.5, numericProfile: "bf16-1", recomputesLayers: true, run: digest)
 
   static let assign = AssignMessage(
     attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,

@@ -180,14 +180,14 @@ def messages(minor):
         "HELLO", 1,
         {"minor": minor, "program": "nl-worker 1.0", "numeric_profile": "f32-1", "isa": "avx2", "threads": 4,
          "host": "höst \"1\"", "process_id": 123, "local_index": 3, "model_sha256": DIGEST,
-         **({"numeric_profiles": ["f32-1", "bf16-1"]} if is_new else {})},
+         **({"local_secret": "0123abcd", "numeric_profiles": ["f32-1", "bf16-1"]} if is_new else {})},
         session=(0, 0))
     yield Message(
         "WELCOME", 2,
         {"worker_id": 5, "model_path": "/models/base", "model_sha256": DIGEST,
          "trainable": {"rank": 8, "alpha": 16.5},
          "tiers": [[{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [4]}], []], "heartbeat_seconds": 0.5,
-         **({"numeric_profile": "bf16-1", "recomputes_layers": True} if is_new else {})})
+         **({"numeric_profile": "bf16-1", "recomputes_layers": True, "run": DIGEST} if is_new else {})})
     yield Message("REJECT", 3, {"code": "numeric_profile", "reason": "other bits"})
     yield Message("READY", 6, {"model_sha256": DIGEST})
     # Two chunks: a full one and the rest.

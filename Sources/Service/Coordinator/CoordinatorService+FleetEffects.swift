@@ -80,7 +80,7 @@ extension CoordinatorService {
       tiers: plan.layout.tiers, heartbeatSeconds: fleet.settings.heartbeatSeconds,
       // A worker that has but one is not asked to choose.
       numericProfile: hello.numericProfiles.count > 1 ? fleet.settings.numericProfile : nil,
-      recomputesLayers: plan.config.activationCheckpointing == .layer)
+      recomputesLayers: plan.config.activationCheckpointing == .layer, run: fleet.settings.run)
     send(.welcome(message), to: peer, session: session)
   }
 

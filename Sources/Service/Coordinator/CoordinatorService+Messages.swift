@@ -60,8 +60,9 @@ extension CoordinatorService {
     switch message {
     case .hello(var hello):
       statusClients.remove(peer)
-      // A worker that has come with a key is not one that this program has started, whatever it says.
-      if peer.hasKey { hello.localIndex = nil }
+      // A worker is one that this program has started if it knows the secret that it was given, whatever it says.
+      if !localWorkers.vouches(for: hello) { hello.localIndex = nil }
+      hello.localSecret = nil
       let event = CoordinatorEvent.hello(
         peer: peer, hello, key: router.key(of: peer), term: envelope.term)
       try handle(event, hello: hello)
@@ -71,7 +72,10 @@ extension CoordinatorService {
         peer: peer, session: session, term: envelope.term, ResultSummary(result))
       try handle(event, incoming: result)
     case .error(let error):
-      try handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
+      try handle(
+        .workerError(
+          peer: peer, session: session, attempt: error.attempt, reason: error.reason,
+          isNotFinite: error.code == .notFinite))
     case .goodbye, .drained: try handle(.goodbye(peer: peer, session: session))
     case .ping:
       try handle(.heard(peer: peer, session: session))

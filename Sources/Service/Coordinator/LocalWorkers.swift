@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import Observability
+import WireProtocol
 
 /// The worker processes that a coordinator starts on its own machine: started again when they die, gone when the
 /// coordinator is.
@@ -28,6 +29,8 @@ final class LocalWorkers {
   private struct Child {
     let process: Process
     let lifeline: Pipe
+    /// Known to this child and this program alone.
+    let secret: String
     let started: ContinuousClock.Instant
     var failures: Int
   }
@@ -72,6 +75,8 @@ final class LocalWorkers {
       "--exit-with-stdin", "--log-format", logFormat.rawValue,
     ]
     process.standardInput = lifeline
+    let secret = (0..<2).map { _ in String(UInt64.random(in: 0...UInt64.max), radix: 16) }.joined()
+    process.environment = ProcessInfo.processInfo.environment.merging([Self.secretVariable: secret]) { $1 }
     let onExit = onExit
     process.terminationHandler = { process in
       let how = process.terminationReason == .uncaughtSignal ? "signal" : "exit status"
@@ -80,7 +85,18 @@ final class LocalWorkers {
     do { try process.run() } catch {
       throw ServiceError("cannot start \(executable.path): \(error.localizedDescription)")
     }
-    children[index] = Child(process: process, lifeline: lifeline, started: .now, failures: failures)
+    children[index] = Child(
+      process: process, lifeline: lifeline, secret: secret, started: .now, failures: failures)
+  }
+
+  /// The environment variable in which a child is told its secret, which it says in HELLO. A number alone can be said by
+  /// anybody who connects, and another's process would be ended in its place.
+  static let secretVariable = "NL_LOCAL_SECRET"
+
+  /// Whether a worker is the child whose number it says.
+  func vouches(for hello: Hello) -> Bool {
+    guard let index = hello.localIndex, let child = children[index] else { return false }
+    return hello.localSecret == child.secret
   }
 
   /// Starts a worker again after it ended.

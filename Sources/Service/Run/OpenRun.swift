@@ -227,12 +227,19 @@ final class OpenRun: @unchecked Sendable {
     for name in try checkpoints.prune() { try ledger.forget(checkpoint: "checkpoints/\(name)") }
   }
 
+  /// Tells this run from all others, in every term: a digest of what was recorded when it began.
+  private func identifier() throws -> String {
+    let run = try ledger.status().run
+    return Digest.sha256("\(run.experimentName)\n\(run.createdAt.text)\n\(run.configuration.text)")
+  }
+
   /// What the coordinator's core is told.
   func settings(plan: RunPlan, options: RunOptions) throws -> CoordinatorSettings {
     var settings = CoordinatorSettings(
       term: term, tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
       modelSHA256: plan.inputs.model,
       numericProfile: NumericProfile.name(of: plan.precision), sessionSeed: UInt64.random(in: 0...UInt64.max))
+    settings.run = try identifier()
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers
     settings.shardByTier = options.shardBy == .tier

@@ -135,8 +135,8 @@ final class ShardComputer: @unchecked Sendable {
         let leaf = try leafSum(of: message.microBatches[g - first], message, loaded)
         guard message.window else { return leaf }
         for (tier, values) in leaf.tiers {
-          scaled[WindowKey(tier: tier, microBatch: g)] =
-            try scaledGradient(values, tier: tier, microBatch: g, message)
+          scaled[WindowKey(tier: tier, microBatch: g)] = GradientWindow.scaled(
+            values, trainedTokens: message.stepTokens)
         }
         return LeafSum(loss: leaf.loss, tiers: [:])
       },
@@ -159,19 +159,6 @@ final class ShardComputer: @unchecked Sendable {
       windows: outcome.reports)
   }
 
-  /// What goes into a window must be finite now: by the boundary nobody could tell which step it was.
-  private func scaledGradient(
-    _ values: [Float], tier: Int, microBatch: Int, _ message: AssignMessage
-  ) throws -> [Float] {
-    let scaled = GradientWindow.scaled(values, trainedTokens: message.stepTokens)
-    if !message.windows.isEmpty, !Vectors.isFinite(scaled) {
-      throw ServiceError(
-        "the gradient of tier \(tier), micro-batch \(microBatch) of step \(message.step) is not finite",
-        remedy: "a lower learning_rate or max_grad_norm may help")
-    }
-    return scaled
-  }
-
   private func leafSum(
     of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: Loaded
   ) throws -> LeafSum {
@@ -179,17 +166,24 @@ final class ShardComputer: @unchecked Sendable {
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
     let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
     guard message.purpose != .evaluate else {
-      return LeafSum(loss: try loaded.model.evaluate(batch), tiers: [:])
+      let loss = try loaded.model.evaluate(batch)
+      guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
+      return LeafSum(loss: loss, tiers: [:])
     }
     let names = message.tiers.flatMap { loaded.layout.tiers[$0].map(\.name) }
     let dropout = message.dropoutSeed.map {
       DropoutKey(seed: $0, step: message.step, microBatch: microBatch.number)
     }
     let result = try loaded.model.gradients(batch, of: Set(names), dropout: dropout)
+    guard result.lossSum.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
     var sum = LeafSum(loss: result.lossSum, tiers: [:])
     for tier in message.tiers {
       var values = loaded.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
       failpoints.tamper(with: &values)
+      // Of what goes into a chain or comes back as a digest nobody else could tell.
+      guard Vectors.isFinite(values) else {
+        throw NotFiniteError(message, microBatch.number, "a gradient of tier \(tier)")
+      }
       sum.tiers[tier] = values
     }
     return sum

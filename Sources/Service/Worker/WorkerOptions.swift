@@ -1,3 +1,4 @@
+import Foundation
 import Transport
 
 /// How a worker is started.
@@ -11,12 +12,19 @@ public struct WorkerOptions: Sendable {
   public var modelCache: String?
   /// The worker's number, if the coordinator started it.
   public var localIndex: Int?
+  /// What the coordinator has told it, if so.
+  public var localSecret: String?
   /// Keys, for a coordinator that has some.
   public var security: ClientSecurity?
   /// Faults to be made on purpose.
   public var failpoints: Failpoints
   /// How the worker is looked after.
   public var operations = OperationsOptions()
+
+  /// What a coordinator has told a worker that it starts.
+  public static var localSecretOfEnvironment: String? {
+    ProcessInfo.processInfo.environment[LocalWorkers.secretVariable]
+  }
 
   public init(
     endpoint: String, threads: Int, modelPath: String? = nil, modelCache: String? = nil,

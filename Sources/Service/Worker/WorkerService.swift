@@ -54,7 +54,8 @@ public final class WorkerService {
       host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
       localIndex: options.localIndex,
       // One that speaks version 1.0 does not know of a choice.
-      numericProfiles: otherProfile == nil && options.failpoints.minor > 0 ? NumericProfile.all : nil)
+      numericProfiles: otherProfile == nil && options.failpoints.minor > 0 ? NumericProfile.all : nil,
+      localSecret: options.localSecret)
     var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
     settings.drainSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.silence) { settings.silenceSeconds = seconds }
@@ -347,7 +348,7 @@ public final class WorkerService {
       } catch TensorError.cancelled {
         return .stopped(job: job)
       } catch {
-        return .computeFailed(job: job, reason: "\(error)")
+        return .computeFailed(job: job, reason: "\(error)", isNotFinite: error is NotFiniteError)
       }
     }
   }
