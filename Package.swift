@@ -58,7 +58,7 @@ let package = Package(
     .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
     .target(
       name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
-    .target(name: "Coordination", dependencies: ["WireProtocol", "NestedLearning", "JSON"]),
+    .target(name: "Coordination", dependencies: ["Digests", "WireProtocol", "NestedLearning", "JSON"]),
     .target(
       name: "Training", dependencies: ["Digests", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .target(
@@ -136,7 +136,8 @@ let package = Package(
     .testTarget(
       name: "CoordinationTests",
       dependencies: [
-        "Harness", "Coordination", "Service", "Training", "Transport", "Digests", "WireProtocol", "NestedLearning",
+        "Harness", "Coordination", "Service", "Training", "Transport", "Digests", "WireProtocol",
+        "NestedLearning",
       ],
       exclude: ["Transcripts"]),
     .testTarget(

@@ -115,7 +115,7 @@ public struct CoordinatorCore: Sendable {
     case .completeWindows(let request): complete(request, now: now)
     case .hurry: isHurried = true
     case .abandon: abandonUnit(now: now)
-    case .wrongChain(let id, let identity, let reason): quarantine(id, identity, reason, now: now)
+    case .distrust(let id, let identity, let reason): quarantine(id, identity, reason, now: now)
     case .committed(let unit): acknowledge(committed: unit)
     case .timer: judgeDeadlines(now: now)
     case .drain: drain(now: now)

@@ -8,11 +8,21 @@ public struct CountedResult: Sendable, Hashable {
   public let step: Int
   /// The attempt under which the bytes were kept.
   public let attempt: Int
+  /// The worker that sent them, and whose it is.
+  public let workerID: Int
+  public let identity: String
+  /// What the ledger keeps of it for ever.
+  public let digest: ShardDigest
 
-  public init(shard: Shard, step: Int, attempt: Int) {
+  public init(
+    shard: Shard, step: Int, attempt: Int, workerID: Int, identity: String, digest: ShardDigest
+  ) {
     self.shard = shard
     self.step = step
     self.attempt = attempt
+    self.workerID = workerID
+    self.identity = identity
+    self.digest = digest
   }
 }
 

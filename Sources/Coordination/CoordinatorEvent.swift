@@ -129,7 +129,7 @@ public enum CoordinatorEvent: Sendable {
   /// The open unit is not needed any more.
   case abandon
   /// A chain of this worker's is not what its own gradients add up to, for this reason. Only while no unit is open.
-  case wrongChain(workerID: Int, identity: String, reason: String)
+  case distrust(workerID: Int, identity: String, reason: String)
   /// What the unit came to is durable. To be said after its `unitComplete`, before the next unit is opened.
   case committed(WorkUnit)
   /// The time that was asked for by `armTimer` has come (an early or extra one does no harm). To be said after the

@@ -1,3 +1,4 @@
+import Digests
 import WireProtocol
 
 /// What the ledger keeps of a counted result for ever: 16 bytes, equal for results that say the same.
@@ -59,17 +60,19 @@ public struct ComputedShard: Sendable, Hashable {
     self.identity = identity
   }
 
-  func isSameShard(as other: ComputedShard) -> Bool { leaves == other.leaves && tiers == other.tiers }
+  package func isSameShard(as other: ComputedShard) -> Bool { leaves == other.leaves && tiers == other.tiers }
 }
 
 extension ComputedShard: CustomStringConvertible {
-  public var description: String {
+  /// Its micro-batches and tiers, for people.
+  package var place: String {
     let batches =
       leaves.count == 1
       ? "micro-batch \(leaves.lowerBound)" : "micro-batches \(leaves.lowerBound) to \(leaves.upperBound - 1)"
-    let tiers = tiers.isEmpty ? "" : ", tiers \(tiers.map(String.init).joined(separator: ", "))"
-    return "\(batches)\(tiers), by \(identity.isEmpty ? "an unknown worker" : identity)"
+    return batches + (tiers.isEmpty ? "" : ", tiers \(tiers.map(String.init).joined(separator: ", "))")
   }
+
+  public var description: String { "\(place), by \(identity.isEmpty ? "an unknown worker" : identity)" }
 }
 
 /// Which shards of a step that was computed again differ from those that it was committed from.

@@ -6,6 +6,7 @@ extension CoordinatorCore {
   /// Whether a shard is among those that are computed twice: by its place in the run alone, so that no worker can tell
   /// or bring about which.
   func check(of shard: Shard, in unit: WorkUnit) -> ShardProgress.Check {
+    if unit.isVerified { return .demanded }
     guard settings.verifyFraction > 0 else { return .none }
     guard settings.verifyFraction < 1 else { return .demanded }
     let place =

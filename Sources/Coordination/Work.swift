@@ -89,7 +89,11 @@ extension CoordinatorCore {
       guard let (opinion, payload) = progress.counted else { continue }
       let summary = opinion.summary
       if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
-      results.append(CountedResult(shard: progress.shard, step: progress.unit.step, attempt: payload))
+      let sender = (opinion.votes.first { $0.attempt.number == payload } ?? opinion.votes.first)?.attempt
+      results.append(
+        CountedResult(
+          shard: progress.shard, step: progress.unit.step, attempt: payload, workerID: sender?.workerID ?? 0,
+          identity: sender?.identity ?? "", digest: ShardDigest(summary)))
     }
     do {
       let count = open.unit.leafCount

@@ -18,10 +18,12 @@ public struct WorkUnit: Sendable, Hashable {
   public var parts: [UnitPart]?
   /// Trained tokens of each micro-batch, to which results are held; empty where nothing depends on them.
   public var trainedTokens: [Int]
+  /// Whether two workers have to agree on every shard of it, whatever the run's `verify_fraction` is.
+  public var isVerified: Bool
 
   public init(
     purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,
-    parts: [UnitPart]? = nil, trainedTokens: [Int] = []
+    parts: [UnitPart]? = nil, trainedTokens: [Int] = [], isVerified: Bool = false
   ) {
     self.purpose = purpose
     self.step = step
@@ -31,6 +33,7 @@ public struct WorkUnit: Sendable, Hashable {
     self.isFlush = isFlush
     self.parts = parts
     self.trainedTokens = trainedTokens
+    self.isVerified = isVerified
   }
 
   /// Trained tokens of some micro-batches; nil if they are not known.

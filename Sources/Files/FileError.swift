@@ -42,7 +42,7 @@ public struct FileError: Error, Sendable, CustomStringConvertible {
   public var isDiskFault: Bool { Self.diskCodes.contains(code) }
 
   /// Whether a file that was read is gone or broken, rather than out of reach for now.
-  var isDamage: Bool { code == 0 || Self.damageCodes.contains(code) }
+  public var isDamage: Bool { code == 0 || Self.damageCodes.contains(code) }
 
   /// Not there, a folder in its place, or a part of the disk that cannot be read.
   private static let damageCodes: [Int32] = [ENOENT, ENOTDIR, EISDIR, EIO]

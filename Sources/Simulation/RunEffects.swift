@@ -38,9 +38,9 @@ extension Simulation {
     case .hurry: handle(.hurry)
     case .abandon: handle(.abandon)
     case .acknowledge(let unit): handle(.committed(unit))
-    case .wrongPartialSum(let workerID, let identity, let reason):
+    case .distrust(let workerID, let identity, let reason):
       outcome.count("wrong chains found")
-      handle(.wrongChain(workerID: workerID, identity: identity, reason: reason))
+      handle(.distrust(workerID: workerID, identity: identity, reason: reason))
     case .drain:
       coordinator.expectsEnds = true
       handle(.drain)

@@ -151,12 +151,6 @@ extension Scenario {
       workers.append(
         WorkerPlan(isLocal: random.chance(0.3), lies: random.logarithmic(0.02...1)))
     }
-    // What is not compared may be wrong. A coordinator that is killed then computes steps again, comes to something
-    // else, and stops for good, as it must; so it is not killed where that can be.
-    guard fraction < 1, hasLiars else { return }
-    incidents.removeAll { $0 == .coordinatorKilled }
-    killsAtPersist = 0
-    killsAtSend = 0
   }
 
   private mutating func addFaults(isLong: Bool, using random: inout SplitMix64) {

@@ -1,3 +1,4 @@
+import Coordination
 import JSON
 import Ledger
 import NestedLearning
@@ -39,6 +40,8 @@ struct SimulatedDisk {
   /// Those that are not void.
   private(set) var rows: [Row.Key: Row] = [:]
   private(set) var quarantined: [String] = []
+  /// By step: what of it was whose; only where somebody may compute wrongly.
+  private(set) var shards: [Int: [ComputedShard]] = [:]
   /// How often the run went back.
   private(set) var returns = 0
   /// Milliseconds of the wall clock at each commit, for the record alone.
@@ -68,6 +71,8 @@ struct SimulatedDisk {
     for byte in digest.utf8 { fingerprint.add(UInt64(byte)) }
     return fingerprint.value
   }
+
+  mutating func record(_ shards: [ComputedShard], step: Int) { self.shards[step] = shards }
 
   mutating func record(evaluation loss: Double, step: Int) { evaluations[step] = loss }
 
@@ -105,6 +110,7 @@ struct SimulatedDisk {
     snapshots.removeAll { $0.step > step }
     if best.step > step { best = (0, 0) }
     rows = rows.filter { $0.value.step <= step }
+    shards = shards.filter { $0.key <= step }
     returns += 1
   }
 }

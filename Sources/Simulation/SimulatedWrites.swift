@@ -78,10 +78,18 @@ extension Simulation {
       disk.commit(
         step: step.applied.step, digest: step.applied.digest, term: coordinator.term,
         timestamp: wallClock, isRepeated: write.isRepeated)
+      if scenario.hasLiars {
+        let count = scenario.problem.config.gradientAccumulationSteps
+        disk.record(step.shards.map { ComputedShard($0, leafCount: count) }, step: step.applied.step)
+      }
     case .replayedStep(let applied):
       outcome.count("steps replayed")
       if !disk.agrees(step: applied.step, digest: applied.digest) {
-        return .failure(WriteError(failure: .differs(step: applied.step, recorded: "another")))
+        outcome.count("steps that came out otherwise")
+        return .failure(
+          WriteError(
+            failure: .differs(
+              step: applied.step, recorded: "another", shards: disk.shards[applied.step] ?? [])))
       }
     case .evaluation(let evaluation): disk.record(evaluation: evaluation.loss, step: evaluation.step)
     case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, coordinator)

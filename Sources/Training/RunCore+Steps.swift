@@ -62,6 +62,7 @@ extension RunCore {
       for result in results { traffic.count(result.message, of: done.unit, clock: rules.plan.clock) }
       audit(done, results, for: .windows(request, goal), now: now)
     case .auditing(let audit): computedAgain(results, for: audit)
+    case .investigating(let investigation): conclude(investigation, results, now: now)
     default: break
     }
   }
@@ -80,11 +81,12 @@ extension RunCore {
   mutating func applied(_ applied: AppliedStep, now: Instant) {
     guard case .applying(let step) = stage, applied.step == step.unit.step else { return }
     if step.unit.leafCount > 0 { tell(.spent(now.seconds(since: step.applying), on: .update)) }
-    let next = Next.committed(step.unit, applied)
+    let next = Next.committed(step.unit, applied, step.results.compactMap(\.counted))
     guard applied.step > replayedUpTo else { return write(.replayedStep(applied), then: next, now: now) }
     let committed = CommittedStep(
       applied: applied, seconds: now.seconds(since: step.began),
-      snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic)
+      snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic,
+      shards: step.results.compactMap(\.counted))
     traffic = Traffic(tierCount: traffic.tiers.count)
     snapshotSecondsTold = snapshots.spent
     write(.step(committed), then: next, now: now)

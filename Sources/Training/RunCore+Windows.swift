@@ -108,7 +108,7 @@ extension RunCore {
         quarantined.insert(audit.identity)
         if !toUndo.contains(audit.identity) { toUndo.append(audit.identity) }
         effects.append(
-          .wrongPartialSum(workerID: audit.worker, identity: audit.identity, reason: reason))
+          .distrust(workerID: audit.worker, identity: audit.identity, reason: reason))
       }
     }
     guard audit.audits.contains(where: { quarantined.contains($0.identity) }) else {

@@ -184,6 +184,8 @@ extension RunCore {
     case completing(WindowRequest, WindowGoal)
     /// Others compute again what partial sums are made of.
     case auditing(Audit)
+    /// A replayed step has come out otherwise: two others compute each of its shards again.
+    case investigating(Investigation)
     /// The engine compares them.
     case judging(Audit)
     /// The engine takes what results bring of windows.

@@ -21,7 +21,7 @@ package enum RunEffect: Sendable {
   /// What the unit came to is durable: its workers may forget it.
   case acknowledge(WorkUnit)
   /// A worker's partial sums are not what its own gradients add up to.
-  case wrongPartialSum(workerID: Int, identity: String, reason: String)
+  case distrust(workerID: Int, identity: String, reason: String)
   /// Send the workers away; answered by `drained`.
   case drain
 

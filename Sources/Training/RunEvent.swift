@@ -29,8 +29,9 @@ package struct RestoredRun: Sendable {
 package enum WriteFailure: Sendable {
   /// The volume, or another program that holds the ledger; the same write may succeed later.
   case disk(String)
-  /// A step that was committed before has come out otherwise now.
-  case differs(step: Int, recorded: String)
+  /// A step that was committed before has come out otherwise now: its recorded digest, and what of it was recorded of
+  /// whose shards; none if a program before this one has committed it.
+  case differs(step: Int, recorded: String, shards: [ComputedShard])
   /// Anything else; it ends the run.
   case other(any Error)
 }

@@ -60,6 +60,8 @@ package struct CommittedStep: Sendable {
   package let snapshotSeconds: Double
   /// Since the last committed step.
   package let traffic: Traffic
+  /// Who computed what of it: kept for ever, to find out later whose result was wrong.
+  package let shards: [CountedResult]
 }
 
 /// What an evaluation came to.

@@ -7,6 +7,8 @@ package struct UnitResult: Sendable {
   /// The step that it belongs to.
   package let step: Int
   package let message: ResultMessage
+  /// Who computed it, and what the ledger keeps of it; nil outside of a run.
+  package var counted: CountedResult?
 }
 
 extension UnitResult {
@@ -14,6 +16,7 @@ extension UnitResult {
     shard = counted.shard
     step = counted.step
     self.message = message
+    self.counted = counted
   }
 }
 

@@ -41,7 +41,7 @@ import WireProtocol
     let offer = scene.result("c")
     #expect(
       scene.core.verdict(on: offer, peer: PeerID("c"), session: scene.session("c"), term: 4) == .duplicate)
-    _ = scene.at(6, .wrongChain(workerID: 1, identity: "h/1", reason: "x"))
+    _ = scene.at(6, .distrust(workerID: 1, identity: "h/1", reason: "x"))
     let told = scene.at(
       6, .result(peer: PeerID("c"), session: scene.session("c"), term: 4, scene.result("c", hasBytes: false)))
     #expect(!told.contains("keep 3"), "\(told)")

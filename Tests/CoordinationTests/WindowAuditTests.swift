@@ -130,7 +130,7 @@ import WireProtocol
       #expect(story.says("b").contains("complete: step \(step), computed again"))
     }
     #expect(!story.transcript.contains("quarantine"))
-    let wrong = story.at(.wrongChain(workerID: 1, identity: "h/1", reason: "its chain is wrong"))
+    let wrong = story.at(.distrust(workerID: 1, identity: "h/1", reason: "its chain is wrong"))
     #expect(wrong.contains("quarantine worker 1, h/1: its chain is wrong"))
     #expect(wrong.contains("reject a, quarantined"))
     #expect(story.scene.core.isQuarantined("h/1") && !story.scene.core.isQuarantined("h/2"))
@@ -200,7 +200,7 @@ import WireProtocol
   /// compute it again, even if there is no third.
   @Test func theWordOfTheQuarantinedIsVoid() throws {
     var story = Story("a", "b", flushes: [], through: 2)
-    _ = story.at(.wrongChain(workerID: 1, identity: "h/1", reason: "its chain is wrong"))
+    _ = story.at(.distrust(workerID: 1, identity: "h/1", reason: "its chain is wrong"))
     let gaps = try #require(story.scene.core.windows?.gaps(tiers: [0], through: 2))
     #expect(gaps.recompute.keys.sorted() == [1, 2])
     let versions = [TierVersion(version: 0, digest: "v0")]

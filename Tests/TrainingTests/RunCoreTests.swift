@@ -112,7 +112,7 @@ import WireProtocol
     _ = scene.written(0)
     _ = try scene.computed(1) + scene.apply(1)
     let id = try #require(scene.write?.id)
-    let lines = scene.at(1, .writeFailed(id, .differs(step: 1, recorded: "abc")))
+    let lines = scene.at(1, .writeFailed(id, .differs(step: 1, recorded: "abc", shards: [])))
     #expect(lines == ["write: recording the end of the run"])
     #expect(scene.written(1).first?.contains("but the ledger has abc") == true)
   }

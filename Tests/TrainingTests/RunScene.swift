@@ -100,11 +100,13 @@ struct RunScene {
     let gradients = unit.dueTiers.map { TierGradient(tier: $0, floats: [1, -1]) }
     let message = ResultMessage(attempt: 1, lossSum: 8, tokens: 4, seconds: 1, gradients: gradients)
     let shard = Shard(node: .root(count: unit.leafCount), tiers: unit.dueTiers)
+    let counted = CountedResult(
+      shard: shard, step: unit.step, attempt: 1, workerID: 1, identity: "h/1",
+      digest: ShardDigest(ResultSummary(message)))
     let done = CompletedUnit(
       unit: unit, lossSum: 8, tokens: 4,
-      results: [CountedResult(shard: shard, step: unit.step, attempt: 1)])
-    return at(
-      seconds, .unitComplete(done, [UnitResult(shard: shard, step: unit.step, message: message)]))
+      results: [counted])
+    return at(seconds, .unitComplete(done, [UnitResult(counted, message)]))
   }
 
   /// The engine applies the step whose unit was computed last.
@@ -144,7 +146,7 @@ struct RunScene {
     case .hurry: "hurry"
     case .abandon: "abandon"
     case .acknowledge(let unit): "acknowledge \(unit)"
-    case .wrongPartialSum(let id, let identity, _): "wrong partial sum of worker \(id), \(identity)"
+    case .distrust(let id, let identity, _): "wrong partial sum of worker \(id), \(identity)"
     case .drain: "drain"
     case .keep(let results): "keep \(results.count)"
     case .audit: "audit"

@@ -29,6 +29,15 @@ public struct TreeNode: Sendable, Hashable, Comparable {
     return start..<min(start + 1 << level, count)
   }
 
+  /// The lowest node that covers exactly these of `count` micro-batches; nil if none does.
+  public init?(covering leaves: Range<Int>, count: Int) {
+    guard !leaves.isEmpty, leaves.lowerBound >= 0, leaves.upperBound <= count else { return nil }
+    var level = 0
+    while level < Self.maximumLevel, 1 << level < leaves.count { level += 1 }
+    self.init(level: level, index: leaves.lowerBound >> level)
+    guard self.leaves(count: count) == leaves else { return nil }
+  }
+
   public var left: TreeNode { TreeNode(level: level - 1, index: index * 2) }
   public var right: TreeNode { TreeNode(level: level - 1, index: index * 2 + 1) }
   public var parent: TreeNode { TreeNode(level: level + 1, index: index >> 1) }

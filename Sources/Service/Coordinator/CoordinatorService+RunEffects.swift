@@ -35,8 +35,8 @@ extension CoordinatorService {
     case .hurry: try handle(.hurry)
     case .abandon: try handle(.abandon)
     case .acknowledge(let unit): try handle(.committed(unit))
-    case .wrongPartialSum(let workerID, let identity, let reason):
-      try handle(.wrongChain(workerID: workerID, identity: identity, reason: reason))
+    case .distrust(let workerID, let identity, let reason):
+      try handle(.distrust(workerID: workerID, identity: identity, reason: reason))
     case .drain:
       localWorkers.expectEnds()
       try handle(.drain)
@@ -155,7 +155,8 @@ extension WriteFailure {
   init(_ error: any Error) {
     self =
       switch error {
-      case let error as ReplayedStepDiffers: .differs(step: error.step, recorded: error.recorded)
+      case let error as ReplayedStepDiffers:
+        .differs(step: error.step, recorded: error.recorded, shards: error.shards)
       default: DiskFault(error).map { .disk($0.description) } ?? .other(error)
       }
   }

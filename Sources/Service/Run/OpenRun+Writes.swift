@@ -8,8 +8,9 @@ import WireProtocol
 /// A step that was committed before has come out otherwise now.
 struct ReplayedStepDiffers: Error {
   let step: Int
-  /// The digest that the ledger has.
+  /// The digest that the ledger has, and the shards that the step was committed from.
   let recorded: String
+  let shards: [ComputedShard]
 }
 
 /// Everything that a run writes passes through `perform`, on one queue.
@@ -69,14 +70,18 @@ extension OpenRun {
     let isDone = isRepeated ? try ledger.step(record.step)?.digest == record.digest : false
     if !isDone {
       try ledger.commit(
-        record, tiers: applied.changed.map { plan.record(of: $0) }, assignments: attempts, notes: notes)
+        record, tiers: applied.changed.map { plan.record(of: $0) }, assignments: attempts, notes: notes,
+        shardDigests: step.shards.map {
+          ShardDigestRecord($0, leafCount: plan.config.gradientAccumulationSteps)
+        })
     }
     try trainMetrics.append(row, step: record.step)
   }
 
   private func compare(_ applied: AppliedStep) throws {
     guard let recorded = try ledger.step(applied.step)?.digest, recorded != applied.digest else { return }
-    throw ReplayedStepDiffers(step: applied.step, recorded: recorded)
+    let shards = try ledger.shardDigests(step: applied.step).compactMap(ComputedShard.init)
+    throw ReplayedStepDiffers(step: applied.step, recorded: recorded, shards: shards)
   }
 
   private func record(
@@ -91,7 +96,7 @@ extension OpenRun {
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
       isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
-    let isDone = isRepeated ? try ledger.evaluations().contains { $0.step == record.step } : false
+    let isDone = isRepeated ? try ledger.evaluation(after: record.step) != nil : false
     if !isDone { try ledger.record(evaluation: record, assignments: attempts, notes: notes) }
     try evalMetrics.append(row, step: record.step)
   }

@@ -1,4 +1,5 @@
 import Coordination
+import Digests
 import Files
 import Foundation
 import JSON

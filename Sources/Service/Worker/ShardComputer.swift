@@ -201,7 +201,3 @@ private struct LeafSum {
     for (tier, values) in other.tiers { Vectors.add(values, to: &tiers[tier, default: []]) }
   }
 }
-
-extension AssignedMicroBatch {
-  package var trainedTokens: Int { labels.reduce(0) { $1 == MicroBatch.ignored ? $0 : $0 + 1 } }
-}

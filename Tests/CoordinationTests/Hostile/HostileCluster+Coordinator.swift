@@ -12,7 +12,7 @@ extension HostileCluster {
     var completed: CompletedUnit?
     for effect in core.step(event, now: now) {
       switch effect {
-      case .keepPayload(let attempt, _): run.payloads[attempt] = run.incoming
+      case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
       case .discardPayload(let attempt): run.payloads[attempt] = nil
       case .welcome(let peer, let session, let id): welcome(peer, session, id)
       case .reject(let peer, let code, let reason):
@@ -39,7 +39,7 @@ extension HostileCluster {
       case .armTimer(let time):
         timer += 1
         add(.coordinatorTimer(timer), at: time)
-      case .record, .quarantine, .workerReady, .log: break
+      case .record, .quarantine, .workerReady, .log, .unitLeft, .windowsComplete, .windowsLost: break
       }
     }
     guard let completed, ending == nil else { return }

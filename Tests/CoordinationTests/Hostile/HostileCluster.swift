@@ -80,7 +80,6 @@ struct HostileCluster {
     settings.noWorkerSeconds = 60
     settings.initialLeaseSeconds = 20
     settings.loadSeconds = 30
-    settings.maximumAttempts = 1000
     settings.shardByTier = random.next(below: 2) == 0
     core = CoordinatorCore(settings: settings, now: .zero)
     run = HostileRun(usesWindows: random.next(below: 6) > 0)

@@ -1,4 +1,5 @@
 import Coordination
+import Training
 import Transport
 import WireProtocol
 
