@@ -42,10 +42,9 @@ struct ShardProgress: Sendable {
   }
 
   /// Whether two results are the same word on this shard. Of gradients that are computed again the loss is not wanted:
-  /// the step has been committed with its own, and claims say nothing of it. But where two have to agree on all that the
-  /// ledger has, a wrong loss is a wrong result.
+  /// the step has been committed with its own, and claims say nothing of it.
   func agree(_ a: ResultSummary, _ b: ResultSummary) -> Bool {
-    unit.purpose == .recompute && !unit.isVerified ? a.word == b.word : a.agrees(with: b)
+    unit.purpose == .recompute ? a.word == b.word : a.agrees(with: b)
   }
 
   /// How many must agree.

@@ -7,7 +7,8 @@ extension CoordinatorCore {
   /// worker of version 1.0 keep nothing.
   func windowOrders(for progress: ShardProgress, worker: Worker, digestOnly: Bool) -> [WindowOrder] {
     if !progress.windows.isEmpty { return progress.windows }
-    guard let windows, progress.unit.purpose == .train, progress.unit.window, !digestOnly, worker.reports,
+    guard let windows, progress.unit.purpose == .train, progress.unit.window, !progress.unit.isVerified,
+      !digestOnly, worker.reports,
       progress.running.isEmpty, progress.opinions.isEmpty
     else { return [] }
     let orders = windows.orders(

@@ -66,7 +66,7 @@ extension Simulation {
         simulation.outcome.steps += 1
         return .applied(applied)
       }
-    case .restore: restore(coordinator)
+    case .restore(let withShards): restore(coordinator, withShards: withShards)
     case .write(let write): self.write(write, coordinator)
     case .reopenLedger: reopenLedger()
     case .tell(let news): tell(news)
@@ -124,7 +124,7 @@ extension Simulation {
     }
   }
 
-  private func restore(_ coordinator: SimulatedCoordinator) {
+  private func restore(_ coordinator: SimulatedCoordinator, withShards: Bool) {
     beside("the state is restored", 0.001) { simulation in
       do {
         let (engine, progress) = try simulation.restored()
@@ -135,7 +135,7 @@ extension Simulation {
             RestoredRun(
               progress: progress, tiers: engine.tierValues(), lastStep: disk.lastStep,
               evaluations: disk.evaluations.filter { $0.key >= progress.step },
-              toUndo: disk.identitiesToUndo)))
+              toUndo: disk.identitiesToUndo, shards: withShards ? disk.shards : [:])))
       } catch {
         simulation.tell(.restoreFailed(error))
       }

@@ -102,7 +102,11 @@ struct SimulatedDisk {
 
   /// Makes everything void that may hold unverified results of an identity, and everything after it.
   mutating func rollBack(identity: String) {
-    guard let first = firstUnverifiedStep(of: identity) else { return }
+    if let first = firstUnverifiedStep(of: identity) { rollBack(before: first) }
+  }
+
+  /// Makes everything void from the last snapshot before a step on.
+  mutating func rollBack(before first: Int) {
     let step = ReturnPoint.step(
       before: first, bestCheckpoint: best.step, snapshots: snapshots.map { ($0.step, $0.progress) })
     steps.removeLast(max(0, steps.count - step))

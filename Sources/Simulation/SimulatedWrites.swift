@@ -88,15 +88,18 @@ extension Simulation {
         outcome.count("steps that came out otherwise")
         return .failure(
           WriteError(
-            failure: .differs(
-              step: applied.step, recorded: "another", shards: disk.shards[applied.step] ?? [])))
+            failure: .differs(step: applied.step, recorded: "another")))
       }
     case .evaluation(let evaluation): disk.record(evaluation: evaluation.loss, step: evaluation.step)
     case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, coordinator)
     case .snapshot(let progress, _): saveSnapshot(progress, to: &disk, coordinator)
-    case .rollback(let identities):
+    case .rollback(let identities, let step):
       let returns = disk.returns
       for identity in identities { disk.rollBack(identity: identity) }
+      if let step, disk.lastStep >= step {
+        outcome.count("wrong partial sums of unknown workers")
+        disk.rollBack(before: step)
+      }
       let isNew = disk.returns > returns
       if isNew { outcome.count("went back") }
       return .success(

@@ -14,7 +14,7 @@ extension RunCore {
       effects.append(.abandon)
       hasLeftUnit = true
       beginStop(now: now)
-    case .computing, .completing, .auditing, .investigating: effects.append(.hurry)
+    case .computing, .completing, .auditing: effects.append(.hurry)
     case .waitingForDisk(let pause):
       fail(
         TrainingError(
@@ -39,7 +39,7 @@ extension RunCore {
       return close(.stopped, now: now)
     case .completing(_, .apply(let step)): windowsAreAhead = step.unit.window
     // What has come is in the fleet's books, and is not used.
-    case .auditing, .investigating: windowsAreAhead = true
+    case .auditing: windowsAreAhead = true
     case .completing(_, .snapshot), .completing(_, .finish): break
     default: return
     }

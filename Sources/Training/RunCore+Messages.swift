@@ -53,17 +53,14 @@ extension RunCore {
       RunActivity(doing: "applying \(step.unit)", since: step.applying, diskPause: nil, isPaused: false)
     case .paused(let since):
       RunActivity(doing: "paused", since: since, diskPause: nil, isPaused: true)
-    case .begun, .computing, .completing, .auditing, .investigating, .judging, .keeping, .draining, .ended:
+    case .begun, .computing, .completing, .auditing, .judging, .keeping, .draining, .ended:
       nil
     }
   }
 
   /// Whether others compute again what a worker has sent, so that not everybody may.
   package var isAuditing: Bool {
-    switch stage {
-    case .auditing, .investigating: true
-    default: false
-    }
+    if case .auditing = stage { true } else { false }
   }
 
   /// What the run is waiting for, for the report of one that does not end.

@@ -10,6 +10,8 @@ extension RunCore {
     tiers = run.tiers
     replayedUpTo = run.lastStep
     recordedEvaluations = run.evaluations
+    recordedShards = run.shards
+    if !isReplayAhead { isCertain = false }
     history = ParameterHistory()
     windowsAreHere = true
     for identity in run.toUndo where !toUndo.contains(identity) { toUndo.append(identity) }
@@ -22,6 +24,9 @@ extension RunCore {
     }
     write(.tiers(tiers), then: .publish, now: now)
   }
+
+  /// Whether there are steps to compute again.
+  private var isReplayAhead: Bool { progress.step < replayedUpTo }
 
   /// The fleet hears of all tiers as they are.
   mutating func publish(now: Instant) {
@@ -54,7 +59,7 @@ extension RunCore {
     windowsAreVoid = false
     for line in lines { tell(.error(line)) }
     stage = .begun
-    effects.append(.restore)
+    effects.append(.restore(withShards: isCertain))
   }
 }
 

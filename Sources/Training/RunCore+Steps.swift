@@ -11,11 +11,11 @@ extension RunCore {
     batches.keepOnly(step: step)
     let batches = batches.batches(step: step)
     if rules.usesWindows { history.keep(tiers, step: step) }
-    open(
-      WorkUnit(
-        purpose: .train, step: step, leafCount: batches.microBatches.count, dueTiers: due,
-        window: rules.usesWindows, isFlush: isFlush(step),
-        trainedTokens: batches.microBatches.map(\.trainedTokens)), now: now)
+    let unit = WorkUnit(
+      purpose: .train, step: step, leafCount: batches.microBatches.count, dueTiers: due,
+      window: rules.usesWindows, isFlush: isFlush(step),
+      trainedTokens: batches.microBatches.map(\.trainedTokens))
+    open(isCertain ? certainUnit(unit) : unit, now: now)
   }
 
   /// A step of which nothing is wanted: no gradient, and no loss. No worker hears of it.
@@ -57,12 +57,12 @@ extension RunCore {
       }
       let step = StepInHand(
         unit: done.unit, lossSum: done.lossSum, tokens: done.tokens, results: results, began: inHand.began)
+      guard agreesWithRecord(results, step: done.unit.step, now: now) else { return }
       audit(done, results, for: .step(step), now: now)
     case .completing(let request, let goal):
       for result in results { traffic.count(result.message, of: done.unit, clock: rules.plan.clock) }
       audit(done, results, for: .windows(request, goal), now: now)
     case .auditing(let audit): computedAgain(results, for: audit)
-    case .investigating(let investigation): conclude(investigation, results, now: now)
     default: break
     }
   }
@@ -81,7 +81,7 @@ extension RunCore {
   mutating func applied(_ applied: AppliedStep, now: Instant) {
     guard case .applying(let step) = stage, applied.step == step.unit.step else { return }
     if step.unit.leafCount > 0 { tell(.spent(now.seconds(since: step.applying), on: .update)) }
-    let next = Next.committed(step.unit, applied, step.results.compactMap(\.counted))
+    let next = Next.committed(step.unit, applied)
     guard applied.step > replayedUpTo else { return write(.replayedStep(applied), then: next, now: now) }
     let committed = CommittedStep(
       applied: applied, seconds: now.seconds(since: step.began),
@@ -99,6 +99,7 @@ extension RunCore {
     }
     if unit.leafCount > 0 { effects.append(.acknowledge(unit)) }
     progress.applied(step: applied.step)
+    if isCertain, !isReplay || progress.step == replayedUpTo { (isCertain, recordedShards) = (false, [:]) }
     windowsAreHere =
       rules.alwaysLoose || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
     if !applied.changed.isEmpty {

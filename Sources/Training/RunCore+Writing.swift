@@ -5,7 +5,7 @@ import NestedLearning
 extension RunCore {
   enum Next: Sendable {
     case publish
-    case committed(WorkUnit, AppliedStep, [CountedResult])
+    case committed(WorkUnit, AppliedStep)
     case evaluated(WorkUnit, EvaluationOutcome)
     case savedBest
     case savedCheckpoint
@@ -81,7 +81,7 @@ extension RunCore {
     if case .checkpoint = pending.write.content { tell(.spent(seconds, on: .checkpoint)) }
     switch pending.next {
     case .publish: publish(now: now)
-    case .committed(let unit, let applied, _): committed(unit, applied, pending, now: now)
+    case .committed(let unit, let applied): committed(unit, applied, pending, now: now)
     case .evaluated(let unit, let outcome):
       effects.append(.acknowledge(unit))
       progress.evaluated(loss: outcome.loss, rules.config)
@@ -144,8 +144,7 @@ extension RunCore {
     case .disk(let reason):
       pending.write.isRepeated = true
       pause(pending, "\(pending.write.doing): \(reason)", now: now)
-    case .differs(_, let recorded, let shards):
-      cameOutOtherwise(pending, recorded: recorded, shards: shards, now: now)
+    case .differs(_, let recorded): cameOutOtherwise(pending, recorded: recorded, now: now)
     case .other(let error): fail(error, now: now)
     }
   }
@@ -220,7 +219,7 @@ extension RunCore {
     }
     // Where the run itself writes, or is about to, they come along.
     switch stage {
-    case .computing, .completing, .auditing, .investigating, .paused: break
+    case .computing, .completing, .auditing, .paused: break
     default:
       newsDue = now + 1
       return

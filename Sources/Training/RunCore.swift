@@ -50,6 +50,10 @@ package struct RunCore: Sendable {
   var windowsAreAhead = false
   /// Whether all windows are here after the last step, so that a snapshot can be taken.
   var windowsAreHere = true
+  /// A replay has come out otherwise: until it is over, two workers have to agree on every shard.
+  var isCertain = false
+  /// By step of such a replay: the shards that it was committed from.
+  var recordedShards: [Int: [ComputedShard]] = [:]
   /// A unit was left uncomputed as the run was asked to stop.
   var hasLeftUnit = false
 
@@ -75,7 +79,7 @@ package struct RunCore: Sendable {
 
   /// Takes up the run; to be called once, before any event.
   package mutating func begin(now: Instant) -> [RunEffect] {
-    effects = [.restore]
+    effects = [.restore(withShards: false)]
     defer { effects = [] }
     return effects
   }
@@ -184,8 +188,6 @@ extension RunCore {
     case completing(WindowRequest, WindowGoal)
     /// Others compute again what partial sums are made of.
     case auditing(Audit)
-    /// A replayed step has come out otherwise: two others compute each of its shards again.
-    case investigating(Investigation)
     /// The engine compares them.
     case judging(Audit)
     /// The engine takes what results bring of windows.

@@ -38,8 +38,9 @@ package enum RunEffect: Sendable {
 
   // What the store is told.
 
-  /// Take the state of the last snapshot; answered by `restored`.
-  case restore
+  /// Take the state of the last snapshot; answered by `restored`, with what the ledger has of later steps' shards if
+  /// that is wanted.
+  case restore(withShards: Bool)
   /// Answered by `written` or `writeFailed`.
   case write(RunWrite)
   /// After a failed sync the operating system's memory and the disk may differ: open the ledger anew; answered by

@@ -13,15 +13,20 @@ package struct RestoredRun: Sendable {
   package let evaluations: [Int: Double]
   /// Identities in quarantine that still have unverified results in the record.
   package let toUndo: [String]
+  /// By step that is to be computed again: what of it was whose, if that was asked for; nothing of steps that a program
+  /// before this one has committed.
+  package let shards: [Int: [ComputedShard]]
 
   package init(
-    progress: RunProgress, tiers: [TierValues], lastStep: Int, evaluations: [Int: Double], toUndo: [String]
+    progress: RunProgress, tiers: [TierValues], lastStep: Int, evaluations: [Int: Double], toUndo: [String],
+    shards: [Int: [ComputedShard]] = [:]
   ) {
     self.progress = progress
     self.tiers = tiers
     self.lastStep = lastStep
     self.evaluations = evaluations
     self.toUndo = toUndo
+    self.shards = shards
   }
 }
 
@@ -29,9 +34,8 @@ package struct RestoredRun: Sendable {
 package enum WriteFailure: Sendable {
   /// The volume, or another program that holds the ledger; the same write may succeed later.
   case disk(String)
-  /// A step that was committed before has come out otherwise now: its recorded digest, and what of it was recorded of
-  /// whose shards; none if a program before this one has committed it.
-  case differs(step: Int, recorded: String, shards: [ComputedShard])
+  /// A step that was committed before has come out otherwise now; this is the digest that it was committed with.
+  case differs(step: Int, recorded: String)
   /// Anything else; it ends the run.
   case other(any Error)
 }

@@ -19,8 +19,9 @@ package struct RunWrite: Sendable, Identifiable {
     case checkpoint(CheckpointKind, RunProgress, isReplay: Bool)
     /// - Parameter withDigest: with the digest of the whole state, for whoever looks.
     case snapshot(RunProgress, withDigest: Bool)
-    /// Makes void what these identities did as far as nobody else came to the same, and everything after it.
-    case rollback(identities: [String])
+    /// Makes void what these identities did as far as nobody else came to the same, and everything after it; and, if
+    /// a step is given, everything from the last snapshot before that step on.
+    case rollback(identities: [String], before: Int? = nil)
     /// How the run has ended.
     case end(RunEnding)
     /// Nothing but what comes along.

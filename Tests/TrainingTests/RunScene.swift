@@ -26,6 +26,8 @@ struct RunScene {
   private(set) var write: RunWrite?
   private(set) var timer = Instant.never
   private(set) var applied: AppliedStep?
+  /// What the unit that was computed last came to.
+  private(set) var counted: CountedResult?
 
   /// - Parameter changes: to a config of 4 steps of 2 micro-batches, tiers at 1 and 2, an evaluation after steps 2 and 4.
   init(_ changes: (inout NestedLearningConfig) -> Void = { _ in }) throws {
@@ -75,14 +77,15 @@ struct RunScene {
 
   /// The state as it was before step 1, or after a step that a snapshot has.
   mutating func restored(
-    _ seconds: Double, lastStep: Int = 0, evaluations: [Int: Double] = [:], toUndo: [String] = []
+    _ seconds: Double, lastStep: Int = 0, evaluations: [Int: Double] = [:], toUndo: [String] = [],
+    shards: [Int: [ComputedShard]] = [:]
   ) -> [String] {
     at(
       seconds,
       .restored(
         RestoredRun(
           progress: RunProgress(), tiers: engine.tierValues(), lastStep: lastStep, evaluations: evaluations,
-          toUndo: toUndo)))
+          toUndo: toUndo, shards: shards)))
   }
 
   /// The last write is on the disk.
@@ -103,6 +106,7 @@ struct RunScene {
     let counted = CountedResult(
       shard: shard, step: unit.step, attempt: 1, workerID: 1, identity: "h/1",
       digest: ShardDigest(ResultSummary(message)))
+    self.counted = counted
     let done = CompletedUnit(
       unit: unit, lossSum: 8, tokens: 4,
       results: [counted])
@@ -141,18 +145,20 @@ struct RunScene {
     case .publish(let tiers, let windows):
       "publish \(tiers.count) tiers" + (windows == nil ? "" : " and windows")
     case .parametersChanged(let tiers): "tiers \(tiers.keys.sorted()) have changed"
-    case .open(let unit): "open \(unit), tiers \(unit.dueTiers)" + (unit.isFlush ? ", flush" : "")
+    case .open(let unit):
+      "open \(unit), tiers \(unit.dueTiers)" + (unit.isFlush ? ", flush" : "")
+        + (unit.isVerified ? ", by two" : "") + (unit.parts.map { ", \($0.count) parts" } ?? "")
     case .completeWindows(let request): "complete windows of \(request.tiers) through \(request.through)"
     case .hurry: "hurry"
     case .abandon: "abandon"
     case .acknowledge(let unit): "acknowledge \(unit)"
-    case .distrust(let id, let identity, _): "wrong partial sum of worker \(id), \(identity)"
+    case .distrust(let id, let identity, _): "distrust worker \(id), \(identity)"
     case .drain: "drain"
     case .keep(let results): "keep \(results.count)"
     case .audit: "audit"
     case .apply(let step, _, _, let results): "apply step \(step), \(results.count) results"
     case .skip(let step): "skip step \(step)"
-    case .restore: "restore"
+    case .restore(let withShards): withShards ? "restore with shards" : "restore"
     case .write(let write): line(write)
     case .reopenLedger: "reopen the ledger"
     case .tell(.notice(let text)), .tell(.error(let text)): text

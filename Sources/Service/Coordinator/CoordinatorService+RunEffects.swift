@@ -49,7 +49,7 @@ extension CoordinatorService {
     case .apply(let step, let lossSum, let tokens, let results):
       compute { .applied(try $0.apply(step: step, lossSum: lossSum, tokens: tokens, results: results)) }
     case .skip(let step): compute { .applied(try $0.skip(step: step)) }
-    case .restore: restore()
+    case .restore(let withShards): restore(withShards: withShards)
     case .write(let write): self.write(write)
     case .reopenLedger: reopenLedger()
     case .tell(let news): tell(news)
@@ -72,10 +72,10 @@ extension CoordinatorService {
     }
   }
 
-  private func restore() {
+  private func restore(withShards: Bool) {
     queue.async { [mailbox, store, plan] in
       do {
-        let (engine, run) = try store.restoredRun(plan: plan)
+        let (engine, run) = try store.restoredRun(plan: plan, withShards: withShards)
         mailbox.post(.restored(engine, run))
       } catch {
         mailbox.post(.run(.restoreFailed(error)))
@@ -156,7 +156,7 @@ extension WriteFailure {
     self =
       switch error {
       case let error as ReplayedStepDiffers:
-        .differs(step: error.step, recorded: error.recorded, shards: error.shards)
+        .differs(step: error.step, recorded: error.recorded)
       default: DiskFault(error).map { .disk($0.description) } ?? .other(error)
       }
   }

@@ -29,6 +29,18 @@ extension OpenRun {
     return record
   }
 
+  /// Makes everything void from the last snapshot before a step on, as something was wrong in what the step was made
+  /// from, and nobody can be named. May be called again after a failure: what is done is not done twice.
+  ///
+  /// - Returns: the return, or nil if the step is void already.
+  func rollBack(before step: Int) throws -> ReturnRecord? {
+    guard try ledger.lastStep() >= step else { return nil }
+    let record = try ledger.rollBack(
+      to: stepToGoBackTo(before: step), identity: "", firstUnverifiedStep: step)
+    try followLedger()
+    return record
+  }
+
   /// The identities in quarantine that still have unverified results in the record.
   func identitiesToUndo() throws -> [String] {
     try ledger.quarantined().map(\.identity).filter { try ledger.firstUnverifiedStep(of: $0) != nil }

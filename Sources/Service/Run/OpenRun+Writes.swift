@@ -8,21 +8,29 @@ import WireProtocol
 /// A step that was committed before has come out otherwise now.
 struct ReplayedStepDiffers: Error {
   let step: Int
-  /// The digest that the ledger has, and the shards that the step was committed from.
+  /// The digest that the ledger has.
   let recorded: String
-  let shards: [ComputedShard]
 }
 
 /// Everything that a run writes passes through `perform`, on one queue.
 extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
-  func restoredRun(plan: RunPlan) throws -> (StepEngine, RestoredRun) {
+  ///
+  /// - Parameter withShards: with what is known of the shards of later steps.
+  func restoredRun(plan: RunPlan, withShards: Bool) throws -> (StepEngine, RestoredRun) {
     let (engine, progress) = try restore(plan: plan)
+    let lastStep = try ledger.lastStep()
+    var shards: [Int: [ComputedShard]] = [:]
+    if withShards, progress.step < lastStep {
+      for step in (progress.step + 1)...lastStep {
+        shards[step] = try ledger.shardDigests(step: step).compactMap(ComputedShard.init)
+      }
+    }
     let evaluations = try ledger.evaluations().filter { $0.step >= progress.step }
     let run = RestoredRun(
-      progress: progress, tiers: engine.tierValues(), lastStep: try ledger.lastStep(),
+      progress: progress, tiers: engine.tierValues(), lastStep: lastStep,
       evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
-      toUndo: try identitiesToUndo())
+      toUndo: try identitiesToUndo(), shards: shards)
     return (engine, run)
   }
 
@@ -50,7 +58,8 @@ extension OpenRun {
     case .snapshot(let progress, let withDigest):
       guard let engine else { break }
       try writeSnapshot(engine: engine, progress: progress, withDigest: withDigest)
-    case .rollback(let identities): return try rollBack(identities, isRepeated: write.isRepeated)
+    case .rollback(let identities, let step):
+      return try rollBack(identities, before: step, isRepeated: write.isRepeated)
     case .end(let ending): try finish(ending)
     }
     return .done
@@ -80,8 +89,7 @@ extension OpenRun {
 
   private func compare(_ applied: AppliedStep) throws {
     guard let recorded = try ledger.step(applied.step)?.digest, recorded != applied.digest else { return }
-    let shards = try ledger.shardDigests(step: applied.step).compactMap(ComputedShard.init)
-    throw ReplayedStepDiffers(step: applied.step, recorded: recorded, shards: shards)
+    throw ReplayedStepDiffers(step: applied.step, recorded: recorded)
   }
 
   private func record(
@@ -101,15 +109,19 @@ extension OpenRun {
     try evalMetrics.append(row, step: record.step)
   }
 
-  private func rollBack(_ identities: [String], isRepeated: Bool) throws -> RunWriteOutcome {
-    let records = try identities.compactMap { try rollBack(identity: $0) }
+  private func rollBack(_ identities: [String], before step: Int?, isRepeated: Bool) throws -> RunWriteOutcome
+  {
+    var records = try identities.compactMap { try rollBack(identity: $0) }
+    if let step, let record = try rollBack(before: step) { records.append(record) }
     // An earlier try may have changed the ledger, but not yet the files.
     if isRepeated { try followLedger() }
     let lines = records.map { record in
-      """
-      went back from step \(record.fromStep) to step \(record.toStep): \(record.identity) computed wrongly, and \
-      nobody verified its results from step \(record.firstUnverifiedStep) on
-      """
+      record.identity.isEmpty
+        ? "went back from step \(record.fromStep) to step \(record.toStep): a partial sum of an unknown worker was wrong"
+        : """
+        went back from step \(record.fromStep) to step \(record.toStep): \(record.identity) computed wrongly, and \
+        nobody verified its results from step \(record.firstUnverifiedStep) on
+        """
     }
     return .rolledBack(lines, lastStep: try ledger.lastStep())
   }
