@@ -32,6 +32,8 @@ struct WireRun: Sendable {
 
   private var options: TransportOptions {
     var options = TransportOptions()
+    // Nobody is welcomed here, and large messages are what it is about.
+    options.intake.strangerBytes = options.intake.workerBytes
     options.transfers.windowBytes = windowBytes
     return options
   }

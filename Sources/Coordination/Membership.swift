@@ -81,10 +81,8 @@ extension CoordinatorCore {
   /// Whether a connection is a worker's.
   public func isWorker(_ peer: PeerID) -> Bool { workerOfPeer[peer] != nil }
 
-  /// Every worker's connection, in the order of joining.
-  public var connections: [(peer: PeerID, session: SessionID)] {
-    workers.keys.sorted().compactMap { id in workers[id].map { ($0.peer, $0.session) } }
-  }
+  /// The session that a worker has on a connection; nil if it is nobody's.
+  public func session(of peer: PeerID) -> SessionID? { workerOfPeer[peer].flatMap { workers[$0]?.session } }
 
   var isEnding: Bool {
     if failure != nil { return true }

@@ -123,6 +123,8 @@ extension Scenario {
     if more.chance(0.3) { transport.transfers.inlineBytes = Int.random(in: 0...40, using: &more) }
     if more.chance(0.2) { incidents.append(.runStopped) }
     if more.chance(0.2) { incidents.append(.runPaused) }
+    // Each of them is followed by a snapshot, after which little is left to replay.
+    if more.chance(0.6) { self.problem.config.checkpointEvery = 1000 }
     if more.chance(0.3) { self.problem.config.lossEvery = Int.random(in: 2...5, using: &more) }
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)

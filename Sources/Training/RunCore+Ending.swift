@@ -28,14 +28,13 @@ extension RunCore {
   var graceIsOver: String { "the \(Int(rules.graceSeconds)) s of --grace are over" }
 
   /// A unit is not computed: the run has been asked to stop, and nobody is there, or not in time.
-  mutating func left(_ unit: WorkUnit, because reason: String, now: Instant) {
+  mutating func left(_ unit: String, because reason: String, now: Instant) {
     guard stopDeadline != nil else { return }
+    effects.append(.abandon)
     switch stage {
-    case .computing(let inHand):
-      if reason == graceIsOver { effects.append(.abandon) }
-      windowsAreAhead = inHand.unit.window
+    case .computing(let inHand): windowsAreAhead = inHand.unit.window
     case .completing(_, .snapshot(.stop)):
-      tell(.notice("no worker is there to hand over its sums, so the run will go on from its last snapshot"))
+      tell(.notice("\(reason), and windows are with the workers: the run will go on from its last snapshot"))
       return close(.stopped, now: now)
     case .completing(_, .apply(let step)): windowsAreAhead = step.unit.window
     // What has come is in the fleet's books, and is not used.

@@ -92,7 +92,7 @@ extension RunCore {
       goOn(now: now)
     case .savedCheckpoint:
       progress.savedCheckpoint()
-      goOn(now: now)
+      snapshotOfCheckpoint(now: now)
     case .finalCheckpoint(let ending): snapshot(.end(ending), now: now)
     case .stopCheckpoint:
       progress.savedCheckpoint()
@@ -113,6 +113,13 @@ extension RunCore {
     case .stop, .end: isLast = true
     }
     write(.snapshot(progress, withDigest: isLast), then: .snapshot(reason), now: now)
+  }
+
+  /// A checkpoint that is kept keeps the snapshot of its step, so that the run can go back to it.
+  private mutating func snapshotOfCheckpoint(now: Instant) {
+    guard !rules.config.saveBestOnly, snapshots.lastStep != progress.step else { return goOn(now: now) }
+    completeWindows(
+      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
   }
 
   private mutating func wroteSnapshot(_ reason: SnapshotReason, seconds: Double, now: Instant) {

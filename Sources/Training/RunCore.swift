@@ -98,7 +98,7 @@ package struct RunCore: Sendable {
     case .restored(let run): restored(run, now: now)
     case .restoreFailed(let error), .engineFailed(let error): fail(error, now: now)
     case .unitComplete(let unit, let results): complete(unit, results, now: now)
-    case .unitLeft(let unit): left(unit, because: "no worker is left", now: now)
+    case .unitLeft(let unit): left("\(unit)", because: "no worker is left", now: now)
     case .windowsComplete(let oldest): windowsCame(oldestStep: oldest, now: now)
     case .windowsLost: windowsAreLost(now: now)
     case .quarantined(let id, let identity, let reason): quarantine(id, identity, reason, now: now)
@@ -152,8 +152,16 @@ package struct RunCore: Sendable {
     if let due = newsDue, due <= now { writeNews(now: now) }
     if case .waitingForDisk(let pause) = stage, pause.nextTry <= now { return tryDiskAgain(now: now) }
     guard let stopDeadline else { return }
-    if stopDeadline <= now, let unit = stage.openUnit { left(unit, because: graceIsOver, now: now) }
-    if case .ended = stage { return }
+    if stopDeadline <= now, case .computing(let inHand) = stage {
+      left("\(inHand.unit)", because: graceIsOver, now: now)
+    }
+    // Half of the time for closing may go to what windows lack, the other half is for writing.
+    if windowDeadline <= now {
+      switch stage {
+      case .completing, .auditing: left("what windows lack", because: graceIsOver, now: now)
+      default: break
+      }
+    }
     guard stopDeadline + rules.closingSeconds <= now else { return }
     // What is left to do then is no reason to call it a failure.
     if let ending = stage.writtenEnding { return end(ending) }
@@ -164,11 +172,14 @@ package struct RunCore: Sendable {
           remedy: "the run can be resumed from its last snapshot")))
   }
 
+  private var windowDeadline: Instant { (stopDeadline ?? .never) + rules.closingSeconds / 2 }
+
   private mutating func arm(now: Instant) {
     var next = newsDue ?? .never
     if case .waitingForDisk(let pause) = stage { next = min(next, pause.nextTry) }
     if let stopDeadline {
-      next = min(next, stopDeadline > now ? stopDeadline : stopDeadline + rules.closingSeconds)
+      let deadlines = [stopDeadline, windowDeadline, stopDeadline + rules.closingSeconds]
+      next = min(next, deadlines.first { $0 > now } ?? .never)
     }
     if case .ended = stage { next = .never }
     guard next != armed || armed <= now else { return }
@@ -209,11 +220,6 @@ extension RunCore {
         if case .end(let ending) = pending.next { ending } else { nil }
       default: nil
       }
-    }
-
-    /// The unit that the fleet has open, unless it brings what windows lack.
-    var openUnit: WorkUnit? {
-      if case .computing(let inHand) = self { inHand.unit } else { nil }
     }
   }
 

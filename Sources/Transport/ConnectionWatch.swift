@@ -53,8 +53,8 @@ final class ConnectionWatch {
   /// - Parameter isOld: whether the worker speaks version 1.0
   func welcome(_ peer: PeerID, isOld: Bool) { watcher.change { $0.welcome(peer.bytes, isOld: isOld) } }
 
-  /// Whether connections have ended since this was last asked, and those that were ended here.
-  func take() -> (hasLost: Bool, excesses: [IntakeExcess]) { watcher.take() }
+  /// Connections that have ended since this was last asked, and those that were ended here.
+  func take() -> (lost: LostConnections, excesses: [IntakeExcess]) { watcher.take() }
 }
 
 /// The watch's thread. It alone uses the monitors until it has ended; all else is behind the lock.
@@ -69,7 +69,7 @@ private final class Watcher: @unchecked Sendable {
   private var ledger: IntakeLedger
   private var ports = Set<UInt16>()
   private var isStopping = false
-  private var hasLost = false
+  private var lost = LostConnections()
   private var excesses: [IntakeExcess] = []
   private var lastFailure: TransportError?
 
@@ -94,10 +94,10 @@ private final class Watcher: @unchecked Sendable {
 
   func change(_ body: (inout IntakeLedger) -> Void) { lock.withLock { body(&ledger) } }
 
-  func take() -> (hasLost: Bool, excesses: [IntakeExcess]) {
+  func take() -> (lost: LostConnections, excesses: [IntakeExcess]) {
     lock.withLock {
-      defer { (hasLost, excesses) = (false, []) }
-      return (hasLost, excesses)
+      defer { (lost, excesses) = (LostConnections(), []) }
+      return (lost, excesses)
     }
   }
 
@@ -142,11 +142,15 @@ private final class Watcher: @unchecked Sendable {
             ledger.accepted(counter, monitor: number)
           }
         case .disconnected(let descriptor):
-          lock.withLock {
-            ledger.closed(descriptor, monitor: number)
-            hasLost = true
+          let isSomebody = lock.withLock {
+            switch ledger.closed(descriptor, monitor: number) {
+            case .some(.some(let peer)): lost.add(PeerID(peer))
+            case .some(nil): return false
+            case nil: lost.hasUncounted = true
+            }
+            return true
           }
-          waker.wake()
+          if isSomebody { waker.wake() }
         case .handshakeFailed: break
         }
       }

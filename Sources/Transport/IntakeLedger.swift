@@ -31,8 +31,13 @@ struct IntakeLedger {
   }
 
   /// A descriptor of a socket's connections was closed. Of another socket it may be in use already.
-  mutating func closed(_ descriptor: Int32, monitor: Int) {
-    if connections[descriptor]?.monitor == monitor { connections[descriptor] = nil }
+  ///
+  /// - Returns: whose connection it was; the inner nil of one over which nothing was read, the outer of one that is not
+  ///   counted, as those of this machine's own socket files.
+  mutating func closed(_ descriptor: Int32, monitor: Int) -> [UInt8]?? {
+    guard let connection = connections[descriptor], connection.monitor == monitor else { return nil }
+    connections[descriptor] = nil
+    return .some(connection.peer)
   }
 
   /// A message was read, of so many bytes on the wire. Where a number has come to be another connection's meanwhile,

@@ -17,7 +17,7 @@ public final class Router {
   /// The socket with keys, and who decides about them.
   private let secured: (socket: Socket, authenticator: Authenticator)?
   private let watch: ConnectionWatch
-  private var hasLostConnections = false
+  private var lostConnections = LostConnections()
   private let options: TransportOptions
   /// Those with which a connection may speak, as text.
   private var allowedKeys: Set<String>
@@ -100,17 +100,16 @@ public final class Router {
     return all + pumpAll()
   }
 
-  /// Whether connections have ended since this was last asked. Whose they were ZeroMQ does not say; a little later
-  /// sending to such a peer fails.
-  public func takeLostConnections() -> Bool {
-    defer { hasLostConnections = false }
-    return hasLostConnections
+  /// Connections that have ended since this was last asked. A little later sending to such a peer fails.
+  public func takeLostConnections() -> LostConnections {
+    defer { lostConnections = LostConnections() }
+    return lostConnections
   }
 
   /// Hears of connections that have ended, and of peers whose connection was ended because of what they sent.
   private func takeExcesses() -> [(peer: PeerID, received: Received)] {
-    let (hasLost, excesses) = watch.take()
-    if hasLost { hasLostConnections = true }
+    let (lost, excesses) = watch.take()
+    lostConnections.add(lost)
     return excesses.compactMap { excess in
       guard let bytes = excess.peer else { return nil }
       let reason = "\(excess.bytes) bytes came that are no whole message yet; the limit is \(excess.limit)"

@@ -255,7 +255,8 @@ import WireProtocol
     let unit = try #require(scene.unit)
     #expect(
       scene.at(1, .unitLeft(unit)) == [
-        "no worker is left: step 1 is computed when the run goes on", "write: recording the end of the run",
+        "abandon", "no worker is left: step 1 is computed when the run goes on",
+        "write: recording the end of the run",
       ])
   }
 
@@ -270,6 +271,8 @@ import WireProtocol
         "abandon", "the 7 s of --grace are over: step 1 is computed when the run goes on",
         "write: recording the end of the run",
       ])
+    #expect(scene.timer == Instant.zero + 13)
+    _ = scene.at(13, .timer)
     #expect(scene.timer == Instant.zero + 18)
     #expect(scene.at(18, .timer).first?.contains("could not be written down within 10 s") == true)
   }
@@ -372,7 +375,8 @@ import WireProtocol
         let unit = WorkUnit(purpose: .collect, step: 1, leafCount: 2, dueTiers: [1])
         #expect(
           scene.at(2, .unitLeft(unit)) == [
-            "no worker is there to hand over its sums, so the run will go on from its last snapshot",
+            "abandon",
+            "no worker is left, and windows are with the workers: the run will go on from its last snapshot",
             "write: recording the end of the run",
           ])
       }

@@ -195,20 +195,10 @@ final class OpenRun: @unchecked Sendable {
     }
   }
 
-  /// A checkpoint that is kept keeps the snapshot of its step, so that the run can go back to it. With windows part of
-  /// the state is with workers; then it is for whoever fetches that to write the snapshot first.
-  private func keepSnapshot(engine: StepEngine, progress: RunProgress) throws {
-    if try ledger.latestSnapshot()?.step == progress.step { return }
-    try writeSnapshot(engine: engine, progress: progress, withDigest: false)
-  }
-
   /// Writes a checkpoint folder, and forgets those that are no longer kept.
   func writeCheckpoint(
     _ kind: CheckpointWriter.Kind, plan: RunPlan, progress: RunProgress, engine: StepEngine
   ) throws {
-    if case .step = kind, !checkpoints.saveBestOnly, !plan.usesWindows {
-      try keepSnapshot(engine: engine, progress: progress)
-    }
     let isBest = progress.bestStep == progress.step && progress.bestLoss != nil
     let statistics = plan.scheduler.statistics(
       globalStep: progress.step, updateCounts: engine.state.optimizer.updateCounts)
