@@ -46,6 +46,6 @@ import WireProtocol
       }
       if answer != nil { answers += 1 }
     }
-    #expect(answers == 200 && made <= 100)
+    #expect(answers == 2000 && made <= 100)
   }
 }
