@@ -126,8 +126,16 @@ extension Scenario {
     // Each of them is followed by a snapshot, after which little is left to replay.
     if more.chance(0.6) { self.problem.config.checkpointEvery = 1000 }
     if more.chance(0.3) { self.problem.config.lossEvery = Int.random(in: 2...5, using: &more) }
+    if more.chance(0.03) { self.problem.config.gradientAccumulationSteps = 64 }
+    if more.chance(0.01) { addCrowd(using: &more) }
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)
+  }
+
+  /// Two hundred workers, most of which come in the same moment.
+  private mutating func addCrowd(using random: inout SplitMix64) {
+    let starts = Double.random(in: 0...faultsUntil / 2, using: &random)
+    while workers.count < 200 { workers.append(WorkerPlan(starts: random.chance(0.8) ? starts : 0)) }
   }
 
   /// Machines that take shards and do not compute them, beside others that do.

@@ -21,7 +21,9 @@ extension Simulation {
         outcome.count("refused writes that were there")
         _ = apply(write, to: &disk, coordinator)
       }
-      return tell(.writeFailed(write.id, .disk("the simulated disk is at fault")))
+      let reason =
+        random.chance(0.3) ? "the ledger is locked by another program" : "the simulated disk is at fault"
+      return tell(.writeFailed(write.id, .disk(reason)))
     }
     var result: Result<RunWriteOutcome, WriteError> = .success(.done)
     let lives = transact(write.doing) { result = apply(write, to: &$0, coordinator) }
