@@ -103,30 +103,4 @@ public struct ShardComparison: Sendable, Hashable {
     self.differences = differences
     self.unknown = unknown
   }
-
-  /// What is known of a recorded shard from what others computed for it.
-  public enum Verdict: Sendable, Hashable {
-    /// Nobody but its own worker has computed it, or the only other word on it is not enough.
-    case open
-    /// Another identity came to the same.
-    case right
-    /// These identities, at least two, agree on another result.
-    case wrong(against: [String])
-  }
-
-  /// Judges a recorded shard: two others that agree against it outweigh it, and one that agrees with it confirms it.
-  /// What its own identity computes again counts for nothing, and each identity counts once, by its first word.
-  public static func verdict(on recorded: ComputedShard, again: [ComputedShard]) -> Verdict {
-    var words: [(identity: String, digest: ShardDigest)] = []
-    for result in again where recorded.isSameShard(as: result) && result.identity != recorded.identity {
-      guard !words.contains(where: { $0.identity == result.identity }) else { continue }
-      words.append((result.identity, result.digest))
-    }
-    if words.contains(where: { $0.digest == recorded.digest }) { return .right }
-    for word in words {
-      let agreeing = words.filter { $0.digest == word.digest }
-      if agreeing.count >= 2 { return .wrong(against: agreeing.map(\.identity)) }
-    }
-    return .open
-  }
 }

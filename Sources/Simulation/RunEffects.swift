@@ -176,7 +176,7 @@ extension Simulation {
     // In no scenario does every identity fail for as long as a run has patience with that; a stop may find the disk at
     // fault, or this process standing still.
     let isExpected =
-      reason.contains("stopped while the disk was at fault") && outcome.faults[.diskFault] != nil
+      reason.contains("could not be written: ") && outcome.faults[.diskFault] != nil
       || reason.contains("could not be written down within")
         && (outcome.faults[.diskFault] != nil || outcome.faults[.coordinatorStalled] != nil)
     if !isExpected || now > faultsEnd + 30 { return problem("the run failed: \(reason)") }

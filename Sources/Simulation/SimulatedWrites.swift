@@ -21,9 +21,8 @@ extension Simulation {
         outcome.count("refused writes that were there")
         _ = apply(write, to: &disk, coordinator)
       }
-      let reason =
-        random.chance(0.3) ? "the ledger is locked by another program" : "the simulated disk is at fault"
-      return tell(.writeFailed(write.id, .disk(reason)))
+      let cause: WaitCause = random.chance(0.3) ? .ledger : .disk
+      return tell(.writeFailed(write.id, .mayPass(cause, "as simulated")))
     }
     var result: Result<RunWriteOutcome, WriteError> = .success(.done)
     let lives = transact(write.doing) { result = apply(write, to: &$0, coordinator) }
@@ -38,7 +37,7 @@ extension Simulation {
   func reopenLedger() {
     beside("the ledger is opened anew", scenario.diskSeconds) {
       if $0.now < $0.diskFaultUntil {
-        $0.tell(.reopenFailed(.disk("the simulated disk is at fault")))
+        $0.tell(.reopenFailed(.mayPass(.disk, "as simulated")))
       } else {
         $0.tell(.reopened)
       }

@@ -18,7 +18,7 @@ extension RunCore {
     case .waitingForDisk(let pause):
       fail(
         TrainingError(
-          "stopped while the disk was at fault: \(pause.wait.reason)",
+          "stopped while \(pause.wait.cause.name) could not be written: \(pause.wait.reason)",
           remedy: "everything that was committed is safe; go on with: \(rules.resumeCommand)"), now: now)
     case .paused: beginStop(now: now)
     case .begun, .judging, .keeping, .applying, .writing, .draining, .ended: break

@@ -31,8 +31,8 @@ extension RunCore {
 package struct RunActivity: Sendable {
   package let doing: String
   package let since: Instant
-  /// Why it waits for the disk, if it does, and until when.
-  package let diskPause: (reason: String, since: Instant, deadline: Instant)?
+  /// What it waits for before it writes again, if it does, why, and until when.
+  package let wait: (cause: WaitCause, reason: String, since: Instant, deadline: Instant)?
   /// Whether it rests until it is told to go on.
   package let isPaused: Bool
 }
@@ -44,15 +44,15 @@ extension RunCore {
     case .writing(let pending):
       RunActivity(
         doing: pending.write.doing, since: pending.began,
-        diskPause: pending.pause.map { ($0.reason, $0.since, $0.deadline) }, isPaused: false)
+        wait: pending.pause.map { ($0.cause, $0.reason, $0.since, $0.deadline) }, isPaused: false)
     case .waitingForDisk(let pause):
       RunActivity(
         doing: pause.pending.write.doing, since: pause.pending.began,
-        diskPause: (pause.wait.reason, pause.wait.since, pause.wait.deadline), isPaused: false)
+        wait: (pause.wait.cause, pause.wait.reason, pause.wait.since, pause.wait.deadline), isPaused: false)
     case .applying(let step):
-      RunActivity(doing: "applying \(step.unit)", since: step.applying, diskPause: nil, isPaused: false)
+      RunActivity(doing: "applying \(step.unit)", since: step.applying, wait: nil, isPaused: false)
     case .paused(let since):
-      RunActivity(doing: "paused", since: since, diskPause: nil, isPaused: true)
+      RunActivity(doing: "paused", since: since, wait: nil, isPaused: true)
     case .begun, .computing, .completing, .auditing, .judging, .keeping, .draining, .ended:
       nil
     }

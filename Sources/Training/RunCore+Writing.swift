@@ -31,7 +31,8 @@ extension RunCore {
   /// A wait for the disk, or for a ledger that another program holds.
   struct DiskPause: Sendable {
     struct Wait: Sendable {
-      /// What was being written, and what the disk did.
+      var cause: WaitCause
+      /// What was being written, and why it was not.
       var reason: String
       let since: Instant
       /// When the run ends rather than wait on.
@@ -71,7 +72,7 @@ extension RunCore {
     guard case .writing(let pending) = stage, pending.write.id == id else { return }
     if let pause = pending.pause {
       let seconds = Int(now.seconds(since: pause.since).rounded())
-      tell(.notice("the disk is back after \(seconds) s; the run goes on"))
+      tell(.notice("\(pause.cause.name) is back after \(seconds) s; the run goes on"))
     }
     follow(pending, outcome, now: now)
   }
@@ -148,37 +149,39 @@ extension RunCore {
     guard case .writing(var pending) = stage, pending.write.id == id else { return }
     if case .end(let ending) = pending.next { return end(ending) }
     switch failure {
-    case .disk(let reason):
+    case .mayPass(let cause, let reason):
       pending.write.isRepeated = true
-      pause(pending, "\(pending.write.doing): \(reason)", now: now)
+      pause(pending, cause, "\(pending.write.doing): \(reason)", now: now)
     case .differs(_, let recorded): cameOutOtherwise(pending, recorded: recorded, now: now)
     case .other(let error): fail(error, now: now)
     }
   }
 
   /// Nothing counts as written, workers are kept, and the same is tried again later.
-  private mutating func pause(_ pending: PendingWrite, _ reason: String, now: Instant) {
+  private mutating func pause(
+    _ pending: PendingWrite, _ cause: WaitCause, _ reason: String, now: Instant
+  ) {
     var pending = pending
     var wait =
       pending.pause
-      ?? DiskPause.Wait(reason: "", since: now, deadline: now + rules.diskPatienceSeconds)
+      ?? DiskPause.Wait(cause: cause, reason: "", since: now, deadline: now + rules.diskPatienceSeconds)
     guard stopDeadline == nil else {
       return fail(
         TrainingError(
-          "stopped while the disk was at fault: \(reason)",
+          "stopped while \(cause.name) could not be written: \(reason)",
           remedy: "everything that was committed is safe; go on with: \(rules.resumeCommand)"), now: now)
     }
     guard now < wait.deadline else {
       return fail(
         TrainingError(
-          "the disk did not come back within \(Int(rules.diskPatienceSeconds)) s: \(reason)",
+          "\(cause.name) did not come back within \(Int(rules.diskPatienceSeconds)) s: \(reason)",
           remedy: "then go on with: \(rules.resumeCommand)"), now: now)
     }
     if reason != wait.reason {
       let seconds = Int(wait.deadline.seconds(since: now))
-      tell(.error("paused (disk): \(reason); trying again for \(seconds) s, workers are kept"))
+      tell(.error("paused (\(cause.rawValue)): \(reason); trying again for \(seconds) s, workers are kept"))
     }
-    wait.reason = reason
+    (wait.cause, wait.reason) = (cause, reason)
     let nextTry = min(wait.deadline, now + wait.delay)
     wait.delay = min(10, 2 * wait.delay)
     pending.pause = wait
@@ -204,7 +207,8 @@ extension RunCore {
   mutating func reopenFailed(_ failure: WriteFailure, now: Instant) {
     guard case .waitingForDisk(let pause) = stage else { return }
     switch failure {
-    case .disk(let reason): self.pause(pause.pending, "\(pause.pending.write.doing): \(reason)", now: now)
+    case .mayPass(let cause, let reason):
+      self.pause(pause.pending, cause, "\(pause.pending.write.doing): \(reason)", now: now)
     case .other(let error): fail(error, now: now)
     case .differs: break
     }

@@ -30,10 +30,21 @@ package struct RestoredRun: Sendable {
   }
 }
 
+/// What keeps a write from being made, for a time.
+package enum WaitCause: String, Sendable {
+  /// The volume is full, broken or gone.
+  case disk
+  /// Another program holds the ledger.
+  case ledger
+
+  /// With its article, for people.
+  var name: String { "the \(rawValue)" }
+}
+
 /// Why something was not written.
 package enum WriteFailure: Sendable {
-  /// The volume, or another program that holds the ledger; the same write may succeed later.
-  case disk(String)
+  /// Why the same write may succeed later, of this cause.
+  case mayPass(WaitCause, String)
   /// A step that was committed before has come out otherwise now; this is the digest that it was committed with.
   case differs(step: Int, recorded: String)
   /// Anything else; it ends the run.

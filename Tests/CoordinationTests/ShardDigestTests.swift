@@ -68,21 +68,4 @@ import WireProtocol
     #expect("\(recorded[1])" == "micro-batch 2, tiers 0, 1, by k2")
     #expect(ShardComparison(recorded: recorded, again: recorded).differences.isEmpty)
   }
-
-  /// Row 13 of the fault matrix: two that agree outweigh one; the accused has no vote; one alone decides nothing.
-  @Test func twoOthersOutweighOne() {
-    let recorded = shard(0..<2, "x", by: "k1")
-    func verdict(_ words: [(String, String)], other: Range<Int> = 0..<2) -> ShardComparison.Verdict {
-      ShardComparison.verdict(on: recorded, again: words.map { shard(other, $0.1, by: $0.0) })
-    }
-    #expect(verdict([]) == .open)
-    #expect(verdict([("k2", "y")]) == .open)
-    #expect(verdict([("k2", "y"), ("k2", "y")]) == .open, "one identity counts once")
-    #expect(verdict([("k1", "y"), ("k2", "y")]) == .open, "its own worker does not count")
-    #expect(verdict([("k2", "y"), ("k3", "z")]) == .open, "they do not agree")
-    #expect(verdict([("k2", "y"), ("k3", "z"), ("k4", "y")]) == .wrong(against: ["k2", "k4"]))
-    #expect(verdict([("k2", "x")]) == .right)
-    #expect(verdict([("k1", "x")]) == .open)
-    #expect(verdict([("k2", "y"), ("k3", "y")], other: 0..<1) == .open, "that is another shard")
-  }
 }

@@ -31,6 +31,7 @@ import Testing
     let status = try JSONValue(parsing: Program.coord.run(["status", run.folder, "--json"]).output)
     #expect(status["state"] == "paused", "\(status.text)")
     let reason = status["reason"]?.string ?? ""
+    #expect(reason.hasPrefix("ledger: "), "\(reason)")
     for word in ["locked by another program", run.file("state.sqlite"), "backup", "fuser"] {
       #expect(reason.contains(word), "\(reason)")
     }

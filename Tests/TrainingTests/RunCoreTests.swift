@@ -127,7 +127,7 @@ import WireProtocol
     let whole = ComputedShard(
       leaves: 0..<2, tiers: [0], digest: try #require(ShardDigest(bytes: Array(repeating: 7, count: 16))),
       identity: "liar")
-    _ = scene.at(2, .writeFailed(-1, .disk("not ours")))
+    _ = scene.at(2, .writeFailed(-1, .mayPass(.disk, "not ours")))
     var again = try RunScene()
     _ = again.restored(0, lastStep: 1)
     _ = again.written(0)
@@ -181,8 +181,8 @@ import WireProtocol
       #expect(scene.at(now, .reopened) == ["write: committing step 1, once more"])
       #expect(scene.disk(now, "full") == [], "the same reason is told once")
     }
-    #expect(scene.run.activity?.diskPause?.reason == "committing step 1: full")
-    #expect(scene.run.activity?.diskPause?.deadline == Instant.zero + 601)
+    #expect(scene.run.activity?.wait?.reason == "committing step 1: full")
+    #expect(scene.run.activity?.wait?.deadline == Instant.zero + 601)
     _ = scene.at(now + 10, .timer)
     _ = scene.at(now + 10, .reopened)
     let lines = scene.written(now + 10)
@@ -201,7 +201,7 @@ import WireProtocol
     while lines.isEmpty, now < 2000 {
       now = max(now, scene.timer.seconds(since: .zero))
       _ = scene.at(now, .timer)
-      lines = scene.at(now, .reopenFailed(.disk("full")))
+      lines = scene.at(now, .reopenFailed(.mayPass(.disk, "full")))
     }
     #expect(now == 601, "the wait is bounded")
     #expect(lines == ["write: recording the end of the run"])
@@ -215,7 +215,7 @@ import WireProtocol
     _ = try scene.computed(1) + scene.apply(1)
     _ = scene.disk(1, "full")
     #expect(scene.at(2, .stop(deadline: .never)) == ["write: recording the end of the run"])
-    #expect(scene.disk(2, "full").first?.contains("stopped while the disk was at fault") == true)
+    #expect(scene.disk(2, "full").first?.contains("stopped while the disk could not be written") == true)
   }
 
   // MARK: - Stopping

@@ -94,7 +94,7 @@ struct RunScene {
   }
 
   mutating func disk(_ seconds: Double, _ reason: String) -> [String] {
-    at(seconds, .writeFailed(write?.id ?? 0, .disk(reason)))
+    at(seconds, .writeFailed(write?.id ?? 0, .mayPass(.disk, reason)))
   }
 
   /// The open unit is computed: gradients of ones, or a loss of 2 a token.

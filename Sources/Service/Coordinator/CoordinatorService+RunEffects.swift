@@ -157,7 +157,7 @@ extension WriteFailure {
       switch error {
       case let error as ReplayedStepDiffers:
         .differs(step: error.step, recorded: error.recorded)
-      default: DiskFault(error).map { .disk($0.description) } ?? .other(error)
+      default: DiskFault(error).map { .mayPass($0.cause, $0.description) } ?? .other(error)
       }
   }
 }

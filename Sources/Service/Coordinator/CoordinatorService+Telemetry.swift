@@ -15,8 +15,8 @@ extension CoordinatorService {
     metrics.show(status, state: state)
     if stopRequested {
       telemetry.health.notReady("stopping")
-    } else if let diskPause = run.activity?.diskPause {
-      telemetry.health.notReady("paused, disk: \(diskPause.reason)")
+    } else if let wait = run.activity?.wait {
+      telemetry.health.notReady("paused, \(wait.cause.rawValue): \(wait.reason)")
     } else {
       telemetry.health.ready("\(state): \(status.reason)")
     }

@@ -1,16 +1,11 @@
 import Files
 import Ledger
+import Training
 
 /// What is written cannot be written now: the volume is full, broken or gone, or another program holds the ledger. The
 /// same work may succeed later; every other error is no matter of waiting.
 struct DiskFault: Error, Sendable, Equatable, CustomStringConvertible {
-  /// What the run waits for.
-  enum Cause: String, Sendable {
-    case disk
-    case lockedLedger = "the ledger is locked"
-  }
-
-  let cause: Cause
+  let cause: WaitCause
   /// What was to be written, why that failed, and what helps.
   let description: String
 
@@ -25,7 +20,7 @@ struct DiskFault: Error, Sendable, Equatable, CustomStringConvertible {
       default: false
       }
     guard isFault else { return nil }
-    cause = (error as? LedgerError)?.isLocked == true ? .lockedLedger : .disk
+    cause = (error as? LedgerError)?.isLocked == true ? .ledger : .disk
     description = "\(error)"
   }
 }

@@ -37,8 +37,8 @@ extension CoordinatorService {
     guard let activity = run.activity else {
       return (name(of: status.run), status.reason, status.since, status.deadline)
     }
-    if let pause = activity.diskPause {
-      return ("paused", "disk: \(pause.reason)", pause.since, pause.deadline)
+    if let wait = activity.wait {
+      return ("paused", "\(wait.cause.rawValue): \(wait.reason)", wait.since, wait.deadline)
     }
     if activity.isPaused { return ("paused", "until it is resumed", activity.since, nil) }
     if status.run == .idle { return ("working", activity.doing, activity.since, nil) }
