@@ -130,6 +130,26 @@ extension Scenario {
     if more.chance(0.01) { addCrowd(using: &more) }
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)
+    if machines.chance(0.08) { addUnverifiedLiars(using: &machines) }
+  }
+
+  /// Wrong results that hardly anybody verifies, and a coordinator that is killed again and again between snapshots: what
+  /// is computed again comes out otherwise.
+  private mutating func addUnverifiedLiars(using random: inout SplitMix64) {
+    problem.config.verifyFraction = [0, 0, 0.1].randomElement(using: &random) ?? 0
+    problem.config.numSteps = max(problem.config.numSteps, 10)
+    problem.config.checkpointEvery = 1000
+    snapshotSeconds = 1
+    while workers.count(where: { !$0.isStranger && !$0.computesOtherwise && $0.lies == 0 }) < 3 {
+      workers.append(WorkerPlan())
+    }
+    for _ in 0..<Int.random(in: 1...2, using: &random) {
+      workers.append(WorkerPlan(lies: random.logarithmic(0.1...1)))
+    }
+    incidents = [.coordinatorKilled]
+    incidentSeconds = random.logarithmic(0.5...3)
+    faultsUntil = max(faultsUntil, 15)
+    restartSeconds = 0.2
   }
 
   /// Two hundred workers, most of which come in the same moment.

@@ -38,6 +38,24 @@ import WireProtocol
       + (core.open?.shards.reduce(0) { $0 + $1.running.count } ?? 0)
   }
 
+  /// Where each shard was computed is forgotten once units have been cut in very many ways.
+  @Test func holdersOfUnitsLongGone() {
+    var scene = Scene()
+    scene.begin()
+    _ = scene.join(0, "good")
+    var largest = 0
+    for number in 1...3000 {
+      let part = UnitPart(shard: Shard(node: TreeNode(level: 0, index: number), tiers: [0]))
+      let unit = WorkUnit(
+        purpose: .recompute, step: number, leafCount: 4000, dueTiers: [0], window: true, parts: [part])
+      _ = scene.at(Double(number), .heard(peer: PeerID("good"), session: scene.session("good")))
+      _ = scene.at(Double(number), .open(unit))
+      #expect(scene.result(Double(number), "good").contains("complete: step \(number), computed again"))
+      largest = max(largest, scene.core.holders.count)
+    }
+    #expect((1024...1030).contains(largest))
+  }
+
   /// A million workers that join under ever new names, take a shard and are lost, do not make the coordinator grow.
   @Test func millionsOfJoins() {
     var scene = Scene { $0.maximumWorkers = 64 }

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 tree=${NL_INVERSIONS_TREE:-$PWD/.build-inversions}
 tool=$tree/.build/release/nl-tool
 # Seeds that are tried at most, some at a time; and seconds that these may take: a run that does not end is noticed, too.
-ranges=(1..300 301..2000 2001..5000)
+ranges=(1..300 301..3000 3001..8000)
 patience=300
 
 # What git has, and what it does not have yet, as it is in this folder.
