@@ -54,7 +54,16 @@ extension Simulation {
   private func stopRun() {
     guard let coordinator else { return }
     let grace = random.logarithmic(0.1...10)
-    tell(.stop(deadline: random.chance(0.5) ? .never : coordinator.clock(now) + grace))
+    let hasDeadline = random.chance(0.5)
+    if hasDeadline, coordinator.run.stopDeadline == nil {
+      // Its own loop may stand still for ten seconds.
+      let bound = grace + coordinator.run.rules.closingSeconds + 15
+      let check = Event.coordinatorWork(life: coordinator.life, name: "a stop is to be over") {
+        $0.problem("a run that was to stop within \(grace) s goes on: \(coordinator.run.waitsFor)")
+      }
+      events.add(check, at: now + bound)
+    }
+    tell(.stop(deadline: hasDeadline ? coordinator.clock(now) + grace : .never))
   }
 
   private func pauseRun(until: Instant) {

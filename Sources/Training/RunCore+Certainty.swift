@@ -47,7 +47,7 @@ extension RunCore {
     }
     for shard in wrong {
       quarantined.insert(shard.identity)
-      if !toUndo.contains(shard.identity) { toUndo.append(shard.identity) }
+      toUndo.insert(shard.identity)
       let reason = "its result for \(shard.place) of step \(step) is not the one that two others came to"
       effects.append(.distrust(workerID: 0, identity: shard.identity, reason: reason))
     }
@@ -67,7 +67,7 @@ extension RunCore {
     }
     tell(.error("\(reason); two workers agree on each gradient, so a partial sum was wrong: it is void"))
     windowsAreVoid = true
-    write(.rollback(identities: toUndo, before: applied.step), then: .rolledBack, now: now)
+    write(.rollback(identities: toUndo.sorted(), before: applied.step), then: .rolledBack, now: now)
   }
 
   private mutating func distrust(_ reason: String, now: Instant) {

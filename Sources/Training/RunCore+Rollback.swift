@@ -14,7 +14,7 @@ extension RunCore {
     if !isReplayAhead { isCertain = false }
     history = ParameterHistory()
     windowsAreHere = true
-    for identity in run.toUndo where !toUndo.contains(identity) { toUndo.append(identity) }
+    toUndo.formUnion(run.toUndo)
     tell(.stands(at: max(progress.step, replayedUpTo)))
     if isFirst {
       snapshots = SnapshotSchedule(
@@ -44,12 +44,12 @@ extension RunCore {
     tell(.error("worker \(workerID) (\(identity)) is in quarantine: \(reason)"))
     // Not after the step at hand: a crash until then would forget it.
     note(.quarantined(workerID: workerID, identity: identity, reason: reason, at: now), due: now)
-    if !toUndo.contains(identity) { toUndo.append(identity) }
+    toUndo.insert(identity)
   }
 
   /// Undoes what the identities in quarantine did, as far as nobody else came to the same.
   mutating func rollBack(now: Instant) {
-    write(.rollback(identities: toUndo), then: .rolledBack, now: now)
+    write(.rollback(identities: toUndo.sorted()), then: .rolledBack, now: now)
   }
 
   mutating func rolledBack(_ outcome: RunWriteOutcome, now: Instant) {

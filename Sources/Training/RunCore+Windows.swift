@@ -106,7 +106,7 @@ extension RunCore {
       case .right: auditedAttempts.insert(audit.attempt)
       case .wrong(let reason):
         quarantined.insert(audit.identity)
-        if !toUndo.contains(audit.identity) { toUndo.append(audit.identity) }
+        toUndo.insert(audit.identity)
         effects.append(
           .distrust(workerID: audit.worker, identity: audit.identity, reason: reason))
       }

@@ -41,7 +41,7 @@ package struct RunCore: Sendable {
   var lastWriteID = 0
 
   /// Identities in quarantine whose unverified results are to be undone before anything else.
-  var toUndo: [String] = []
+  var toUndo = Set<String>()
   var quarantined = Set<String>()
   /// A unit was not used after the fleet had noted what it brought: the windows are no longer what the fleet takes
   /// them for, so they come from the last snapshot again.

@@ -6,14 +6,15 @@
 # usage: cluster/testbed/inversions.sh [--list] [NUMBER ...]
 #
 # The copy, with a build of its own, is .build-inversions, or $NL_INVERSIONS_TREE; the first build takes some minutes,
-# an inversion some seconds.
+# an inversion some seconds, or half a minute if it is not noticed. $NL_INVERSIONS_SEEDS are the ranges of seeds that
+# are tried, "1..300 301..3000 3001..8000" by default.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 tree=${NL_INVERSIONS_TREE:-$PWD/.build-inversions}
 tool=$tree/.build/release/nl-tool
 # Seeds that are tried at most, some at a time; and seconds that these may take: a run that does not end is noticed, too.
-ranges=(1..300 301..3000 3001..8000)
+read -r -a ranges <<<"${NL_INVERSIONS_SEEDS:-1..300 301..3000 3001..8000}"
 patience=300
 
 # What git has, and what it does not have yet, as it is in this folder.
