@@ -56,6 +56,16 @@ extension Simulation {
     if !isDurable { problem("attempt \(attempt) is called committed, and \(unit) is not on the disk") }
   }
 
+  /// Whoever stops a run finds it where it was, unless part of its state was with workers or nobody could be trusted.
+  func checkStop() {
+    guard let run = coordinator?.run, !scenario.problem.usesWindows, !scenario.hasLiars else { return }
+    let newest = disk.snapshots.first?.step ?? 0
+    if newest < run.progress.step {
+      problem(
+        "the run was stopped after step \(run.progress.step), and its last snapshot is of step \(newest)")
+    }
+  }
+
   func checkEnd() throws {
     if isDeceived {
       // Chance has it that nobody compared it.
@@ -97,6 +107,11 @@ extension Simulation {
     watchTransfers()
     // Nobody is judged at once by a loop that stood still.
     guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }
+    if coordinator.run.activity?.isPaused == true,
+      disk.snapshots.first?.step ?? 0 < coordinator.run.progress.step
+    {
+      problem("the run rests after step \(coordinator.run.progress.step) without a snapshot of it")
+    }
     let status = coordinator.fleet.status
     let clock = coordinator.clock(now)
     if let deadline = status.deadline, clock.seconds(since: deadline) > 4 {

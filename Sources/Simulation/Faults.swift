@@ -56,14 +56,19 @@ extension Simulation {
     let grace = random.logarithmic(0.1...10)
     let hasDeadline = random.chance(0.5)
     if hasDeadline, coordinator.run.stopDeadline == nil {
-      // Its own loop may stand still for ten seconds.
-      let bound = grace + coordinator.run.rules.closingSeconds + 15
-      let check = Event.coordinatorWork(life: coordinator.life, name: "a stop is to be over") {
-        $0.problem("a run that was to stop within \(grace) s goes on: \(coordinator.run.waitsFor)")
-      }
-      events.add(check, at: now + bound)
+      expectEnd(of: coordinator, at: now + grace + coordinator.run.rules.closingSeconds + 5)
     }
     tell(.stop(deadline: hasDeadline ? coordinator.clock(now) + grace : .never))
+  }
+
+  /// A stop is bounded, but for the time in which the coordinator's own loop stands still.
+  private func expectEnd(of coordinator: SimulatedCoordinator, at time: Instant) {
+    let check = Event.coordinatorWork(life: coordinator.life, name: "a stop is to be over") { simulation in
+      let earliest = coordinator.stalledUntil + coordinator.run.rules.closingSeconds + 5
+      guard simulation.now >= earliest else { return simulation.expectEnd(of: coordinator, at: earliest) }
+      simulation.problem("a run that was to stop goes on: \(coordinator.run.waitsFor)")
+    }
+    events.add(check, at: time)
   }
 
   private func pauseRun(until: Instant) {

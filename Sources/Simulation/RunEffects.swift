@@ -164,7 +164,9 @@ extension Simulation {
     case .completed, .stoppedEarly:
       note("the run is over")
       outcome.finished = true
-    case .stopped: endCoordinator(restart: true)
+    case .stopped:
+      checkStop()
+      endCoordinator(restart: true)
     case .failed(let error): fail("\(error)")
     }
   }
