@@ -5,12 +5,18 @@ import WireProtocol
 /// Windows: when partial sums are flushed, what is brought here before a step can be applied or a snapshot written, and
 /// what is compared first.
 extension RunCore {
-  /// Whether workers return copies of their partial sums with a step: every `flush_every` steps, where they are needed,
-  /// and before too much is kept for computing them again. When that is changes no bit of the result.
+  /// Whether workers return copies of their partial sums with a step: every `flush_every` steps, where they are needed
+  /// for a snapshot, and before too much is kept for computing them again. When that is changes no bit of the result.
   func isFlush(_ step: Int) -> Bool {
     guard rules.usesWindows else { return false }
-    return step % rules.config.flushEvery == 0 || step == rules.config.numSteps || step == replayedUpTo
+    return step % rules.config.flushEvery == 0 || hasCheckpoint(after: step) || step == rules.config.numSteps
+      || step == replayedUpTo
       || step - snapshots.lastStep >= SnapshotSchedule.mostSteps || history.bytes > ParameterHistory.limit
+  }
+
+  /// Whether a numbered checkpoint is written after a step, which keeps the snapshot of that step.
+  func hasCheckpoint(after step: Int) -> Bool {
+    !rules.config.saveBestOnly && step % rules.config.checkpointEvery == 0
   }
 
   /// Has what these tiers' windows lack up to a step brought here, and goes on to a goal.

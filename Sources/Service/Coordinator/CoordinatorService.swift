@@ -1,5 +1,4 @@
 import Coordination
-import Dispatch
 import Foundation
 import Ledger
 import Logging
@@ -40,7 +39,7 @@ final class CoordinatorService {
   let mailbox: Mailbox<DriverEvent>
   let localWorkers: LocalWorkers
   /// Where arithmetic on the state and all disk work run, one after the other.
-  let queue = DispatchQueue(label: "steps")
+  let queue = SerialThread(name: "steps")
 
   var run: RunCore
   var fleet: CoordinatorCore
