@@ -231,7 +231,8 @@ public struct WorkerCore: Sendable {
     }
   }
 
-  private var heartbeat: Double { max(0.01, welcome?.heartbeatSeconds ?? 1) }
+  /// No coordinator asks for more than ten signs of life in a second; whatever it says, it is not flooded.
+  private var heartbeat: Double { max(0.1, welcome?.heartbeatSeconds ?? 1) }
   private var silenceDeadline: Instant { lastHeard + settings.silenceSeconds }
 
   private mutating func arm(now: Instant) {

@@ -111,7 +111,9 @@ struct HostileSearch {
       problem = Self.problem(of: copy)
       if copy.now.seconds(since: cluster.now) > 3600 { problem = "it does not end" }
     }
-    if problem == nil, toEnd, copy.ending == nil { problem = "nothing more happens, and it has not ended" }
+    if problem == nil, toEnd, turns < limit, copy.ending == nil {
+      problem = "nothing more happens, and it has not ended"
+    }
     if let problem { problems.append("\(what): \(problem)") }
     var counts = copy.counts
     counts.sent -= before.sent
