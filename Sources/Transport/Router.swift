@@ -273,10 +273,10 @@ public final class Router {
   /// Whoever is welcomed, or is given credit, may send more from now on.
   private func mayBegin(_ message: Message, _ peer: PeerID, _ link: Link) {
     switch message {
-    case .welcome: watch.welcome(peer, isOld: !link.knowsTransfers)
+    case .welcome: watch.welcome(peer)
     case .transfer(let transfer):
       guard case .credit = transfer.content, !link.hasCredit else { return }
-      watch.welcome(peer, isOld: false)
+      watch.welcome(peer)
       links[peer]?.hasCredit = true
     default: break
     }

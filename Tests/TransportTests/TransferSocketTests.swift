@@ -8,25 +8,6 @@ import WireProtocol
 @Suite(.serialized) struct TransferSocketTests {
   private static let session = SessionID(high: 1, low: 2)
 
-  /// A peer of version 1.0 is sent its objects as ever, in frames that it reads, and sends them so.
-  @Test func anOlderPeer() throws {
-    var options = TransportOptions()
-    // Nobody is welcomed here.
-    options.intake.strangerBytes = options.intake.oldWorkerBytes
-    let pair = try TransportTests.Pair("tcp://127.0.0.1:0", options: options, minor: 0)
-    defer { pair.close() }
-    try pair.dealer.send(.ping, term: 0, session: .none)
-    let peer = try pair.atRouter().peer
-    let large = TransportTests.parameters(count: 750_000)
-    try pair.router.send(large, to: peer, term: 4, session: Self.session)
-    #expect(pair.router.transfers.isEmpty)
-    #expect(try pair.atDealer().get().1 == large)
-    let result = Message.result(TransportTests.result(bytes: 3_000_000))
-    try pair.dealer.send(result, term: 4, session: Self.session)
-    #expect(pair.dealer.transfers.isEmpty)
-    #expect(try pair.atRouter().received.get().1 == result)
-  }
-
   /// The coordinator refuses a result at its offer; the worker hears it as of any other.
   @Test func refusal() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")

@@ -21,7 +21,7 @@ struct GoldenVector: CustomTestStringConvertible {
 
   static func all() throws -> [GoldenVector] {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Vectors")
-    return try ["1.0", "1.1"].flatMap { version in
+    return try ["1.1"].flatMap { version in
       let files = try FileManager.default.contentsOfDirectory(
         at: folder.appending(path: version), includingPropertiesForKeys: nil)
       return try files.sorted { $0.path < $1.path }.map { try GoldenVector($0, version: version) }

@@ -70,7 +70,7 @@ enum Samples {
 
   static let parameters = ParametersMessage(
     tier: 1, version: 4, digest: digest,
-    values: WireObject(name: "tier", floats: (0..<100_000).map { Float($0) }))
+    values: WireObject(name: "tier", floats: (0..<60_000).map { Float($0) }))
 
   static let announced = ObjectDeclaration(WireObject(name: "tier.0", floats: [1, 2]))
 
