@@ -50,6 +50,8 @@ public struct CoordinatorCore: Sendable {
   var expiredLeases = 0
   var backups = 0
   var times = ShardTimes()
+  /// Results that are offered, and have not come.
+  var offers = Offers()
   /// The wait for local workers is over.
   var gathered = false
   /// The run has no time to wait for workers that are not there.
@@ -103,6 +105,8 @@ public struct CoordinatorCore: Sendable {
     case .fetched(let peer, let session, let fetch): fetched(peer, session, fetch, now: now)
     case .result(let peer, let session, let term, let result):
       take(result, from: peer, session: session, term: term, now: now)
+    case .offered(let peer, let session, let term, let result):
+      offered(result, peer, session, term: term, now: now)
     case .workerError(let peer, let session, let attempt, let reason, let isNotFinite):
       fail(peer, session, attempt: attempt, reason: reason, isNotFinite: isNotFinite, now: now)
     case .peerLost(let peer, let reason):
@@ -129,6 +133,7 @@ public struct CoordinatorCore: Sendable {
       leaveUnitIfStranded(now: now)
       giveUpCollecting(now: now)
       waiveChecks(now: now)
+      creditOffers(now: now)
       handOut(now: now)
       watchArbiters(now: now)
       watchPoison(now: now)

@@ -104,6 +104,9 @@ public enum CoordinatorEvent: Sendable {
   case moved(peer: PeerID, session: SessionID, attempt: Int?)
   /// MODEL_CREDIT came: the worker is fetching the base model, or waits while another on its machine does.
   case fetched(peer: PeerID, session: SessionID, ModelFetchState)
+  /// A result was offered whose bytes are worth sending, as far as `verdict` can tell. It is to be held until the effects
+  /// hold `credit` or `refuse` for it.
+  case offered(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   /// RESULT came. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
   case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   /// ERROR came: for an attempt, or, without one, for the worker as a whole. `isNotFinite`: the attempt has come to a

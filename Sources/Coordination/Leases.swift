@@ -33,6 +33,8 @@ extension CoordinatorCore {
 
   /// Bytes moved: parameters to the worker, or its result from it.
   mutating func moved(_ peer: PeerID, _ session: SessionID, _ number: Int?, now: Instant) {
+    guard let id = known(peer, session, now: now) else { return }
+    for offer in offers.attempts(ofWorker: id) { attempts[offer]?.grew = now }
     guard let own = inHand(peer, session, number, now: now) else { return }
     attempts[own]?.grew = now
     if number != nil { attempts[own]?.isUploading = true }
@@ -46,9 +48,10 @@ extension CoordinatorCore {
 
   /// Tells a worker that its attempt is not needed any more; it goes on to other work once it says that it has stopped.
   mutating func cancel(_ number: Int, now: Instant) {
-    guard let attempt = attempts[number], !attempt.isCancelled, let worker = workers[attempt.workerID] else {
-      return
-    }
+    // Of one that is offered it is said with the offer.
+    guard let attempt = attempts[number], !attempt.isCancelled, offers[number] == nil,
+      let worker = workers[attempt.workerID]
+    else { return }
     attempts[number]?.isCancelled = true
     notePace(of: attempt, isDone: false, now: now)
     // One that does not know the message finishes, and its result is not used.
@@ -71,7 +74,7 @@ extension CoordinatorCore {
     guard let usual = usualSeconds(of: attempt), usual > 0, let worker = workers[attempt.workerID] else {
       return
     }
-    let sample = now.seconds(since: attempt.handedOut) / usual
+    let sample = attempt.age(now) / usual
     workers[attempt.workerID]?.pace = isDone ? (worker.pace + sample) / 2 : max(worker.pace, sample)
   }
 
@@ -81,7 +84,7 @@ extension CoordinatorCore {
   mutating func judgeAttempts(now: Instant) {
     let limit = times.stallLimit(settings: settings)
     for number in attempts.keys.sorted() {
-      guard let attempt = attempts[number], !attempt.isExpired else { continue }
+      guard let attempt = attempts[number], !attempt.isExpired, attempt.waitsSince == nil else { continue }
       let isGrowing = attempt.reports && attempt.progress > 0 && attempt.grew + limit > now
       if attempt.reports, attempt.grew + limit <= now {
         attempts[number]?.givenUp = now + limit
@@ -89,7 +92,7 @@ extension CoordinatorCore {
           number, "made no progress at \(name(of: attempt)) for \(seconds(since: attempt.grew, now)) s",
           now: now)
       } else if attempt.leaseEnds <= now {
-        let last = attempt.handedOut + 3 * attempt.lease
+        let last = attempt.handedOut + 3 * attempt.lease + attempt.waitedSeconds
         if isGrowing, now < last {
           attempts[number]?.leaseEnds = min(attempt.leaseEnds + attempt.lease, last)
         } else {
@@ -108,7 +111,7 @@ extension CoordinatorCore {
   var attemptDeadline: Instant {
     let limit = times.stallLimit(settings: settings)
     var next = Instant.never
-    for attempt in attempts.values {
+    for attempt in attempts.values where attempt.waitsSince == nil {
       if attempt.isExpired {
         next = min(next, attempt.givenUp)
       } else {
@@ -124,6 +127,7 @@ extension CoordinatorCore {
     guard let attempt = attempts[number] else { return }
     attempts[number]?.isExpired = true
     expiredLeases += 1
+    offers.isDue = true
     guard let place = attempt.place else { return }
     log("Worker \(attempt.workerID) \(what): attempt \(number) is given to another as well")
     open?.shards[place].failures.late.insert(attempt.identity)
@@ -141,6 +145,12 @@ extension CoordinatorCore {
 
   /// The end of an attempt that brought no result.
   mutating func end(_ number: Int, _ outcome: AttemptOutcome, reason: String, now: Instant) {
+    if offers[number] != nil {
+      closeOffer(number, now: now)
+      if let attempt = attempts[number], let worker = workers[attempt.workerID] {
+        send(.refuse(peer: worker.peer, session: worker.session, attempt: number, outcome: .stale))
+      }
+    }
     guard let attempt = attempts.removeValue(forKey: number) else { return }
     // What has run out of time is recorded as that, however its worker went.
     record(attempt, attempt.isExpired && outcome == .lost ? .expired : outcome, finished: now)

@@ -226,6 +226,7 @@ extension CoordinatorCore {
     if case .busy(let number) = worker.state {
       end(number, outcome, reason: "worker \(id): \(reason)", now: now)
     }
+    endOffers(of: id, outcome, reason: "worker \(id): \(reason)", now: now)
     let localIndex = ownsProcess ? worker.hello.localIndex : nil
     send(.workerLeft(workerID: id, peer: worker.peer, localIndex: localIndex, reason: reason))
   }

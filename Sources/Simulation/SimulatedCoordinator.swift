@@ -38,7 +38,7 @@ final class SimulatedCoordinator {
   var retired = Set<Int>()
   var expectsEnds = false
   var unreachable: [(peer: PeerID, reason: String)] = []
-  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
+  var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
 
   init(life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore) {
     self.life = life
@@ -91,6 +91,8 @@ extension Simulation {
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
+    // So that the order of results is kept however small they are.
+    settings.resultBytes = 0
     settings.verifyFraction = scenario.problem.config.verifyFraction
     settings.verifySeed = random.next()
     settings.quarantined = Set(disk.quarantined)

@@ -17,9 +17,21 @@ extension CoordinatorService {
   private func carryOut(_ effect: CoordinatorEffect, hello: Hello?, incoming: ResultMessage?) throws {
     switch effect {
     case .keepPayload(let attempt, let shard, let unit):
-      payloads[attempt] = incoming
-      if let incoming, let engine { queue.async { engine.collect(incoming, of: shard, in: unit) } }
-    case .discardPayload(let attempt): payloads[attempt] = nil
+      guard let incoming else { break }
+      payloads[attempt] = unit.isSummedAsItComes ? incoming.withoutBytes : incoming
+      guard unit.isSummedAsItComes else { break }
+      compute {
+        try $0.collect(incoming, of: shard, in: unit)
+        return nil
+      }
+    case .discardPayload(let attempt):
+      payloads[attempt] = nil
+      compute {
+        try $0.discard(attempt)
+        return nil
+      }
+    case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
+    case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))
     case .record(let record):
       count(record)
       try tell(.attemptEnded(record))
@@ -129,6 +141,13 @@ extension CoordinatorService {
     send(.window(message), to: peer, session: session)
     for chain in message.chains {
       try tell(.sent(SentBytes(.partialSums, tier: chain.tier, count: chain.values.byteCount)))
+    }
+  }
+
+  private func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
+    do { try router.decide(peer, attempt: attempt, verdict) } catch {
+      logger.debug("\(peer) could not be told of its result: \(error)")
+      unreachable.append((peer, error.description))
     }
   }
 

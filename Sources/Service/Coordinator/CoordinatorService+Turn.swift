@@ -19,7 +19,7 @@ extension CoordinatorService {
     let timeout = behindSince == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
     let received = try router.poll(timeout: timeout)
     for (peer, message) in received { try receive(peer, message) }
-    try tellOfRefusedOffers()
+    try tellOfOffers()
     watchAllowList(now)
     watchConnections(MonotonicClock.now())
     let (refusals, count) = router.takeRefusals()
@@ -64,11 +64,15 @@ extension CoordinatorService {
     }
   }
 
-  private func tellOfRefusedOffers() throws {
-    let offers = refusedOffers
-    refusedOffers = []
-    for (peer, envelope, result) in offers {
-      try handle(.result(peer: peer, session: envelope.session, term: envelope.term, result))
+  private func tellOfOffers() throws {
+    let offers = offers
+    self.offers = []
+    for (peer, envelope, result, isRefused) in offers {
+      let (session, term) = (envelope.session, envelope.term)
+      try handle(
+        isRefused
+          ? .result(peer: peer, session: session, term: term, result)
+          : .offered(peer: peer, session: session, term: term, result))
     }
   }
 

@@ -60,11 +60,10 @@ final class CoordinatorService {
   /// The connection of each local worker, and what each worker said in HELLO.
   var localPeers: [Int: PeerID] = [:]
   var members: [Int: Hello] = [:]
-  /// Peers that could not be sent something, and results whose bytes were not wanted: what the fleet has not been told
-  /// of yet.
+  /// Peers that could not be sent something, and results that were offered: what the fleet has not been told of yet.
   var unreachable: [(peer: PeerID, reason: String)] = []
-  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
-  /// Results that the fleet said to keep, by attempt.
+  var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
+  /// Results that the fleet said to keep, by attempt; without their bytes, if those go into sums at once.
   var payloads: [Int: ResultMessage] = [:]
   var connectionCheck: ConnectionCheck?
   var refusalLog = RefusalLog()
@@ -114,7 +113,9 @@ final class CoordinatorService {
     progressLine = ProgressLine(
       totalSteps: plan.config.numSteps, columns: ProgressLine.terminalColumns(STDOUT_FILENO),
       now: now.seconds(since: .zero))
-    router.resultJudge = { [weak self] peer, envelope, result in self?.judge(peer, envelope, result) }
+    router.resultJudge = { [weak self] peer, envelope, result in
+      self?.judge(peer, envelope, result) ?? .refuse(.stale)
+    }
   }
 
   /// Trains to the end, or until the user stops it, and records how it ended.

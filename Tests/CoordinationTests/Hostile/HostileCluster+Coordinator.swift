@@ -14,6 +14,8 @@ extension HostileCluster {
       switch effect {
       case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
       case .discardPayload(let attempt): run.payloads[attempt] = nil
+      case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
+      case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))
       case .welcome(let peer, let session, let id): welcome(peer, session, id)
       case .reject(let peer, let code, let reason):
         send(.reject(Reject(code: code, reason: String(reason.prefix(500)))), connection(peer), .none)
@@ -46,6 +48,18 @@ extension HostileCluster {
     if let unit = run.take(completed, book: core.windows) { return open(unit) }
     if completed.unit.hasLoss || run.pending != nil { apply(completed) }
     goOn()
+  }
+
+  private mutating func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
+    let number = connection(peer)
+    guard var end = ends[number] else { return }
+    var packets: [[[UInt8]]] = []
+    try? end.decide(attempt: attempt, verdict, now: seconds) {
+      packets.append($0)
+      return true
+    }
+    ends[number] = end
+    put(packets, toCoordinator: false, number)
   }
 
   func connection(_ peer: PeerID) -> Int { Int(peer.description.dropFirst()) ?? 0 }
