@@ -144,7 +144,7 @@ let package = Package(
       name: "LedgerTests",
       // SQLite's own interface, for a simulated disk below it.
       dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
-    .testTarget(name: "TransportTests", dependencies: ["Harness", "Digests", "Transport"]),
+    .testTarget(name: "TransportTests", dependencies: ["Harness", "Digests", "JSON", "Transport"]),
     .testTarget(
       name: "ObservabilityTests",
       dependencies: [

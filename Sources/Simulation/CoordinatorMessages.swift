@@ -184,7 +184,8 @@ extension Simulation {
 
   /// As the coordinator's socket does with a peer that will not be heard again.
   private func forget(_ peer: PeerID) {
-    routes[Route.id(of: peer)]?.link = .coordinator(scenario.transport)
+    routes[Route.id(of: peer)]?.link = .coordinator(
+      scenario.transport, kept: coordinator?.kept ?? KeptObjects())
   }
 
   private func welcome(

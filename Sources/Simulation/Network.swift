@@ -23,7 +23,7 @@ extension Simulation {
     }
     let route = Route(
       id: nextRoute, place: place, socket: socket, term: coordinator.life,
-      link: .coordinator(scenario.transport))
+      link: .coordinator(scenario.transport, kept: coordinator.kept))
     nextRoute += 1
     routes[route.id] = route
     outcome.peakRoutes = max(outcome.peakRoutes, routes.count)
@@ -41,6 +41,7 @@ extension Simulation {
     if flushing, let line = routes[id]?.up, line.inFlight > 0 {
       routes[id]?.isClosing = true
     } else {
+      routes[id]?.link.end(now: seconds)
       routes[id] = nil
     }
   }
@@ -49,6 +50,7 @@ extension Simulation {
   func cut(_ place: Int) {
     guard let id = workers[place].route else { return }
     note("connection \(id) of worker \(place) is cut")
+    routes[id]?.link.end(now: seconds)
     routes[id] = nil
     workers[place].route = nil
     events.add(.reconnect(place: place, socket: workers[place].socket), at: now + reconnectSeconds)

@@ -2,6 +2,7 @@ import Coordination
 import NestedLearning
 import Service
 import Training
+import Transport
 import WireProtocol
 
 /// A coordinator process: the cores, and what CoordinatorService holds beside them.
@@ -26,6 +27,8 @@ final class SimulatedCoordinator {
   /// When all that was given to the queue beside the loop is done.
   var queueIsFree = Instant.zero
 
+  /// What has come of transfers whose connections broke.
+  let kept: KeptObjects
   /// Results that the fleet said to keep, by attempt.
   var payloads: [Int: ResultMessage] = [:]
   var recorded = Set<Int>()
@@ -40,7 +43,11 @@ final class SimulatedCoordinator {
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
 
-  init(life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore) {
+  init(
+    life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore,
+    transport: TransportOptions
+  ) {
+    kept = KeptObjects(settings: transport.transfers)
     self.life = life
     self.term = term
     self.clockOffset = clockOffset
@@ -74,7 +81,8 @@ extension Simulation {
       resumeCommand: "nl-coord resume")
     let coordinator = SimulatedCoordinator(
       life: coordinatorLives, term: disk.term, clockOffset: offset,
-      fleet: CoordinatorCore(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock))
+      fleet: CoordinatorCore(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock),
+      transport: scenario.transport)
     self.coordinator = coordinator
     note("coordinator of term \(disk.term) begins")
     for worker in workers where worker.plan.isLocal {

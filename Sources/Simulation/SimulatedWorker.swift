@@ -24,6 +24,7 @@ struct SimulatedWorker {
   private(set) var socket = 0
   var route: Int?
   var link: LinkEnd
+  private var kept = KeptObjects()
   /// How the process ends, once what it has sent is out.
   var ending: (successful: Bool, reason: String)?
   private var unsent: [[[UInt8]]] = []
@@ -59,6 +60,7 @@ struct SimulatedWorker {
     core = WorkerCore(settings: Self.settings(place: place, life: life, plan: plan))
     self.clockOffset = clockOffset
     session = 0
+    kept = KeptObjects(settings: transport.transfers)
     timer = 0
     frozenUntil = .zero
     queue = ComputeQueue()
@@ -73,9 +75,10 @@ struct SimulatedWorker {
     unsent = []
   }
 
-  mutating func openSocket() {
+  mutating func openSocket(now: Double) {
     socket += 1
-    link = .worker(minor: plan.minor, transport)
+    link.end(now: now)
+    link = .worker(minor: plan.minor, transport, kept: kept)
     unsent = []
   }
 
@@ -144,7 +147,7 @@ extension Simulation {
     switch effect {
     case .connect:
       disconnect(place, flushing: false)
-      workers[place].openSocket()
+      workers[place].openSocket(now: seconds)
       reconnect(place, socket: workers[place].socket)
     case .abandon:
       workers[place].session += 1

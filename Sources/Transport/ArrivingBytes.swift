@@ -30,6 +30,11 @@ struct ArrivingBytes: Sendable {
     piece.withMemoryRebound(to: Float.self) { floats.append(contentsOf: $0) }
   }
 
+  /// So many bytes from the beginning.
+  func prefix(_ count: Int) -> [UInt8] {
+    areFloats ? floats.withUnsafeBytes { Array($0.prefix(count)) } : Array(bytes.prefix(count))
+  }
+
   /// The object, once all of it is here.
   func object(_ declaration: ObjectDeclaration, isFinite: Bool) -> WireObject {
     areFloats

@@ -7,6 +7,7 @@ public final class Dealer {
   private let socket: Socket
   private let monitor: SocketMonitor
   private let waker: Waker
+  private let kept: KeptObjects
   private var link: Link
   private var lastPoll = monotonicSeconds()
   private var handshakeFailure: HandshakeFailure?
@@ -19,14 +20,18 @@ public final class Dealer {
   ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
   ///   - security: keys, for a coordinator that has some
   ///   - minor: the minor version to speak
+  ///   - kept: what came over earlier connections and was not whole
   /// - Throws: `TransportError` if that is not an address.
   public init(
     connect endpoint: String, waker: Waker, security: ClientSecurity? = nil,
-    minor: UInt8 = ProtocolVersion.minor, options: TransportOptions = TransportOptions()
+    minor: UInt8 = ProtocolVersion.minor, options: TransportOptions = TransportOptions(),
+    kept: KeptObjects = KeptObjects()
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
-    link = Link(outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers)
+    link = Link(
+      outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers, kept: kept)
+    self.kept = kept
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
@@ -59,6 +64,7 @@ public final class Dealer {
     while all.count < socket.options.messagesPerPoll, let received = try receive() { all.append(received) }
     let now = monotonicSeconds()
     lastPoll = now
+    kept.expire(now: now)
     do throws(TransportError) { try pump() } catch {
       all.append(.failure(ProtocolError(.transfer, error.description)))
     }
@@ -147,6 +153,7 @@ public final class Dealer {
   /// Closes. With `flushing`, what was sent goes out first: transfers for the drain time at most, the rest for the
   /// linger time.
   public func close(flushing: Bool) {
+    link.dropIncoming(now: monotonicSeconds())
     if flushing { finishTransfers() } else { try? socket.set(ZMQ_LINGER, 0) }
     socket.close()
     monitor.close()

@@ -18,17 +18,24 @@ struct Link: Sendable {
   var hasCredit = false
   private let outgoing: TransferKind
   private let settings: TransferSettings
+  private let kept: KeptObjects
 
   /// - Parameters:
   ///   - outgoing: the kind of the transfers that this side offers
   ///   - ownMinor: the minor version that this side speaks
   ///   - assumedMinor: the one in which it writes to a peer that it has not heard
-  init(outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings) {
+  ///   - kept: what came over other connections, and is kept of this one when it is over
+  init(
+    outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings,
+    kept: KeptObjects
+  ) {
     self.outgoing = outgoing
     self.settings = settings
+    self.kept = kept
     conversation = Conversation(ownMinor: ownMinor, assumedMinor: assumedMinor)
     sender = TransferSender(kind: outgoing, settings: settings)
-    receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
+    receiver = TransferReceiver(
+      kind: outgoing == .result ? .parameters : .result, settings: settings, kept: kept)
   }
 
   /// A transfer is nothing that version 1.0 knows.
@@ -112,11 +119,16 @@ struct Link: Sendable {
   /// What is to be said to a peer whose offers wait, with what these came with.
   mutating func words(now: Double) -> [(TransferMessage, Envelope)] { receiver.words(now: now) }
 
-  /// Forgets all that is under way.
-  mutating func dropTransfers() {
+  /// Forgets all that is under way, but for what may be of use when it is offered again.
+  mutating func dropTransfers(now: Double) {
+    receiver.salvage(now: now)
     sender = TransferSender(kind: outgoing, settings: settings)
-    receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
+    receiver = TransferReceiver(
+      kind: outgoing == .result ? .parameters : .result, settings: settings, kept: kept)
   }
+
+  /// Keeps what has come and is not whole, and takes no more of it.
+  mutating func dropIncoming(now: Double) { receiver.salvage(now: now) }
 
   /// Why the peer counts as lost.
   func stall(now: Double) -> ProtocolError? { sender.stall(now: now) ?? receiver.stall(now: now) }

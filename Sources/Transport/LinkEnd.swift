@@ -14,18 +14,27 @@ package struct LinkEnd: Sendable {
     self.options = options
   }
 
-  package static func coordinator(_ options: TransportOptions) -> LinkEnd {
+  package static func coordinator(
+    _ options: TransportOptions, kept: KeptObjects = KeptObjects()
+  ) -> LinkEnd {
     LinkEnd(
       Link(
         outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-        settings: options.transfers), options)
+        settings: options.transfers, kept: kept), options)
   }
 
   /// - Parameter minor: the minor version to speak
-  package static func worker(minor: UInt8, _ options: TransportOptions) -> LinkEnd {
+  package static func worker(
+    minor: UInt8, _ options: TransportOptions, kept: KeptObjects = KeptObjects()
+  ) -> LinkEnd {
     LinkEnd(
-      Link(outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers), options)
+      Link(
+        outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers, kept: kept),
+      options)
   }
+
+  /// The connection is over.
+  package mutating func end(now: Double) { link.dropTransfers(now: now) }
 
   /// Whether nothing waits to be sent.
   package var hasSentAll: Bool { link.sender.isIdle }
@@ -100,7 +109,7 @@ package struct LinkEnd: Sendable {
       try orLost { end throws(TransportError) in try end.pump(now: now, put: put) }
       return outcome.completed ?? (envelope, message)
     } catch {
-      if error.kind != .sequence { link.dropTransfers() }
+      if error.kind != .sequence { link.dropTransfers(now: now) }
       throw error
     }
   }

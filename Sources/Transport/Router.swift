@@ -19,6 +19,7 @@ public final class Router {
   private let watch: ConnectionWatch
   private var lostConnections = LostConnections()
   private let options: TransportOptions
+  private let kept: KeptObjects
   /// Those with which a connection may speak, as text.
   private var allowedKeys: Set<String>
   private var links: [PeerID: Link] = [:]
@@ -40,6 +41,7 @@ public final class Router {
   ) throws(TransportError) {
     self.waker = waker
     self.options = options
+    kept = KeptObjects(settings: options.transfers)
     allowedKeys = Set((security?.allowedKeys ?? [:]).keys.map(\.description))
     let context = try Context()
     plain = try Socket(type: ZMQ_ROUTER, context: context, options: options)
@@ -127,6 +129,7 @@ public final class Router {
   private func pumpAll() -> [(peer: PeerID, received: Received)] {
     let now = monotonicSeconds()
     lastPoll = now
+    kept.expire(now: now)
     var lost: [(peer: PeerID, received: Received)] = []
     for peer in busy {
       var failure: ProtocolError?
@@ -175,7 +178,7 @@ public final class Router {
   /// A peer that failed has no transfers any more; its counters stay.
   private func endTransfers(of peer: PeerID) {
     busy.remove(peer)
-    links[peer]?.dropTransfers()
+    links[peer]?.dropTransfers(now: monotonicSeconds())
   }
 
   private func socket(of lane: PeerID.Lane) -> Socket? {
@@ -246,7 +249,7 @@ public final class Router {
   private var newLink: Link {
     Link(
       outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-      settings: options.transfers)
+      settings: options.transfers, kept: kept)
   }
 
   private func reply(_ answer: TransferMessage, to envelope: Envelope, of peer: PeerID) throws(ProtocolError)
@@ -307,6 +310,7 @@ public final class Router {
 
   /// Forgets a peer that will not be heard again, with what was to be sent to it.
   public func forget(_ peer: PeerID) {
+    links[peer]?.dropTransfers(now: monotonicSeconds())
     links[peer] = nil
     keys[peer] = nil
     busy.remove(peer)

@@ -1,3 +1,4 @@
+import Digests
 import WireProtocol
 
 /// What becomes of a result that is offered.
@@ -35,7 +36,9 @@ struct TransferReceiver: Sendable {
     /// The object that is coming in, and its digest.
     var bytes = ArrivingBytes(byteCount: 0)
     var digest: ArrivingDigest?
+    /// Bytes that are here: of them `resumed` were before it was offered.
     var received = 0
+    var resumed = 0
     /// Bytes that the peer may send in all.
     var granted = 0
 
@@ -45,8 +48,11 @@ struct TransferReceiver: Sendable {
     }
   }
 
+  private static let digestOfNothing = Digest.sha256("")
+
   private let kind: TransferKind
   private let settings: TransferSettings
+  private let kept: KeptObjects
   private var open: [Open] = []
   private var highest = 0
   /// How many numbers the peer has yet to leave out, one for each transfer that was given up.
@@ -55,9 +61,10 @@ struct TransferReceiver: Sendable {
   private var lastProgress = 0.0
   private var lastWord = 0.0
 
-  init(kind: TransferKind, settings: TransferSettings) {
+  init(kind: TransferKind, settings: TransferSettings, kept: KeptObjects) {
     self.kind = kind
     self.settings = settings
+    self.kept = kept
   }
 
   /// Whether nothing is awaited: what is held is not.
@@ -97,9 +104,73 @@ struct TransferReceiver: Sendable {
     open.append(
       Open(
         offer: offer, envelope: envelope, total: offer.byteCount, attempt: result?.attempt, isHeld: isHeld))
+    resume(at: open.count - 1, &outcome, now: now)
     try completeObjects(at: open.count - 1, &outcome)
     outcome.answers += credits()
     return outcome
+  }
+
+  /// Takes what is here already of the objects that are offered, up to the first that is not whole.
+  private func beginning(of offer: TransferOffer, now: Double) -> (
+    objects: [WireObject], rest: KeptObjects.Kept?
+  ) {
+    var objects: [WireObject] = []
+    for object in offer.objects {
+      if object.byteCount == 0, object.sha256 == Self.digestOfNothing {
+        objects.append(WireObject(checked: object, bytes: []))
+        continue
+      }
+      guard let here = kept.take(object, now: now) else { return (objects, nil) }
+      guard here.bytes.count == object.byteCount else { return (objects, here) }
+      objects.append(WireObject(checked: object, bytes: here.bytes, isFinite: here.isFinite))
+    }
+    return (objects, nil)
+  }
+
+  private mutating func resume(at place: Int, _ outcome: inout Outcome, now: Double) {
+    let (objects, rest) = beginning(of: open[place].offer, now: now)
+    open[place].objects = objects
+    open[place].resumed = objects.reduce(0) { $0 + $1.byteCount } + (rest?.bytes.count ?? 0)
+    if let rest, let current = open[place].current {
+      open[place].bytes = ArrivingBytes(byteCount: current.byteCount)
+      rest.bytes.withUnsafeBytes { open[place].bytes.append($0) }
+      let digest = ArrivingDigest(of: current)
+      for start in stride(from: 0, to: rest.bytes.count, by: WireLimits.chunkBytes) {
+        digest.update(
+          WireSlice(Array(rest.bytes[start..<min(start + WireLimits.chunkBytes, rest.bytes.count)])))
+      }
+      open[place].digest = digest
+    }
+    guard open[place].resumed > 0 else { return }
+    (open[place].received, open[place].granted) = (open[place].resumed, open[place].resumed)
+    let resumed = open[place].resumed
+    outcome.answers.append(
+      TransferMessage(
+        kind,
+        .credit(
+          TransferCredit(
+            transfer: open[place].offer.transfer, bytes: resumed, received: resumed, from: resumed))))
+  }
+
+  /// Keeps what has come of all transfers, as their connection is over. What is held or damaged comes with it.
+  mutating func salvage(now: Double) {
+    for one in open { salvage(one, now: now) }
+    open = []
+  }
+
+  private func salvage(_ one: Open, now: Double) {
+    for (object, declaration) in zip(one.objects, one.offer.objects) where object.byteCount > 0 {
+      let bytes = object.withUnsafeBytes { Array($0) }
+      kept.keep(
+        KeptObjects.Kept(
+          bytes: bytes, digest: object.sha256, isFinite: object.hasFiniteFloats, since: now), of: declaration)
+    }
+    guard let current = one.current, let (count, digest) = one.digest?.verifiedSegments(), count > 0 else {
+      return
+    }
+    kept.keep(
+      KeptObjects.Kept(bytes: one.bytes.prefix(count), digest: digest, isFinite: nil, since: now),
+      of: current)
   }
 
   /// - Throws: `ProtocolError` if it is a chunk that was not offered, not its turn, or without credit.
@@ -115,12 +186,12 @@ struct TransferReceiver: Sendable {
     var outcome = Outcome()
     try check(chunk, at: place)
     guard chunk.isIntact else {
-      drop(from: place, &outcome)
+      drop(from: place, &outcome, now: now)
       return outcome
     }
     if chunk.offset == 0, let current = open[place].current {
       open[place].bytes = ArrivingBytes(byteCount: current.byteCount)
-      open[place].digest = ArrivingDigest(byteCount: current.byteCount)
+      open[place].digest = ArrivingDigest(of: current)
     }
     chunk.payload.withUnsafeBytes { open[place].bytes.append($0) }
     open[place].digest?.update(chunk.payload)
@@ -157,7 +228,8 @@ struct TransferReceiver: Sendable {
     guard now - lastWord >= settings.stallSeconds / 3, open.contains(where: \.isHeld) else { return [] }
     lastWord = now
     return open.filter(\.isHeld).map {
-      let credit = TransferCredit(transfer: $0.offer.transfer, bytes: 0, received: 0)
+      let credit = TransferCredit(
+        transfer: $0.offer.transfer, bytes: $0.granted, received: $0.received)
       return (TransferMessage(kind, .credit(credit)), $0.envelope)
     }
   }
@@ -182,9 +254,9 @@ struct TransferReceiver: Sendable {
   /// Takes every object whose bytes are all there, and the message if that was the last.
   private mutating func completeObjects(at place: Int, _ outcome: inout Outcome) throws(ProtocolError) {
     while let current = open[place].current, open[place].bytes.count == current.byteCount {
-      let digest = open[place].digest ?? ArrivingDigest(byteCount: 0)
+      let digest = open[place].digest ?? ArrivingDigest(of: current)
       let (sha256, isFinite) = digest.finish()
-      guard sha256 == current.sha256 else { return drop(from: place, &outcome) }
+      guard sha256 == current.sha256 else { return drop(from: place, &outcome, now: lastProgress) }
       open[place].objects.append(open[place].bytes.object(current, isFinite: isFinite))
       open[place].bytes = ArrivingBytes(byteCount: 0)
       open[place].digest = nil
@@ -198,9 +270,10 @@ struct TransferReceiver: Sendable {
   }
 
   /// Gives up a damaged transfer, and those behind it: the peer sends all of them again, in order.
-  private mutating func drop(from place: Int, _ outcome: inout Outcome) {
+  private mutating func drop(from place: Int, _ outcome: inout Outcome, now: Double) {
     outcome.answers.append(acknowledge(open[place].offer.transfer, .corrupt))
     gapsDue += 1
+    for one in open[place...] { salvage(one, now: now) }
     open.removeSubrange(place...)
   }
 

@@ -42,6 +42,25 @@ struct TransferSender: Sendable {
       return sent + count <= allowed ? offset..<(offset + count) : nil
     }
 
+    /// Goes on behind what the receiver has already: whole objects, and whole segments of the next one.
+    ///
+    /// - Returns: whether there is such a place.
+    mutating func resume(from count: Int) -> Bool {
+      guard sent == 0, offset == 0, count <= total else { return false }
+      var rest = count
+      for (number, one) in item.message.objects.enumerated() {
+        if rest < one.byteCount {
+          guard rest % WireLimits.segmentBytes == 0 else { return false }
+          (object, offset, sent, rest) = (number, rest, count, 0)
+          skipWhatIsSent()
+          return true
+        }
+        rest -= one.byteCount
+      }
+      (object, offset, sent) = (item.message.objects.count, 0, count)
+      return true
+    }
+
     mutating func advance(by count: Int) {
       sent += count
       offset += count
@@ -157,6 +176,9 @@ struct TransferSender: Sendable {
   /// - Throws: `ProtocolError` if the peer gives credit for what was never offered, or has more than was sent.
   mutating func receive(_ credit: TransferCredit, now: Double) throws(ProtocolError) {
     guard let place = try place(of: credit.transfer) else { return }
+    if let from = credit.from, !open[place].resume(from: from) {
+      throw ProtocolError(.transfer, "transfer \(credit.transfer) cannot go on from byte \(from)")
+    }
     guard credit.received <= open[place].sent else {
       throw ProtocolError(
         .transfer,

@@ -17,6 +17,11 @@ public struct TransferSettings: Sendable, Equatable {
   /// Without any progress for so long, a transfer ends, and its peer counts as lost.
   public var stallSeconds = 30.0
 
+  /// Bytes of transfers that did not end that are kept, and for how long, in seconds, for when the same content is
+  /// offered again.
+  public var keptBytes = 64 << 20
+  public var keptSeconds = 120.0
+
   public init() {}
 
   var window: Int { max(windowBytes, 2 * WireLimits.chunkBytes) }

@@ -6,15 +6,30 @@ public struct ObjectDeclaration: Sendable, Equatable {
   public let name: String
   public let byteCount: Int
   public let sha256: String
+  /// SHA-256 of the bytes up to the end of each segment of `WireLimits.segmentBytes` but the last; none if they are not
+  /// said.
+  public let segments: [String]
 
   public init(_ object: WireObject) {
     name = object.name
     byteCount = object.byteCount
     sha256 = object.sha256
+    segments = object.segments
+  }
+
+  /// Whether a number of bytes from the beginning are whole segments, and have this digest.
+  public func hasSegment(endingAt count: Int, digest: String) -> Bool {
+    let number = count / WireLimits.segmentBytes
+    return count % WireLimits.segmentBytes == 0 && (1...max(1, segments.count)).contains(number)
+      && number <= segments.count && segments[number - 1] == digest
   }
 
   var json: JSONValue {
-    ["name": .string(name), "bytes": .number(byteCount), "sha256": .string(sha256)]
+    var object: JSONObject = [
+      "name": .string(name), "bytes": .number(byteCount), "sha256": .string(sha256),
+    ]
+    if !segments.isEmpty { object["segments"] = .array(segments.map { .string($0) }) }
+    return .object(object)
   }
 
   /// Reads a list of objects and holds it to the limits: all of them, before anything is allocated for one.
@@ -79,5 +94,17 @@ public struct ObjectDeclaration: Sendable, Equatable {
     self.name = name
     self.byteCount = byteCount
     self.sha256 = sha256
+    segments = try Self.segments(item["segments"], of: name, byteCount)
+  }
+
+  private static func segments(
+    _ value: JSONValue?, of name: String, _ byteCount: Int
+  ) throws(ProtocolError) -> [String] {
+    guard let value, !value.isNull else { return [] }
+    let digests = value.array?.compactMap(\.string).filter(Digest.isSHA256)
+    guard let digests, digests.count == value.array?.count,
+      digests.count == max(0, byteCount - 1) / WireLimits.segmentBytes
+    else { throw ProtocolError(.body, "object \"\(name)\" has no SHA-256 for each of its segments") }
+    return digests
   }
 }

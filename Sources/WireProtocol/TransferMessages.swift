@@ -130,11 +130,14 @@ public struct TransferCredit: Sendable, Equatable {
   public var bytes: Int
   /// Bytes that have come so far.
   public var received: Int
+  /// Bytes that were there before, and are not sent: only in the first credit of a transfer.
+  public var from: Int?
 
-  public init(transfer: Int, bytes: Int, received: Int) {
+  public init(transfer: Int, bytes: Int, received: Int, from: Int? = nil) {
     self.transfer = transfer
     self.bytes = bytes
     self.received = received
+    self.from = from
   }
 }
 
@@ -143,14 +146,17 @@ extension TransferCredit: MessageBody {
     writer.add("transfer", transfer)
     writer.add("bytes", bytes)
     writer.add("received", received)
+    writer.add("from", ifPresent: from.map { .number($0) })
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
     self.init(
       transfer: try reader.integer("transfer", in: 1...Int.max),
       bytes: try reader.integer("bytes", in: 0...reader.limits.messageBytes),
-      received: try reader.integer("received", in: 0...reader.limits.messageBytes))
+      received: try reader.integer("received", in: 0...reader.limits.messageBytes),
+      from: try reader.optionalInteger("from", in: 1...reader.limits.messageBytes))
     guard received <= bytes else { throw reader.error("received", "must not be more than bytes") }
+    guard from ?? 0 <= received else { throw reader.error("from", "must not be more than received") }
   }
 }
 

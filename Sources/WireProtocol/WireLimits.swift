@@ -17,6 +17,8 @@ public struct WireLimits: Sendable, Equatable {
   public static let payloadBytes = 256 << 10
   /// Bytes of an object, or of a base model's file, in every chunk but its last, which has the rest. Part of the format.
   public static let chunkBytes = payloadBytes
+  /// Bytes of an object's segments, but for the last, which has the rest. A transfer goes on behind those that have come.
+  public static let segmentBytes = 4 << 20
   /// Bytes of an object's name.
   public static let nameBytes = 64
   /// Bytes of a text in the control body, unless its field says otherwise.

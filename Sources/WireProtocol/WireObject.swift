@@ -6,6 +6,8 @@ public struct WireObject: Sendable, Equatable {
   public let name: String
   /// SHA-256 of the bytes, in hexadecimal; computed once, when the object is made.
   public let sha256: String
+  /// SHA-256 of the bytes up to the end of each segment but the last, whose digest is the object's own.
+  let segments: [String]
   private let storage: WireStorage
   /// Whether every number is finite, if that was looked at while the bytes came.
   private var knownFinite: Bool?
@@ -29,7 +31,7 @@ public struct WireObject: Sendable, Equatable {
   private init(name: String, _ storage: WireStorage) {
     self.name = name
     self.storage = storage
-    sha256 = storage.withUnsafeBytes { Digest.sha256($0) }
+    (sha256, segments) = storage.withUnsafeBytes { Self.digests(of: $0) }
   }
 
   /// An object whose digest has been checked against its bytes.
@@ -39,6 +41,7 @@ public struct WireObject: Sendable, Equatable {
     knownFinite = isFinite
     name = declaration.name
     sha256 = declaration.sha256
+    segments = declaration.segments
     storage = .bytes(bytes)
   }
 
@@ -47,6 +50,7 @@ public struct WireObject: Sendable, Equatable {
     knownFinite = isFinite
     name = declaration.name
     sha256 = declaration.sha256
+    segments = declaration.segments
     storage = .floats(floats)
   }
 
@@ -54,7 +58,22 @@ public struct WireObject: Sendable, Equatable {
   init(announced declaration: ObjectDeclaration) {
     name = declaration.name
     sha256 = declaration.sha256
+    segments = declaration.segments
     storage = .announced(declaration.byteCount)
+  }
+
+  private static func digests(of bytes: UnsafeRawBufferPointer) -> (sha256: String, segments: [String]) {
+    var builder = DigestBuilder()
+    var segments: [String] = []
+    var start = 0
+    while bytes.count - start > WireLimits.segmentBytes {
+      let end = start + WireLimits.segmentBytes
+      builder.update(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+      segments.append(builder.finish())
+      start = end
+    }
+    builder.update(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+    return (builder.finish(), segments)
   }
 
   public var byteCount: Int { storage.byteCount }

@@ -60,6 +60,36 @@ import WireProtocol
     #expect(kind([object("a", "4"), object("a", "4")], payload: 8) == .body)
   }
 
+  /// An offer's segments are as many as its length has, and each has a digest; what is there already is no more than what
+  /// has come.
+  @Test func segments() {
+    func kind(_ type: UInt8, _ body: String) -> ProtocolError.Kind? {
+      self.kind(of: Forged.frames(type: type, body: body, objects: [])) ?? decodeKind(type, body)
+    }
+    func decodeKind(_ type: UInt8, _ body: String) -> ProtocolError.Kind? {
+      do { _ = try MessageDecoder.decode(frames: Forged.frames(type: type, body: body, objects: [])) } catch {
+        return error.kind
+      }
+      return nil
+    }
+    func offer(_ bytes: Int, _ segments: String) -> String {
+      let object =
+        #"{"name": "tier.0", "bytes": \#(bytes), "sha256": "\#(Samples.digest)", "segments": \#(segments)}"#
+      return #"{"transfer": 1, "of": 52, "fields": {}, "objects": [\#(object)]}"#
+    }
+    let digest = #""\#(Samples.digest)""#
+    #expect(kind(48, offer(4 << 20, "[]")) == nil)
+    #expect(kind(48, offer(4 << 20, "null")) == nil)
+    #expect(kind(48, offer(4 << 20 + 1, "[\(digest)]")) == nil)
+    #expect(kind(48, offer(8 << 20 + 1, "[\(digest)]")) == .body)
+    #expect(kind(48, offer(4 << 20, "[\(digest)]")) == .body)
+    #expect(kind(48, offer(4 << 20 + 1, "[1]")) == .body)
+    #expect(kind(48, offer(4 << 20 + 1, "{}")) == .body)
+    #expect(kind(49, #"{"transfer": 1, "bytes": 5, "received": 5, "from": 5}"#) == nil)
+    #expect(kind(49, #"{"transfer": 1, "bytes": 5, "received": 4, "from": 5}"#) == .field)
+    #expect(kind(49, #"{"transfer": 1, "bytes": 5, "received": 4, "from": 0}"#) == .field)
+  }
+
   /// A sender is held to the same limits.
   @Test func senderLimits() {
     var limits = WireLimits()

@@ -82,6 +82,7 @@ enum Samples {
             transfer: 3, of: kind == .result ? .result : .parameters, fields: ["attempt": 9, "x": [1, nil]],
             objects: [announced])),
         .credit(TransferCredit(transfer: 3, bytes: 4 << 20, received: 1 << 20)),
+        .credit(TransferCredit(transfer: 3, bytes: 5 << 20, received: 4 << 20, from: 4 << 20)),
         .chunk(TransferChunk(transfer: 3, object: 2, offset: 262_144, payload: WireSlice([1, 2, 3]))),
         .acknowledgement(TransferAck(transfer: 3, outcome: .received)),
         .acknowledgement(TransferAck(transfer: 3, outcome: .corrupt)),

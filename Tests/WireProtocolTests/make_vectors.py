@@ -249,8 +249,13 @@ def transfers():
         yield Message(f"{name}_CREDIT", first + 1, {"transfer": 3, "bytes": 300000, "received": 262144})
         yield Message(
             f"{name}_CHUNK", first + 2, {"transfer": 3, "object": 0, "offset": 262144}, payload=bytes(range(1, 9)))
+        yield Message(
+            f"{name}_CREDIT-from", first + 1,
+            {"transfer": 3, "bytes": 5000000, "received": 4194304, "from": 4194304})
         for outcome in ["received", "corrupt"]:
             yield Message(f"{name}_ACK-{outcome}", first + 3, {"transfer": 3, "outcome": outcome})
+    long = [{"name": "tier.0", "bytes": 9000000, "sha256": DIGEST, "segments": [DIGEST, DIGEST[::-1]]}]
+    yield Message("RESULT_OFFER-segments", 48, {"transfer": 3, "of": 52, "fields": result, "objects": long})
     yield Message("RESULT_ACK-refused", 51, {"transfer": 3, "attempt": 9, "outcome": "stale"})
 
 

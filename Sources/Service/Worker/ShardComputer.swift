@@ -15,6 +15,16 @@ final class ShardComputer: @unchecked Sendable {
   private let failpoints: Failpoints
   private var loaded: Loaded?
   private var chains = WorkerChains()
+  /// The last result, until the coordinator has answered it: if its connection breaks, the same is asked for again.
+  private var unanswered: Unanswered?
+
+  /// A result that depends on nothing but its assignment and the parameters.
+  private struct Unanswered {
+    let assignment: AssignMessage
+    /// By tier.
+    let digests: [String]
+    let result: ResultMessage
+  }
 
   private struct Loaded {
     let sha256: String
@@ -25,6 +35,8 @@ final class ShardComputer: @unchecked Sendable {
     let recomputesLayers: Bool
     /// The version of each tier that the model has; nil before the first.
     var versions: [Int?]
+    /// SHA-256 of the parameters of each tier, as they came.
+    var digests: [String]
   }
 
   init(threads: Int, source: ModelSource, failpoints: Failpoints) throws {
@@ -54,9 +66,10 @@ final class ShardComputer: @unchecked Sendable {
       loaded.recomputesLayers == welcome.recomputesLayers
     {
       self.loaded?.versions = Array(repeating: nil, count: layout.tiers.count)
+      self.loaded?.digests = Array(repeating: "", count: layout.tiers.count)
       return loaded.sha256
     }
-    loaded = nil
+    (loaded, unanswered) = (nil, nil)
     let folder = try source.folder(for: welcome, channel: channel)
     let trainable: Trainable =
       welcome.trainable == "full"
@@ -69,7 +82,8 @@ final class ShardComputer: @unchecked Sendable {
     loaded = Loaded(
       sha256: welcome.modelSHA256, trainable: welcome.trainable, model: model, layout: layout,
       precision: precision, recomputesLayers: welcome.recomputesLayers,
-      versions: Array(repeating: nil, count: layout.tiers.count))
+      versions: Array(repeating: nil, count: layout.tiers.count),
+      digests: Array(repeating: "", count: layout.tiers.count))
     return welcome.modelSHA256
   }
 
@@ -93,6 +107,7 @@ final class ShardComputer: @unchecked Sendable {
       try values.withUnsafeBufferPointer { try loaded.model.setParameter(name, $0) }
     }
     self.loaded?.versions[message.tier] = message.version
+    self.loaded?.digests[message.tier] = message.values.sha256
   }
 
   /// Takes over chains of windows, to go on from them.
@@ -104,6 +119,21 @@ final class ShardComputer: @unchecked Sendable {
   /// What this machine's arithmetic comes to.
   func compute(_ probe: Probe) throws -> String {
     try NumericProbe.sha256(seed: probe.seed, threads: pool, precision: loaded?.precision ?? .f32)
+  }
+
+  /// The coordinator has answered the result of an attempt.
+  func forget(attempt: Int) { if unanswered?.assignment.attempt == attempt { unanswered = nil } }
+
+  /// The result of the same shard, with the same parameters, under another attempt, if it has not been answered.
+  private func unanswered(_ message: AssignMessage, _ loaded: Loaded) -> ResultMessage? {
+    guard let unanswered, unanswered.digests == loaded.digests else { return nil }
+    var assignment = unanswered.assignment
+    assignment.attempt = message.attempt
+    guard assignment == message else { return nil }
+    var result = unanswered.result
+    result.attempt = message.attempt
+    self.unanswered = Unanswered(assignment: message, digests: loaded.digests, result: result)
+    return result
   }
 
   /// Computes a shard: the loss of its micro-batches and the gradients of its tiers. Or collects chains.
@@ -123,6 +153,7 @@ final class ShardComputer: @unchecked Sendable {
       throw ServiceError(
         "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
     }
+    if let result = unanswered(message, loaded) { return result }
     try failpoints.beforeShard(of: message)
     try chains.check(message)
     let started = MonotonicClock.now()
@@ -150,13 +181,17 @@ final class ShardComputer: @unchecked Sendable {
       outcome.gradients = sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
     }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
-    return ResultMessage(
+    let result = ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
       digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
       windows: outcome.reports)
+    if message.windows.isEmpty {
+      unanswered = Unanswered(assignment: message, digests: loaded.digests, result: result)
+    }
+    return result
   }
 
   private func leafSum(

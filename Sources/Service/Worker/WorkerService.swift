@@ -33,6 +33,8 @@ public final class WorkerService {
   /// The job at hand.
   private var job: (number: Int, watch: ComputationWatch)?
   private var dealer: Dealer?
+  /// What came over a connection that broke; the coordinator sends most of it again.
+  private let kept = KeptObjects()
   /// Of the fetch of the base model, while it is loading.
   private var channel: ModelChannel?
   /// Where a failpoint wants this process to end, once its result is so far.
@@ -105,6 +107,7 @@ public final class WorkerService {
       switch received {
       case .success((let envelope, let message)):
         if case .assign = message { options.failpoints.die(at: .exitAccept) }
+        if case .resultAck(let ack) = message { forget(ack) }
         feed(message, envelope)
         try handle(.message(envelope, message), waker, mailbox)
       case .failure(let error): try handle(.connectionFailed(reason: "\(error)"), waker, mailbox)
@@ -174,7 +177,7 @@ public final class WorkerService {
         dealer?.close(flushing: false)
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
-          minor: options.failpoints.minor, options: options.failpoints.transportOptions)
+          minor: options.failpoints.minor, options: options.failpoints.transportOptions, kept: kept)
       case .abandon:
         generation.advance()
         job?.watch.cancel()
@@ -337,6 +340,12 @@ public final class WorkerService {
       try? computer.take(window)
       return nil
     }
+  }
+
+  /// A result that the coordinator has an answer to is not asked for again.
+  private func forget(_ ack: ResultAck) {
+    guard let computer else { return }
+    queue.async { computer.forget(attempt: ack.attempt) }
   }
 
   private func compute(_ job: Int, _ assignment: AssignMessage, _ mailbox: Mailbox<DriverEvent>) {

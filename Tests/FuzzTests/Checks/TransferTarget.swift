@@ -38,7 +38,7 @@ private struct HostilePeer {
     (settings.windowBytes, settings.inlineBytes) = (1, 16)
     (settings.openTransfers, settings.waitingMessages) = (3, 8)
     self.settings = settings
-    link = Link(outgoing: .parameters, ownMinor: 1, assumedMinor: 1, settings: settings)
+    link = Link(outgoing: .parameters, ownMinor: 1, assumedMinor: 1, settings: settings, kept: KeptObjects())
     try? link.admit(envelope)
   }
 
@@ -59,7 +59,10 @@ private struct HostilePeer {
         confirmed[number] = max(confirmed[number] ?? 0, received)
         try take(
           .parameters,
-          .credit(TransferCredit(transfer: number, bytes: received + length(), received: received)))
+          .credit(
+            TransferCredit(
+              transfer: number, bytes: received + length(), received: received,
+              from: operation >= 128 && received > 0 ? received : nil)))
       case 3:
         let number = Int(reader.byte())
         try take(.parameters, .acknowledgement(TransferAck(transfer: number, outcome: outcome())))

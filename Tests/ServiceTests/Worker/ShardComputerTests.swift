@@ -107,4 +107,46 @@ import WireProtocol
       #expect(text.contains("the chain of tier 0, micro-batch 0 is not here"), "\(text)")
     }
   }
+
+  /// A result that has not been answered is at hand when the same shard is asked for again, in another session and under
+  /// another attempt; not with other parameters, for another shard, or once it is answered. That it was not computed
+  /// again shows in its time, which is never twice the same.
+  @Test func anUnansweredResultIsAtHand() throws {
+    func assignment(_ attempt: Int, step: Int = 1) -> AssignMessage {
+      var assignment = self.assignment(step: step, .loose)
+      (assignment.attempt, assignment.window, assignment.windows) = (attempt, false, [])
+      return assignment
+    }
+    func compute(_ computer: ShardComputer, _ message: AssignMessage) throws -> (
+      result: ResultMessage, isNew: Bool
+    ) {
+      let watch = ComputationWatch()
+      let result = try computer.compute(message, watch: watch)
+      #expect(result.attempt == message.attempt)
+      return (result, watch.steps > 0)
+    }
+    let computer = try computer()
+    let first = try compute(computer, assignment(1))
+    #expect(first.isNew)
+    try join(computer)
+    var again = try compute(computer, assignment(2))
+    #expect(!again.isNew && again.result.gradients == first.result.gradients)
+    #expect(again.result.lossSum == first.result.lossSum && again.result.tokens == first.result.tokens)
+    // Answers to other attempts are not for it.
+    computer.forget(attempt: 1)
+    #expect(!(try compute(computer, assignment(3)).isNew))
+    computer.forget(attempt: 3)
+    again = try compute(computer, assignment(4))
+    #expect(again.isNew && again.result.gradients == first.result.gradients)
+    #expect(try compute(computer, assignment(5, step: 2)).isNew)
+    #expect(!(try compute(computer, assignment(6, step: 2)).isNew))
+    // The same version of a tier, with other values.
+    let count = TierLayout(welcome).count(tier: 0)
+    try computer.apply(
+      ParametersMessage(
+        tier: 0, version: 1, digest: "",
+        values: WireObject(name: ParametersMessage.objectName, floats: [Float](repeating: 0.01, count: count))
+      ))
+    #expect(try compute(computer, assignment(7, step: 2)).isNew)
+  }
 }
