@@ -6,7 +6,7 @@ import NestedLearning
 /// each full node whose sibling lacks something, and how many there are depends on the order in which results come: in
 /// ascending order at most one for each level. Any order is let happen that can still be completed within the budget,
 /// in ascending order from then on. So there is always one that may come, and what is late holds others up only once
-/// the budget is used up: of 64 shards 29 come before that at least.
+/// the budget is used up: of 64 shards 22 come before that at least.
 ///
 /// Shards are known by their place in the unit. Those of the same tiers make up a tree of their own.
 struct CreditOrder: Sendable {
@@ -21,26 +21,21 @@ struct CreditOrder: Sendable {
   private struct Branch: Sendable {
     /// Sums, and results that are on their way.
     var held = 0
-    /// Sums, once those on their way are here.
-    var settled = 0
-    /// The most that there will be, if what is absent comes in ascending order after that.
+    /// The most that there will be if what is absent comes in ascending order after that, whatever becomes of what is on
+    /// its way: it may be here by then, or have to come once more.
     var peak = 1
     var isHere = false
-    var isSettled = false
 
     init(_ state: State) {
-      guard state != .absent else { return }
-      (held, settled, isSettled) = (1, 1, true)
+      held = state == .absent ? 0 : 1
       isHere = state == .here
     }
 
     /// A node above two others.
     init(_ left: Branch, _ right: Branch) {
       isHere = left.isHere && right.isHere
-      isSettled = left.isSettled && right.isSettled
       held = isHere ? 1 : left.held + right.held
-      settled = isSettled ? 1 : left.settled + right.settled
-      peak = isSettled ? 1 : max(left.peak + right.settled, 1 + right.peak)
+      peak = isHere ? 1 : max(left.peak + right.held, 1 + right.peak)
     }
   }
 

@@ -11,6 +11,8 @@ import WireProtocol
 public final class Router {
   /// Connections whose sequence numbers are kept; a message over any further one is refused.
   private static let maximumPeers = 65_536
+  /// How often peers are looked at of which nothing has come, for transfers that do not move, in seconds.
+  private static let sweepSeconds = 0.5
 
   private let waker: Waker
   private let plain: Socket
@@ -26,6 +28,10 @@ public final class Router {
   private var keys: [PeerID: String] = [:]
   /// Peers with a transfer under way, or a message that waits for one.
   private var busy = Set<PeerID>()
+  /// Those of them for which something may be due now: something has come or was to be sent, or there was no room.
+  private var touched = Set<PeerID>()
+  /// When all of them were last looked at, whatever has happened.
+  private var lastSweep = monotonicSeconds()
   private var lastPoll = monotonicSeconds()
   /// Judges a result that is offered, before its bytes are sent. Whether one that is held may come is said by `decide`.
   public var resultJudge: ((PeerID, Envelope, ResultMessage) -> OfferVerdict)?
@@ -125,13 +131,23 @@ public final class Router {
     for peer in busy { links[peer]?.excuse(pause) }
   }
 
+  private func noteWork(of peer: PeerID) {
+    busy.insert(peer)
+    touched.insert(peer)
+  }
+
   /// Moves every transfer as far as it goes; returns the peers that are lost by it.
   private func pumpAll() -> [(peer: PeerID, received: Received)] {
     let now = monotonicSeconds()
     lastPoll = now
     kept.expire(now: now)
     var lost: [(peer: PeerID, received: Received)] = []
-    for peer in busy {
+    // Not all of them each time, so that no message costs more the more peers there are.
+    let isSweep = now - lastSweep >= Self.sweepSeconds
+    if isSweep { lastSweep = now }
+    let peers = isSweep ? busy : touched
+    touched = []
+    for peer in peers {
       var failure: ProtocolError?
       do throws(TransportError) {
         try pump(peer)
@@ -157,7 +173,7 @@ public final class Router {
   public func decide(_ peer: PeerID, attempt: Int, _ verdict: OfferVerdict) throws(TransportError) {
     guard let (answers, offered) = links[peer]?.decide(attempt: attempt, verdict, now: monotonicSeconds())
     else { return }
-    busy.insert(peer)
+    noteWork(of: peer)
     for answer in answers {
       try transmit(PreparedMessage(.transfer(answer)), Address(answering: offered), to: peer)
     }
@@ -168,7 +184,10 @@ public final class Router {
     while let next = links[peer]?.sender.next() {
       do throws(TransportError) { try transmit(next.message, next.address, to: peer) } catch {
         // Its turn comes again with the next poll; if that lasts, it is a stall.
-        if error.kind == .congested { return }
+        if error.kind == .congested {
+          touched.insert(peer)
+          return
+        }
         throw error
       }
       links[peer]?.sender.sent(now: monotonicSeconds())
@@ -178,6 +197,7 @@ public final class Router {
   /// A peer that failed has no transfers any more; its counters stay.
   private func endTransfers(of peer: PeerID) {
     busy.remove(peer)
+    touched.remove(peer)
     links[peer]?.dropTransfers(now: monotonicSeconds())
   }
 
@@ -238,7 +258,7 @@ public final class Router {
       let outcome = try links[peer, default: newLink].take(
         transfer, envelope, now: monotonicSeconds(), judge: judge)
       for answer in outcome.answers { try reply(answer, to: envelope, of: peer) }
-      busy.insert(peer)
+      noteWork(of: peer)
       return outcome.completed.map { .success($0) } ?? received
     } catch {
       if error.kind != .sequence { endTransfers(of: peer) }
@@ -274,7 +294,7 @@ public final class Router {
       return try transmit(PreparedMessage(message), address, to: peer)
     }
     try links[peer]?.sender.add(prepared, address, now: monotonicSeconds())
-    busy.insert(peer)
+    noteWork(of: peer)
     try pump(peer)
   }
 
@@ -314,6 +334,7 @@ public final class Router {
     links[peer] = nil
     keys[peer] = nil
     busy.remove(peer)
+    touched.remove(peer)
   }
 
   /// Lets what was sent go out for the linger time at most, and closes.

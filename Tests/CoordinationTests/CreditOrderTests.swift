@@ -27,8 +27,10 @@ import Testing
 
   /// Any number of workers, any order of offers and arrivals, results that are lost on their way and come again: what is
   /// held is what the reference says and within ⌈log₂ n⌉ + 2, and it goes on to the end whenever everybody has offered.
-  @Test func anyOrderStaysWithinTheBudget() throws {
-    let seed = UInt64.random(in: 0...UInt64.max)
+  ///
+  /// Found by it: a result that was lost on its way left more sums than could be completed within the budget.
+  @Test(arguments: [5_249_740_007_275_962_489, UInt64.random(in: 0...UInt64.max)])
+  func anyOrderStaysWithinTheBudget(seed: UInt64) throws {
     var random = SplitMix64(seed: seed)
     for round in 0..<400 {
       let count = Int.random(in: 1...70, using: &random)
@@ -67,7 +69,7 @@ import Testing
     }
   }
 
-  /// While one shard is late, whichever it is, nearly half of the others come, in ascending order, and of few all.
+  /// While one shard is late, whichever it is, a third of the others come, in ascending order, and of few all.
   @Test(arguments: [2, 3, 7, 8, 33, 64]) func oneThatIsLate(count: Int) throws {
     for late in 0..<count {
       var order = try #require(Self.order(count: count))
@@ -77,7 +79,7 @@ import Testing
         order.set(place, .here)
         came += 1
       }
-      #expect(came >= (count <= 8 ? count - 1 : 29 * count / 64), "\(came) of \(count) while \(late) is late")
+      #expect(came >= (count <= 8 ? count - 1 : 22 * count / 64), "\(came) of \(count) while \(late) is late")
       #expect(order.mayOpen(late))
     }
   }
