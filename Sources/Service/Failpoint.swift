@@ -113,7 +113,7 @@ enum Failpoint: String, CaseIterable, Sendable {
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)
     case .computePoison: .number(1...1e9)
-    case .protocolMinor: .number(0...Double(ProtocolVersion.minor))
+    case .protocolMinor: .number(0...255)
     case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .ledgerBusy, .silence,
       .transferStall:
       .number(0.1...86_400)

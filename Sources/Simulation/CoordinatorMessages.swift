@@ -90,7 +90,7 @@ extension Simulation {
   }
 
   private func carryOut(
-    _ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator, hello: Hello?, incoming: ResultMessage?
+    _ effect: SchedulerEffect, _ coordinator: SimulatedCoordinator, hello: Hello?, incoming: ResultMessage?
   ) {
     switch effect {
     case .keepPayload(let attempt, let shard, let unit):

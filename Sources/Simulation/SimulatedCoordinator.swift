@@ -11,7 +11,7 @@ final class SimulatedCoordinator {
   let term: UInt64
   /// Added to the simulation's time to make the process's own clock.
   let clockOffset: Int64
-  var fleet: CoordinatorCore
+  var fleet: ShardScheduler
   var run: RunCore
   /// Nil until the state has been restored.
   var engine: StepEngine?
@@ -40,7 +40,7 @@ final class SimulatedCoordinator {
   var unreachable: [(peer: PeerID, reason: String)] = []
   var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
 
-  init(life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore) {
+  init(life: Int, term: UInt64, clockOffset: Int64, fleet: ShardScheduler, run: RunCore) {
     self.life = life
     self.term = term
     self.clockOffset = clockOffset
@@ -74,7 +74,7 @@ extension Simulation {
       resumeCommand: "nl-coord resume")
     let coordinator = SimulatedCoordinator(
       life: coordinatorLives, term: disk.term, clockOffset: offset,
-      fleet: CoordinatorCore(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock))
+      fleet: ShardScheduler(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock))
     self.coordinator = coordinator
     note("coordinator of term \(disk.term) begins")
     for worker in workers where worker.plan.isLocal {
@@ -83,8 +83,8 @@ extension Simulation {
     carryOut(coordinator.run.begin(now: clock), coordinator)
   }
 
-  private func settings() -> CoordinatorSettings {
-    var settings = CoordinatorSettings(
+  private func settings() -> SchedulerSettings {
+    var settings = SchedulerSettings(
       term: disk.term, tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
       modelSHA256: Self.model, numericProfile: "toy", sessionSeed: random.next())
     settings.run = "simulated"

@@ -50,8 +50,7 @@ final class ConnectionWatch {
     watcher.change { $0.read(byteCount, from: descriptor, peer: peer.bytes) }
   }
 
-  /// - Parameter isOld: whether the worker speaks version 1.0
-  func welcome(_ peer: PeerID, isOld: Bool) { watcher.change { $0.welcome(peer.bytes, isOld: isOld) } }
+  func welcome(_ peer: PeerID) { watcher.change { $0.welcome(peer.bytes) } }
 
   /// Connections that have ended since this was last asked, and those that were ended here.
   func take() -> (lost: LostConnections, excesses: [IntakeExcess]) { watcher.take() }

@@ -26,7 +26,7 @@ public final class Dealer {
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
-    link = Link(outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers)
+    link = Link(outgoing: .result, minor: minor, settings: options.transfers)
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
@@ -111,9 +111,9 @@ public final class Dealer {
   /// - Throws: `TransportError`: `congested` if the coordinator does not take its messages, `message` if the message
   ///   is over the limits. Nothing has been sent then.
   public func send(
-    _ message: Message, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    _ message: Message, of work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: correlation)
+    let address = Address(work: work, session: session, correlation: correlation)
     guard let prepared = try link.waits(for: message, socket.options) else {
       return try transmit(PreparedMessage(message), address)
     }

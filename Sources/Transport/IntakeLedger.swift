@@ -49,10 +49,10 @@ struct IntakeLedger {
   }
 
   /// A peer has been welcomed as a worker.
-  mutating func welcome(_ peer: [UInt8], isOld: Bool) {
+  mutating func welcome(_ peer: [UInt8]) {
     for descriptor in connections.keys where connections[descriptor]?.peer == peer {
       connections[descriptor]?.isStranger = false
-      connections[descriptor]?.limit = isOld ? limits.oldWorkerBytes : limits.workerBytes
+      connections[descriptor]?.limit = limits.workerBytes
     }
   }
 

@@ -1,5 +1,3 @@
-import WireProtocol
-
 /// What connections may have sent that no whole message has been read of yet, in bytes: unfinished messages, and those
 /// that wait. ZeroMQ itself limits frames and counts whole messages alone; a message of frames without end is in
 /// neither count.
@@ -8,8 +6,6 @@ public struct IntakeLimits: Sendable, Equatable {
   public var strangerBytes = 64 << 10
   /// Of a worker's connection: the window of transfers, and the messages beside it.
   public var workerBytes = 32 << 20
-  /// Of a worker that speaks version 1.0, which knows no transfers.
-  public var oldWorkerBytes = WireLimits().inlineBytes + 32 << 20
   /// Of all strangers together, and of all connections; beyond that whoever has most goes first.
   public var allStrangersBytes = 64 << 20
   public var allBytes = 4 << 30

@@ -21,18 +21,14 @@ struct Link: Sendable {
 
   /// - Parameters:
   ///   - outgoing: the kind of the transfers that this side offers
-  ///   - ownMinor: the minor version that this side speaks
-  ///   - assumedMinor: the one in which it writes to a peer that it has not heard
-  init(outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings) {
+  ///   - minor: the minor version that this side speaks
+  init(outgoing: TransferKind, minor: UInt8 = ProtocolVersion.minor, settings: TransferSettings) {
     self.outgoing = outgoing
     self.settings = settings
-    conversation = Conversation(ownMinor: ownMinor, assumedMinor: assumedMinor)
+    conversation = Conversation(minor: minor)
     sender = TransferSender(kind: outgoing, settings: settings)
     receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
   }
-
-  /// A transfer is nothing that version 1.0 knows.
-  var knowsTransfers: Bool { conversation.heardMinor >= 1 && conversation.minor >= 1 }
 
   var isIdle: Bool { sender.isIdle && receiver.isIdle }
 
@@ -48,7 +44,7 @@ struct Link: Sendable {
   ///
   /// - Throws: `TransportError` of kind `message` if it is over the limits.
   func waits(for message: Message, _ options: TransportOptions) throws(TransportError) -> PreparedMessage? {
-    guard knowsTransfers, message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
+    guard message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
     let prepared = PreparedMessage(message)
     guard !sender.isIdle || sender.isLarge(prepared) else { return nil }
     do throws(ProtocolError) { try prepared.check(options.limits) } catch {
@@ -62,7 +58,7 @@ struct Link: Sendable {
     _ message: PreparedMessage, _ address: Address, _ limits: WireLimits
   ) throws(TransportError) -> EncodedMessage {
     let envelope = conversation.envelope(
-      of: message.message.type, term: address.term, session: address.session,
+      of: message.message.type, work: address.work, session: address.session,
       correlation: address.correlation)
     do throws(ProtocolError) {
       return try EncodedMessage(message, envelope: envelope, limits: limits)
@@ -116,7 +112,7 @@ struct Link: Sendable {
 extension Address {
   /// That of an answer.
   init(answering envelope: Envelope) {
-    self.init(term: envelope.term, session: envelope.session, correlation: envelope.sequence)
+    self.init(work: envelope.work, session: envelope.session, correlation: envelope.sequence)
   }
 }
 

@@ -17,14 +17,13 @@ package struct LinkEnd: Sendable {
   package static func coordinator(_ options: TransportOptions) -> LinkEnd {
     LinkEnd(
       Link(
-        outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-        settings: options.transfers), options)
+        outgoing: .parameters, settings: options.transfers), options)
   }
 
   /// - Parameter minor: the minor version to speak
-  package static func worker(minor: UInt8, _ options: TransportOptions) -> LinkEnd {
+  package static func worker(minor: UInt8 = ProtocolVersion.minor, _ options: TransportOptions) -> LinkEnd {
     LinkEnd(
-      Link(outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers), options)
+      Link(outgoing: .result, minor: minor, settings: options.transfers), options)
   }
 
   /// Whether nothing waits to be sent.
@@ -34,9 +33,9 @@ package struct LinkEnd: Sendable {
   ///
   /// - Throws: `TransportError`: `congested` if there is no room, `message` if it is over the limits.
   package mutating func send(
-    _ message: Message, term: UInt64, session: SessionID, now: Double, put: Put
+    _ message: Message, of work: RunTerm, session: SessionID, now: Double, put: Put
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: 0)
+    let address = Address(work: work, session: session, correlation: 0)
     guard let prepared = try link.waits(for: message, options) else {
       return try transmit(PreparedMessage(message), address, put)
     }

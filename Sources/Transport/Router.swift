@@ -228,8 +228,7 @@ public final class Router {
 
   private var newLink: Link {
     Link(
-      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-      settings: options.transfers)
+      outgoing: .parameters, settings: options.transfers)
   }
 
   private func reply(_ answer: TransferMessage, to envelope: Envelope, of peer: PeerID) throws(ProtocolError)
@@ -247,9 +246,9 @@ public final class Router {
   /// - Throws: `TransportError`: `unreachable` if the peer has no connection, `congested` if it does not take its
   ///   messages, `message` if the message is over the limits. Nothing has been sent then.
   public func send(
-    _ message: Message, to peer: PeerID, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    _ message: Message, to peer: PeerID, of work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: correlation)
+    let address = Address(work: work, session: session, correlation: correlation)
     guard let prepared = try links[peer]?.waits(for: message, options) else {
       return try transmit(PreparedMessage(message), address, to: peer)
     }
@@ -273,10 +272,10 @@ public final class Router {
   /// Whoever is welcomed, or is given credit, may send more from now on.
   private func mayBegin(_ message: Message, _ peer: PeerID, _ link: Link) {
     switch message {
-    case .welcome: watch.welcome(peer, isOld: !link.knowsTransfers)
+    case .welcome: watch.welcome(peer)
     case .transfer(let transfer):
       guard case .credit = transfer.content, !link.hasCredit else { return }
-      watch.welcome(peer, isOld: false)
+      watch.welcome(peer)
       links[peer]?.hasCredit = true
     default: break
     }

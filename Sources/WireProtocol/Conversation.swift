@@ -1,4 +1,4 @@
-/// What one side keeps of a connection: the numbers of its messages, and the version that the other side speaks.
+/// What one side keeps of a connection: the numbers of its messages.
 ///
 /// Messages come over a connection in the order in which they were sent, each once: 1, 2, 3 … Any other number says
 /// that one was lost or came twice, and what was said is no longer known to both sides. Such a connection is given up,
@@ -6,25 +6,10 @@
 public struct Conversation: Sendable {
   private var sent: UInt64 = 0
   private var received: UInt64 = 0
-  private let ownMinor: UInt8
-  private let assumedMinor: UInt8
-  private var peerMinor: UInt8?
+  /// The minor version that this side speaks.
+  private let minor: UInt8
 
-  /// - Parameters:
-  ///   - ownMinor: the minor version that this side speaks
-  ///   - assumedMinor: the one in which it writes to a side that it has not heard
-  public init(
-    ownMinor: UInt8 = ProtocolVersion.minor, assumedMinor: UInt8 = ProtocolVersion.oldestMinor
-  ) {
-    self.ownMinor = ownMinor
-    self.assumedMinor = assumedMinor
-  }
-
-  /// The version in which the other side is written to.
-  public var minor: UInt8 { min(ownMinor, peerMinor ?? assumedMinor) }
-
-  /// What the other side has spoken; the oldest before it has.
-  public var heardMinor: UInt8 { peerMinor ?? ProtocolVersion.oldestMinor }
+  public init(minor: UInt8 = ProtocolVersion.minor) { self.minor = minor }
 
   /// Takes the envelope of a message that has come.
   ///
@@ -34,15 +19,14 @@ public struct Conversation: Sendable {
       throw ProtocolError(.sequence, "number \(envelope.sequence) came after \(received)")
     }
     received = envelope.sequence
-    peerMinor = envelope.minor
   }
 
   /// The envelope of the next message to be sent.
   public func envelope(
-    of type: MessageType, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    of type: MessageType, work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) -> Envelope {
     Envelope(
-      type: type, minor: minor, term: term, session: session, sequence: sent + 1, correlation: correlation)
+      type: type, minor: minor, work: work, session: session, sequence: sent + 1, correlation: correlation)
   }
 
   /// That message is on its way.

@@ -8,8 +8,7 @@ public struct EncodedMessage: Sendable {
   /// The last frame of a message that has a payload instead of objects; it can be sent from where it lies.
   public let payload: WireSlice?
 
-  /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts, of kind `type` if the
-  ///   envelope's minor version does not have it.
+  /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts.
   public init(
     _ message: Message, envelope: Envelope, limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
@@ -21,10 +20,6 @@ public struct EncodedMessage: Sendable {
     _ prepared: PreparedMessage, envelope: Envelope, limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
     let (message, fields, objects) = (prepared.message, prepared.fields, prepared.objects)
-    guard message.type.sinceMinor <= envelope.minor else {
-      throw ProtocolError(
-        .type, "\(message.type.name) is not used in version \(ProtocolVersion.major).\(envelope.minor)")
-    }
     let chunkCount = try EncodedMessage.check(objects, of: message.type, limits)
     let inline = min(limits.messageBytes, limits.inlineBytes)
     guard prepared.objectBytes <= inline else {

@@ -31,7 +31,7 @@ import WireProtocol
         "reject m, full: the run already has 1024"))
   }
 
-  private func size(_ core: CoordinatorCore) -> Int {
+  private func size(_ core: ShardScheduler) -> Int {
     core.workers.count + core.workerOfPeer.count + core.attempts.count + core.holders.count
       + core.backoffs.count
       + core.quarantined.count + core.ignoredResults.count + core.provenHosts.count
@@ -93,7 +93,7 @@ import WireProtocol
   }
 }
 
-extension CoordinatorCore {
+extension ShardScheduler {
   fileprivate func session(of peer: PeerID) -> SessionID {
     workerOfPeer[peer].flatMap { workers[$0]?.session } ?? .none
   }

@@ -6,18 +6,18 @@ import WireProtocol
 struct Scene {
   static let model = String(repeating: "a", count: 64)
 
-  var core: CoordinatorCore
+  var core: ShardScheduler
   /// Sessions by peer, as they were given.
   var sessions: [String: SessionID] = [:]
   /// The last assignment of each peer.
   var assignments: [String: Assignment] = [:]
 
   /// - Parameter tiers: numbers of values.
-  init(tiers: [Int] = [3, 1], _ change: (inout CoordinatorSettings) -> Void = { _ in }) {
-    var settings = CoordinatorSettings(
+  init(tiers: [Int] = [3, 1], _ change: (inout SchedulerSettings) -> Void = { _ in }) {
+    var settings = SchedulerSettings(
       term: 4, tierParameterCounts: tiers, modelSHA256: Scene.model, numericProfile: "f32-1", sessionSeed: 1)
     change(&settings)
-    core = CoordinatorCore(settings: settings, now: .zero)
+    core = ShardScheduler(settings: settings, now: .zero)
   }
 
   mutating func at(_ seconds: Double, _ event: CoordinatorEvent) -> String {
@@ -120,7 +120,7 @@ struct Scene {
         result(peer, loss: loss, digest: digest, progress: progress, isFinite: isFinite)))
   }
 
-  static func line(_ effect: CoordinatorEffect) -> String {
+  static func line(_ effect: SchedulerEffect) -> String {
     switch effect {
     case .keepPayload(let attempt, _, _): "keep \(attempt)"
     case .discardPayload(let attempt): "discard \(attempt)"

@@ -28,7 +28,7 @@ import Testing
 
   @Test func settingsHaveValues() throws {
     let failpoints = try Failpoints(parsing: "lease.floor=1.5,silence=2,numeric-profile=other")
-    var settings = CoordinatorSettings(
+    var settings = SchedulerSettings(
       term: 1, tierParameterCounts: [1], modelSHA256: "", numericProfile: "", sessionSeed: 0)
     let usual = settings
     failpoints.shorten(&settings)

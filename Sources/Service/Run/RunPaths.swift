@@ -24,7 +24,7 @@ public struct RunPaths: Sendable {
     }
   }
 
-  var isEmpty: Bool { values.isEmpty }
+  public var isEmpty: Bool { values.isEmpty }
 
   /// A config with these paths in it.
   func applied(to config: JSONObject) -> JSONObject {
