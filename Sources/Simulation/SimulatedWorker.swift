@@ -32,6 +32,7 @@ struct SimulatedWorker {
   var queue = ComputeQueue()
   var parameters = ToyParameters(counts: [])
   var chains = WorkerChains()
+  var wrongChains = WrongChains()
   var slowUntil = Instant.zero
 
   init(place: Int, plan: Scenario.WorkerPlan, transport: TransportOptions) {
@@ -66,6 +67,7 @@ struct SimulatedWorker {
     ending = nil
     parameters = ToyParameters(counts: [])
     chains = WorkerChains()
+    wrongChains = WrongChains()
   }
 
   mutating func end() {
@@ -153,6 +155,7 @@ extension Simulation {
     case .loadModel(let welcome):
       enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
         simulation.workers[place].chains = WorkerChains()
+        simulation.workers[place].wrongChains = WrongChains()
         simulation.workers[place].parameters = ToyParameters(
           counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
         return .modelLoaded(sha256: welcome.modelSHA256)
@@ -169,6 +172,7 @@ extension Simulation {
       outcome.count("chains handed over")
       enqueue(place, .other, seconds: 0) { simulation in
         try? simulation.workers[place].chains.take(window, layout: simulation.scenario.problem.layout)
+        simulation.workers[place].wrongChains.take(window)
         return nil
       }
     case .compute(let job, let assign): compute(job, assign, place)

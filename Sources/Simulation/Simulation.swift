@@ -47,7 +47,7 @@ public final class Simulation {
   var partitions: [Partition] = []
   /// Until when the disk takes nothing.
   var diskFaultUntil = Instant.zero
-  /// Hand-outs with a wrong result, and the identities of those that computed them.
+  /// Hand-outs whose results say or bring something wrong, and the identities of those that ever lied.
   var lies = Set<SimulatedDisk.Row.Key>()
   var liars = Set<String>()
   /// Coordinator processes so far, and what they have done since the run began.
