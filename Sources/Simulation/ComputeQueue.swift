@@ -171,7 +171,7 @@ extension Simulation {
       liars.insert(worker.core.settings.identity)
     }
     guard workers[place].wrongChains.computed(assign, lie: lie) else { return }
-    lies.insert(SimulatedDisk.Row.Key(term: worker.core.term, attempt: assign.attempt))
+    lies.insert(SimulatedDisk.Row.Key(term: worker.core.work.term, attempt: assign.attempt))
   }
 }
 

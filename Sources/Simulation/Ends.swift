@@ -46,7 +46,7 @@ extension Simulation {
   ) -> ResultOutcome? {
     let result = ResultSummary(message)
     let verdict = coordinator.fleet.verdict(
-      on: result, peer: peer, session: envelope.session, term: envelope.term)
+      on: result, peer: peer, session: envelope.session, work: envelope.work)
     if verdict != nil {
       outcome.count("offers refused")
       coordinator.refusedOffers.append((peer, envelope, result))

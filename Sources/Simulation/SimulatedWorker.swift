@@ -39,14 +39,14 @@ struct SimulatedWorker {
     self.place = place
     self.plan = plan
     self.transport = transport
-    link = .worker(minor: plan.minor, transport)
+    link = .worker(transport)
     core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
   }
 
   private static func settings(place: Int, life: Int, plan: Scenario.WorkerPlan) -> WorkerSettings {
     WorkerSettings(
       hello: Hello(
-        minor: Int(plan.minor), program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
+        program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
         isa: "toy", threads: 1,
         host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil),
       endpoint: "sim")
@@ -77,7 +77,7 @@ struct SimulatedWorker {
 
   mutating func openSocket() {
     socket += 1
-    link = .worker(minor: plan.minor, transport)
+    link = .worker(transport)
     unsent = []
   }
 
@@ -152,13 +152,13 @@ extension Simulation {
       workers[place].session += 1
       cancel(nil, place)
     case .send(let message): return send(message, from: place)
-    case .loadModel(let welcome):
+    case .loadModel(let run):
       enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
         simulation.workers[place].chains = WorkerChains()
         simulation.workers[place].wrongChains = WrongChains()
         simulation.workers[place].parameters = ToyParameters(
-          counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
-        return .modelLoaded(sha256: welcome.modelSHA256)
+          counts: run.tiers.map { $0.reduce(0) { $0 + $1.count } })
+        return .modelLoaded(sha256: run.modelSHA256)
       }
     case .apply(let parameters):
       enqueue(place, .other, seconds: 0) { simulation in
@@ -202,7 +202,7 @@ extension Simulation {
     var end = worker.link
     do throws(TransportError) {
       defer { workers[place].link = end }
-      try end.send(message, term: worker.core.term, session: worker.core.session, now: seconds) { frames in
+      try end.send(message, of: worker.core.work, session: worker.core.session, now: seconds) { frames in
         worker.route.map { transmit(frames, over: $0, .up) } ?? workers[place].queue(frames)
       }
       return nil

@@ -24,7 +24,7 @@ public struct FleetCore: Sendable {
   var runs: [RunNumber: ShardScheduler] = [:]
   /// Runs that rest: others may have their workers.
   var resting = Set<RunNumber>()
-  private var trust = Trust()
+  var trust = Trust()
   /// Who works on what is to be looked at anew.
   var placementIsDue = false
   /// When each run's scheduler wants to be told of the time.
@@ -120,8 +120,8 @@ public struct FleetCore: Sendable {
     // What is known of identities goes to whoever is told of something, and comes back.
     exchangeTrust(with: run)
     let said = runs[run]?.step(event, now: now) ?? []
-    exchangeTrust(with: run)
     deadlines[run] = runs[run]?.nextDeadline(now: now) ?? .never
+    exchangeTrust(with: run)
     for effect in said { take(effect, of: run, now: now) }
     if runs[run]?.hasIdlePromised == true { placementIsDue = true }
   }

@@ -3,7 +3,11 @@ import WireProtocol
 /// What can be seen of the fleet from outside.
 extension FleetCore {
   /// How the work of a run stands; nil once it is over.
-  public func status(of run: RunNumber) -> CoordinatorStatus? { runs[run]?.status }
+  public func status(of run: RunNumber) -> CoordinatorStatus? {
+    var scheduler = runs[run]
+    scheduler?.trust = trust
+    return scheduler?.status
+  }
 
   /// Whether a worker has this session on this connection.
   public func isMember(_ peer: PeerID, session: SessionID) -> Bool { self.session(of: peer) == session }
