@@ -23,7 +23,7 @@ import WireProtocol
     }
   }
 
-  static let address = Address(term: 1, session: SessionID(high: 1, low: 2), correlation: 0)
+  static let address = Address(work: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 2), correlation: 0)
 
   static func settings(window: Int = 1 << 20, open: Int = 3) -> TransferSettings {
     var settings = TransferSettings()
@@ -66,7 +66,7 @@ import WireProtocol
       guard let next = sender.next() else { return false }
       sequence += 1
       let envelope = Envelope(
-        type: next.message.message.type, term: 1, session: TransferTests.address.session, sequence: sequence)
+        type: next.message.message.type, work: RunTerm(RunNumber(1), term: 1), session: TransferTests.address.session, sequence: sequence)
       var (came, message) = try MessageDecoder.decode(
         frames: EncodedMessage(next.message, envelope: envelope).frames)
       sender.sent(now: 0)

@@ -8,7 +8,7 @@ enum Samples {
   static let session = SessionID(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210)
 
   static func envelope(_ type: MessageType) -> Envelope {
-    Envelope(type: type, term: 7, session: session, sequence: 42, correlation: 41)
+    Envelope(type: type, work: RunTerm(RunNumber(1), term: 7), session: session, sequence: 42, correlation: 41)
   }
 
   static let hello = Hello(

@@ -13,7 +13,7 @@ import WireProtocol
     #expect(message.type.name == vector.messageName)
     #expect(vector.meanings["type \(message.type.rawValue)"] == vector.messageName)
     #expect(envelope.type == message.type && envelope.minor == vector.minor)
-    #expect("\(envelope.term)" == vector.meanings["term"])
+    #expect("\(envelope.work.term)" == vector.meanings["term"])
     #expect("\(envelope.session)" == vector.meanings["session"])
     #expect("\(envelope.sequence)" == vector.meanings["sequence"])
     #expect("\(envelope.correlation)" == vector.meanings["correlation"])

@@ -93,6 +93,7 @@ public struct FleetCore: Sendable {
     guard let member = members[id] else { return }
     guard let place = member.place, place.run == work.run, runs[place.run]?.settings.term == work.term else {
       if case .result(let result) = report {
+        runs[work.run]?.ignoredResults[.stale, default: 0] += 1
         let answer = SchedulerEffect.acknowledge(
           peer: member.peer, session: member.session, attempt: result.attempt, outcome: .stale)
         effects.append(.work(work.run, answer))

@@ -22,7 +22,7 @@ private struct HostilePeer {
   private var link: Link
   private let settings: TransferSettings
   private let envelope = Envelope(type: .ping, term: 1, sequence: 1)
-  private let address = Address(term: 1, session: .none, correlation: 0)
+  private let address = Address(work: RunTerm(RunNumber(1), term: 1), session: .none, correlation: 0)
   private var now = 0.0
   private(set) var isDone = false
   /// By transfer: what the coordinator has given credit for, and what it was then sent.
