@@ -70,7 +70,8 @@ struct WireRun: Sendable {
       for (peer, received) in try router.poll(timeout: 0.1) {
         heard = MonotonicClock.now()
         switch try received.get().1 {
-        case .ping: try router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
+        case .ping:
+          try router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
         case .result(let result):
           count += 1
           guard result.attempt == count, result.gradients.first?.values.byteCount == bytes else {

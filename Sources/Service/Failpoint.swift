@@ -39,7 +39,7 @@ enum Failpoint: String, CaseIterable, Sendable {
   case modelHang = "model.hang"
   /// The numeric profile that the worker claims.
   case numericProfile = "numeric-profile"
-  /// The minor version of the protocol that the worker speaks.
+  /// The minor version of the protocol that the program speaks; a later one than its own adds a field to each message.
   case protocolMinor = "protocol.minor"
 
   // In a coordinator.

@@ -183,7 +183,8 @@ extension Simulation {
     case .acknowledge(let peer, let session, let attempt, let result):
       outcome.count("acknowledged \(result.rawValue)")
       checkAcknowledgement(of: attempt, result, coordinator)
-      _ = deliver(.resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session, of: work)
+      _ = deliver(
+        .resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session, of: work)
     case .cancel(let peer, let session, let attempt):
       outcome.count("cancels")
       _ = deliver(.cancel(Cancel(attempt: attempt)), to: peer, session: session, of: work)

@@ -101,7 +101,8 @@ extension Simulation {
 
   private func settings() -> SchedulerSettings {
     var settings = SchedulerSettings(
-      term: disk.term, run: "simulated", tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
+      term: disk.term, run: "simulated",
+      tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
       modelSHA256: Self.model, numericProfile: "toy")
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds

@@ -50,6 +50,7 @@ final class ConnectionWatch {
     watcher.change { $0.read(byteCount, from: descriptor, peer: peer.bytes) }
   }
 
+  /// A peer has been welcomed as a worker.
   func welcome(_ peer: PeerID) { watcher.change { $0.welcome(peer.bytes) } }
 
   /// Connections that have ended since this was last asked, and those that were ended here.

@@ -18,15 +18,14 @@ public final class Dealer {
   /// - Parameters:
   ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
   ///   - security: keys, for a coordinator that has some
-  ///   - minor: the minor version to speak
   /// - Throws: `TransportError` if that is not an address.
   public init(
     connect endpoint: String, waker: Waker, security: ClientSecurity? = nil,
-    minor: UInt8 = ProtocolVersion.minor, options: TransportOptions = TransportOptions()
+    options: TransportOptions = TransportOptions()
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
-    link = Link(outgoing: .result, minor: minor, settings: options.transfers)
+    link = Link(outgoing: .result, options: options)
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }

@@ -21,11 +21,12 @@ struct Link: Sendable {
 
   /// - Parameters:
   ///   - outgoing: the kind of the transfers that this side offers
-  ///   - minor: the minor version that this side speaks
-  init(outgoing: TransferKind, minor: UInt8 = ProtocolVersion.minor, settings: TransferSettings) {
+  init(outgoing: TransferKind, options: TransportOptions) {
     self.outgoing = outgoing
-    self.settings = settings
-    conversation = Conversation(minor: minor)
+    settings = options.transfers
+    let minor = options.limits.minor
+    // A worker writes first, and in its own version; a coordinator in that of whom it has heard.
+    conversation = Conversation(minor: minor, assumed: outgoing == .result ? minor : 0)
     sender = TransferSender(kind: outgoing, settings: settings)
     receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
   }

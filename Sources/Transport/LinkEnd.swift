@@ -16,14 +16,12 @@ package struct LinkEnd: Sendable {
 
   package static func coordinator(_ options: TransportOptions) -> LinkEnd {
     LinkEnd(
-      Link(
-        outgoing: .parameters, settings: options.transfers), options)
+      Link(outgoing: .parameters, options: options), options)
   }
 
-  /// - Parameter minor: the minor version to speak
-  package static func worker(minor: UInt8 = ProtocolVersion.minor, _ options: TransportOptions) -> LinkEnd {
+  package static func worker(_ options: TransportOptions) -> LinkEnd {
     LinkEnd(
-      Link(outgoing: .result, minor: minor, settings: options.transfers), options)
+      Link(outgoing: .result, options: options), options)
   }
 
   /// Whether nothing waits to be sent.

@@ -227,8 +227,7 @@ public final class Router {
   }
 
   private var newLink: Link {
-    Link(
-      outgoing: .parameters, settings: options.transfers)
+    Link(outgoing: .parameters, options: options)
   }
 
   private func reply(_ answer: TransferMessage, to envelope: Envelope, of peer: PeerID) throws(ProtocolError)

@@ -196,23 +196,7 @@ final class Socket {
   func send(_ message: EncodedMessage, to peer: PeerID?) throws(TransportError) {
     if let peer { try send(Array(peer.routingID), more: true, peer: peer) }
     for (number, frame) in message.head.enumerated() {
-      try send(frame, more: number < message.head.count - 1 || message.hasChunks, peer: peer)
-    }
-    do {
-      try message.forEachChunk { header, payload, isLast in
-        var frame = zmq_msg_t()
-        guard zmq_msg_init_size(&frame, header.count + payload.count) == 0 else {
-          throw TransportError.last("there is no memory for a frame")
-        }
-        let target = UnsafeMutableRawBufferPointer(start: zmq_msg_data(&frame), count: zmq_msg_size(&frame))
-        target.copyBytes(from: header)
-        UnsafeMutableRawBufferPointer(rebasing: target[header.count...]).copyMemory(from: payload)
-        try send(&frame, more: !isLast, peer: peer)
-      }
-    } catch let error as TransportError {
-      throw error
-    } catch {
-      throw TransportError(.system, "\(error)")
+      try send(frame, more: number < message.head.count - 1 || message.payload != nil, peer: peer)
     }
     if let payload = message.payload { try send(payload, peer: peer) }
   }

@@ -90,7 +90,8 @@ struct TransferSender: Sendable {
   }
 
   func isLarge(_ message: PreparedMessage) -> Bool {
-    kind.carries(message.message.type) && message.objectBytes > settings.inlineBytes
+    kind.carries(message.message.type)
+      && message.objectBytes > min(settings.inlineBytes, WireLimits.payloadBytes)
   }
 
   /// Puts a message behind those that wait.

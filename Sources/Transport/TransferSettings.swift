@@ -2,8 +2,9 @@ import WireProtocol
 
 /// How messages with large objects are sent. Times are in seconds.
 public struct TransferSettings: Sendable, Equatable {
-  /// A message whose objects have more bytes than this together is sent as a transfer.
-  public var inlineBytes = 256 << 10
+  /// A message whose objects have more bytes than this together is sent as a transfer; no message carries more than
+  /// `WireLimits.payloadBytes` itself.
+  public var inlineBytes = WireLimits.payloadBytes
   /// Bytes of transfers that may be under way from one peer to another. Less than two chunks count as two: with the
   /// rest of a chunk that there is no credit for, there must be room for another.
   public var windowBytes = 4 << 20

@@ -8,16 +8,16 @@ struct BodyReader {
   let limits: WireLimits
   private let fields: JSONObject
   private var objects: [String: WireObject]
-  private let chunk: WireSlice?
+  private let piece: WireSlice?
 
   init(
-    type: MessageType, fields: JSONObject, objects: [WireObject], chunk: WireSlice? = nil,
+    type: MessageType, fields: JSONObject, objects: [WireObject], piece: WireSlice? = nil,
     limits: WireLimits = WireLimits()
   ) {
     self.type = type
     self.limits = limits
     self.fields = fields
-    self.chunk = chunk
+    self.piece = piece
     self.objects = Dictionary(objects.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -135,11 +135,8 @@ struct BodyReader {
 
   /// The bytes behind the body, with the checksum that they should have.
   func payload() throws(ProtocolError) -> (WireSlice, UInt32) {
-    guard let chunk else { throw ProtocolError(.frames, "\(type.name) has no payload") }
-    guard try integer("bytes", in: 1...WireLimits.chunkBytes) == chunk.byteCount else {
-      throw error("bytes", "must be the length of the payload, which has \(chunk.byteCount) bytes")
-    }
-    return (chunk, UInt32(truncatingIfNeeded: try integer("crc32c", in: 0...Int(UInt32.max))))
+    guard let piece else { throw ProtocolError(.frames, "\(type.name) has no payload") }
+    return (piece, UInt32(truncatingIfNeeded: try integer("crc32c", in: 0...Int(UInt32.max))))
   }
 
   mutating func object(_ name: String) throws(ProtocolError) -> WireObject {
@@ -174,8 +171,7 @@ struct BodyWriter {
   mutating func add(_ key: String, bits value: Double) {
     add(key, .string(Hexadecimal.text(value.bitPattern)))
   }
-  mutating func add(payload: WireSlice, checksum: UInt32) {
-    add("bytes", payload.byteCount)
+  mutating func add(checksumOfPayload checksum: UInt32) {
     add("crc32c", Int(checksum))
   }
   mutating func add(_ key: String, ifPresent value: JSONValue?) {

@@ -1,7 +1,7 @@
 /// What every message carries in its fixed header.
 public struct Envelope: Sendable, Hashable {
   public var type: MessageType
-  /// The minor version that its sender speaks.
+  /// The minor version that the message is written in: its sender's, or an older one that its receiver speaks.
   public var minor: UInt8
   /// The run that the message is about, and the term in which its coordinator has it; `none` in what concerns the
   /// connection alone.
@@ -31,5 +31,10 @@ public enum ProtocolVersion {
   public static let major: UInt8 = 2
   public static let minor: UInt8 = 0
 
-  public static func accepts(minor other: UInt8) -> Bool { other == minor }
+  /// A side reads its own minor version and the one before.
+  ///
+  /// - Parameter own: what it speaks itself; another than `minor` for tests alone
+  public static func accepts(minor other: UInt8, own: UInt8 = minor) -> Bool {
+    other == own || own > 0 && other == own - 1
+  }
 }

@@ -8,7 +8,8 @@ struct FrameHeader: Equatable {
   var envelope: Envelope
   var bodyLength: Int
   var objectCount: Int
-  var chunkCount: Int
+  /// Bytes of the payload, the fourth frame; 0: there is none.
+  var payloadLength: Int
   /// CRC-32C of the control body.
   var bodyChecksum: UInt32
 
@@ -19,11 +20,11 @@ struct FrameHeader: Equatable {
 
   var prefix: [UInt8] { Self.prefix(minor: envelope.minor) }
 
-  init(envelope: Envelope, bodyLength: Int, objectCount: Int, chunkCount: Int, bodyChecksum: UInt32) {
+  init(envelope: Envelope, bodyLength: Int, objectCount: Int, payloadLength: Int, bodyChecksum: UInt32) {
     self.envelope = envelope
     self.bodyLength = bodyLength
     self.objectCount = objectCount
-    self.chunkCount = chunkCount
+    self.payloadLength = payloadLength
     self.bodyChecksum = bodyChecksum
   }
 
@@ -41,7 +42,7 @@ struct FrameHeader: Equatable {
     out.append(littleEndian: envelope.sequence)
     out.append(littleEndian: envelope.correlation)
     out.append(littleEndian: UInt32(truncatingIfNeeded: bodyLength))
-    out.append(littleEndian: UInt32(truncatingIfNeeded: chunkCount))
+    out.append(littleEndian: UInt32(truncatingIfNeeded: payloadLength))
     out.append(littleEndian: bodyChecksum)
     out.append(littleEndian: Checksum.of(prefix, out))
     return out
@@ -55,12 +56,12 @@ struct FrameHeader: Equatable {
   }
 
   /// F0 and F1 are the same in every version, so that they can be told apart.
-  private static func check(version prefix: [UInt8]) throws(ProtocolError) {
-    guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3]) else {
+  private static func check(version prefix: [UInt8], own: UInt8) throws(ProtocolError) {
+    guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3], own: own) else {
       throw ProtocolError(
         .version,
         "the peer speaks version \(prefix[2]).\(prefix[3]), this program "
-          + "\(ProtocolVersion.major).\(ProtocolVersion.minor); install the same release on both")
+          + "\(ProtocolVersion.major).\(own); install the same release on both")
     }
   }
 
@@ -74,7 +75,7 @@ struct FrameHeader: Equatable {
     guard header.littleEndian(at: 60, as: UInt32.self) == expected else {
       throw ProtocolError(.header, "the header's checksum is wrong")
     }
-    try Self.check(version: prefix)
+    try Self.check(version: prefix, own: limits.minor)
     guard header[1] == 0 else {
       throw ProtocolError(.header, "the reserved byte of the header is not zero")
     }
@@ -92,7 +93,7 @@ struct FrameHeader: Equatable {
       correlation: header.littleEndian(at: 40, as: UInt64.self))
     objectCount = Int(header.littleEndian(at: 2, as: UInt16.self))
     bodyLength = Int(header.littleEndian(at: 48, as: UInt32.self))
-    chunkCount = Int(header.littleEndian(at: 52, as: UInt32.self))
+    payloadLength = Int(header.littleEndian(at: 52, as: UInt32.self))
     bodyChecksum = header.littleEndian(at: 56, as: UInt32.self)
     try check(limits)
   }
@@ -104,51 +105,10 @@ struct FrameHeader: Equatable {
     guard objectCount <= limits.objects else {
       throw ProtocolError(.limit, "\(objectCount) objects; the limit is \(limits.objects)")
     }
-    // Each object ends with at most one chunk that is not full.
-    let bytes = min(limits.messageBytes, limits.inlineBytes)
-    guard chunkCount <= bytes / WireLimits.chunkBytes + objectCount else {
-      throw ProtocolError(.limit, "\(chunkCount) chunks; the limit is \(bytes) bytes in all")
+    guard payloadLength <= WireLimits.payloadBytes else {
+      throw ProtocolError(
+        .limit, "a payload of \(payloadLength) bytes; the limit is \(WireLimits.payloadBytes)")
     }
-  }
-}
-
-/// The 16 bytes in front of each chunk's payload: object, chunk, length, CRC-32C of these 12 bytes and the payload.
-struct ChunkHeader: Equatable {
-  var object: Int
-  var chunk: Int
-  var length: Int
-
-  /// - Precondition: the payload has `length` bytes.
-  func bytes(payload: UnsafeRawBufferPointer) -> [UInt8] {
-    var out: [UInt8] = []
-    out.reserveCapacity(WireLimits.chunkHeaderBytes)
-    out.append(littleEndian: UInt32(truncatingIfNeeded: object))
-    out.append(littleEndian: UInt32(truncatingIfNeeded: chunk))
-    out.append(littleEndian: UInt32(truncatingIfNeeded: length))
-    out.append(littleEndian: Checksum.of(out, payload))
-    return out
-  }
-
-  /// Reads a chunk frame: its header, and the payload behind it.
-  static func read(_ frame: UnsafeRawBufferPointer) throws(ProtocolError) -> (
-    ChunkHeader, UnsafeRawBufferPointer
-  ) {
-    guard frame.count >= WireLimits.chunkHeaderBytes else {
-      throw ProtocolError(.chunk, "a chunk of \(frame.count) bytes is shorter than its header")
-    }
-    let payload = UnsafeRawBufferPointer(rebasing: frame[WireLimits.chunkHeaderBytes...])
-    let header = ChunkHeader(
-      object: Int(frame.littleEndian(at: 0, as: UInt32.self)),
-      chunk: Int(frame.littleEndian(at: 4, as: UInt32.self)),
-      length: Int(frame.littleEndian(at: 8, as: UInt32.self)))
-    guard header.length == payload.count else {
-      throw ProtocolError(.chunk, "a chunk announces \(header.length) bytes and has \(payload.count)")
-    }
-    let first = Array(frame[..<12])
-    guard Checksum.of(first, payload) == frame.littleEndian(at: 12, as: UInt32.self) else {
-      throw ProtocolError(.chunk, "the checksum of chunk \(header.chunk) of object \(header.object) is wrong")
-    }
-    return (header, payload)
   }
 }
 

@@ -133,8 +133,8 @@ public enum Message: Sendable, Equatable {
     return (writer.fields, body.objects)
   }
 
-  /// The bytes that follow the body in a frame of their own.
-  var payload: WireSlice? {
+  /// The piece of something that follows the body, in place of objects.
+  var piece: WireSlice? {
     switch self {
     case .transfer(let message):
       if case .chunk(let chunk) = message.content { chunk.payload } else { nil }
@@ -144,10 +144,10 @@ public enum Message: Sendable, Equatable {
   }
 
   init(
-    type: MessageType, fields: JSONObject, objects: [WireObject], chunk: WireSlice? = nil,
+    type: MessageType, fields: JSONObject, objects: [WireObject], piece: WireSlice? = nil,
     limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
-    var reader = BodyReader(type: type, fields: fields, objects: objects, chunk: chunk, limits: limits)
+    var reader = BodyReader(type: type, fields: fields, objects: objects, piece: piece, limits: limits)
     switch type {
     case .hello: self = .hello(try Hello(from: &reader))
     case .welcome: self = .welcome(try Welcome(from: &reader))

@@ -4,21 +4,18 @@ import JSON
 /// Puts a message together from its frames, one at a time, so that a transport can hand over each frame where it
 /// lies. After an error the decoder is of no further use; the rest of the message is to be dropped.
 public struct MessageDecoder: Sendable {
-  private enum Expected { case prefix, header, body, chunk }
+  private enum Expected { case prefix, header, body, payload, end }
 
   private let limits: WireLimits
   private var expected = Expected.prefix
   private var prefix: [UInt8] = []
   private var header: FrameHeader?
   private var body = JSONObject()
+  /// The objects that the payload is to be cut into.
   private var declarations: [ObjectDeclaration] = []
   private var objects: [WireObject] = []
-  /// The object that is coming in: its bytes so far, and their digest.
-  private var bytes: [UInt8] = []
-  private var digest = DigestBuilder()
-  private var nextChunk = 0
-  /// The bytes behind the body of a message that has a payload instead of objects.
-  private var payload: WireSlice?
+  /// The payload of a message that has a piece of something instead of objects.
+  private var piece: WireSlice?
 
   public init(limits: WireLimits = WireLimits()) { self.limits = limits }
 
@@ -51,28 +48,22 @@ public struct MessageDecoder: Sendable {
       expected = .body
     case .body:
       try add(body: frame)
-      expected = .chunk
-      try takeEmptyObjects()
-    case .chunk:
-      if header?.envelope.type.hasPayload ?? false { return try add(payload: frame) }
-      try add(chunk: frame)
-      try takeEmptyObjects()
+      expected = header?.payloadLength == 0 ? .end : .payload
+    case .payload:
+      try add(payload: frame)
+      expected = .end
+    case .end: throw ProtocolError(.frames, "more frames than the header counts")
     }
   }
 
   /// The message, when all frames have been added.
   public mutating func finish() throws(ProtocolError) -> (Envelope, Message) {
-    guard let header, expected == .chunk else {
-      throw ProtocolError(.frames, "the message ends before its body")
-    }
-    guard payload != nil || !header.envelope.type.hasPayload else {
-      throw ProtocolError(.frames, "the message ends before its payload")
-    }
-    guard objects.count == declarations.count else {
-      throw ProtocolError(.frames, "the message ends within object \"\(declarations[objects.count].name)\"")
+    guard let header, expected == .end else {
+      throw ProtocolError(
+        .frames, "the message ends before its \(expected == .payload ? "payload" : "body")")
     }
     let type = header.envelope.type
-    let message = try Message(type: type, fields: body, objects: objects, chunk: payload, limits: limits)
+    let message = try Message(type: type, fields: body, objects: objects, piece: piece, limits: limits)
     return (header.envelope, message)
   }
 
@@ -101,63 +92,43 @@ public struct MessageDecoder: Sendable {
 
   private mutating func declare(_ header: FrameHeader) throws(ProtocolError) {
     let type = header.envelope.type
-    guard type.hasPayload || type.isOffer else {
+    guard type.hasPiece || type.isOffer else {
       declarations = try ObjectDeclaration.list(in: body, header: header, limits: limits)
+      if header.payloadLength == 0 { try cut(UnsafeRawBufferPointer(start: nil, count: 0)) }
       return
     }
-    guard header.objectCount == 0, header.chunkCount == (type.hasPayload ? 1 : 0) else {
-      throw ProtocolError(.header, "\(type.name) cannot have the objects or chunks that the header counts")
+    guard header.objectCount == 0, (header.payloadLength > 0) == type.hasPiece else {
+      throw ProtocolError(.header, "\(type.name) cannot have the objects or the payload that the header says")
     }
   }
 
-  /// Its checksum is looked at by whoever knows what the payload belongs to, and can ask for it again.
   private mutating func add(payload frame: UnsafeRawBufferPointer) throws(ProtocolError) {
-    guard payload == nil else { throw ProtocolError(.frames, "more frames than one of payload") }
-    guard (1...WireLimits.chunkBytes).contains(frame.count) else {
+    guard let header, frame.count == header.payloadLength else {
       throw ProtocolError(
-        .chunk, "a payload of \(frame.count) bytes; there must be 1 to \(WireLimits.chunkBytes)")
+        .frames, "the payload has \(frame.count) bytes, the header says \(header?.payloadLength ?? 0)")
     }
-    payload = WireSlice(Array(frame))
+    // The checksum of a piece is looked at by whoever knows what it belongs to, and can ask for it again.
+    if header.envelope.type.hasPiece {
+      piece = WireSlice(Array(frame))
+      return
+    }
+    guard let checksum = body["crc32c"]?.int, checksum == Int(Checksum.of([], frame)) else {
+      throw ProtocolError(.payload, "the checksum of the payload is wrong")
+    }
+    try cut(frame)
   }
 
-  private mutating func add(chunk frame: UnsafeRawBufferPointer) throws(ProtocolError) {
-    guard objects.count < declarations.count else { throw ProtocolError(.frames, "more frames than chunks") }
-    let declaration = declarations[objects.count]
-    let (chunk, payload) = try ChunkHeader.read(frame)
-    guard chunk.object == objects.count, chunk.chunk == nextChunk else {
-      throw ProtocolError(
-        .chunk,
-        "chunk \(chunk.chunk) of object \(chunk.object) came; chunk \(nextChunk) of \(objects.count) was expected"
-      )
+  /// Cuts the payload into the objects that the body describes, one behind the other.
+  private mutating func cut(_ payload: UnsafeRawBufferPointer) throws(ProtocolError) {
+    var start = 0
+    for declaration in declarations {
+      let bytes = UnsafeRawBufferPointer(rebasing: payload[start..<(start + declaration.byteCount)])
+      guard Digest.sha256(bytes) == declaration.sha256 else {
+        throw ProtocolError(
+          .digest, "object \"\(declaration.name)\" does not have the SHA-256 announced for it")
+      }
+      objects.append(WireObject(checked: declaration, bytes: Array(bytes)))
+      start += declaration.byteCount
     }
-    let length = min(WireLimits.chunkBytes, declaration.byteCount - bytes.count)
-    guard payload.count == length else {
-      throw ProtocolError(
-        .chunk, "chunk \(chunk.chunk) of \"\(declaration.name)\" has \(payload.count) bytes, not \(length)")
-    }
-    // A length that is announced and never sent costs no more than this.
-    if nextChunk == 0 { bytes.reserveCapacity(min(declaration.byteCount, 64 << 20)) }
-    bytes.append(contentsOf: payload)
-    digest.update(payload)
-    nextChunk += 1
-    if bytes.count == declaration.byteCount { try complete(declaration) }
-  }
-
-  /// Objects without bytes have no chunks, so nothing else completes them.
-  private mutating func takeEmptyObjects() throws(ProtocolError) {
-    while objects.count < declarations.count, declarations[objects.count].byteCount == 0 {
-      try complete(declarations[objects.count])
-    }
-  }
-
-  private mutating func complete(_ declaration: ObjectDeclaration) throws(ProtocolError) {
-    guard digest.finish() == declaration.sha256 else {
-      throw ProtocolError(
-        .digest, "object \"\(declaration.name)\" does not have the SHA-256 announced for it")
-    }
-    objects.append(WireObject(checked: declaration, bytes: bytes))
-    bytes = []
-    digest = DigestBuilder()
-    nextChunk = 0
   }
 }

@@ -1,11 +1,10 @@
 import JSON
 
-/// A message in frames, ready to be sent. The objects' bytes are not copied until a chunk is asked for.
+/// A message in frames, ready to be sent: three, and its payload if it has one.
 public struct EncodedMessage: Sendable {
   /// F0, F1 and F2: version, fixed header, control body.
   public let head: [[UInt8]]
-  private let objects: [WireObject]
-  /// The last frame of a message that has a payload instead of objects; it can be sent from where it lies.
+  /// F3: a piece of something, or the message's objects, one behind the other. It can be sent from where it lies.
   public let payload: WireSlice?
 
   /// - Throws: `ProtocolError` of kind `limit` if the message is larger than a receiver accepts.
@@ -19,15 +18,22 @@ public struct EncodedMessage: Sendable {
   public init(
     _ prepared: PreparedMessage, envelope: Envelope, limits: WireLimits = WireLimits()
   ) throws(ProtocolError) {
-    let (message, fields, objects) = (prepared.message, prepared.fields, prepared.objects)
-    let chunkCount = try EncodedMessage.check(objects, of: message.type, limits)
-    let inline = min(limits.messageBytes, limits.inlineBytes)
+    let (message, objects) = (prepared.message, prepared.objects)
+    try EncodedMessage.check(objects, of: message.type, limits)
+    let inline = min(limits.messageBytes, WireLimits.payloadBytes)
     guard prepared.objectBytes <= inline else {
       throw ProtocolError(
         .limit, "\(message.type.name): \(prepared.objectBytes) bytes in objects; the limit is \(inline)")
     }
-    var body = JSONObject(fields)
-    if !objects.isEmpty { body["objects"] = EncodedMessage.declaration(of: objects) }
+    payload = message.piece ?? EncodedMessage.joined(objects)
+    var body = JSONObject(prepared.fields)
+    if !objects.isEmpty { body["objects"] = .array(objects.map { ObjectDeclaration($0).json }) }
+    // A piece's checksum is one of its message's own fields.
+    if message.piece == nil, let payload {
+      body["crc32c"] = .number(Int(payload.withUnsafeBytes { Checksum.of([], $0) }))
+    }
+    // For tests alone: what a later minor version brings are fields that this one does not know.
+    if envelope.minor > ProtocolVersion.minor { body["of_minor"] = .number(Int(envelope.minor)) }
     // A message without fields has an empty body, which is not JSON at all.
     let text = body.members.isEmpty ? [] : JSONValue.object(body).bytes()
     guard text.count <= limits.bodyBytes else {
@@ -37,22 +43,19 @@ public struct EncodedMessage: Sendable {
     }
     var envelope = envelope
     envelope.type = message.type
-    payload = message.payload
     let header = FrameHeader(
       envelope: envelope, bodyLength: text.count, objectCount: objects.count,
-      chunkCount: payload == nil ? chunkCount : 1, bodyChecksum: Checksum.of([], text))
+      payloadLength: payload?.byteCount ?? 0, bodyChecksum: Checksum.of([], text))
     head = [header.prefix, header.bytes, text]
-    self.objects = objects
   }
 
   fileprivate static func check(
     _ objects: [WireObject], of type: MessageType, _ limits: WireLimits
-  ) throws(ProtocolError) -> Int {
+  ) throws(ProtocolError) {
     guard objects.count <= limits.objects else {
       throw ProtocolError(.limit, "\(type.name): \(objects.count) objects; the limit is \(limits.objects)")
     }
     var total = 0
-    var chunks = 0
     for object in objects {
       let count = object.byteCount
       guard count <= limits.objectBytes, count <= limits.messageBytes - total else {
@@ -62,43 +65,22 @@ public struct EncodedMessage: Sendable {
             + "for one and \(limits.messageBytes) for all")
       }
       total += count
-      chunks += ObjectDeclaration.chunkCount(byteCount: count)
-    }
-    return chunks
-  }
-
-  private static func declaration(of objects: [WireObject]) -> JSONValue {
-    .array(objects.map { ObjectDeclaration($0).json })
-  }
-
-  /// Calls `send` for every chunk frame in order: its header, its payload (valid during the call), and whether it is
-  /// the message's last frame.
-  public func forEachChunk(
-    _ send: (_ header: [UInt8], _ payload: UnsafeRawBufferPointer, _ isLast: Bool) throws -> Void
-  ) rethrows {
-    let last = objects.lastIndex { $0.byteCount > 0 }
-    for (number, object) in objects.enumerated() {
-      try object.withUnsafeBytes { bytes in
-        for chunk in 0..<ObjectDeclaration.chunkCount(byteCount: bytes.count) {
-          let start = chunk * WireLimits.chunkBytes
-          let end = min(start + WireLimits.chunkBytes, bytes.count)
-          let payload = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-          let header = ChunkHeader(object: number, chunk: chunk, length: payload.count)
-          try send(header.bytes(payload: payload), payload, number == last && end == bytes.count)
-        }
-      }
     }
   }
 
-  /// Whether any frame follows the head.
-  public var hasChunks: Bool { payload != nil || objects.contains { $0.byteCount > 0 } }
+  /// The objects' bytes, one behind the other; nil if there are none. One object's are not copied.
+  private static func joined(_ objects: [WireObject]) -> WireSlice? {
+    let objects = objects.filter { $0.byteCount > 0 }
+    guard objects.count > 1 else { return objects.first.map { $0.slice(0..<$0.byteCount) } }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(objects.reduce(0) { $0 + $1.byteCount })
+    for object in objects { object.withUnsafeBytes { bytes.append(contentsOf: $0) } }
+    return WireSlice(bytes)
+  }
 
   /// All frames, each in an array of its own.
   public var frames: [[UInt8]] {
-    var frames = head
-    forEachChunk { header, payload, _ in frames.append(header + payload) }
-    if let payload { frames.append(payload.withUnsafeBytes { Array($0) }) }
-    return frames
+    head + [payload].compactMap { $0.map { $0.withUnsafeBytes { Array($0) } } }
   }
 }
 
@@ -115,7 +97,7 @@ public struct PreparedMessage: Sendable {
 
   /// - Throws: `ProtocolError` of kind `limit` if there are more objects, or larger ones, than a receiver accepts.
   public func check(_ limits: WireLimits) throws(ProtocolError) {
-    _ = try EncodedMessage.check(objects, of: message.type, limits)
+    try EncodedMessage.check(objects, of: message.type, limits)
   }
 
   /// The bytes of all objects.

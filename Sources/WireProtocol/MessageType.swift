@@ -45,8 +45,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case statusReply = 71
   case control = 72
 
-  /// Whether one frame of bytes follows the body, instead of objects in chunks.
-  var hasPayload: Bool { self == .modelChunk || self == .parametersChunk || self == .resultChunk }
+  /// Whether the payload is a piece of something, instead of objects.
+  var hasPiece: Bool { self == .modelChunk || self == .parametersChunk || self == .resultChunk }
 
   /// The direction of a transfer that this belongs to.
   var transferKind: TransferKind {

@@ -197,7 +197,7 @@ extension ModelChunk: MessageBody {
   func write(to writer: inout BodyWriter) {
     writer.add("file", file)
     writer.add("offset", offset)
-    writer.add(payload: payload, checksum: checksum)
+    writer.add(checksumOfPayload: checksum)
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {

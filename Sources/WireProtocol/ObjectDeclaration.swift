@@ -13,12 +13,6 @@ public struct ObjectDeclaration: Sendable, Equatable {
     sha256 = object.sha256
   }
 
-  var chunkCount: Int { Self.chunkCount(byteCount: byteCount) }
-
-  static func chunkCount(byteCount: Int) -> Int {
-    byteCount / WireLimits.chunkBytes + (byteCount % WireLimits.chunkBytes > 0 ? 1 : 0)
-  }
-
   var json: JSONValue {
     ["name": .string(name), "bytes": .number(byteCount), "sha256": .string(sha256)]
   }
@@ -49,7 +43,7 @@ public struct ObjectDeclaration: Sendable, Equatable {
     return declarations
   }
 
-  /// Reads the list in a body, which must be that of the header's counts.
+  /// Reads the list in a body, whose objects must be as many as the header counts, and as long as its payload.
   static func list(
     in body: JSONObject, header: FrameHeader, limits: WireLimits
   ) throws(ProtocolError) -> [ObjectDeclaration] {
@@ -59,10 +53,11 @@ public struct ObjectDeclaration: Sendable, Equatable {
         .body, "\(items.count) objects are described, the header counts \(header.objectCount)")
     }
     let declarations = try list(
-      items, limits: limits, bytes: min(limits.messageBytes, limits.inlineBytes))
-    let chunks = declarations.reduce(0) { $0 + $1.chunkCount }
-    guard chunks == header.chunkCount else {
-      throw ProtocolError(.body, "the objects have \(chunks) chunks, the header counts \(header.chunkCount)")
+      items, limits: limits, bytes: min(limits.messageBytes, WireLimits.payloadBytes))
+    let bytes = declarations.reduce(0) { $0 + $1.byteCount }
+    guard bytes == header.payloadLength else {
+      throw ProtocolError(
+        .body, "the objects have \(bytes) bytes, the header says \(header.payloadLength)")
     }
     return declarations
   }

@@ -19,6 +19,8 @@ public struct ProtocolError: Error, Sendable, Equatable, CustomStringConvertible
     case field
     /// A chunk is damaged or out of order.
     case chunk
+    /// The payload is not what its checksum demands.
+    case payload
     /// An object does not have the SHA-256 that was announced for it.
     case digest
     /// A transfer went on in a way that was not agreed upon.

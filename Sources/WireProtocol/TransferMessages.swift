@@ -188,7 +188,7 @@ extension TransferChunk: MessageBody {
     writer.add("transfer", transfer)
     writer.add("object", object)
     writer.add("offset", offset)
-    writer.add(payload: payload, checksum: checksum)
+    writer.add(checksumOfPayload: checksum)
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {

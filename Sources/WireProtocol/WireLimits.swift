@@ -9,15 +9,17 @@ public struct WireLimits: Sendable, Equatable {
   public var objectBytes = 4 << 30
   /// Bytes of all objects of one message.
   public var messageBytes = 8 << 30
-  /// The same of one that is sent as it is, as in version 1.0 all are.
-  public var inlineBytes = 256 << 20
+
+  /// The minor version that this side speaks; another than its own for tests alone, of what a later one brings.
+  public var minor = ProtocolVersion.minor
 
   public init() {}
 
-  /// Bytes of payload in every chunk of an object but the last, which has the rest. Part of the format.
-  public static let chunkBytes = 256 << 10
-  /// Bytes in front of a chunk's payload.
-  public static let chunkHeaderBytes = 16
+  /// Bytes of a payload, the frame behind a body: objects of a message that have no more together travel in it, larger
+  /// ones as a transfer.
+  public static let payloadBytes = 256 << 10
+  /// Bytes of an object, or of a base model's file, in every chunk but its last, which has the rest. Part of the format.
+  public static let chunkBytes = payloadBytes
   /// Bytes of an object's name.
   public static let nameBytes = 64
   /// Bytes of a text in the control body, unless its field says otherwise.
@@ -46,6 +48,6 @@ public struct WireLimits: Sendable, Equatable {
 
   /// The longest frame that a message within these limits has.
   public var frameBytes: Int {
-    max(bodyBytes, WireLimits.chunkBytes + WireLimits.chunkHeaderBytes, FrameHeader.byteCount)
+    max(bodyBytes, WireLimits.payloadBytes, FrameHeader.byteCount)
   }
 }

@@ -8,25 +8,6 @@ import WireProtocol
 @Suite(.serialized) struct TransferSocketTests {
   private static let session = SessionID(high: 1, low: 2)
 
-  /// A peer of version 1.0 is sent its objects as ever, in frames that it reads, and sends them so.
-  @Test func anOlderPeer() throws {
-    var options = TransportOptions()
-    // Nobody is welcomed here.
-    options.intake.strangerBytes = options.intake.oldWorkerBytes
-    let pair = try TransportTests.Pair("tcp://127.0.0.1:0", options: options, minor: 0)
-    defer { pair.close() }
-    try pair.dealer.send(.ping, of: .none, session: .none)
-    let peer = try pair.atRouter().peer
-    let large = TransportTests.parameters(count: 750_000)
-    try pair.router.send(large, to: peer, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
-    #expect(pair.router.transfers.isEmpty)
-    #expect(try pair.atDealer().get().1 == large)
-    let result = Message.result(TransportTests.result(bytes: 3_000_000))
-    try pair.dealer.send(result, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
-    #expect(pair.dealer.transfers.isEmpty)
-    #expect(try pair.atRouter().received.get().1 == result)
-  }
-
   /// The coordinator refuses a result at its offer; the worker hears it as of any other.
   @Test func refusal() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")
@@ -101,7 +82,9 @@ import WireProtocol
       ParametersMessage(
         tier: 0, version: 1, digest: Digest.sha256("x"), values: WireObject(name: "tier", sharing: values)))
     let before = Self.residentBytes()
-    for peer in peers { try router.send(message, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session) }
+    for peer in peers {
+      try router.send(message, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
+    }
     // Each takes its offer and gives credit, but reads no chunk.
     for dealer in dealers { #expect(try dealer.poll(timeout: 10).count == 1) }
     for _ in 0..<10 { _ = try router.poll(timeout: 0.05) }

@@ -23,7 +23,8 @@ import WireProtocol
     }
   }
 
-  static let address = Address(work: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 2), correlation: 0)
+  static let address = Address(
+    work: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 2), correlation: 0)
 
   static func settings(window: Int = 1 << 20, open: Int = 3) -> TransferSettings {
     var settings = TransferSettings()
@@ -66,7 +67,8 @@ import WireProtocol
       guard let next = sender.next() else { return false }
       sequence += 1
       let envelope = Envelope(
-        type: next.message.message.type, work: RunTerm(RunNumber(1), term: 1), session: TransferTests.address.session, sequence: sequence)
+        type: next.message.message.type, work: RunTerm(RunNumber(1), term: 1),
+        session: TransferTests.address.session, sequence: sequence)
       var (came, message) = try MessageDecoder.decode(
         frames: EncodedMessage(next.message, envelope: envelope).frames)
       sender.sent(now: 0)
@@ -320,9 +322,7 @@ import WireProtocol
 
   /// What takes an assignment back does not overtake it; what takes back another does.
   @Test func cancelling() throws {
-    var link = Link(
-      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.minor,
-      settings: Self.settings())
+    var link = Link(outgoing: .parameters, options: TransportOptions())
     try link.admit(Envelope(type: .ping, sequence: 1))
     let options = TransportOptions()
     let large = try #require(try link.waits(for: Self.parameters(1, bytes: 700_000), options))

@@ -22,11 +22,11 @@ import WireProtocol
     private var toDealer: [Received] = []
 
     init(
-      _ endpoint: String, options: TransportOptions = TransportOptions(), minor: UInt8 = ProtocolVersion.minor
+      _ endpoint: String, options: TransportOptions = TransportOptions()
     ) throws {
       router = try Router(waker: Waker(), options: options)
       self.endpoint = try router.bind(endpoint)
-      dealer = try Dealer(connect: self.endpoint, waker: Waker(), minor: minor, options: options)
+      dealer = try Dealer(connect: self.endpoint, waker: Waker(), options: options)
     }
 
     func close() {
@@ -78,16 +78,22 @@ import WireProtocol
     let (peer, received) = try pair.atRouter()
     let (envelope, message) = try received.get()
     #expect(message == Self.hello)
-    #expect(envelope == Envelope(type: .hello, work: RunTerm(RunNumber(1), term: 3), session: .none, sequence: 1))
+    #expect(
+      envelope == Envelope(type: .hello, work: RunTerm(RunNumber(1), term: 3), session: .none, sequence: 1))
     // Nearly 12 chunks each way.
     let large = Self.parameters(count: 750_000)
-    try pair.router.send(large, to: peer, of: RunTerm(RunNumber(1), term: 4), session: Self.session, correlation: 1)
+    try pair.router.send(
+      large, to: peer, of: RunTerm(RunNumber(1), term: 4), session: Self.session, correlation: 1)
     let (answer, parameters) = try pair.atDealer().get()
     #expect(parameters == large)
     #expect(
-      answer == Envelope(type: .parameters, work: RunTerm(RunNumber(1), term: 4), session: Self.session, sequence: 1, correlation: 1))
+      answer
+        == Envelope(
+          type: .parameters, work: RunTerm(RunNumber(1), term: 4), session: Self.session, sequence: 1,
+          correlation: 1))
     // What is small and need not wait overtakes; what keeps its order does not.
-    try pair.dealer.send(.result(Self.result(bytes: 3_000_000)), of: RunTerm(RunNumber(1), term: 4), session: Self.session)
+    try pair.dealer.send(
+      .result(Self.result(bytes: 3_000_000)), of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     try pair.dealer.send(.goodbye, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     try pair.dealer.send(.ping, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     #expect(try pair.atRouter().received.get().1 == .ping)
@@ -213,7 +219,10 @@ import WireProtocol
     }
     #expect(turns < 500)
     turns = 0
-    while turns < 100, (try? pair.router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 3), session: Self.session)) != nil {
+    while turns < 100,
+      (try? pair.router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 3), session: Self.session))
+        != nil
+    {
       _ = try pair.router.poll(timeout: 0.01)
       turns += 1
     }

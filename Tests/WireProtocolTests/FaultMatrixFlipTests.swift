@@ -58,8 +58,8 @@ import WireProtocol
     print("row 11: \(pairs) pairs of flipped bits in a header, all refused")
   }
 
-  /// Each bit of the bodies and chunks of all small messages; of a large one, every 997th.
-  @Test func everyBodyAndChunkBit() throws {
+  /// Each bit of the bodies and payloads of all small messages; of a large one, every 997th.
+  @Test func everyBodyAndPayloadBit() throws {
     var count = 0
     var accepted: [String] = []
     for message in Samples.all {
@@ -75,10 +75,10 @@ import WireProtocol
       }
     }
     #expect(accepted == [])
-    print("row 11: \(count) flipped bits in bodies and chunks, all refused")
+    print("row 11: \(count) flipped bits in bodies and payloads, all refused")
   }
 
-  /// What is wrong is named where it is, by the first check that can see it: a payload by its chunk's checksum, a body by
+  /// What is wrong is named where it is, by the first check that can see it: a payload by its length or its checksum, a body by
   /// its length or its checksum; the object's digest is for what no checksum sees.
   @Test func damageIsFoundWhereItIs() throws {
     func kind(_ change: (inout [[UInt8]]) -> Void) throws -> ProtocolError.Kind? {
@@ -95,8 +95,9 @@ import WireProtocol
     #expect(try kind { $0[2][0] ^= 1 } == .body)
     #expect(try kind { $0[2].removeLast() } == .frames)
     #expect(try kind { $0[2].append(0x20) } == .frames)
-    #expect(try kind { $0[3][16] ^= 1 } == .chunk)
-    #expect(try kind { $0[3].removeLast() } == .chunk)
+    #expect(try kind { $0[3][15] ^= 1 } == .payload)
+    #expect(try kind { $0[3].removeLast() } == .frames)
+    #expect(try kind { $0[3].append(0) } == .frames)
     #expect(try kind { $0.removeLast() } == .frames)
     #expect(try kind { $0.append($0[3]) } == .frames)
   }

@@ -51,8 +51,8 @@ import WireProtocol
       let heads: [(frames: [[UInt8]], isWithinLimits: Bool)] = [
         (Forged.header(type: 24, body: number), number <= 4 << 20),
         (Forged.header(type: 24, objects: number), number <= 16_384),
-        (Forged.header(type: 24, chunks: number), number <= 1024),
-        (Forged.header(type: 24, objects: number, body: number, chunks: number), false),
+        (Forged.header(type: 24, payload: number), number <= 262_144),
+        (Forged.header(type: 24, objects: number, body: number, payload: number), false),
       ]
       for (frames, isWithinLimits) in heads {
         #expect(Self.kind(of: frames) == (isWithinLimits ? nil : .limit), "\(number)")
@@ -75,10 +75,10 @@ import WireProtocol
     """
   }
 
-  private static func announcement(_ text: String, chunks: UInt32) -> [[UInt8]] {
+  private static func announcement(_ text: String, payload: UInt32) -> [[UInt8]] {
     let body = Array(text.utf8)
     let head = Forged.header(
-      type: 24, objects: 1, body: UInt32(body.count), chunks: chunks, bodyChecksum: Checksums.crc32c(body))
+      type: 24, objects: 1, body: UInt32(body.count), payload: payload, bodyChecksum: Checksums.crc32c(body))
     return head + [body]
   }
 
@@ -87,8 +87,8 @@ import WireProtocol
     "-1", "-4294967296", "-9223372036854775808", "4294967297", "9223372036854775807", "9223372036854775808",
     "18446744073709551615", "1e18", "1e300", "0.5", "-0.5", "null", "\"4\"", "[4]", "true",
   ]) func objectLength(bytes: String) {
-    for chunks in [0, 1, 16_384, 32_769] as [UInt32] {
-      let frames = Self.announcement(Self.body(bytes: bytes), chunks: chunks)
+    for payload in [0, 1, 4, 262_144] as [UInt32] {
+      let frames = Self.announcement(Self.body(bytes: bytes), payload: payload)
       let growth = MemoryFigures.growth {
         var decoder = MessageDecoder()
         let kind = Self.kind(of: frames, decoder: &decoder)
@@ -99,37 +99,30 @@ import WireProtocol
     }
   }
 
-  /// Chunks whose own header says another length than they have, each with a right checksum.
-  @Test(arguments: [0, 1, 3, 5, 8, 1 << 18, (1 << 18) + 1, 1 << 31, .max] as [UInt32])
-  func chunkLength(length: UInt32) {
-    let payload: [UInt8] = [1, 2, 3, 4]
-    let start = Forged.little(0) + Forged.little(0) + Forged.little(length)
-    let chunk = start + Forged.little(Checksums.crc32c(start + payload)) + payload
-    let frames = Self.announcement(Self.body(bytes: "8"), chunks: 1) + [chunk]
-    #expect(Self.kind(of: frames) == .chunk)
+  /// Objects that do not add up to the payload that the header says, one byte off or many.
+  @Test(arguments: [0, 1, 7, 9, 262_144] as [UInt32]) func payloadLength(length: UInt32) {
+    #expect(Self.kind(of: Self.announcement(Self.body(bytes: "8"), payload: length)) == .body)
+    #expect(Self.kind(of: Self.announcement(Self.body(bytes: "8"), payload: 8)) == nil)
   }
 
-  /// The largest object that is allowed, announced and begun with one chunk: it costs no more than 64 MiB until more of
-  /// it has come.
+  /// The largest payload that is allowed, announced and not sent, costs nothing; objects beyond it are not announced.
   @Test func announcedAndNeverSent() throws {
-    let payload = [UInt8](repeating: 7, count: WireLimits.chunkBytes)
-    let start = Forged.little(0) + Forged.little(0) + Forged.little(UInt32(payload.count))
-    let chunk = start + Forged.little(Checksums.crc32c(start + payload)) + payload
-    let frames = Self.announcement(Self.body(bytes: "\(256 << 20)"), chunks: 1024) + [chunk]
+    let frames = Self.announcement(Self.body(bytes: "262144"), payload: 262_144)
     let growth = MemoryFigures.growth {
       var decoder = MessageDecoder()
       #expect(Self.kind(of: frames, decoder: &decoder) == nil)
       return decoder
     }
-    #expect(growth ?? 0 <= 65 << 20)
-    print("row 12: 256 MiB announced and 256 KiB sent hold \((growth ?? 0) >> 20) MiB")
+    #expect(growth ?? 0 <= 1 << 20)
+    #expect(Self.kind(of: Self.announcement(Self.body(bytes: "262145"), payload: 262_144)) == .limit)
+    print("row 12: 256 KiB announced and not sent hold \((growth ?? 0) >> 10) KiB")
   }
 
   /// One hostile message after the other, none with a right length: the memory is the same at the end.
   @Test func memoryStaysFlat() throws {
     var messages = Self.numbers.map { Forged.header(type: 24, body: $0) }
-    messages += Self.numbers.map { Forged.header(type: 24, objects: $0, chunks: $0) }
-    messages += ["-1", "4294967297", "1e300"].map { Self.announcement(Self.body(bytes: $0), chunks: 1) }
+    messages += Self.numbers.map { Forged.header(type: 24, objects: $0, payload: $0) }
+    messages += ["-1", "4294967297", "1e300"].map { Self.announcement(Self.body(bytes: $0), payload: 1) }
     messages += [[Array("GET / HTTP/1.1".utf8)], [[UInt8](repeating: 0x4E, count: 1 << 20)]]
     let rounds = 20_000
     let growth = MemoryFigures.slope(limit: 8 << 20) { sample in

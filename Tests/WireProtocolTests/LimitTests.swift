@@ -24,7 +24,9 @@ import WireProtocol
   @Test func headerLimits() {
     #expect(kind(of: Forged.header(type: 1, body: .max)) == .limit)
     #expect(kind(of: Forged.header(type: 1, objects: .max)) == .limit)
-    #expect(kind(of: Forged.header(type: 1, chunks: .max)) == .limit)
+    #expect(kind(of: Forged.header(type: 1, payload: .max)) == .limit)
+    #expect(kind(of: Forged.header(type: 1, payload: 262_144)) == nil)
+    #expect(kind(of: Forged.header(type: 1, payload: 262_145)) == .limit)
     #expect(kind(of: Forged.header(type: 1, body: 4 << 20)) == nil)
     #expect(kind(of: Forged.header(type: 1, body: 4 << 20 + 1)) == .limit)
   }
@@ -35,29 +37,27 @@ import WireProtocol
 
   /// Descriptions of objects that cannot be, each refused with the body.
   @Test func objectLimits() {
-    func kind(_ list: [String], chunks: UInt32) -> ProtocolError.Kind? {
+    func kind(_ list: [String], payload: UInt32) -> ProtocolError.Kind? {
       let body = Array(#"{"objects": [\#(list.joined(separator: ", "))]}"#.utf8)
       let head = Forged.header(
-        type: 24, objects: UInt32(list.count), body: UInt32(body.count), chunks: chunks,
+        type: 24, objects: UInt32(list.count), body: UInt32(body.count), payload: payload,
         bodyChecksum: Checksums.crc32c(body))
       return self.kind(of: head + [body])
     }
-    #expect(kind([object("tier", "262145")], chunks: 2) == nil)
-    #expect(kind([object("tier", "262145")], chunks: 1) == .body)
-    #expect(kind([object("tier", "\((4 << 30) + 1)")], chunks: 16_385) == .limit)
-    // What is not transferred may have 256 MiB.
-    #expect(kind([object("tier", "\(256 << 20)")], chunks: 1024) == nil)
-    #expect(kind([object("tier", "\(256 << 20)"), object("b", "4")], chunks: 1025) == .limit)
-    #expect(kind([object("tier", "\(4 << 30)"), object("b", "\(4 << 30)")], chunks: 32_768) == .limit)
-    #expect(kind([object("tier", "-1")], chunks: 1) == .body)
-    #expect(kind([object("tier", "1e300")], chunks: 1) == .body)
-    #expect(kind([object("tier", "4", "abc")], chunks: 1) == .body)
-    #expect(kind([object("", "4")], chunks: 1) == .body)
-    #expect(kind([object(String(repeating: "x", count: 65), "4")], chunks: 1) == .body)
-    #expect(kind([object("a", "4"), object("a", "4")], chunks: 2) == .body)
-    #expect(
-      kind([object("a", "\(4 << 30)"), object("b", "\(4 << 30)"), object("c", "4")], chunks: 32_769) == .limit
-    )
+    #expect(kind([object("tier", "262144")], payload: 262_144) == nil)
+    #expect(kind([object("tier", "262140"), object("b", "4")], payload: 262_144) == nil)
+    #expect(kind([object("tier", "262144")], payload: 4) == .body)
+    #expect(kind([object("tier", "\((4 << 30) + 1)")], payload: 4) == .limit)
+    // What is larger is transferred.
+    #expect(kind([object("tier", "262145")], payload: 262_144) == .limit)
+    #expect(kind([object("tier", "262144"), object("b", "4")], payload: 262_144) == .limit)
+    #expect(kind([object("tier", "\(4 << 30)"), object("b", "\(4 << 30)")], payload: 4) == .limit)
+    #expect(kind([object("tier", "-1")], payload: 1) == .body)
+    #expect(kind([object("tier", "1e300")], payload: 1) == .body)
+    #expect(kind([object("tier", "4", "abc")], payload: 4) == .body)
+    #expect(kind([object("", "4")], payload: 4) == .body)
+    #expect(kind([object(String(repeating: "x", count: 65), "4")], payload: 4) == .body)
+    #expect(kind([object("a", "4"), object("a", "4")], payload: 8) == .body)
   }
 
   /// A sender is held to the same limits.

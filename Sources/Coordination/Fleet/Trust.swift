@@ -54,7 +54,8 @@ extension ShardScheduler {
 
   /// What was taken for its end was that of a connection.
   mutating func forgiveLoss(of identity: String) {
-    guard var trouble = trust.backoffs[identity], trouble.isLoss, trouble.forgiven < Backoff.mostForgiven else {
+    guard var trouble = trust.backoffs[identity], trouble.isLoss, trouble.forgiven < Backoff.mostForgiven
+    else {
       return
     }
     trouble.failures -= 1

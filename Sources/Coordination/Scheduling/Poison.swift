@@ -88,7 +88,9 @@ extension ShardScheduler {
   private func parties(_ owners: some Sequence<Owner>) -> Set<Party> {
     Set(
       owners.map { owner in
-        guard let host = owner.host, !trust.provenHosts.contains(host) else { return .identity(owner.identity) }
+        guard let host = owner.host, !trust.provenHosts.contains(host) else {
+          return .identity(owner.identity)
+        }
         return .host(host)
       })
   }

@@ -66,13 +66,16 @@ extension ShardScheduler {
       lastHeard: now, admissionDeadline: now + settings.loadSeconds)
     lastWorker[newcomer.owner.identity] = id
     // Whoever is forgotten has no result here that is in nobody's record.
-    if lastWorker.count > 4 * settings.maximumWorkers { lastWorker = lastWorker.filter { workers[$0.value] != nil } }
+    if lastWorker.count > 4 * settings.maximumWorkers {
+      lastWorker = lastWorker.filter { workers[$0.value] != nil }
+    }
     send(.enterRun(peer: newcomer.peer, session: newcomer.session, workerID: id))
   }
 
   /// A worker that fetches the model has its time for loading anew whenever there are more bytes, or other ones.
   mutating func fetched(_ id: Int, _ fetch: ModelFetchState, now: Instant) {
-    guard let worker = workers[id], worker.state == .loading, worker.fetch != fetch, fetch.receivedBytes <= fetch.totalBytes ?? .max
+    guard let worker = workers[id], worker.state == .loading, worker.fetch != fetch,
+      fetch.receivedBytes <= fetch.totalBytes ?? .max
     else { return }
     if let last = worker.fetch?.receivedBytes, fetch.receivedBytes < last { workers[id]?.fetchSetbacks += 1 }
     let isMore = fetch.receivedBytes > worker.mostFetched

@@ -14,7 +14,8 @@ extension WorkerCore {
     case .resultAck(let ack):
       // Late ones, and those of which there are two, are nothing unusual.
       if ack.outcome == .corrupt { log("the result of attempt \(ack.attempt) was \(ack.outcome.rawValue)") }
-    case .hello, .welcome, .enterRun, .reject, .ping, .drain, .ready, .probeResult, .accept, .decline, .leaseRenew, .cancelled, .result,
+    case .hello, .welcome, .enterRun, .reject, .ping, .drain, .ready, .probeResult, .accept, .decline,
+      .leaseRenew, .cancelled, .result,
       .pong, .drained, .goodbye, .transfer, .model, .status, .statusReply, .control:
       break
     }

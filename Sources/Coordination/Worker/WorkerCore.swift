@@ -283,7 +283,8 @@ public struct WorkerCore: Sendable {
     switch state {
     case .started, .gone: break
     case .greeting: next = deadline
-    case .waiting, .loading, .ready, .computing, .leaving: next = min(deadline, silenceDeadline, lastSent + heartbeat)
+    case .waiting, .loading, .ready, .computing, .leaving:
+      next = min(deadline, silenceDeadline, lastSent + heartbeat)
     }
     guard next < armed || armed <= now else { return }
     armed = next

@@ -55,9 +55,10 @@ public struct CoordinatorProcess: Sendable {
     options.isOneOfMany = true
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    try process.carryOut(configs.map { name, config in
-      QueuedRun(name: name) { try process.ready(config, orResume: orResume) }
-    })
+    try process.carryOut(
+      configs.map { name, config in
+        QueuedRun(name: name) { try process.ready(config, orResume: orResume) }
+      })
   }
 
   /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
@@ -109,7 +110,9 @@ public struct CoordinatorProcess: Sendable {
       say("\(plan.summary)\n")
       return PreparedRun(plan: plan, store: run)
     }
-    if let reason = try checkSame(plan, open(plan.outputFolder)).completion { throw FinishedRun(reason: reason) }
+    if let reason = try checkSame(plan, open(plan.outputFolder)).completion {
+      throw FinishedRun(reason: reason)
+    }
     let run = try take(open(plan.outputFolder), config: plan.config)
     try RunConfig.recordPlaces(of: plan, in: run)
     return PreparedRun(plan: plan, store: run)

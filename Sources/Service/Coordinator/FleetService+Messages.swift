@@ -89,7 +89,9 @@ extension FleetService {
   // MARK: - Those who watch
 
   private func answerStatus(of folder: String?, to peer: PeerID) {
-    let status = statusCache.answer(to: peer, about: folder, now: MonotonicClock.now()) { statusJSON(of: folder) }
+    let status = statusCache.answer(to: peer, about: folder, now: MonotonicClock.now()) {
+      statusJSON(of: folder)
+    }
     if let status { send(.statusReply(StatusReply(status: status)), to: peer, of: .none, session: .none) }
     // Whoever asks is no worker, unless it has joined, and need not say when it has gone.
     if !fleet.isWorker(peer), let old = statusClients.push(peer) { router.forget(old) }
@@ -100,7 +102,8 @@ extension FleetService {
     let driver = drivers.values.first { $0.folderName == control.folder }
     guard control.token == token, let driver else {
       let reason =
-        control.token == token ? "this coordinator is not at a run in \(control.folder)" : "the token is not its own"
+        control.token == token
+        ? "this coordinator is not at a run in \(control.folder)" : "the token is not its own"
       return send(
         .error(ErrorMessage(code: .message, reason: reason)), to: peer, of: .none, session: .none)
     }
@@ -122,7 +125,8 @@ extension FleetService {
     let state = ModelFetchState(receivedBytes: credit.receivedBytes, totalBytes: driver?.modelBytes)
     try handle(
       .reported(peer: peer, session: envelope.session, work: envelope.work, .fetched(state)))
-    guard let driver, fleet.isMember(peer, session: envelope.session), fleet.run(of: peer) == driver.number else {
+    guard let driver, fleet.isMember(peer, session: envelope.session), fleet.run(of: peer) == driver.number
+    else {
       return
     }
     if !driver.modelFiles.ask(credit, peer: peer, session: envelope.session) {

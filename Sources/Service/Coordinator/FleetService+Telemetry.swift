@@ -15,7 +15,9 @@ extension FleetService {
       let state = driver.runStatus(status, now: now).state
       driver.metrics.show(status, state: state)
       states.append("\(state): \(status.reason)")
-      if let wait = driver.run.activity?.wait { waits.append("paused, \(wait.cause.rawValue): \(wait.reason)") }
+      if let wait = driver.run.activity?.wait {
+        waits.append("paused, \(wait.cause.rawValue): \(wait.reason)")
+      }
     }
     if stopRequested {
       telemetry.health.notReady("stopping")

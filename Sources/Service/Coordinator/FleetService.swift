@@ -182,7 +182,9 @@ final class FleetService {
   /// A run is over; the next one begins.
   ///
   /// - Parameter sendsAway: whether its workers are to be sent away if nothing is left for them
-  func end(_ number: RunNumber, folder: String, _ result: Result<RunEnding, any Error>, sendsAway: Bool) throws {
+  func end(_ number: RunNumber, folder: String, _ result: Result<RunEnding, any Error>, sendsAway: Bool)
+    throws
+  {
     drivers[number] = nil
     queue.sendsAway = sendsAway
     ends.append(RunEnd(folder: folder, result: result))

@@ -78,7 +78,8 @@ extension RunDriver {
   }
 
   private func write(_ write: RunWrite) {
-    queue.async { [mailbox = service.mailbox, number, store, plan, engine, failpoints = service.options.failpoints] in
+    queue.async {
+      [mailbox = service.mailbox, number, store, plan, engine, failpoints = service.options.failpoints] in
       failpoints.die(at: .exitPersist)
       do {
         let outcome = try store.perform(write, plan: plan, engine: engine)

@@ -99,7 +99,8 @@ final class RunMetrics {
     ]
     for (direction, kind, count) in kinds {
       Counter(
-        label: "nl_bytes_total", dimensions: own + [("direction", direction), ("kind", kind), ("tier", "\(tier)")],
+        label: "nl_bytes_total",
+        dimensions: own + [("direction", direction), ("kind", kind), ("tier", "\(tier)")],
         factory: registry
       ).increment(by: count)
     }

@@ -18,6 +18,7 @@ extension Failpoints {
   /// How the sockets behave.
   var transportOptions: TransportOptions {
     var options = TransportOptions()
+    if let minor = number(.protocolMinor).flatMap({ UInt8(exactly: $0) }) { options.limits.minor = minor }
     if let bytes = number(.transferInline) { options.transfers.inlineBytes = Int(bytes) }
     if let bytes = number(.transferWindow) { options.transfers.windowBytes = Int(bytes) }
     if let seconds = number(.transferStall) { options.transfers.stallSeconds = seconds }

@@ -85,6 +85,8 @@ extension StatusClient {
         "\(CoordinatorAddress.file(in: folder)) has no token that this user may read",
         remedy: "be the user who began the run")
     }
-    return LiveStatus(json: try send(.control(Control(command, folder: FleetService.name(of: folder), token: token)), to: endpoint))
+    return LiveStatus(
+      json: try send(
+        .control(Control(command, folder: FleetService.name(of: folder), token: token)), to: endpoint))
   }
 }

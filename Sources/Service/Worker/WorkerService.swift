@@ -175,7 +175,7 @@ public final class WorkerService {
         dealer?.close(flushing: false)
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
-          minor: options.failpoints.minor, options: options.failpoints.transportOptions)
+          options: options.failpoints.transportOptions)
       case .abandon:
         generation.advance()
         job?.watch.cancel()

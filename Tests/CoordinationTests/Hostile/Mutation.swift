@@ -46,8 +46,8 @@ struct Mutation {
     case 0, 1: changeEnvelope(&message.envelope, other.envelope)
     case 2, 3, 4, 5:
       if message.objects.isEmpty { changeFields(&message, other) } else { changeObjects(&message) }
-    case 6 where message.payload != nil:
-      message.payload = [UInt8](repeating: 1, count: [0, 1, 3, 4, 262_144, 262_145][random.next(below: 6)])
+    case 6 where message.piece != nil:
+      message.piece = [UInt8](repeating: 1, count: [0, 1, 3, 4, 262_144, 262_145][random.next(below: 6)])
     case 7: message.fields = other.fields
     default: changeFields(&message, other)
     }

@@ -38,26 +38,23 @@ struct FrameRepair: OptionSet {
   static let bodyChecksum = FrameRepair(rawValue: 4)
   static let lengths = FrameRepair(rawValue: 8)
   static let digests = FrameRepair(rawValue: 16)
-  static let chunkChecksums = FrameRepair(rawValue: 32)
-  /// Each chunk's payload is repeated until it is as long as its header says, up to a full chunk.
-  static let fullChunks = FrameRepair(rawValue: 64)
+  static let payloadChecksum = FrameRepair(rawValue: 32)
+  /// The payload is repeated until it is as long as the header says, as far as one can be.
+  static let fullPayload = FrameRepair(rawValue: 64)
   /// Not a repair: limits that a small input can exceed.
   static let smallLimits = FrameRepair(rawValue: 128)
 
   func apply(to frames: inout [[UInt8]]) {
     if contains(.magic), !frames.isEmpty { frames[0] = [0x4E, 0x4C, 1, frames[0].last ?? 0] }
-    for place in frames.indices.dropFirst(3) where frames[place].count >= 16 {
-      if contains(.fullChunks) { Self.fill(&frames[place]) }
-      if contains(.lengths) { frames[place].put(frames[place].count - 16, at: 8) }
-      if contains(.chunkChecksums) {
-        frames[place].put(Int(CRC32C.of(frames[place][..<12], frames[place][16...])), at: 12)
-      }
-    }
     guard frames.count >= 3, frames[1].count == 64 else { return }
+    if contains(.fullPayload), frames.count > 3 { Self.fill(&frames[3], frames[1].number(at: 52)) }
     if contains(.digests) { Self.repairDigests(&frames) }
+    if contains(.payloadChecksum), frames.count > 3 {
+      Self.put("\(CRC32C.of(frames[3][...]))", behind: #""crc32c":"#, of: &frames[2])
+    }
     if contains(.lengths) {
       frames[1].put(frames[2].count, at: 48)
-      frames[1].put(frames.count - 3, at: 52)
+      frames[1].put(frames.count > 3 ? frames[3].count : 0, at: 52)
     }
     if contains(.bodyChecksum) { frames[1].put(Int(CRC32C.of(frames[2][...])), at: 56) }
     if contains(.headerChecksum) {
@@ -65,28 +62,35 @@ struct FrameRepair: OptionSet {
     }
   }
 
-  private static func fill(_ frame: inout [UInt8]) {
-    let payload = Array(frame[16...])
-    let length = min(frame.number(at: 8), WireLimits.chunkBytes)
-    guard !payload.isEmpty, length > payload.count else { return }
-    for place in payload.count..<length { frame.append(payload[place % payload.count]) }
+  private static func fill(_ payload: inout [UInt8], _ length: Int) {
+    let bytes = payload
+    let length = min(length, WireLimits.payloadBytes)
+    guard !bytes.isEmpty, length > bytes.count else { return }
+    for place in bytes.count..<length { payload.append(bytes[place % bytes.count]) }
   }
 
-  /// Writes the digest of the n-th object's chunks over the n-th digest of the body.
+  /// Writes the digests of the objects, as long as the body says they are, over those in the body.
   private static func repairDigests(_ frames: inout [[UInt8]]) {
-    var objects: [Int: [UInt8]] = [:]
-    for frame in frames.dropFirst(3) where frame.count >= 16 {
-      objects[frame.number(at: 0), default: []] += frame[16...]
-    }
-    let mark = Array(#""sha256":""#.utf8)
+    var rest = (frames.count > 3 ? frames[3] : [])[...]
     var place = 0
-    var number = 0
-    while let found = frames[2][place...].firstRange(of: mark) {
+    while let found = frames[2][place...].firstRange(of: Array(#""bytes":"#.utf8)) {
+      let digits = frames[2][found.upperBound...].prefix { (0x30...0x39).contains($0) }.prefix(9)
       place = found.upperBound
-      guard place + 64 <= frames[2].count else { return }
-      frames[2].replaceSubrange(place..<(place + 64), with: Digest.sha256(objects[number] ?? []).utf8)
-      number += 1
+      let bytes = rest.prefix(digits.reduce(0) { $0 * 10 + Int($1 - 0x30) })
+      rest = rest.dropFirst(bytes.count)
+      guard let mark = frames[2][place...].firstRange(of: Array(#""sha256":""#.utf8)),
+        mark.upperBound + 64 <= frames[2].count
+      else { return }
+      place = mark.upperBound
+      frames[2].replaceSubrange(place..<(place + 64), with: Digest.sha256(Array(bytes)).utf8)
     }
+  }
+
+  /// Writes a number in place of that behind a mark, if there is one.
+  private static func put(_ number: String, behind mark: String, of body: inout [UInt8]) {
+    guard let found = body.firstRange(of: Array(mark.utf8)) else { return }
+    let digits = body[found.upperBound...].prefix { (0x30...0x39).contains($0) }
+    body.replaceSubrange(digits.startIndex..<digits.endIndex, with: number.utf8)
   }
 }
 
