@@ -139,10 +139,10 @@ import WireProtocol
         record 1: train 1, 0–0, tiers [0], worker 1, 0.000s to 1.000s, cancelled
         cancel a: attempt 1
         worker 1 is gone: the run is over
-        worker 2 is gone: the run is over
-        drained
         a leaves run 1
+        worker 2 is gone: the run is over
         b leaves run 1
+        drained
         drain a
         drain b
         """)
@@ -171,7 +171,7 @@ import WireProtocol
     scene.begin("a")
     #expect(scene.core.status.workers.map(\.id) == [7])
     #expect(scene.at(0, WorkUnit.step(1, leaves: 1)).contains("attempt 100"))
-    var other = Scene { $0.term = 5 }
+    var other = Scene { $0.sessionSeed = 5 }
     other.begin("a")
     #expect(other.session("a") != scene.session("a"))
   }

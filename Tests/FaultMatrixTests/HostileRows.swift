@@ -158,17 +158,19 @@ private final class Impostor {
     let hello = Hello(
       program: "impostor", numericProfile: "f32/1", isa: "none", threads: 1, host: "nowhere", processID: 1)
     try dealer.send(.hello(hello), of: .none, session: .none)
-    let (envelope, welcome) = try next("WELCOME") { message -> Welcome? in
-      if case .welcome(let welcome) = message { welcome } else { nil }
+    let (envelope, run) = try next("ENTER_RUN") { message -> EnterRun? in
+      if case .enterRun(let run) = message { run } else { nil }
     }
     (session, term) = (envelope.session, envelope.work.term)
-    try dealer.send(.ready(Ready(modelSHA256: welcome.modelSHA256)), of: RunTerm(RunNumber(1), term: term), session: session)
+    try dealer.send(
+      .ready(Ready(modelSHA256: run.modelSHA256)), of: RunTerm(RunNumber(1), term: term), session: session)
     let (_, probe) = try next("PROBE") { message -> Probe? in
       if case .probe(let probe) = message { probe } else { nil }
     }
     let digest = try NumericProbe.sha256(
       seed: probe.seed, threads: ThreadPool(threads: 1), precision: .f32)
-    try dealer.send(.probeResult(ProbeResult(sha256: digest)), of: RunTerm(RunNumber(1), term: term), session: session)
+    try dealer.send(
+      .probeResult(ProbeResult(sha256: digest)), of: RunTerm(RunNumber(1), term: term), session: session)
   }
 
   /// The next thing that it is asked to compute.

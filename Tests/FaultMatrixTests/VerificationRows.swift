@@ -101,7 +101,7 @@ extension FaultMatrix {
   /// The first seed by which no shard of two workers, or one, is chosen up to a step, and each one's some steps later.
   private static func verifySeed(hiddenUpTo last: Int, foundBy end: Int) -> UInt64 {
     var settings = SchedulerSettings(
-      term: 1, tierParameterCounts: [1, 1, 1], modelSHA256: "", numericProfile: "", sessionSeed: 0)
+      term: 1, run: "", tierParameterCounts: [1, 1, 1], modelSHA256: "", numericProfile: "")
     settings.verifyFraction = fraction
     func isChosen(_ core: ShardScheduler, _ node: TreeNode, _ step: Int) -> Bool {
       let unit = WorkUnit(purpose: .train, step: step, leafCount: 4, dueTiers: [0, 1, 2], window: true)

@@ -170,10 +170,10 @@ import WireProtocol
 enum Forged {
   static func header(
     type: UInt8, objects: UInt32 = 0, body: UInt32 = 0, payload: UInt32 = 0, bodyChecksum: UInt32 = 0,
-    version: [UInt8] = [1, 1]
+    version: [UInt8] = [2, 0]
   ) -> [[UInt8]] {
     let prefix: [UInt8] = [0x4E, 0x4C] + version
-    var header: [UInt8] = [type, 0, 0, 0] + little(objects) + [UInt8](repeating: 0, count: 24)
+    var header: [UInt8] = [type, 0] + little(min(objects, 0xFFFF)).prefix(2) + [UInt8](repeating: 0, count: 28)
     header += [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
     header += little(body) + little(payload) + little(bodyChecksum)
     return [prefix, header + little(Checksums.crc32c(prefix + header))]

@@ -24,7 +24,9 @@ import WireProtocol
       let (decoded, same) = try MessageDecoder.decode(frames: frames, limits: later)
       #expect(decoded == envelope && same == message)
       // A program of this version says so, whatever it is.
-      #expect { try MessageDecoder.decode(frames: frames) } throws: { ($0 as? ProtocolError)?.kind == .version }
+      #expect { try MessageDecoder.decode(frames: frames) } throws: {
+        ($0 as? ProtocolError)?.kind == .version
+      }
       // And the later one reads this one's.
       #expect(try MessageDecoder.decode(frames: Samples.frames(message), limits: later).1 == message)
     }

@@ -50,6 +50,7 @@ final class FleetService {
   /// Runs that are at work, and those that wait for their turn.
   var drivers: [RunNumber: RunDriver] = [:]
   var queue: RunQueue
+  private var resting = Set<RunNumber>()
   /// How each run ended, in the order of ending.
   private(set) var ends: [RunEnd] = []
   var told: [Told] = []
@@ -145,7 +146,7 @@ final class FleetService {
 
   /// Begins as many of the runs that wait as may be at work together.
   func beginNext() throws {
-    while let (number, run) = queue.next(atWork: drivers.count) {
+    while let (number, run) = queue.next(atWork: drivers.count - resting.count) {
       if let prepared = run.prepared {
         try begin(number, prepared)
       } else {
@@ -179,6 +180,13 @@ final class FleetService {
     try end(number, folder: name, .failure(error), sendsAway: true)
   }
 
+  /// A run rests, and leaves its place to the next that waits; or it goes on, whoever is at work by then.
+  func rest(_ number: RunNumber, _ rests: Bool) throws {
+    if rests { resting.insert(number) } else { resting.remove(number) }
+    try handle(.rest(number, rests))
+    if rests { try beginNext() }
+  }
+
   /// A run is over; the next one begins.
   ///
   /// - Parameter sendsAway: whether its workers are to be sent away if nothing is left for them
@@ -186,6 +194,7 @@ final class FleetService {
     throws
   {
     drivers[number] = nil
+    resting.remove(number)
     queue.sendsAway = sendsAway
     ends.append(RunEnd(folder: folder, result: result))
     try handle(.requested(number, .close))

@@ -30,7 +30,7 @@ extension RunDriver {
     case .acknowledge(let unit): try request(.committed(unit))
     case .distrust(let workerID, let identity, let reason):
       try request(.distrust(workerID: workerID, identity: identity, reason: reason))
-    case .rest(let rests): try service.handle(.rest(number, rests))
+    case .rest(let rests): try service.rest(number, rests)
     case .drain: try request(.close)
     case .keep(let results):
       compute {

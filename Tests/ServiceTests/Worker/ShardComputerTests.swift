@@ -28,7 +28,8 @@ import WireProtocol
       folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: 1), scansForNonFinite: false)
     let parameters = trainable.parameters.map { TierParameter(name: $0.name, shape: $0.shape) }
     run = EnterRun(
-      workerID: 1, run: "run", modelPath: Self.model, modelSHA256: try FileDigest.sha256(files: folder.weightFiles()),
+      workerID: 1, run: "run", modelPath: Self.model,
+      modelSHA256: try FileDigest.sha256(files: folder.weightFiles()),
       trainable: specification.json(),
       tiers: [parameters.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }])
   }
