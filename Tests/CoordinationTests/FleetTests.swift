@@ -142,7 +142,10 @@ import WireProtocol
     #expect(said == ["b leaves run 1", "b enters run 2 as worker 1"])
     // The other one finishes the step alone.
     #expect(scene.says("a", 1, at: 4, scene.result("a")) == ["run 1: step 1 is complete"])
-    #expect(scene.opens(1, step: 2, leaves: 2, at: 5) == ["a computes micro-batches 0–1 of step 2, tiers [0] of run 1"])
+    #expect(
+      scene.opens(1, step: 2, leaves: 2, at: 5) == [
+        "a computes micro-batches 0–1 of step 2, tiers [0] of run 1"
+      ])
   }
 
   /// While a run rests others have its workers; when it goes on, it has its share again.

@@ -130,7 +130,7 @@ import WireProtocol
     }
     // To stop is possible all the same.
     var stopped = scene
-    #expect(stopped.at(2, .drain).hasSuffix("drained\ndrain a\ndrain b"))
+    #expect(stopped.at(2, .drain).hasSuffix("drain a\ndrain b"))
     _ = scene.hello(2, "c")
     #expect(scene.ready(3, "c").contains("digests alone"))
     #expect(scene.result(4, "c").contains("quarantine worker 2"))

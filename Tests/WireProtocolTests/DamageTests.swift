@@ -173,7 +173,8 @@ enum Forged {
     version: [UInt8] = [2, 0]
   ) -> [[UInt8]] {
     let prefix: [UInt8] = [0x4E, 0x4C] + version
-    var header: [UInt8] = [type, 0] + little(min(objects, 0xFFFF)).prefix(2) + [UInt8](repeating: 0, count: 28)
+    var header: [UInt8] =
+      [type, 0] + little(min(objects, 0xFFFF)).prefix(2) + [UInt8](repeating: 0, count: 28)
     header += [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
     header += little(body) + little(payload) + little(bodyChecksum)
     return [prefix, header + little(Checksums.crc32c(prefix + header))]

@@ -86,7 +86,7 @@ import WireProtocol
   /// from its polynomial.
   @Test func headerLayout() throws {
     let frames = try Samples.frames(.ping)
-    var expected: [UInt8] = [64, 0, 0, 0, 0, 0, 0, 0]
+    var expected: [UInt8] = [64, 0, 0, 0, 1, 0, 0, 0]
     expected += [7, 0, 0, 0, 0, 0, 0, 0]
     expected += [
       0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01, 0x10, 0x32, 0x54, 0x76, 0x98, 0xBA, 0xDC, 0xFE,
@@ -95,7 +95,7 @@ import WireProtocol
     expected += [UInt8](repeating: 0, count: 12)
     let checksum = Checksums.crc32c(frames[0] + expected)
     expected += (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * $0)) }
-    #expect(frames == [[0x4E, 0x4C, 1, 1], expected, []])
+    #expect(frames == [[0x4E, 0x4C, 2, 0], expected, []])
   }
 }
 

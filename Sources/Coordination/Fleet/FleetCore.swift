@@ -264,19 +264,22 @@ public struct FleetCore: Sendable {
   // MARK: - Leaving
 
   private mutating func leave(_ id: Int, now: Instant) {
-    if let place = members[id]?.place { tell(place.run, .left(workerID: place.workerID), now: now) }
-    remove(id, reason: "it was told to end", outcome: .cancelled, now: now)
+    remove(id, reason: "it was told to end", now: now) { .left(workerID: $0) }
   }
 
   /// Takes a worker off the list, and off that of its run; what it was computing goes to others.
+  ///
+  /// - Parameter event: what its run is told, of the worker of this number there
   private mutating func remove(
-    _ id: Int, reason: String, outcome: AttemptOutcome = .lost, ownsProcess: Bool = true, now: Instant
+    _ id: Int, reason: String, ownsProcess: Bool = true, now: Instant,
+    _ event: ((Int) -> SchedulerEvent)? = nil
   ) {
     guard let member = members.removeValue(forKey: id) else { return }
     memberOfPeer[member.peer] = nil
     placementIsDue = true
     if let place = member.place {
-      tell(place.run, .gone(workerID: place.workerID, reason: reason, outcome), now: now)
+      let lost = SchedulerEvent.gone(workerID: place.workerID, reason: reason, .lost)
+      tell(place.run, event?(place.workerID) ?? lost, now: now)
     }
     let localIndex = ownsProcess ? member.hello.localIndex : nil
     effects.append(.memberLeft(memberID: id, peer: member.peer, localIndex: localIndex, reason: reason))

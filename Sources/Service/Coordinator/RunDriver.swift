@@ -49,6 +49,7 @@ final class RunDriver {
     self.service = service
     (plan, store) = (prepared.plan, prepared.store)
     let options = service.options
+    try store.ledger.record(plan: plan.tierPlan)
     var settings = try store.settings(plan: plan, options: options)
     options.failpoints.shorten(&settings)
     self.settings = settings
