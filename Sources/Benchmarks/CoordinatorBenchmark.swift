@@ -38,7 +38,8 @@ public struct CoordinatorBenchmark: Sendable {
   }
 
   /// - Returns: `seconds_per_step` (median), `steps_per_second`, bytes in and out by step and second, processor
-  ///   seconds per step of the coordinator and of the workers, the coordinator's `peak_rss_mb`, and `limit`: the rates
+  ///   seconds per step of the coordinator and of the workers, the coordinator's `peak_rss_mb`, `memory`: that beside
+  ///   what sums in leaf order may take, and `limit`: the rates
   ///   of plain memory copies and of a plain socket for messages of this size, the seconds that this socket would take
   ///   for a step's bytes, and what fraction of a step that is.
   /// - Throws: what keeps the run from starting or going on; processes and files are gone then.
@@ -116,6 +117,7 @@ extension CoordinatorBenchmark {
           .init(key: "hand_outs_per_step", value: .number(Double(handOuts) / Double(steps))),
           .init(key: "sessions_lost", value: .number(fleet.lostSessions)),
           .init(key: "snapshot_seconds", value: .number(traffic.snapshotSeconds)),
+          .init(key: "memory", value: memory(run, marks)),
           .init(key: "limit", value: comparison(limit, bytesPerStep, times)),
         ]))
   }
@@ -151,6 +153,21 @@ extension CoordinatorBenchmark {
       "coordinator_kernel_seconds_per_step": .number((after.systemSeconds - before.systemSeconds) / count),
       "workers_cpu_seconds_per_step": .number((last.workersSeconds - first.workersSeconds) / count),
       "peak_rss_mb": .number(Double(after.peakResidentBytes) / 1_048_576),
+    ]
+  }
+
+  /// The coordinator's peak beside what it may need for sums that are made as results come: one for each level of the
+  /// tree and four results more, over 200 MB for all else. With windows everything is kept until the step is complete,
+  /// and nothing is promised.
+  private func memory(_ run: BenchmarkRun, _ marks: [StepMarks.Mark]) -> JSONValue {
+    guard let peak = marks.last?.coordinator?.peakResidentBytes, inactiveGradients == .discard else {
+      return nil
+    }
+    let levels = (0..<20).first { 1 << $0 >= workers } ?? 20
+    let limit = Double((levels + 4) * run.gradientBytes) + 200e6
+    return [
+      "peak_mb": .number(Double(peak) / 1e6), "limit_mb": .number(limit / 1e6),
+      "is_within_limit": .bool(Double(peak) <= limit),
     ]
   }
 

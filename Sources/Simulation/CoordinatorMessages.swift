@@ -1,6 +1,7 @@
 import Coordination
 import Service
 import Training
+import Transport
 import WireProtocol
 
 /// What FleetService does around the fleet's core, message by message and effect by effect.
@@ -22,7 +23,7 @@ extension Simulation {
       default: problem("\(message.type.name) came from a worker")
       }
     }
-    tellOfRefusedOffers()
+    tellOfOffers()
     tellOfTheUnreachable()
   }
 
@@ -44,11 +45,23 @@ extension Simulation {
     }
   }
 
-  /// Results whose bytes were not wanted: their workers are free again all the same.
-  private func tellOfRefusedOffers() {
-    while let coordinator, !coordinator.refusedOffers.isEmpty {
-      let (peer, envelope, result) = coordinator.refusedOffers.removeFirst()
-      handle(.reported(peer: peer, session: envelope.session, work: envelope.work, .result(result)))
+  /// Results that were offered: of those whose bytes were not wanted the workers are free again all the same.
+  private func tellOfOffers() {
+    while let coordinator, !coordinator.offers.isEmpty {
+      let (peer, envelope, result, isRefused) = coordinator.offers.removeFirst()
+      let report = isRefused ? WorkerReport.result(result) : .offered(result)
+      handle(.reported(peer: peer, session: envelope.session, work: envelope.work, report))
+    }
+  }
+
+  private func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
+    let id = Route.id(of: peer)
+    guard var end = routes[id]?.link else { return }
+    do throws(TransportError) {
+      defer { routes[id]?.link = end }
+      try end.decide(attempt: attempt, verdict, now: seconds) { transmit($0, over: id, .down) }
+    } catch {
+      coordinator?.unreachable.append((peer, error.description))
     }
   }
 
@@ -158,11 +171,23 @@ extension Simulation {
       guard let incoming, incoming.attempt == attempt else {
         return problem("attempt \(attempt) is to be kept, and is not the one that came")
       }
-      if coordinator.payloads.updateValue(incoming, forKey: attempt) != nil {
+      let kept = unit.isSummedAsItComes ? incoming.withoutBytes : incoming
+      if coordinator.payloads.updateValue(kept, forKey: attempt) != nil {
         problem("attempt \(attempt) is kept twice")
       }
-      coordinator.engine?.collect(incoming, of: shard, in: unit)
-    case .discardPayload(let attempt): coordinator.payloads[attempt] = nil
+      guard unit.isSummedAsItComes else { break }
+      do { try coordinator.engine?.collect(incoming, of: shard, in: unit) } catch {
+        problem("attempt \(attempt) cannot be added up: \(error)")
+      }
+    case .discardPayload(let attempt):
+      coordinator.payloads[attempt] = nil
+      do { try coordinator.engine?.discard(attempt) } catch {
+        problem("attempt \(attempt) cannot be dropped: \(error)")
+      }
+    case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
+    case .refuse(let peer, _, let attempt, let outcome):
+      self.outcome.count("offers refused later")
+      decide(peer, attempt, .refuse(outcome))
     case .record(let record):
       outcome.count("attempt \(record.outcome.rawValue)")
       if !coordinator.recorded.insert(record.attempt).inserted {

@@ -1,4 +1,5 @@
 import Coordination
+import Transport
 import WireProtocol
 
 /// What comes over the wires, at both ends: the real links, with their sequence numbers and transfers.
@@ -43,15 +44,13 @@ extension Simulation {
   /// Whether the bytes of a result are worth sending; if not, the core is told of it all the same.
   private func judge(
     _ message: ResultMessage, _ envelope: Envelope, of peer: PeerID, _ coordinator: SimulatedCoordinator
-  ) -> ResultOutcome? {
+  ) -> OfferVerdict {
     let result = ResultSummary(message)
     let verdict = coordinator.fleet.verdict(
       on: result, peer: peer, session: envelope.session, work: envelope.work)
-    if verdict != nil {
-      outcome.count("offers refused")
-      coordinator.refusedOffers.append((peer, envelope, result))
-    }
-    return verdict
+    outcome.count(verdict == nil ? "offers held" : "offers refused")
+    coordinator.offers.append((peer, envelope, result, isRefused: verdict != nil))
+    return verdict.map { .refuse($0) } ?? .hold
   }
 
   func arriveAtWorker(_ packet: Packet) {

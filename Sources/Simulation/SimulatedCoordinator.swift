@@ -45,7 +45,7 @@ final class SimulatedCoordinator {
   /// How the run ended; nil while it goes on.
   var ending: RunEnding?
   var unreachable: [(peer: PeerID, reason: String)] = []
-  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
+  var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
 
   init(life: Int, term: UInt64, clockOffset: Int64, fleet: FleetCore, run: RunCore) {
     self.life = life
@@ -107,6 +107,8 @@ extension Simulation {
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
+    // So that the order of results is kept however small they are.
+    settings.resultBytes = 0
     settings.verifyFraction = scenario.problem.config.verifyFraction
     settings.verifySeed = random.next()
     settings.quarantined = Set(disk.quarantined)

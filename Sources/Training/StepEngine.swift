@@ -79,14 +79,21 @@ package final class StepEngine: @unchecked Sendable {
     return nil
   }
 
-  /// Adds up what a worker sent for a step while others are still awaited; what is for anything else is left as it is.
-  package func collect(_ message: ResultMessage, of shard: Shard, in unit: WorkUnit) {
-    guard unit.purpose == .train, !unit.window else { return }
+  /// Adds up what a worker sent for a step while others are still awaited (`WorkUnit.isSummedAsItComes`).
+  ///
+  /// - Throws: `TrainingError`, `ReductionError` if it is not what can be added up.
+  package func collect(_ message: ResultMessage, of shard: Shard, in unit: WorkUnit) throws {
     if early?.step != unit.step {
       early = EagerReduction(step: unit.step, count: state.config.gradientAccumulationSteps)
     }
-    early?.take(message, of: shard)
+    try early?.take(message, of: shard)
   }
+
+  /// Drops what a worker sent, and all that it was added to; what was not collected is none of it.
+  package func discard(_ attempt: Int) throws { try early?.discard(attempt) }
+
+  /// Results and sums that are held until others come, each of the size of a gradient.
+  package var heldCount: Int { early?.heldCount ?? 0 }
 
   /// A chain that is here through exactly this step, for a worker that goes on from it.
   package func chain(of key: WindowKey, through step: Int) -> [Float]? {
@@ -135,8 +142,8 @@ package final class StepEngine: @unchecked Sendable {
 
   /// Applies a step.
   ///
-  /// - Parameter results: every (node, tiers) of the step once, with what its worker sent; with windows, what has been
-  ///   kept counts instead.
+  /// - Parameter results: every (node, tiers) of the step once. Their bytes are those that were collected, or, with
+  ///   windows, kept.
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   package func apply(
@@ -162,23 +169,15 @@ package final class StepEngine: @unchecked Sendable {
       digest: parametersDigest())
   }
 
-  /// The root of the fixed tree for every active tier.
+  /// The root of the fixed tree for every active tier, from what was collected.
   private func sums(_ step: Int, _ results: [UnitResult]) throws -> StepGradients {
-    let count = state.config.gradientAccumulationSteps
     let early = early?.step == step ? early : nil
     self.early = nil
     var sums: GradientSums = [:]
     for tier in state.scheduler.activeTiers(at: step) {
-      if let total = early?.total(tier: tier, of: results) {
-        try layout.split(tier: tier, total, into: &sums)
-        continue
+      guard let total = try early?.total(tier: tier, of: results) else {
+        throw TrainingError("the gradients of tier \(tier) that came for step \(step) do not make up its sum")
       }
-      var parts: [TreeNode: [Float]] = [:]
-      for result in results where result.shard.tiers.contains(tier) {
-        parts[result.shard.node] = try result.message.values(tier: tier, microBatch: nil)
-      }
-      let total = try ReductionTree.combine(
-        parts, into: .root(count: count), count: count, add: { Vectors.add($1, to: &$0) })
       try layout.split(tier: tier, total, into: &sums)
     }
     return .sums(sums)

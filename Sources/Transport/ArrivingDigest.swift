@@ -11,6 +11,8 @@ final class ArrivingDigest: @unchecked Sendable {
   /// The queue's, if there is one.
   private var builder = DigestBuilder()
   private var isFinite = true
+  /// Pieces that are not hashed yet hold their memory, so that there are never many.
+  private let room = DispatchSemaphore(value: 8)
 
   /// - Parameter byteCount: of the whole object
   init(byteCount: Int) {
@@ -18,10 +20,14 @@ final class ArrivingDigest: @unchecked Sendable {
     queue = isLarge ? DispatchQueue(label: "digest", target: Self.threads) : nil
   }
 
-  /// Adds the next piece. It is held until it has been hashed, no longer than until `finish`.
+  /// Adds the next piece. It is held until it has been hashed; where hashing is the slower, that is waited for.
   func update(_ piece: WireSlice) {
     guard let queue else { return take(piece) }
-    queue.async { self.take(piece) }
+    room.wait()
+    queue.async {
+      self.take(piece)
+      self.room.signal()
+    }
   }
 
   private func take(_ piece: WireSlice) {

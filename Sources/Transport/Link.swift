@@ -31,7 +31,7 @@ struct Link: Sendable {
     receiver = TransferReceiver(kind: outgoing == .result ? .parameters : .result, settings: settings)
   }
 
-  var isIdle: Bool { sender.isIdle && receiver.isIdle }
+  var isIdle: Bool { sender.isIdle && receiver.isEmpty }
 
   /// Notes what a message says of itself.
   ///
@@ -47,7 +47,10 @@ struct Link: Sendable {
   func waits(for message: Message, _ options: TransportOptions) throws(TransportError) -> PreparedMessage? {
     guard message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
     let prepared = PreparedMessage(message)
-    guard !sender.isIdle || sender.isLarge(prepared) else { return nil }
+    let isLarge = sender.isLarge(prepared)
+    // Nothing depends on the order of results: one that is small does not wait for others to be let come.
+    if case .result = message, !isLarge { return nil }
+    guard !sender.isIdle || isLarge else { return nil }
     do throws(ProtocolError) { try prepared.check(options.limits) } catch {
       throw TransportError(.message, error.reason)
     }
@@ -89,6 +92,22 @@ struct Link: Sendable {
     default: throw ProtocolError(.transfer, "\(message.type.name) does not come from this side")
     }
   }
+
+  /// Lets a result come that is held, or refuses one.
+  ///
+  /// - Returns: what is to be said to the peer, and what its offer came with; nil if there is no such offer.
+  mutating func decide(
+    attempt: Int, _ verdict: OfferVerdict, now: Double
+  ) -> (answers: [TransferMessage], offered: Envelope)? {
+    switch verdict {
+    case .take: receiver.release(attempt: attempt, now: now)
+    case .refuse(let outcome): receiver.refuse(attempt: attempt, outcome, now: now)
+    case .hold: nil
+    }
+  }
+
+  /// What is to be said to a peer whose offers wait, with what these came with.
+  mutating func words(now: Double) -> [(TransferMessage, Envelope)] { receiver.words(now: now) }
 
   /// Forgets all that is under way.
   mutating func dropTransfers() {

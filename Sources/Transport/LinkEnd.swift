@@ -50,6 +50,21 @@ package struct LinkEnd: Sendable {
       }
       link.sender.sent(now: now)
     }
+    for (word, offered) in link.words(now: now) {
+      do throws(TransportError) {
+        try transmit(PreparedMessage(.transfer(word)), Address(answering: offered), put)
+      } catch { if error.kind != .congested { throw error } }
+    }
+  }
+
+  /// As the router's `decide`.
+  package mutating func decide(
+    attempt: Int, _ verdict: OfferVerdict, now: Double, put: Put
+  ) throws(TransportError) {
+    guard let (answers, offered) = link.decide(attempt: attempt, verdict, now: now) else { return }
+    for answer in answers {
+      try transmit(PreparedMessage(.transfer(answer)), Address(answering: offered), put)
+    }
   }
 
   private mutating func transmit(
@@ -68,7 +83,7 @@ package struct LinkEnd: Sendable {
   /// - Throws: `ProtocolError` if the peer is to count as lost
   package mutating func receive(
     _ envelope: Envelope, _ message: Message, now: Double,
-    judge: ((Envelope, ResultMessage) -> ResultOutcome?)? = nil, put: Put
+    judge: ((Envelope, ResultMessage) -> OfferVerdict)? = nil, put: Put
   ) throws(ProtocolError) -> (envelope: Envelope, message: Message) {
     do throws(ProtocolError) {
       try link.admit(envelope)

@@ -26,8 +26,8 @@ public final class Router {
   /// Peers with a transfer under way, or a message that waits for one.
   private var busy = Set<PeerID>()
   private var lastPoll = monotonicSeconds()
-  /// Judges a result that is offered, before its bytes are sent: not nil if it is not wanted, and why.
-  public var resultJudge: ((PeerID, Envelope, ResultMessage) -> ResultOutcome?)?
+  /// Judges a result that is offered, before its bytes are sent. Whether one that is held may come is said by `decide`.
+  public var resultJudge: ((PeerID, Envelope, ResultMessage) -> OfferVerdict)?
   /// The addresses that are listened on, with the ports that were chosen.
   public private(set) var boundEndpoints: [String] = []
 
@@ -130,7 +130,12 @@ public final class Router {
     var lost: [(peer: PeerID, received: Received)] = []
     for peer in busy {
       var failure: ProtocolError?
-      do throws(TransportError) { try pump(peer) } catch {
+      do throws(TransportError) {
+        try pump(peer)
+        for (word, offered) in links[peer]?.words(now: now) ?? [] {
+          try transmit(PreparedMessage(.transfer(word)), Address(answering: offered), to: peer)
+        }
+      } catch {
         failure = ProtocolError(.transfer, error.description)
       }
       if let failure = failure ?? links[peer]?.stall(now: now) {
@@ -141,6 +146,18 @@ public final class Router {
       }
     }
     return lost
+  }
+
+  /// Lets a result come that a peer has offered for an attempt and that is held, or refuses it.
+  ///
+  /// - Throws: `TransportError` if the peer cannot be told.
+  public func decide(_ peer: PeerID, attempt: Int, _ verdict: OfferVerdict) throws(TransportError) {
+    guard let (answers, offered) = links[peer]?.decide(attempt: attempt, verdict, now: monotonicSeconds())
+    else { return }
+    busy.insert(peer)
+    for answer in answers {
+      try transmit(PreparedMessage(.transfer(answer)), Address(answering: offered), to: peer)
+    }
   }
 
   /// Sends what is due of a peer's transfers, and what waits for them.

@@ -1,5 +1,15 @@
 import WireProtocol
 
+/// What becomes of a result that is offered.
+public enum OfferVerdict: Sendable, Equatable {
+  /// It may come, in its turn.
+  case take
+  /// Whether it may is not decided yet: it waits until it is released or refused.
+  case hold
+  /// It is not wanted, for this reason.
+  case refuse(ResultOutcome)
+}
+
 /// The transfers that come in over one connection. Pure: it takes what the peer sends, and says what to answer and
 /// which message is complete. Every limit is checked at the offer; memory grows only with bytes that have come.
 struct TransferReceiver: Sendable {
@@ -10,16 +20,20 @@ struct TransferReceiver: Sendable {
     var completed: (envelope: Envelope, message: Message)?
   }
 
-  /// Judges a result before its bytes are sent; not nil if they are not wanted.
-  typealias Judge = (Envelope, ResultMessage) -> ResultOutcome?
+  /// Judges a result before its bytes are sent.
+  typealias Judge = (Envelope, ResultMessage) -> OfferVerdict
 
   private struct Open: Sendable {
     let offer: TransferOffer
     let envelope: Envelope
     let total: Int
+    /// The attempt whose result it is; nil if it is something else.
+    let attempt: Int?
+    /// Whether it gets no credit before it is released.
+    var isHeld: Bool
     var objects: [WireObject] = []
     /// The object that is coming in, and its digest.
-    var bytes: [UInt8] = []
+    var bytes = ArrivingBytes(byteCount: 0)
     var digest: ArrivingDigest?
     var received = 0
     /// Bytes that the peer may send in all.
@@ -37,14 +51,18 @@ struct TransferReceiver: Sendable {
   private var highest = 0
   /// How many numbers the peer has yet to leave out, one for each transfer that was given up.
   private var gapsDue = 0
+  /// When something last came that was asked for, and when the peer was last told that an offer of its waits.
   private var lastProgress = 0.0
+  private var lastWord = 0.0
 
   init(kind: TransferKind, settings: TransferSettings) {
     self.kind = kind
     self.settings = settings
   }
 
-  var isIdle: Bool { open.isEmpty }
+  /// Whether nothing is awaited: what is held is not.
+  var isIdle: Bool { open.allSatisfy(\.isHeld) }
+  var isEmpty: Bool { open.isEmpty }
 
   /// - Throws: `ProtocolError` if the number is not new, or too many are open.
   mutating func receive(
@@ -61,13 +79,24 @@ struct TransferReceiver: Sendable {
     var outcome = Outcome()
     // Offered before the peer heard of the damage: it is offered again, in its turn.
     if gapsDue > 0 { return outcome }
-    if let judge, let result = try offer.announcedResult(), let verdict = judge(envelope, result) {
-      outcome.answers.append(
-        acknowledge(offer.transfer, .refused(ResultAck(attempt: result.attempt, outcome: verdict))))
-      return outcome
+    let result = try offer.announcedResult()
+    var isHeld = false
+    if let judge, let result {
+      switch judge(envelope, result) {
+      case .refuse(let verdict):
+        outcome.answers.append(
+          acknowledge(offer.transfer, .refused(ResultAck(attempt: result.attempt, outcome: verdict))))
+        return outcome
+      // Of one without bytes there is nothing to wait for.
+      case .hold: isHeld = offer.byteCount > 0
+      case .take: break
+      }
     }
-    if open.isEmpty { lastProgress = now }
-    open.append(Open(offer: offer, envelope: envelope, total: offer.byteCount))
+    if isIdle { lastProgress = now }
+    if !open.contains(where: \.isHeld) { lastWord = now }
+    open.append(
+      Open(
+        offer: offer, envelope: envelope, total: offer.byteCount, attempt: result?.attempt, isHeld: isHeld))
     try completeObjects(at: open.count - 1, &outcome)
     outcome.answers += credits()
     return outcome
@@ -89,19 +118,48 @@ struct TransferReceiver: Sendable {
       drop(from: place, &outcome)
       return outcome
     }
-    chunk.payload.withUnsafeBytes { payload in
-      // A length that is announced and never sent costs no more than this.
-      if chunk.offset == 0, let current = open[place].current {
-        open[place].bytes.reserveCapacity(min(current.byteCount, 64 << 20))
-        open[place].digest = ArrivingDigest(byteCount: current.byteCount)
-      }
-      open[place].bytes.append(contentsOf: payload)
+    if chunk.offset == 0, let current = open[place].current {
+      open[place].bytes = ArrivingBytes(byteCount: current.byteCount)
+      open[place].digest = ArrivingDigest(byteCount: current.byteCount)
     }
+    chunk.payload.withUnsafeBytes { open[place].bytes.append($0) }
     open[place].digest?.update(chunk.payload)
     open[place].received += chunk.payload.byteCount
     try completeObjects(at: place, &outcome)
     outcome.answers += credits()
     return outcome
+  }
+
+  /// Lets a result that is held come.
+  ///
+  /// - Returns: the credit, and what the offer came with; nil if there is no such offer.
+  mutating func release(attempt: Int, now: Double) -> (answers: [TransferMessage], offered: Envelope)? {
+    guard let place = open.firstIndex(where: { $0.attempt == attempt && $0.isHeld }) else { return nil }
+    if isIdle { lastProgress = now }
+    open[place].isHeld = false
+    return (credits(), open[place].envelope)
+  }
+
+  /// Refuses a result that was offered, however much of it has come.
+  mutating func refuse(
+    attempt: Int, _ verdict: ResultOutcome, now: Double
+  ) -> (answers: [TransferMessage], offered: Envelope)? {
+    guard let place = open.firstIndex(where: { $0.attempt == attempt }) else { return nil }
+    let one = open.remove(at: place)
+    lastProgress = now
+    let answer = acknowledge(
+      one.offer.transfer, .refused(ResultAck(attempt: attempt, outcome: verdict)))
+    return ([answer] + credits(), one.envelope)
+  }
+
+  /// Says again and again that an offer waits, so that its sender does not take it for forgotten.
+  mutating func words(now: Double) -> [(TransferMessage, Envelope)] {
+    guard now - lastWord >= settings.stallSeconds / 3, open.contains(where: \.isHeld) else { return [] }
+    lastWord = now
+    return open.filter(\.isHeld).map {
+      let credit = TransferCredit(transfer: $0.offer.transfer, bytes: 0, received: 0)
+      return (TransferMessage(kind, .credit(credit)), $0.envelope)
+    }
   }
 
   private func check(_ chunk: TransferChunk, at place: Int) throws(ProtocolError) {
@@ -127,9 +185,8 @@ struct TransferReceiver: Sendable {
       let digest = open[place].digest ?? ArrivingDigest(byteCount: 0)
       let (sha256, isFinite) = digest.finish()
       guard sha256 == current.sha256 else { return drop(from: place, &outcome) }
-      open[place].objects.append(
-        WireObject(checked: current, bytes: open[place].bytes, isFinite: isFinite))
-      open[place].bytes = []
+      open[place].objects.append(open[place].bytes.object(current, isFinite: isFinite))
+      open[place].bytes = ArrivingBytes(byteCount: 0)
       open[place].digest = nil
     }
     guard open[place].current == nil else { return }
@@ -152,7 +209,7 @@ struct TransferReceiver: Sendable {
   private mutating func credits() -> [TransferMessage] {
     var answers: [TransferMessage] = []
     var budget = settings.window - open.reduce(0) { $0 + $1.granted - $1.received }
-    for place in open.indices where budget > 0 {
+    for place in open.indices where budget > 0 && !open[place].isHeld {
       let rest = open[place].total - open[place].granted
       let more = min(rest, budget)
       if more == 0 { continue }
@@ -186,7 +243,7 @@ struct TransferReceiver: Sendable {
   mutating func excuse(_ seconds: Double) { lastProgress += seconds }
 
   func status(now: Double) -> TransferStatus? {
-    guard let first = open.first else { return nil }
+    guard let first = open.first(where: { !$0.isHeld }) ?? open.first else { return nil }
     return TransferStatus(
       message: first.offer.of.name, isOutgoing: false, bytes: first.received, totalBytes: first.total,
       idleSeconds: max(0, now - lastProgress), waitingMessages: open.count - 1)

@@ -132,9 +132,9 @@ struct TransferSender: Sendable {
       if first.isLarge, open.count < settings.openTransfers { return .offer }
       if !first.isLarge, open.isEmpty { return .whole }
     }
-    // One after the other, so that each is complete before the next: a receiver sees them in order.
-    guard let place = open.firstIndex(where: { !$0.isSent }), open[place].nextChunk != nil else { return nil }
-    return .chunk(place)
+    // The receiver gives credit in the order in which it wants them: parameters as they were offered, one after the
+    // other, results in that of their sums.
+    return open.firstIndex { $0.nextChunk != nil }.map { .chunk($0) }
   }
 
   /// What `next` gave has gone out.

@@ -19,6 +19,16 @@ public struct TierGradient: Sendable, Equatable {
     microBatch.map { "tier.\(tier).\($0)" } ?? "tier.\(tier)"
   }
 
+  fileprivate var withoutBytes: TierGradient {
+    TierGradient(tier: tier, microBatch: microBatch, values: WireObject(announced: ObjectDeclaration(values)))
+  }
+
+  private init(tier: Int, microBatch: Int?, values: WireObject) {
+    self.tier = tier
+    self.microBatch = microBatch
+    self.values = values
+  }
+
   /// Takes tier and micro-batch from the object's name; nil if it is not one that `name` gives.
   package init?(_ object: WireObject) {
     let parts = object.name.split(separator: ".", omittingEmptySubsequences: false)
@@ -91,6 +101,15 @@ public struct ResultMessage: Sendable, Equatable {
     self.digests = digests
     self.chains = chains
     self.windows = windows
+  }
+}
+
+extension ResultMessage {
+  /// The same without the bytes of its gradients, whose lengths and digests stay.
+  package var withoutBytes: ResultMessage {
+    var result = self
+    result.gradients = gradients.map { $0.withoutBytes }
+    return result
   }
 }
 

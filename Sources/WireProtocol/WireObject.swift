@@ -42,7 +42,15 @@ public struct WireObject: Sendable, Equatable {
     storage = .bytes(bytes)
   }
 
-  /// An object that was offered, and whose bytes have not come.
+  /// The same of f32 values.
+  package init(checked declaration: ObjectDeclaration, floats: [Float], isFinite: Bool) {
+    knownFinite = isFinite
+    name = declaration.name
+    sha256 = declaration.sha256
+    storage = .floats(floats)
+  }
+
+  /// An object whose bytes have not come, or are not kept.
   init(announced declaration: ObjectDeclaration) {
     name = declaration.name
     sha256 = declaration.sha256
@@ -76,7 +84,7 @@ public struct WireObject: Sendable, Equatable {
   /// Lends the bytes as f32 values; they are copied only if they do not lie as such values must.
   public func withFloats<R>(_ body: (UnsafeBufferPointer<Float>) throws -> R) throws -> R {
     try withUnsafeBytes { bytes in
-      guard bytes.count % MemoryLayout<Float>.size == 0,
+      guard isHere, bytes.count % MemoryLayout<Float>.size == 0,
         Int(bitPattern: bytes.baseAddress) % MemoryLayout<Float>.alignment == 0
       else { return try floats().withUnsafeBufferPointer(body) }
       return try bytes.withMemoryRebound(to: Float.self, body)
@@ -91,6 +99,7 @@ public struct WireObject: Sendable, Equatable {
 
   private func values<Element: BitwiseCopyable>(of type: Element.Type) throws(ProtocolError) -> [Element] {
     let size = MemoryLayout<Element>.size
+    guard isHere else { throw ProtocolError(.field, "the bytes of object \"\(name)\" are not here") }
     guard byteCount % size == 0 else {
       throw ProtocolError(.field, "object \"\(name)\" has \(byteCount) bytes, not a multiple of \(size)")
     }

@@ -14,6 +14,7 @@ enum SceneEvent {
   case cancelled(peer: PeerID, session: SessionID, attempt: Int)
   case moved(peer: PeerID, session: SessionID, attempt: Int?)
   case fetched(peer: PeerID, session: SessionID, ModelFetchState)
+  case offered(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   case result(peer: PeerID, session: SessionID, term: UInt64, ResultSummary)
   case workerError(
     peer: PeerID, session: SessionID, attempt: Int?, reason: String, isNotFinite: Bool = false)
@@ -86,6 +87,8 @@ struct OneRun {
     case .cancelled(let peer, let session, let attempt): said(peer, session, .cancelled(attempt: attempt))
     case .moved(let peer, let session, let attempt): said(peer, session, .moved(attempt: attempt))
     case .fetched(let peer, let session, let fetch): said(peer, session, .fetched(fetch))
+    case .offered(let peer, let session, let term, let result):
+      said(peer, session, .offered(result), term: term)
     case .result(let peer, let session, let term, let result):
       said(peer, session, .result(result), term: term)
     case .workerError(let peer, let session, let attempt, let reason, let isNotFinite):

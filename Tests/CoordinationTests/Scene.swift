@@ -158,6 +158,9 @@ struct Scene {
       "acknowledge \(peer): attempt \(attempt) \(outcome.rawValue)"
     case .probe(let peer, _): "probe \(peer)"
     case .cancel(let peer, _, let attempt): "cancel \(peer): attempt \(attempt)"
+    case .credit(let peer, _, let attempt): "credit \(peer): attempt \(attempt)"
+    case .refuse(let peer, _, let attempt, let outcome):
+      "refuse \(peer): attempt \(attempt) \(outcome.rawValue)"
     case .quarantine(let id, let identity, let reason): "quarantine worker \(id), \(identity): \(reason)"
     case .workerReady(let id): "worker \(id) is ready"
     case .workerLeft(let id, _, let reason, _): "worker \(id) is gone: \(reason)"

@@ -104,7 +104,14 @@ import WireProtocol
     // All that a has said is void, also what nobody has looked at.
     #expect(decided.contains("quarantine worker 1, h/1") && decided.contains("discard 1"))
     #expect(decided.contains("assign to b: attempt 8, micro-batch 0 of step 1, tiers [0]"))
-    #expect(scene.result(5, "b").contains("complete: step 1, loss 6.0, 8 tokens, attempts [8, 2, 3, 6]"))
+    // With a's bytes those are gone that had been added to them; what c said of micro-batch 2 takes a's place.
+    #expect(
+      decided.contains("discard 2\n") && decided.contains("discard 6\n") && !decided.contains("discard 3"))
+    #expect(decided.contains("assign to c: attempt 9, micro-batch 1 of step 1, tiers [0]"))
+    // d is still to say that it has stopped.
+    let ends = ["b", "c", "b", "c"].map { scene.result(5, $0) }.joined()
+    #expect(ends.contains("complete: step 1, loss 6.0, 8 tokens, attempts [8, "), "\(ends)")
+    #expect(scene.core.status.unit == nil)
   }
 
   /// With nobody to decide the run pauses, says so, and goes on when somebody comes; in the end it stops.

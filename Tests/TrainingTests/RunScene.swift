@@ -119,6 +119,7 @@ struct RunScene {
     let gradients = unit.dueTiers.map { TierGradient(tier: $0, floats: [1, -1]) }
     let message = ResultMessage(attempt: 1, lossSum: 8, tokens: 4, seconds: 1, gradients: gradients)
     let shard = Shard(node: .root(count: unit.leafCount), tiers: unit.dueTiers)
+    if unit.isSummedAsItComes { try engine.collect(message, of: shard, in: unit) }
     let applied = try engine.apply(
       step: unit.step, lossSum: 8, tokens: 4,
       results: [UnitResult(shard: shard, step: unit.step, message: message)])

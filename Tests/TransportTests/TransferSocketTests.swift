@@ -12,7 +12,7 @@ import WireProtocol
   @Test func refusal() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")
     defer { pair.close() }
-    pair.router.resultJudge = { _, envelope, _ in envelope.work.term == 4 ? .stale : nil }
+    pair.router.resultJudge = { _, envelope, _ in envelope.work.term == 4 ? .refuse(.stale) : .take }
     try pair.dealer.send(.ping, of: .none, session: .none)
     try pair.router.send(.pong, to: try pair.atRouter().peer, of: .none, session: .none)
     #expect(try pair.atDealer().get().1 == .pong)

@@ -238,7 +238,7 @@ import WireProtocol
     var wire = Wire(Self.settings(), .result)
     wire.judge = { _, result in
       #expect(result.gradients.map(\.values.byteCount) == [1_000_000, 0, 1_000_000])
-      return result.attempt == 3 ? .duplicate : nil
+      return result.attempt == 3 ? .refuse(.duplicate) : .take
     }
     let unwanted = TransportTests.result(bytes: 2_000_000)
     var wanted = unwanted
@@ -249,6 +249,65 @@ import WireProtocol
     try wire.run()
     #expect(wire.answers == [.resultAck(ResultAck(attempt: 3, outcome: .duplicate))])
     #expect(wire.delivered == [.result(wanted)] && wire.sender.isIdle && wire.receiver.isIdle)
+  }
+
+  /// A result that is held is sent once it is let come, however long that takes; one that was offered later may come
+  /// before it, and a small one does not wait for it. Its sender hears that it waits.
+  @Test func heldUntilItsTurn() throws {
+    var wire = Wire(Self.settings(), .result)
+    wire.judge = { _, result in result.attempt == 3 ? .hold : .take }
+    let held = TransportTests.result(bytes: 2_000_000)
+    var other = held
+    other.attempt = 4
+    for result in [held, other] {
+      try wire.sender.add(PreparedMessage(.result(result)), Self.address, now: 0)
+    }
+    try wire.run()
+    #expect(wire.delivered == [.result(other)] && wire.receiver.isIdle && !wire.receiver.isEmpty)
+    var time = 0.0
+    while time < 100 {
+      time += 1
+      for (word, _) in wire.receiver.words(now: time) {
+        guard case .credit(let credit) = word.content else { return #expect(Bool(false), "no credit") }
+        #expect(credit == TransferCredit(transfer: 1, bytes: 0, received: 0))
+        try wire.sender.receive(credit, now: time)
+      }
+      #expect(wire.sender.stall(now: time) == nil && wire.receiver.stall(now: time) == nil)
+    }
+    let none = wire.receiver.release(attempt: 5, now: time)
+    #expect(none == nil)
+    let answer = wire.receiver.release(attempt: 3, now: time)
+    let released = try #require(answer)
+    #expect(released.offered.type == .resultOffer)
+    wire.toSender += released.answers
+    // From now on it has to move.
+    #expect(wire.receiver.stall(now: time + 30) == nil && wire.receiver.stall(now: time + 31) != nil)
+    try wire.run()
+    #expect(wire.delivered == [.result(other), .result(held)] && wire.sender.isIdle && wire.receiver.isEmpty)
+  }
+
+  /// A result that has been let come, or is held, can still be refused; what is on its way of it is ignored.
+  @Test(arguments: [false, true]) func refusedWhileItComes(isHeld: Bool) throws {
+    var wire = Wire(Self.settings(), .result)
+    wire.judge = { _, result in result.attempt == 3 && isHeld ? .hold : .take }
+    let unwanted = TransportTests.result(bytes: 2_000_000)
+    var wanted = unwanted
+    wanted.attempt = 4
+    for result in [unwanted, wanted] {
+      try wire.sender.add(PreparedMessage(.result(result)), Self.address, now: 0)
+    }
+    for _ in 0..<2 {
+      #expect(try wire.send())
+      #expect(try wire.receive())
+    }
+    while try wire.answer() {}
+    #expect(try wire.send())
+    let answer = wire.receiver.refuse(attempt: 3, .duplicate, now: 0)
+    let refused = try #require(answer)
+    wire.toSender += refused.answers
+    try wire.run()
+    #expect(wire.answers == [.resultAck(ResultAck(attempt: 3, outcome: .duplicate))])
+    #expect(wire.delivered == [.result(wanted)] && wire.sender.isIdle && wire.receiver.isEmpty)
   }
 
   /// A peer that allows everything at once is still sent no more than a window ahead of what it has.

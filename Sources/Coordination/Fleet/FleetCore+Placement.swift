@@ -55,7 +55,7 @@ extension FleetCore {
       var lacking = (shares[wanting] ?? 0) - count(wanting)
       while lacking > 0, let id = candidate(for: wanting, shares, promised), let place = members[id]?.place {
         lacking -= 1
-        if runs[place.run]?.workers[place.workerID]?.isAtWork == true {
+        if runs[place.run]?.isAtWork(place.workerID) == true {
           promised[place.run, default: []].insert(place.workerID)
         } else {
           move(id, from: place, to: wanting, now: now)
@@ -76,7 +76,7 @@ extension FleetCore {
         promised[place.run]?.contains(place.workerID) != true,
         count(place.run) - (promised[place.run]?.count ?? 0) > shares[place.run] ?? 0
       else { continue }
-      let isAtWork = runs[place.run]?.workers[place.workerID]?.isAtWork ?? false
+      let isAtWork = runs[place.run]?.isAtWork(place.workerID) ?? false
       if let best, (best.isAtWork ? 1 : 0, -best.id) <= (isAtWork ? 1 : 0, -member.id) { continue }
       best = (isAtWork, member.id)
     }
@@ -105,9 +105,11 @@ extension ShardScheduler {
   }
 
   /// Whether one of them has nothing in hand now.
-  var hasIdlePromised: Bool { workers.values.contains { $0.isPromised && !$0.isAtWork } }
-}
+  var hasIdlePromised: Bool { workers.values.contains { $0.isPromised && !isAtWork($0.id) } }
 
-extension Worker {
-  var isAtWork: Bool { if case .busy = state { true } else { false } }
+  /// Whether a worker computes, or has a result that waits to be sent.
+  func isAtWork(_ id: Int) -> Bool {
+    if case .busy = workers[id]?.state { return true }
+    return !offers.attempts(ofWorker: id).isEmpty
+  }
 }

@@ -18,8 +18,12 @@ struct Attempt: Sendable {
   var givenUp: Instant
 
   var isAccepted = false
-  /// Whether its result is on the way.
+  /// Whether its result is offered, or on the way.
   var isUploading = false
+  /// Since when its result waits for its turn to be sent; nil if it does not.
+  var waitsSince: Instant?
+  /// For how long it has waited so, in seconds: nothing that its worker could help.
+  var waitedSeconds = 0.0
   /// Steps of the computation that were reported, and when the number last grew or bytes last moved.
   var progress = 0
   var grew: Instant
@@ -39,6 +43,17 @@ struct Attempt: Sendable {
   var identity: String { owner.identity }
   /// Whether something is still expected of it.
   var isActive: Bool { !isExpired && !isCancelled }
+
+  /// The result's turn has come, or will not.
+  mutating func endWait(now: Instant) {
+    guard let since = waitsSince else { return }
+    waitsSince = nil
+    waitedSeconds += now.seconds(since: since)
+    extend(by: now.seconds(since: since))
+  }
+
+  /// How long its worker has had it in hand, in seconds.
+  func age(_ now: Instant) -> Double { now.seconds(since: handedOut) - waitedSeconds }
 
   /// The coordinator itself stood still for so many seconds, which count for nobody.
   mutating func extend(by seconds: Double) {

@@ -107,10 +107,14 @@ extension ShardScheduler {
   /// From when on a backup is worth its while: when it takes much longer than usual, or, for a worker that is known
   /// to be slow, as soon as another could be done before it.
   private func lateness(of attempt: Attempt, now: Instant) -> Instant {
-    guard !attempt.hasBackup, let usual = usualSeconds(of: attempt) else { return .never }
-    let late = attempt.handedOut + max(settings.backupMedianFactor * usual, settings.backupFloorSeconds)
+    guard !attempt.hasBackup, attempt.waitsSince == nil, let usual = usualSeconds(of: attempt) else {
+      return .never
+    }
+    let late =
+      attempt.handedOut + attempt.waitedSeconds
+      + max(settings.backupMedianFactor * usual, settings.backupFloorSeconds)
     let expected = usual * (workers[attempt.workerID]?.pace ?? 1)
-    let remaining = expected - now.seconds(since: attempt.handedOut)
+    let remaining = expected - attempt.age(now)
     return expected > settings.backupFloorSeconds && remaining > 1.25 * usual ? now : late
   }
 

@@ -31,6 +31,7 @@ extension ShardScheduler {
 
   /// Bytes moved: parameters to the worker, or its result from it.
   mutating func moved(_ id: Int, _ number: Int?, now: Instant) {
+    for offer in offers.attempts(ofWorker: id) { attempts[offer]?.grew = now }
     guard let own = inHand(id, number) else { return }
     attempts[own]?.grew = now
     if number != nil { attempts[own]?.isUploading = true }
@@ -44,9 +45,10 @@ extension ShardScheduler {
 
   /// Tells a worker that its attempt is not needed any more; it goes on to other work once it says that it has stopped.
   mutating func cancel(_ number: Int, now: Instant) {
-    guard let attempt = attempts[number], !attempt.isCancelled, let worker = workers[attempt.workerID] else {
-      return
-    }
+    // Of one that is offered it is said with the offer.
+    guard let attempt = attempts[number], !attempt.isCancelled, offers[number] == nil,
+      let worker = workers[attempt.workerID]
+    else { return }
     attempts[number]?.isCancelled = true
     notePace(of: attempt, isDone: false, now: now)
     send(.cancel(peer: worker.peer, session: worker.session, attempt: number))
@@ -67,7 +69,7 @@ extension ShardScheduler {
     guard let usual = usualSeconds(of: attempt), usual > 0, let worker = workers[attempt.workerID] else {
       return
     }
-    let sample = now.seconds(since: attempt.handedOut) / usual
+    let sample = attempt.age(now) / usual
     workers[attempt.workerID]?.pace = isDone ? (worker.pace + sample) / 2 : max(worker.pace, sample)
   }
 
@@ -77,7 +79,7 @@ extension ShardScheduler {
   mutating func judgeAttempts(now: Instant) {
     let limit = times.stallLimit(settings: settings)
     for number in attempts.keys.sorted() {
-      guard let attempt = attempts[number], !attempt.isExpired else { continue }
+      guard let attempt = attempts[number], !attempt.isExpired, attempt.waitsSince == nil else { continue }
       let isGrowing = attempt.progress > 0 && attempt.grew + limit > now
       if attempt.grew + limit <= now {
         attempts[number]?.givenUp = now + limit
@@ -85,7 +87,7 @@ extension ShardScheduler {
           number, "made no progress at \(name(of: attempt)) for \(seconds(since: attempt.grew, now)) s",
           now: now)
       } else if attempt.leaseEnds <= now {
-        let last = attempt.handedOut + 3 * attempt.lease
+        let last = attempt.handedOut + 3 * attempt.lease + attempt.waitedSeconds
         if isGrowing, now < last {
           attempts[number]?.leaseEnds = min(attempt.leaseEnds + attempt.lease, last)
         } else {
@@ -104,7 +106,7 @@ extension ShardScheduler {
   var attemptDeadline: Instant {
     let limit = times.stallLimit(settings: settings)
     var next = Instant.never
-    for attempt in attempts.values {
+    for attempt in attempts.values where attempt.waitsSince == nil {
       if attempt.isExpired {
         next = min(next, attempt.givenUp)
       } else {
@@ -119,6 +121,7 @@ extension ShardScheduler {
     guard let attempt = attempts[number] else { return }
     attempts[number]?.isExpired = true
     expiredLeases += 1
+    offers.isDue = true
     guard let place = attempt.place else { return }
     log("Worker \(attempt.workerID) \(what): attempt \(number) is given to another as well")
     open?.shards[place].failures.late.insert(attempt.identity)
@@ -136,6 +139,12 @@ extension ShardScheduler {
 
   /// The end of an attempt that brought no result.
   mutating func end(_ number: Int, _ outcome: AttemptOutcome, reason: String, now: Instant) {
+    if offers[number] != nil {
+      closeOffer(number, now: now)
+      if let attempt = attempts[number], let worker = workers[attempt.workerID] {
+        send(.refuse(peer: worker.peer, session: worker.session, attempt: number, outcome: .stale))
+      }
+    }
     guard let attempt = attempts.removeValue(forKey: number) else { return }
     // What has run out of time is recorded as that, however its worker went.
     record(attempt, attempt.isExpired && outcome == .lost ? .expired : outcome, finished: now)

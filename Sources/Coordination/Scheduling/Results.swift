@@ -23,7 +23,8 @@ extension ShardScheduler {
       count(outcome == .duplicate ? .duplicate : .stale)
       return acknowledge(result.attempt, of: id, outcome)
     }
-    setState(of: id, .ready, now: now)
+    closeOffer(result.attempt, now: now)
+    if workers[id]?.state == .busy(attempt: result.attempt) { setState(of: id, .ready, now: now) }
     workers[id]?.shardsDone += 1
     let fault = fault(in: result, of: attempt)
     if fault == nil { addTime(of: attempt, result, now: now) }
@@ -68,7 +69,7 @@ extension ShardScheduler {
   private mutating func addTime(of attempt: Attempt, _ result: ResultSummary, now: Instant) {
     notePace(of: attempt, isDone: true, now: now)
     times.add(
-      seconds: now.seconds(since: attempt.handedOut), microBatches: attempt.assignment.leaves.count,
+      seconds: attempt.age(now), microBatches: attempt.assignment.leaves.count,
       progress: result.progress, purpose: attempt.assignment.unit.purpose)
   }
 
@@ -121,7 +122,7 @@ extension ShardScheduler {
       acknowledge(vote.attempt.number, of: vote.attempt.workerID, .duplicate)
     } else if opinions[number].payload == nil && vote.summary.hasBytes {
       opinions[number].payload = vote.attempt.number
-      persist(.keepPayload(attempt: vote.attempt.number, of: progress.shard, in: progress.unit))
+      keepPayload(vote.attempt.number, at: place, progress)
     }
     open?.shards[place].opinions = opinions
   }

@@ -140,6 +140,7 @@ extension ShardScheduler {
   ) {
     guard let worker = workers.removeValue(forKey: id) else { return }
     windows?.lost(worker: id)
+    endOffers(of: id, outcome, reason: "worker \(id): \(reason)", now: now)
     if case .busy(let number) = worker.state {
       end(number, outcome, reason: "worker \(id): \(reason)", now: now)
     }

@@ -60,6 +60,10 @@ public enum SchedulerEffect: Sendable, Hashable {
   case sendWindow(peer: PeerID, session: SessionID, [WindowKey], through: Int)
   /// Send ASSIGN.
   case assign(peer: PeerID, session: SessionID, Assignment)
+  /// Let the result that was offered for this attempt come.
+  case credit(peer: PeerID, session: SessionID, attempt: Int)
+  /// Refuse it; what has come of it is to be dropped.
+  case refuse(peer: PeerID, session: SessionID, attempt: Int, outcome: ResultOutcome)
   /// Send CANCEL.
   case cancel(peer: PeerID, session: SessionID, attempt: Int)
   /// A worker, and whoever comes in its name later, is not trusted any more: keep that for ever.

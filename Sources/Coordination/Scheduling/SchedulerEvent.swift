@@ -18,6 +18,9 @@ public enum WorkerReport: Sendable {
   case moved(attempt: Int?)
   /// MODEL_CREDIT: the worker is fetching the base model, or waits while another on its machine does.
   case fetched(ModelFetchState)
+  /// A result was offered whose bytes are worth sending, as far as `verdict` can tell. It is to be held until the effects
+  /// hold `credit` or `refuse` for it.
+  case offered(ResultSummary)
   /// RESULT. If the effects hold `keepPayload` for its attempt, its bytes are to be kept, otherwise dropped.
   case result(ResultSummary)
   /// ERROR: for an attempt, or, without one, for the worker as a whole. `isNotFinite`: the attempt has come to a number

@@ -50,6 +50,10 @@ public struct SchedulerSettings: Sendable, Equatable {
   public var backupFloorSeconds = 0.05
   public var backupMedianFactor = 2.0
 
+  /// Bytes of results that may be on their way or wait to be added however large each is; of large ones as many as
+  /// their sums need.
+  public var resultBytes = 64 << 20
+
   /// Which share of the shards a second worker computes too, to compare: from 0 to 1.
   public var verifyFraction = 0.0
   /// Which of them follows from this seed, the step and the shard's place.

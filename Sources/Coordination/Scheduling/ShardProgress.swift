@@ -27,6 +27,8 @@ struct ShardProgress: Sendable {
   /// The worker that it is pinned to cannot give it, and the unit goes without.
   var isGivenUp = false
 
+  /// The attempt whose bytes lie in the sums that are made as results come; nil if none do.
+  var summed: Int?
   /// Attempts whose end has not been heard of.
   var running: [Int] = []
   /// What came, as far as it differs; the first that came first.
@@ -109,6 +111,8 @@ struct OpenUnit: Sendable {
   let opened: Instant
   /// Empty until there are workers to cut it for.
   var shards: [ShardProgress] = []
+  /// In which order their results may come; nil if that is nothing to it.
+  var creditOrder: CreditOrder?
   /// What its own shards are computed with.
   var versions: [TierVersion] = []
   /// Whether any shard has failed.

@@ -44,6 +44,8 @@ public struct ShardScheduler: Sendable {
   var expiredLeases = 0
   var backups = 0
   var times = ShardTimes()
+  /// Results that are offered, and have not come.
+  var offers = Offers()
   /// The wait for local workers is over.
   var gathered = false
   /// The run has no time to wait for workers that are not there.
@@ -100,6 +102,7 @@ public struct ShardScheduler: Sendable {
     case .cancelled(let attempt): cancelled(id, attempt, now: now)
     case .moved(let attempt): moved(id, attempt, now: now)
     case .fetched(let fetch): fetched(id, fetch, now: now)
+    case .offered(let result): offered(result, of: id, now: now)
     case .result(let result): take(result, from: id, now: now)
     case .error(let attempt, let reason, let isNotFinite):
       fail(id, attempt: attempt, reason: reason, isNotFinite: isNotFinite, now: now)
@@ -127,6 +130,7 @@ public struct ShardScheduler: Sendable {
       leaveUnitIfStranded(now: now)
       giveUpCollecting(now: now)
       waiveChecks(now: now)
+      creditOffers(now: now)
       handOut(now: now)
       watchArbiters(now: now)
       watchPoison(now: now)

@@ -113,7 +113,8 @@ extension ShardScheduler {
     if progress.isDisputed { return (.checking, "its results differ; another worker is to decide") }
     if !progress.opinions.isEmpty { return (.checking, "another worker is to come to the same") }
     if let attempt = active.first(where: \.isUploading) {
-      return (.uploading, "the result of worker \(attempt.workerID) is on its way")
+      let what = attempt.waitsSince == nil ? "is on its way" : "waits for its turn to be sent"
+      return (.uploading, "the result of worker \(attempt.workerID) \(what)")
     }
     if let attempt = active.first(where: \.hasBackup) {
       return (.speculated, "worker \(attempt.workerID) is late, and another computes it as well")

@@ -65,7 +65,7 @@ extension ShardScheduler {
         return progress
       }
       self.open?.shards = shards
-      return
+      return orderCredit()
     }
     let shards = Planner.shards(
       of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
@@ -74,6 +74,15 @@ extension ShardScheduler {
       ShardProgress(unit: open.unit, shard: $0, versions: open.versions, check: check(of: $0, in: open.unit))
     }
     self.open?.shards = progress
+    orderCredit()
+  }
+
+  private mutating func orderCredit() {
+    guard let open, open.unit.isSummedAsItComes else { return }
+    self.open?.creditOrder = CreditOrder(
+      open.shards.map(\.shard), leafCount: open.unit.leafCount,
+      tierBytes: settings.tierParameterCounts.map { $0 * MemoryLayout<Float>.size },
+      minimum: settings.resultBytes)
   }
 
   // MARK: - Ends of units
@@ -154,6 +163,7 @@ extension ShardScheduler {
       // What is lost of these is brought once more, so nobody need keep it.
       for (attempt, workerID) in waiting { acknowledge(attempt, of: workerID, .committed) }
     }
+    refuseOffers(now: now)
     for number in attempts.keys.sorted() {
       attempts[number]?.place = nil
       cancel(number, now: now)

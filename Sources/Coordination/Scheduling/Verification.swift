@@ -96,7 +96,8 @@ extension ShardScheduler {
         // The bytes are those that the others' digests stand for, whoever sent them.
         kept.append(opinion)
       } else if let payload = opinion.payload {
-        persist(.discardPayload(attempt: payload))
+        let others = opinions.filter { $0.votes.contains { $0.attempt.identity != identity } }
+        discardPayload(payload, at: place, others: others.compactMap(\.payload))
       }
     }
     open?.shards[place].opinions = kept

@@ -50,6 +50,15 @@ public struct TreeNode: Sendable, Hashable, Comparable {
     return node
   }
 
+  /// The two nodes that are added to make up the next one above this, which is one of them, in the tree over `count`
+  /// leaves. For a canonical node below the root.
+  public func family(count: Int) -> (left: TreeNode, right: TreeNode, parent: TreeNode) {
+    var above = parent
+    // A node whose right child is empty is its left child.
+    while above.right.leaves(count: count).isEmpty, above.level < Self.maximumLevel { above = above.parent }
+    return (above.left.canonical(count: count), above.right.canonical(count: count), above)
+  }
+
   /// From the root down, and along each level.
   public static func < (a: TreeNode, b: TreeNode) -> Bool {
     a.level == b.level ? a.index < b.index : a.level > b.level

@@ -19,6 +19,7 @@ public struct CoordinatorProcess: Sendable {
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
   private init(options: RunOptions) throws {
+    ProcessHeap.keepTogether()
     // A reader of our output that goes away, as `| head` does, does not end the run.
     signal(SIGPIPE, SIG_IGN)
     self.options = options

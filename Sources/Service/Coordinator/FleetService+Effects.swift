@@ -79,6 +79,13 @@ extension FleetService {
     router.forget(peer)
   }
 
+  func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
+    do { try router.decide(peer, attempt: attempt, verdict) } catch {
+      logger.debug("\(peer) could not be told of its result: \(error)")
+      unreachable.append((peer, error.description))
+    }
+  }
+
   /// A worker that cannot be reached is found by its silence; nothing is lost, as its shards are handed out again.
   func send(_ message: Message, to peer: PeerID, of work: RunTerm, session: SessionID) {
     options.failpoints.die(at: .exitSend)

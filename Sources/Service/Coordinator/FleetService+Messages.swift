@@ -6,11 +6,11 @@ import WireProtocol
 extension FleetService {
   /// Whether a result that is offered is worth sending. If not, the core is told of it all the same: its worker is
   /// free again, and it may disagree with what is known.
-  func judge(_ peer: PeerID, _ envelope: Envelope, _ message: ResultMessage) -> ResultOutcome? {
+  func judge(_ peer: PeerID, _ envelope: Envelope, _ message: ResultMessage) -> OfferVerdict {
     let result = ResultSummary(message)
     let outcome = fleet.verdict(on: result, peer: peer, session: envelope.session, work: envelope.work)
-    if outcome != nil { refusedOffers.append((peer, envelope, result)) }
-    return outcome
+    offers.append((peer, envelope, result, isRefused: outcome != nil))
+    return outcome.map { .refuse($0) } ?? .hold
   }
 
   func receive(_ peer: PeerID, _ received: Received) throws {

@@ -20,7 +20,7 @@ extension FleetService {
     let timeout = behindSince == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
     let received = try router.poll(timeout: timeout)
     for (peer, message) in received { try receive(peer, message) }
-    try tellOfRefusedOffers()
+    try tellOfOffers()
     watchAllowList(now)
     watchConnections(MonotonicClock.now())
     let (refusals, count) = router.takeRefusals()
@@ -69,11 +69,12 @@ extension FleetService {
     }
   }
 
-  private func tellOfRefusedOffers() throws {
-    let offers = refusedOffers
-    refusedOffers = []
-    for (peer, envelope, result) in offers {
-      try handle(.reported(peer: peer, session: envelope.session, work: envelope.work, .result(result)))
+  private func tellOfOffers() throws {
+    let offers = offers
+    self.offers = []
+    for (peer, envelope, result, isRefused) in offers {
+      let report = isRefused ? WorkerReport.result(result) : .offered(result)
+      try handle(.reported(peer: peer, session: envelope.session, work: envelope.work, report))
     }
   }
 

@@ -65,10 +65,9 @@ final class FleetService {
 
   /// The connection of each local worker.
   var localPeers: [Int: PeerID] = [:]
-  /// Peers that could not be sent something, and results whose bytes were not wanted: what the fleet has not been told
-  /// of yet.
+  /// Peers that could not be sent something, and results that were offered: what the fleet has not been told of yet.
   var unreachable: [(peer: PeerID, reason: String)] = []
-  var refusedOffers: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
+  var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
   var connectionCheck: ConnectionCheck?
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.
@@ -103,7 +102,9 @@ final class FleetService {
     ) {
       mailbox.post(.childEnded($0))
     }
-    router.resultJudge = { [weak self] peer, envelope, result in self?.judge(peer, envelope, result) }
+    router.resultJudge = { [weak self] peer, envelope, result in
+      self?.judge(peer, envelope, result) ?? .refuse(.stale)
+    }
   }
 
   /// Trains all runs to their ends, or until the user stops them, and records how each ended.

@@ -55,7 +55,7 @@ extension RunDriver {
   // MARK: - Beside the socket's thread
 
   /// Has the engine do something; its answer, if there is one, comes as an event.
-  private func compute(_ work: @escaping @Sendable (StepEngine) throws -> RunEvent?) {
+  func compute(_ work: @escaping @Sendable (StepEngine) throws -> RunEvent?) {
     guard let engine else { return }
     queue.async { [mailbox = service.mailbox, number] in
       do {

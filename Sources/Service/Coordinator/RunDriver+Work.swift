@@ -9,9 +9,21 @@ extension RunDriver {
   func carryOut(_ effect: SchedulerEffect, _ incoming: ResultMessage?) throws {
     switch effect {
     case .keepPayload(let attempt, let shard, let unit):
-      payloads[attempt] = incoming
-      if let incoming, let engine { queue.async { engine.collect(incoming, of: shard, in: unit) } }
-    case .discardPayload(let attempt): payloads[attempt] = nil
+      guard let incoming else { break }
+      payloads[attempt] = unit.isSummedAsItComes ? incoming.withoutBytes : incoming
+      guard unit.isSummedAsItComes else { break }
+      compute {
+        try $0.collect(incoming, of: shard, in: unit)
+        return nil
+      }
+    case .discardPayload(let attempt):
+      payloads[attempt] = nil
+      compute {
+        try $0.discard(attempt)
+        return nil
+      }
+    case .credit(let peer, _, let attempt): service.decide(peer, attempt, .take)
+    case .refuse(let peer, _, let attempt, let outcome): service.decide(peer, attempt, .refuse(outcome))
     case .record(let record):
       count(record)
       try tell(.attemptEnded(record))

@@ -37,6 +37,8 @@ extension HostileCluster {
     switch effect {
     case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
     case .discardPayload(let attempt): run.payloads[attempt] = nil
+    case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
+    case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))
     case .enterRun(let peer, let session, let id): enter(peer, session, id)
     case .reject(let peer, let code, let reason): reject(peer, code, reason)
     case .probe(let peer, let session): send(.probe(Probe(seed: 1)), connection(peer), session)
@@ -64,6 +66,18 @@ extension HostileCluster {
   private mutating func reject(_ peer: PeerID, _ code: RejectCode, _ reason: String) {
     send(.reject(Reject(code: code, reason: String(reason.prefix(500)))), connection(peer), .none)
     ends[connection(peer)] = nil
+  }
+
+  private mutating func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
+    let number = connection(peer)
+    guard var end = ends[number] else { return }
+    var packets: [[[UInt8]]] = []
+    try? end.decide(attempt: attempt, verdict, now: seconds) {
+      packets.append($0)
+      return true
+    }
+    ends[number] = end
+    put(packets, toCoordinator: false, number)
   }
 
   func connection(_ peer: PeerID) -> Int { Int(peer.description.dropFirst()) ?? 0 }

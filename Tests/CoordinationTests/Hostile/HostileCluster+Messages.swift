@@ -31,7 +31,7 @@ extension HostileCluster {
     let peer = peer(connection)
     var packets: [[[UInt8]]] = []
     var end = ends[connection] ?? .coordinator(options)
-    var refused: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
+    var offers: [(envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
     do throws(ProtocolError) {
       let (envelope, message) = try decoded.get()
       let core = core
@@ -40,8 +40,8 @@ extension HostileCluster {
           let result = ResultSummary(message)
           let outcome = core.verdict(
             on: result, peer: peer, session: envelope.session, term: envelope.work.term)
-          if outcome != nil { refused.append((peer, envelope, result)) }
-          return outcome
+          offers.append((envelope, result, outcome != nil))
+          return outcome.map { .refuse($0) } ?? .hold
         } put: {
           packets.append($0)
           return true
@@ -62,8 +62,12 @@ extension HostileCluster {
       ends[connection] = nil
       handle(.peerLost(peer: peer, reason: "\(error)"))
     }
-    for (peer, envelope, result) in refused {
-      handle(.result(peer: peer, session: envelope.session, term: envelope.work.term, result))
+    for (envelope, result, isRefused) in offers {
+      let (session, term) = (envelope.session, envelope.work.term)
+      handle(
+        isRefused
+          ? .result(peer: peer, session: session, term: term, result)
+          : .offered(peer: peer, session: session, term: term, result))
     }
   }
 
