@@ -115,10 +115,9 @@ public final class TrainableModel {
   private func lossSum(_ batch: MicroBatch, dropout: DropoutKey?) throws -> Double {
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return 0 }
-    let longest = zip(batch.offsets, batch.offsets.dropFirst()).map { Int($1 - $0) }.max() ?? 0
-    let pass = ForwardPass(
-      tape: tape, offsets: batch.offsets, tables: try rope.tables(positions: longest),
-      dropout: dropout.flatMap(dropoutSetting), recomputesLayers: recomputesLayers)
+    let pass = try ForwardPass(
+      tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
+      recomputesLayers: recomputesLayers)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
       hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)
