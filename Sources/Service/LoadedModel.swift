@@ -9,6 +9,8 @@ import Tensors
 public struct LoadedModel {
   public let model: TrainableModel
   public let tokenizer: Tokenizer
+  /// What a user should be told of the model's folder, a line each.
+  public let warnings: [String]
 
   /// - Parameter adapter: a folder in the form of mlx-lm or PEFT; nil for the base model by itself.
   /// - Parameter threads: nil for one a core.
@@ -18,6 +20,7 @@ public struct LoadedModel {
     let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let weights = try adapter.map { try AdapterReader.read(folder: $0, model: folder.configuration) }
     tokenizer = try Tokenizer(modelFolder: path)
+    warnings = folder.warnings
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool)
     for (name, tensor) in weights?.tensors ?? [:] {
@@ -37,6 +40,7 @@ public struct LoadedModel {
     guard !ids.isEmpty else {
       throw ServiceError("\(option) has no token", remedy: "give a text that is not empty")
     }
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([Array(ids)])
     return Array(ids)
   }
 
@@ -50,6 +54,7 @@ public struct LoadedModel {
     let rows = try TokenRows(
       file: path, encoder: tokenizer, maxLength: maxSequenceLength, skipUnusable: false
     ).rows
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     var losses: [Double] = []
     var tokens = 0
     for start in stride(from: 0, to: rows.count, by: batchSize) {

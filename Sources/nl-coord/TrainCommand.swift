@@ -55,7 +55,11 @@ struct TrainCommand: ParsableCommand {
   private func train() throws {
     let options = try flags.options()
     let config = try RunConfig.read(file: config, overrides: keys.overrides())
-    if validateOnly { return print(try RunPlan(config: config).summary) }
+    if validateOnly {
+      let plan = try RunPlan(config: config)
+      plan.warnings.forEach { FileHandle.standardError.write(Data("warning: \($0)\n".utf8)) }
+      return print(plan.summary)
+    }
     try CoordinatorProcess.train(config: config, options: options, orResume: orResume)
   }
 }

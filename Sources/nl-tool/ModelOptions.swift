@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import LanguageModel
 import Service
 
@@ -18,5 +19,9 @@ struct ModelOptions: ParsableArguments {
   }
 
   /// The model, its adapter in place, and its tokenizer.
-  func load() throws -> LoadedModel { try LoadedModel(folder: model, adapter: adapter, threads: threads) }
+  func load() throws -> LoadedModel {
+    let loaded = try LoadedModel(folder: model, adapter: adapter, threads: threads)
+    loaded.warnings.forEach { FileHandle.standardError.write(Data("warning: \($0)\n".utf8)) }
+    return loaded
+  }
 }

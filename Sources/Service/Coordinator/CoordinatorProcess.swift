@@ -70,6 +70,7 @@ public struct CoordinatorProcess {
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
     let plan = try RunPlan(config: config)
     context.set("run", .string(plan.config.experimentName))
+    plan.warnings.forEach { logger.warning("\($0)") }
     return plan
   }
 

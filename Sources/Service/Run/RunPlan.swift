@@ -54,19 +54,12 @@ public struct RunPlan: Sendable {
           try start.values[parameter.name]?.values ?? model.parameterValues(parameter.name).values
         )
       })
-    data = try TrainingData(config: config, encoder: Tokenizer(modelFolder: folder.path))
+    let tokenizer = try Tokenizer(modelFolder: folder.path)
+    data = try TrainingData(config: config, encoder: tokenizer)
     sampler = try StepSampler(rows: data.train, config: config)
-    try Self.check(data, vocabulary: folder.configuration.vocabularySize)
+    try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration)
+      .check([data.train, data.validation].joined())
     inputs = try RunInputs(config: config, folder: folder)
-  }
-
-  /// A tokenizer that belongs to another model is found here rather than by the first worker.
-  private static func check(_ data: TrainingData, vocabulary: Int) throws {
-    let rows = [data.train, data.validation].joined()
-    guard let largest = rows.lazy.compactMap({ $0.max() }).max(), largest >= vocabulary else { return }
-    throw ServiceError(
-      "the tokenizer gives the id \(largest), but the model's vocabulary has \(vocabulary) entries",
-      remedy: "the model folder's tokenizer.json belongs to another model")
   }
 
   /// The text of the run folder's config.json: every value, and what the run was started from.
@@ -97,6 +90,9 @@ public struct RunPlan: Sendable {
   }
 
   var usesWindows: Bool { config.inactiveGradients != .discard }
+
+  /// What a user should be told before training, a line each; for standard error.
+  public var warnings: [String] { folder.warnings }
 
   /// What would be trained, for a person.
   public var summary: String {
