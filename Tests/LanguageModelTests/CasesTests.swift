@@ -104,6 +104,67 @@ import Testing
     }
   }
 
+  /// Element `index` of the tensor `name`, as make_cases.py has it: exact in f32.
+  private func value(_ name: String, _ index: Int) -> Float {
+    let salt = name.utf8.reduce(0) { $0 + Int($1) } % 97
+    return Float((index * 37 + salt * 11) % 101 - 50) / 512
+  }
+
+  /// Adapters that are no grid of projections and layers, from the real PEFT and mlx-lm, and what these compute with
+  /// them. What we write of them reads back to the same, in both forms.
+  @Test func adaptersThatAreSetsOfModules() throws {
+    let cases = try Self.cases("adapters")
+    #expect(cases.count > 20)
+    for item in cases {
+      let form = item["form"]?.string == "mlx" ? "mlx" : "peft"
+      let name = "\(form): \(item["name"]?.string ?? "")"
+      let base = try ModelFolder(path: fixture("models/" + (item["model"]?.string ?? "")))
+      let folder = try TemporaryFolder()
+      var tensors: [String: HostTensor] = [:]
+      for tensor in item["tensors"]?.array ?? [] {
+        let parts = try #require(tensor.array)
+        let (stored, made) = (parts[0].string ?? "", parts[1].string ?? "")
+        let shape = parts[2].array?.compactMap(\.int) ?? []
+        tensors[stored] = HostTensor(
+          shape: shape, values: (0..<shape.reduce(1, *)).map { value(made, $0) })
+      }
+      try SafetensorsWriter.write(
+        tensors, to: folder.path + (form == "mlx" ? "/adapters.safetensors" : "/adapter_model.safetensors"))
+      try folder.write("adapter_config.json", try #require(item["config"]).bytes())
+      let adapter = try AdapterReader.read(folder: folder.path, model: base.configuration)
+      try expectLogits(adapter, base, item, name)
+
+      guard adapter.replaced.isEmpty else { continue }
+      let written = folder.path + "/written"
+      try AdapterWriter.write(adapter, base: "model", model: base.configuration, to: written)
+      #expect(
+        try AdapterReader.read(folder: written + "/peft", model: base.configuration) == adapter, "\(name)")
+      try expectLogits(AdapterReader.read(folder: written, model: base.configuration), base, item, name)
+      // The form of mlx-lm by itself, which has one rank and one scale.
+      try FileManager.default.removeItem(atPath: written + "/peft")
+      try expectLogits(AdapterReader.read(folder: written, model: base.configuration), base, item, name)
+      #expect(
+        try LoRASpecification(json: adapter.specification.json(), file: "x") == adapter.specification)
+    }
+  }
+
+  private func expectLogits(
+    _ adapter: AdapterWeights, _ base: ModelFolder, _ item: JSONValue, _ name: String
+  ) throws {
+    let model = try TrainableModel(
+      folder: base, trainable: .lora(adapter.specification), pool: try ThreadPool(threads: 1),
+      replaced: adapter.replaced)
+    for (name, tensor) in adapter.tensors {
+      try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
+    }
+    let logits = try model.logits(item["ids"]?.array?.compactMap { $0.int.map(Int32.init) } ?? [])
+    let last = logits.values.suffix(base.configuration.vocabularySize)
+    let expected = item["logits"]?.array?.compactMap(\.double) ?? []
+    #expect(expected.count == 48)
+    let worst = zip(last, expected).map { abs(Double($0) - $1) }.max() ?? .infinity
+    #expect(worst < 1e-4, "\(name): \(worst)")
+  }
+
   /// A full checkpoint has a head of its own if its base has, and keeps what its config has no place for.
   @Test func fullCheckpointsLoseNothing() throws {
     for item in try Self.cases("logits") {

@@ -23,13 +23,14 @@ public final class TrainableModel {
   /// - Parameters:
   ///   - scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused
   ///   - precision: that of products with the model's matrices
+  ///   - replaced: tensors that stand for those of the folder; see ``AdapterWeights/replaced``
   ///   - recomputesLayers: whether only the inputs of layers are kept for the backward pass, which computes the rest
   ///     once more: a third more time, and memory for the activations of one layer instead of all
   /// - Throws: `ModelError` that names file and tensor if one is missing, has another shape than config.json
   ///   asks for, or holds numbers that are not finite, or if an adapter does not fit the model.
   public init(
     folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true,
-    precision: Precision = .f32, recomputesLayers: Bool = false
+    precision: Precision = .f32, recomputesLayers: Bool = false, replaced: [String: HostTensor] = [:]
   ) throws {
     self.recomputesLayers = recomputesLayers
     configuration = folder.configuration
@@ -41,7 +42,8 @@ public final class TrainableModel {
     tape = Tape(threads: pool, memory: memory, precision: precision)
     var builder = TransformerBuilder(
       loader: WeightLoader(
-        folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite),
+        folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite,
+        replaced: replaced),
       trainable: trainable)
     transformer = try builder.build()
     trained = builder.trained
