@@ -1,4 +1,5 @@
 import Dataset
+import Files
 import Foundation
 import LanguageModel
 import NestedLearning
@@ -22,7 +23,8 @@ public struct LoadedModel {
     tokenizer = try Tokenizer(modelFolder: path)
     warnings = folder.warnings
     let model = try TrainableModel(
-      folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool)
+      folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
+      replaced: weights?.replaced ?? [:])
     for (name, tensor) in weights?.tensors ?? [:] {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
@@ -49,11 +51,22 @@ public struct LoadedModel {
     try SafetensorsWriter.write(["logits": logits], to: path)
   }
 
-  /// The loss on a JSONL file.
-  public func evaluate(data path: String, batchSize: Int, maxSequenceLength: Int) throws -> Evaluation {
-    let rows = try TokenRows(
-      file: path, encoder: tokenizer, maxLength: maxSequenceLength, skipUnusable: false
-    ).rows
+  /// The loss on a file of rows.
+  ///
+  /// - Parameter maxSequenceLength: nil: 512, or as many as the model has positions if these are fewer.
+  public func evaluate(
+    data path: String, batchSize: Int, maxSequenceLength: Int?, longRows: LongRows = .cut
+  ) throws -> Evaluation {
+    let positions = model.configuration.maxPositions
+    if let length = maxSequenceLength, length > positions {
+      throw ServiceError(
+        "--max-seq-length is \(length), but the model has \(positions) positions (max_position_embeddings)",
+        remedy: "give \(positions) or less")
+    }
+    let read = try TokenRows(
+      file: FileSystem.expandingTilde(path), encoder: tokenizer,
+      maxLength: maxSequenceLength ?? min(512, positions), skipUnusable: false, longRows: longRows)
+    let rows = read.rows
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     var losses: [Double] = []
     var tokens = 0
@@ -63,6 +76,6 @@ public struct LoadedModel {
       tokens += batch.trainedTokens
     }
     let sum = try ReductionTree.reduce(losses, add: { $0 += $1 })
-    return Evaluation(loss: sum / Double(tokens), tokens: tokens, rows: rows.count)
+    return Evaluation(loss: sum / Double(tokens), tokens: tokens, rows: rows.count, long: read.long)
   }
 }

@@ -57,7 +57,9 @@ struct TrainCommand: ParsableCommand {
     let config = try RunConfig.read(file: config, overrides: keys.overrides())
     if validateOnly {
       let plan = try RunPlan(config: config)
-      plan.warnings.forEach { FileHandle.standardError.write(Data("warning: \($0)\n".utf8)) }
+      for warning in plan.warnings + [try plan.checkDisk()].compactMap(\.self) {
+        FileHandle.standardError.write(Data("warning: \(warning)\n".utf8))
+      }
       return print(plan.summary)
     }
     try CoordinatorProcess.train(config: config, options: options, orResume: orResume)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import LanguageModel
 import Service
@@ -20,8 +21,10 @@ struct ModelOptions: ParsableArguments {
 
   /// The model, its adapter in place, and its tokenizer.
   func load() throws -> LoadedModel {
-    let loaded = try LoadedModel(folder: model, adapter: adapter, threads: threads)
-    loaded.warnings.forEach { FileHandle.standardError.write(Data("warning: \($0)\n".utf8)) }
+    let loaded = try LoadedModel(
+      folder: FileSystem.expandingTilde(model), adapter: adapter.map(FileSystem.expandingTilde),
+      threads: threads)
+    for warning in loaded.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
     return loaded
   }
 }

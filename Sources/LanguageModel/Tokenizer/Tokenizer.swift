@@ -118,7 +118,7 @@ public final class Tokenizer: Sendable {
   }
 
   /// The ids of a text as training reads them: with the post-processor's tokens, BOS counted and an end of text at
-  /// the end dropped; the first `maxLength` − 1 of these; then the end of text.
+  /// the end dropped, then the end of text; of all these the first `maxLength`, so that a text that is cut has no end.
   ///
   /// - Throws: ``ModelError`` if no end of text is known; see ``eosTokenID``.
   public func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
@@ -130,7 +130,8 @@ public final class Tokenizer: Sendable {
     }
     var ids = try encode(text, addSpecialTokens: true)
     if ids.last == end { ids.removeLast() }
-    return ids.prefix(max(0, maxLength - 1)) + [end]
+    if ids.count < maxLength { ids.append(end) }
+    return Array(ids.prefix(max(0, maxLength)))
   }
 
   /// What one call works in; calls at the same time have one each.

@@ -54,7 +54,7 @@ public struct CoordinatorProcess {
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
     try process.resume(
-      URL(fileURLWithPath: path).standardizedFileURL.path, paths: paths, fromStep: step)
+      FileSystem.absolute(path), paths: paths, fromStep: step)
   }
 
   /// Takes a run back to an earlier step, and leaves it stopped.
@@ -64,19 +64,20 @@ public struct CoordinatorProcess {
     let options = RunOptions(localWorkers: 0)
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    return try process.rollBack(URL(fileURLWithPath: path).standardizedFileURL.path, toStep: step)
+    return try process.rollBack(FileSystem.absolute(path), toStep: step)
   }
 
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
     let plan = try RunPlan(config: config)
     context.set("run", .string(plan.config.experimentName))
-    plan.warnings.forEach { logger.warning("\($0)") }
+    for warning in plan.warnings { logger.warning("\(warning)") }
     return plan
   }
 
   private func begin(_ plan: RunPlan) throws {
     try withSockets { sockets in
       say(plan.summary)
+      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
       return try carryOut(
         plan: plan, run: OpenRun.create(plan: plan, options: options, logger: logger), sockets: sockets)
     }
