@@ -72,14 +72,21 @@ struct TrainCommand: ParsableCommand {
     let configs = try (config.isEmpty ? [nil] : config.map(Optional.some)).map { file in
       (name: file ?? "the flags", config: try RunConfig.read(file: file, overrides: overrides))
     }
-    if validateOnly {
-      return print(try configs.map { try RunPlan(config: $0.config).summary }.joined(separator: "\n\n"))
-    }
+    if validateOnly { return print(try configs.map { try checked($0.config) }.joined(separator: "\n\n")) }
     guard configs.count > 1 else {
       return try CoordinatorProcess.train(config: configs[0].config, options: options, orResume: orResume)
     }
     try checkFolders(configs)
     try CoordinatorProcess.train(queue: configs, options: options, orResume: orResume)
+  }
+
+  /// What would be trained; what is to be known before goes to standard error.
+  private func checked(_ config: NestedLearningConfig) throws -> String {
+    let plan = try RunPlan(config: config)
+    for warning in plan.warnings + [try plan.checkDisk()].compactMap(\.self) {
+      FileHandle.standardError.write(Data("warning: \(warning)\n".utf8))
+    }
+    return plan.summary
   }
 
   /// Two runs of one name would have one folder; found now, and not when it is the second one's turn.

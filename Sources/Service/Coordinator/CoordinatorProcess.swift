@@ -73,7 +73,7 @@ public struct CoordinatorProcess: Sendable {
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
     try process.resume(
-      URL(fileURLWithPath: path).standardizedFileURL.path, paths: paths, fromStep: step)
+      FileSystem.absolute(path), paths: paths, fromStep: step)
   }
 
   /// Takes a run back to an earlier step, and leaves it stopped.
@@ -83,18 +83,20 @@ public struct CoordinatorProcess: Sendable {
     let options = RunOptions(localWorkers: 0)
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    return try process.rollBack(URL(fileURLWithPath: path).standardizedFileURL.path, toStep: step)
+    return try process.rollBack(FileSystem.absolute(path), toStep: step)
   }
 
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
     let plan = try RunPlan(config: config)
     context.set("run", .string(plan.config.experimentName))
+    for warning in plan.warnings { logger.warning("\(warning)") }
     return plan
   }
 
   private func begin(_ plan: RunPlan) throws {
     try withSockets { sockets in
       say(plan.summary)
+      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
       let run = try OpenRun.create(plan: plan, options: options, logger: logger)
       return try carryOut(PreparedRun(plan: plan, store: run), sockets)
     }
@@ -106,7 +108,9 @@ public struct CoordinatorProcess: Sendable {
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
     let plan = try RunPlan(config: config)
+    for warning in plan.warnings { logger.warning("\(plan.config.experimentName): \(warning)") }
     guard isThere else {
+      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
       let run = try OpenRun.create(plan: plan, options: options, logger: logger)
       say("\(plan.summary)\n")
       return PreparedRun(plan: plan, store: run)

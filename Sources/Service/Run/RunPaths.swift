@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import JSON
 import NestedLearning
@@ -19,9 +20,7 @@ public struct RunPaths: Sendable {
 
   /// - Parameter values: new paths by config key, relative to the working folder; nil for what was not moved.
   public init(_ values: [String: String?] = [:]) {
-    self.values = values.compactMapValues { $0 }.mapValues {
-      URL(fileURLWithPath: $0).standardizedFileURL.path
-    }
+    self.values = values.compactMapValues { $0 }.mapValues(FileSystem.absolute)
   }
 
   public var isEmpty: Bool { values.isEmpty }

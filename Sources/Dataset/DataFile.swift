@@ -1,10 +1,11 @@
 import JSON
 
-/// A file with one JSON object a line.
-public struct JSONLFile: Sendable {
+/// A file of rows: JSONL (one object a line), one JSON list of objects, or CSV with a header, each perhaps compressed by
+/// gzip. Which of them it is, its first bytes say; CSV is known by its ending, or by a header that has a `text`.
+public struct DataFile: Sendable {
   /// One row, and where it stands.
   public struct Row: Sendable {
-    /// 1-based.
+    /// 1-based; that where the row begins.
     public let line: Int
     public let object: JSONObject
   }
@@ -15,16 +16,26 @@ public struct JSONLFile: Sendable {
 
   /// Calls `body` with each row in order. A line of nothing but white space is passed over.
   ///
-  /// - Throws: `DataError` if the file cannot be read, or a line is not UTF-8, not JSON or not an object, or if
+  /// - Throws: `DataError` if the file cannot be read, or a row is not UTF-8, not JSON or not an object, or if
   ///   there is no row at all; and what `body` throws.
   public func forEachRow(_ body: (Row) throws -> Void) throws {
-    var reader = try LineReader(path: path)
+    let source = try ByteSource(path: path)
     var rowCount = 0
-    while try reader.next({ line, bytes in
-      if bytes.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) { return }
-      try body(row(line, bytes))
+    func take(_ row: Row) throws {
+      try body(row)
       rowCount += 1
-    }) {}
+    }
+    switch try DataFormat(start: source.start, path: path) {
+    case .lines:
+      var reader = LineReader(source: source)
+      while try reader.next({ line, bytes in
+        if bytes.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) { return }
+        try take(row(line, bytes))
+      }) {}
+    case .list: try JSONListReader(bytes: source.all(), path: path).forEachElement { try take(row($0, $1)) }
+    case .table(let separator):
+      try TableReader(bytes: source.all(), separator: separator, path: path).forEachRow(take)
+    }
     if rowCount == 0 {
       throw DataError(file: path, reason: "has no rows", remedy: #"give it one {"text": …} a line"#)
     }
@@ -35,6 +46,7 @@ public struct JSONLFile: Sendable {
     do {
       value = try JSONValue(parsing: bytes)
     } catch {
+      let line = line + error.line - 1
       throw DataError(file: path, line: line, reason: "not JSON: \(error.reason) (column \(error.column))")
     }
     guard let object = value.object else {
