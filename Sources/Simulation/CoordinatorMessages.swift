@@ -110,7 +110,9 @@ extension Simulation {
           guard self.coordinator === coordinator else { return }
         }
         checkMemory(coordinator)
-      case .run(let event): carryOut(coordinator.run.step(event, now: coordinator.clock(now)), coordinator)
+      case .run(let event):
+        if case .unitComplete(let done, let results) = event { check(done, results) }
+        carryOut(coordinator.run.step(event, now: coordinator.clock(now)), coordinator)
       }
       guard self.coordinator === coordinator else { return }
     }
@@ -282,10 +284,14 @@ extension Simulation {
       coordinator.payloads.removeValue(forKey: result.attempt).map { UnitResult(result, $0) }
     }
     if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
+    tell(.unitComplete(done, results))
+  }
+
+  /// Once the run knows of the hand-outs that count.
+  private func check(_ done: CompletedUnit, _ results: [UnitResult]) {
     if done.unit.hasLoss { checkCoverage(of: done, results: results) }
     if done.unit.purpose == .evaluate {
       checkEvaluation(done.lossSum / Double(done.tokens), step: done.unit.step)
     }
-    tell(.unitComplete(done, results))
   }
 }
