@@ -41,6 +41,8 @@ let package = Package(
       name: "CZeroMQ", pkgConfig: zeroMQ, providers: [.apt(["libzmq3-dev"]), .brew(["zeromq"])]),
     .systemLibrary(
       name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
+    // gzip. It is on every Linux, and Hummingbird needs it too.
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(
       name: "COpenSSL", pkgConfig: openSSL, providers: [.apt(["libssl-dev"]), .brew(["openssl@3"])]),
     .target(name: "Kernels"),
@@ -55,7 +57,7 @@ let package = Package(
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
-    .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"]),
+    .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON", "CZlib"]),
     .target(
       name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
     .target(name: "Coordination", dependencies: ["Digests", "WireProtocol", "NestedLearning", "JSON"]),
@@ -107,17 +109,20 @@ let package = Package(
     .executableTarget(
       name: "nl-coord",
       dependencies: [
-        "Service", "ProgramFlags", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "ProgramFlags", "Files",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "nl-worker",
       dependencies: [
-        "Service", "ProgramFlags", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Service", "ProgramFlags", "Files",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
+        "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
@@ -128,7 +133,7 @@ let package = Package(
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset"]),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "CZlib"]),
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),

@@ -16,6 +16,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CZeroMQ", path: "Project/CZeroMQ"),
     .systemLibrary(name: "CPCRE2", path: "Project/CPCRE2", pkgConfig: "libpcre2-8"),
+    .systemLibrary(name: "CZlib", path: "Project/CZlib"),
     .systemLibrary(name: "COpenSSL", path: "Project/COpenSSL"),
     .target(name: "Digests", dependencies: ["COpenSSL"], path: "Project/Digests", swiftSettings: swift),
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
@@ -30,8 +31,8 @@ let package = Package(
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
       path: "Project/NestedLearning", swiftSettings: swift),
     .target(
-      name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON"], path: "Project/Dataset",
-      swiftSettings: swift),
+      name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON", "CZlib"],
+      path: "Project/Dataset", swiftSettings: swift),
     .target(
       name: "WireProtocol",
       dependencies: ["Digests", "JSON", "Kernels"], path: "Project/WireProtocol", exclude: ["PROTOCOL.md"],

@@ -38,8 +38,8 @@ installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok instal
 # The packages that are missing, on one line.
 missing_packages() {
   local package
-  # ZeroMQ, SQLite, PCRE2 and OpenSSL with their headers.
-  for package in libzmq3-dev libsqlite3-dev libpcre2-dev libssl-dev; do
+  # ZeroMQ, SQLite, PCRE2, OpenSSL and zlib with their headers.
+  for package in libzmq3-dev libsqlite3-dev libpcre2-dev libssl-dev zlib1g-dev; do
     installed "$package" || printf '%s ' "$package"
   done
   # By command, since more than one package has it.

@@ -104,7 +104,7 @@ final class CannedWorker {
 
   private func send(_ message: Message) -> WorkerEvent? {
     do {
-      try dealer?.send(message, term: core.term, session: core.session)
+      try dealer?.send(message, of: core.work, session: core.session)
       return nil
     } catch { return .connectionFailed(reason: "\(error)") }
   }

@@ -70,7 +70,8 @@ struct WireRun: Sendable {
       for (peer, received) in try router.poll(timeout: 0.1) {
         heard = MonotonicClock.now()
         switch try received.get().1 {
-        case .ping: try router.send(.pong, to: peer, term: 1, session: Self.session)
+        case .ping:
+          try router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
         case .result(let result):
           count += 1
           guard result.attempt == count, result.gradients.first?.values.byteCount == bytes else {
@@ -110,7 +111,7 @@ struct WireRun: Sendable {
   private func send(_ message: Message, _ dealer: Dealer, _ desk: Desk) throws {
     while !desk.isStopped {
       do {
-        return try dealer.send(message, term: 1, session: Self.session)
+        return try dealer.send(message, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
       } catch {
         guard error.kind == .congested else { throw error }
       }
@@ -127,7 +128,7 @@ struct WireRun: Sendable {
     var times: [Double] = []
     for _ in 0...Self.pings {
       let begin = MonotonicClock.now()
-      try dealer.send(.ping, term: 1, session: Self.session)
+      try dealer.send(.ping, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
       var isAnswered = false
       while !isAnswered {
         if desk.isStopped { return }

@@ -1,12 +1,9 @@
-import Foundation
-
 /// The lines of a file, read in pieces, so that a file of any size takes the memory of its longest line.
 struct LineReader: ~Copyable {
   static let maximumLineLength = 1 << 28
   private static let pieceLength = 1 << 20
 
-  private let path: String
-  private let descriptor: Int32
+  private let source: ByteSource
   private var buffer: [UInt8] = []
   /// What of `buffer` was handed out, and what was searched for an end of line.
   private var start = 0
@@ -14,17 +11,7 @@ struct LineReader: ~Copyable {
   private var isAtEnd = false
   private(set) var lineNumber = 0
 
-  init(path: String) throws(DataError) {
-    self.path = path
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Self.systemError(path, "cannot be opened") }
-  }
-
-  deinit { if descriptor >= 0 { close(descriptor) } }
-
-  private static func systemError(_ path: String, _ what: String) -> DataError {
-    DataError(file: path, reason: "\(what): \(String(cString: strerror(errno)))")
-  }
+  init(source: ByteSource) { self.source = source }
 
   /// Calls `body` with the next line, without its end, and says whether there was one. The bytes are valid
   /// during the call only.
@@ -66,18 +53,15 @@ struct LineReader: ~Copyable {
     start = 0
     guard buffer.count <= Self.maximumLineLength else {
       throw DataError(
-        file: path, line: lineNumber + 1, reason: "a line of more than \(Self.maximumLineLength) bytes",
+        file: source.path, line: lineNumber + 1,
+        reason: "a line of more than \(Self.maximumLineLength) bytes",
         remedy: "a JSONL file has one row a line")
     }
     let old = buffer.count
     buffer.append(contentsOf: repeatElement(0, count: Self.pieceLength))
-    var count = -1
-    repeat {
-      count = buffer.withUnsafeMutableBytes { bytes in
-        read(descriptor, bytes.baseAddress?.advanced(by: old), Self.pieceLength)
-      }
-    } while count < 0 && errno == EINTR
-    guard count >= 0 else { throw Self.systemError(path, "cannot be read") }
+    let count = try buffer.withMutableBytes { bytes throws(DataError) in
+      try source.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[old...]))
+    }
     buffer.removeLast(Self.pieceLength - count)
     isAtEnd = count == 0
   }

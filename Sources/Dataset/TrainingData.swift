@@ -7,6 +7,9 @@ public struct TrainingData: Sendable {
   public let validation: [[Int32]]
   /// Rows that were left out, by file; only with `skip_unusable_rows`.
   public let skipped: [SkippedRows]
+  /// What became of rows that are too long, of the file of rows to train on and of that of rows to evaluate on; the same
+  /// twice if both are of one file.
+  public let longRows: (train: LongRowCounts, validation: LongRowCounts)
 
   public struct SkippedRows: Sendable, Equatable {
     public let file: String
@@ -20,7 +23,8 @@ public struct TrainingData: Sendable {
   public init(config: NestedLearningConfig, encoder: some TextEncoder) throws {
     func read(_ file: String) throws -> TokenRows {
       try TokenRows(
-        file: file, encoder: encoder, maxLength: config.maxSeqLength, skipUnusable: config.skipUnusableRows)
+        file: file, encoder: encoder, maxLength: config.maxSeqLength, skipUnusable: config.skipUnusableRows,
+        longRows: config.longRows)
     }
     let rows = try read(config.trainDataPath)
     let validationRows = try config.valDataPath.map(read)
@@ -30,6 +34,7 @@ public struct TrainingData: Sendable {
     } else {
       (train, validation) = try Self.split(rows)
     }
+    longRows = (rows.long, validationRows?.long ?? rows.long)
     skipped = [rows, validationRows].compactMap(\.self).filter { !$0.skippedLines.isEmpty }.map {
       SkippedRows(file: $0.file, lines: $0.skippedLines)
     }

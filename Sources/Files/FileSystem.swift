@@ -152,6 +152,54 @@ public enum FileSystem {
     guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
   }
 
+  /// A path as the shell takes it: `~` at its beginning is the user's home folder.
+  public static func expandingTilde(_ path: String) -> String {
+    guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME"), home.pointee != 0 else {
+      return path
+    }
+    return String(cString: home) + path.dropFirst()
+  }
+
+  /// An absolute path without `.` and `..`: relative ones begin in the working folder, `~` is the home folder. What
+  /// stands before a `..` is followed if it is a symbolic link, as the system does; other links stay as they are.
+  public static func absolute(_ path: String) -> String {
+    var path = expandingTilde(path)
+    if !path.hasPrefix("/") { path = workingFolder + "/" + path }
+    var result = ""
+    for part in path.split(separator: "/") where part != "." {
+      if part == ".." {
+        result = folder(of: realPath(result) ?? result)
+        if result == "/" || result == "." { result = "" }
+      } else {
+        result += "/" + part
+      }
+    }
+    return result.isEmpty ? "/" : result
+  }
+
+  private static var workingFolder: String {
+    guard let text = getcwd(nil, 0) else { return "/" }
+    defer { free(text) }
+    return String(cString: text)
+  }
+
+  private static func realPath(_ path: String) -> String? {
+    guard let text = realpath(path.isEmpty ? "/" : path, nil) else { return nil }
+    defer { free(text) }
+    return String(cString: text)
+  }
+
+  /// Bytes that may still be written where a path is or would be; nil if the system does not say.
+  public static func freeBytes(at path: String) -> Int? {
+    var place = absolute(path)
+    while kind(place) == nil, place != "/" { place = folder(of: place) }
+    var info = statvfs()
+    guard statvfs(place, &info) == 0 else { return nil }
+    let (bytes, overflow) = Int(clamping: info.f_bavail).multipliedReportingOverflow(
+      by: Int(clamping: info.f_frsize))
+    return overflow ? nil : bytes
+  }
+
   /// The folder that holds a path's last component; `.` for a bare name.
   public static func folder(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }

@@ -40,6 +40,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var dtype: String?
   /// The standard deviation of fresh weights.
   public var initializerRange: Double
+  /// What the config says and is not done, in words for whoever gave it.
+  public var remarks: [String] = []
 
   public func slidingWindow(_ layer: Int) -> Int? {
     slidingWindows.indices.contains(layer) ? slidingWindows[layer] : nil
@@ -72,9 +74,13 @@ public struct ModelConfiguration: Sendable, Equatable {
     headDimension = try Self.headDimension(
       reader, family: family, hiddenSize: hiddenSize, headCount: headCount)
 
-    let rope = try RoPESettings(reader)
+    maxPositions = try reader.count("max_position_embeddings") ?? family.defaultMaxPositions
+    let rope = try RoPESettings(
+      reader, maxPositions: maxPositions, headDimension: headDimension,
+      layerTypes: (reader.value("layer_types")?.array).map { Set($0.compactMap(\.string)) })
     ropeTheta = rope.theta
     ropeScaling = rope.scaling
+    remarks = rope.remarks
     rmsNormEpsilon = try reader.positive("rms_norm_eps") ?? 1e-6
     tiedEmbeddings = try reader.bool("tie_word_embeddings", default: false)
     let attentionBias = try reader.bool("attention_bias", default: false)
@@ -84,7 +90,6 @@ public struct ModelConfiguration: Sendable, Equatable {
     self.mlpBias = mlpBias && family == .llama
     queryKeyNorm = family == .qwen3
     slidingWindows = try Self.slidingWindows(reader, family: family, layerCount: layerCount)
-    maxPositions = try reader.count("max_position_embeddings") ?? family.defaultMaxPositions
     bosTokenID = try reader.value("bos_token_id").map { value throws(ModelError) in
       try reader.tokenID(value, "bos_token_id")
     }

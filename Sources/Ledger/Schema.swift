@@ -32,8 +32,18 @@ enum Schema {
           """)
       try Ledger.sumUp(db)
     }
+    migrator.registerMigration("5: tier plans") { db in try db.execute(sql: tierPlansTable) }
     return migrator
   }
+
+  private static let tierPlansTable = """
+    CREATE TABLE tier_plans (
+      number INTEGER PRIMARY KEY CHECK (number >= 1),
+      first_step INTEGER NOT NULL CHECK (first_step >= 1),
+      plan TEXT NOT NULL CHECK (json_valid(plan)),
+      term INTEGER NOT NULL
+    ) STRICT
+    """
 
   private static let stepsTable = """
     CREATE TABLE steps (

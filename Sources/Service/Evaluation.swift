@@ -9,6 +9,8 @@ public struct Evaluation: Sendable {
   public let loss: Double
   public let tokens: Int
   public let rows: Int
+  /// What became of rows that are too long.
+  public let long: LongRowCounts
 
   public var perplexity: Double { Self.perplexity(loss) }
 
@@ -18,11 +20,12 @@ public struct Evaluation: Sendable {
   public var json: JSONValue {
     [
       "loss": .number(loss), "perplexity": .number(perplexity), "tokens": .number(tokens),
-      "rows": .number(rows),
+      "rows": .number(rows), "long_rows": long.json,
     ]
   }
 
   public var text: String {
     String(format: "Loss: %.4f | Perplexity: %.2f | %d rows, %d tokens", loss, perplexity, rows, tokens)
+      + (long.text.map { "\n" + $0 } ?? "")
   }
 }

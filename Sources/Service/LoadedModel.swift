@@ -1,4 +1,5 @@
 import Dataset
+import Files
 import Foundation
 import LanguageModel
 import NestedLearning
@@ -9,6 +10,8 @@ import Tensors
 public struct LoadedModel {
   public let model: TrainableModel
   public let tokenizer: Tokenizer
+  /// What a user should be told of the model's folder, a line each.
+  public let warnings: [String]
 
   /// - Parameter adapter: a folder in the form of mlx-lm or PEFT; nil for the base model by itself.
   /// - Parameter threads: nil for one a core.
@@ -18,8 +21,10 @@ public struct LoadedModel {
     let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let weights = try adapter.map { try AdapterReader.read(folder: $0, model: folder.configuration) }
     tokenizer = try Tokenizer(modelFolder: path)
+    warnings = folder.warnings
     let model = try TrainableModel(
-      folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool)
+      folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
+      replaced: weights?.replaced ?? [:])
     for (name, tensor) in weights?.tensors ?? [:] {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
@@ -37,6 +42,7 @@ public struct LoadedModel {
     guard !ids.isEmpty else {
       throw ServiceError("\(option) has no token", remedy: "give a text that is not empty")
     }
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([Array(ids)])
     return Array(ids)
   }
 
@@ -45,11 +51,23 @@ public struct LoadedModel {
     try SafetensorsWriter.write(["logits": logits], to: path)
   }
 
-  /// The loss on a JSONL file.
-  public func evaluate(data path: String, batchSize: Int, maxSequenceLength: Int) throws -> Evaluation {
-    let rows = try TokenRows(
-      file: path, encoder: tokenizer, maxLength: maxSequenceLength, skipUnusable: false
-    ).rows
+  /// The loss on a file of rows.
+  ///
+  /// - Parameter maxSequenceLength: nil: 512, or as many as the model has positions if these are fewer.
+  public func evaluate(
+    data path: String, batchSize: Int, maxSequenceLength: Int?, longRows: LongRows = .cut
+  ) throws -> Evaluation {
+    let positions = model.configuration.maxPositions
+    if let length = maxSequenceLength, length > positions {
+      throw ServiceError(
+        "--max-seq-length is \(length), but the model has \(positions) positions (max_position_embeddings)",
+        remedy: "give \(positions) or less")
+    }
+    let read = try TokenRows(
+      file: FileSystem.expandingTilde(path), encoder: tokenizer,
+      maxLength: maxSequenceLength ?? min(512, positions), skipUnusable: false, longRows: longRows)
+    let rows = read.rows
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     var losses: [Double] = []
     var tokens = 0
     for start in stride(from: 0, to: rows.count, by: batchSize) {
@@ -58,6 +76,6 @@ public struct LoadedModel {
       tokens += batch.trainedTokens
     }
     let sum = try ReductionTree.reduce(losses, add: { $0 += $1 })
-    return Evaluation(loss: sum / Double(tokens), tokens: tokens, rows: rows.count)
+    return Evaluation(loss: sum / Double(tokens), tokens: tokens, rows: rows.count, long: read.long)
   }
 }

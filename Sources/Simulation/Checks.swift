@@ -112,7 +112,7 @@ extension Simulation {
     {
       problem("the run rests after step \(coordinator.run.progress.step) without a snapshot of it")
     }
-    let status = coordinator.fleet.status
+    guard let status = coordinator.status else { return }
     let clock = coordinator.clock(now)
     if let deadline = status.deadline, clock.seconds(since: deadline) > 4 {
       problem("\(status.run) waits past its deadline: \(status.reason)")
@@ -124,7 +124,8 @@ extension Simulation {
     // Chains can only be collected from the worker that keeps them, and not checked by the one that sent them.
     let isOpenToAll = status.unit?.purpose != .collect && !coordinator.run.isAuditing
     if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending && $0.deadline == nil }) {
-      problem("a shard is pending although a worker is ready")
+      let names = status.shards.filter { $0.state == .pending }.map { "\($0.name): \($0.reason)" }
+      problem("a shard is pending although a worker is ready: \(names.joined(separator: "; "))")
     }
     for worker in status.workers where clock.seconds(since: worker.lastHeard) > 12 {
       problem("worker \(worker.id) has been silent for \(clock.seconds(since: worker.lastHeard)) s")

@@ -143,7 +143,7 @@ extension Simulation {
           assign, parameters, chains: &simulation.workers[place].chains, lie: lie,
           seconds: seconds)
         result.progress = steps
-        if lie != nil { simulation.note(lieOf: place, in: assign) }
+        simulation.noteLies(of: place, in: assign, lie)
         return .computed(job: job, result)
       } catch {
         simulation.outcome.count("chain not as it should be")
@@ -163,10 +163,15 @@ extension Simulation {
     return Lie(kind: kind, using: &random)
   }
 
-  private func note(lieOf place: Int, in assign: AssignMessage) {
+  /// Notes whose results are not what they should be.
+  private func noteLies(of place: Int, in assign: AssignMessage, _ lie: Lie?) {
     let worker = workers[place]
-    liars.insert(worker.core.settings.identity)
-    lies.insert(SimulatedDisk.Row.Key(term: worker.core.term, attempt: assign.attempt))
+    if let lie {
+      note("worker \(place) lies in attempt \(assign.attempt): \(lie.kind)")
+      liars.insert(worker.core.settings.identity)
+    }
+    guard workers[place].wrongChains.computed(assign, lie: lie) else { return }
+    lies.insert(SimulatedDisk.Row.Key(term: worker.core.work.term, attempt: assign.attempt))
   }
 }
 

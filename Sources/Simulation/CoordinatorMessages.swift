@@ -4,65 +4,62 @@ import Training
 import Transport
 import WireProtocol
 
-/// What CoordinatorService does around the core, message by message and effect by effect.
+/// What FleetService does around the fleet's core, message by message and effect by effect.
 extension Simulation {
   func receive(_ message: Message, _ envelope: Envelope, from peer: PeerID) {
     let session = envelope.session
-    switch message {
-    case .hello(let hello):
-      handle(.hello(peer: peer, hello, term: envelope.term), hello: hello)
-    case .ready(let ready): handle(.ready(peer: peer, session: session, ready))
-    case .result(let result):
-      let event = CoordinatorEvent.result(
-        peer: peer, session: session, term: envelope.term, ResultSummary(result))
-      handle(event, incoming: result)
-    case .error(let error):
-      handle(
-        .workerError(
-          peer: peer, session: session, attempt: error.attempt, reason: error.reason,
-          isNotFinite: error.code == .notFinite))
-    case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
-    case .ping:
-      handle(.heard(peer: peer, session: session))
-      _ = deliver(.pong, to: peer, session: session)
-    case .accept(let accept): handle(.accepted(peer: peer, session: session, attempt: accept.attempt))
-    case .decline(let decline):
-      outcome.count("declined")
-      handle(.declined(peer: peer, session: session, attempt: decline.attempt, reason: decline.reason))
-    case .leaseRenew(let renew):
-      handle(.renewed(peer: peer, session: session, attempt: renew.attempt, progress: renew.progress))
-      _ = deliver(.pong, to: peer, session: session)
-    case .cancelled(let cancelled):
-      handle(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
-    case .pong, .model: handle(.heard(peer: peer, session: session))
-    case .transfer: handle(.moved(peer: peer, session: session, attempt: nil))
-    case .probeResult(let result): handle(.probed(peer: peer, session: session, sha256: result.sha256))
-    case .welcome, .reject, .probe, .parameters, .window, .assign, .cancel, .resultAck, .drain, .status,
-      .statusReply:
-      problem("\(message.type.name) came from a worker")
+    if let report = report(in: message) {
+      let incoming: ResultMessage? = if case .result(let result) = message { result } else { nil }
+      handle(.reported(peer: peer, session: session, work: envelope.work, report), incoming: incoming)
+      if case .leaseRenew = message { _ = deliver(.pong, to: peer, session: session) }
+    } else {
+      switch message {
+      case .hello(let hello): handle(.hello(peer: peer, hello))
+      case .goodbye, .drained: handle(.goodbye(peer: peer, session: session))
+      case .ping:
+        handle(.heard(peer: peer, session: session))
+        _ = deliver(.pong, to: peer, session: session)
+      case .pong, .model: handle(.heard(peer: peer, session: session))
+      default: problem("\(message.type.name) came from a worker")
+      }
     }
     tellOfOffers()
     tellOfTheUnreachable()
+  }
+
+  private func report(in message: Message) -> WorkerReport? {
+    switch message {
+    case .ready(let ready): return .ready(ready)
+    case .probeResult(let result): return .probed(sha256: result.sha256)
+    case .accept(let accept): return .accepted(attempt: accept.attempt)
+    case .decline(let decline):
+      outcome.count("declined")
+      return .declined(attempt: decline.attempt, reason: decline.reason)
+    case .leaseRenew(let renew): return .renewed(attempt: renew.attempt, progress: renew.progress)
+    case .cancelled(let cancelled): return .cancelled(attempt: cancelled.attempt)
+    case .transfer: return .moved(attempt: nil)
+    case .result(let result): return .result(ResultSummary(result))
+    case .error(let error):
+      return .error(attempt: error.attempt, reason: error.reason, isNotFinite: error.code == .notFinite)
+    default: return nil
+    }
   }
 
   /// Results that were offered: of those whose bytes were not wanted the workers are free again all the same.
   private func tellOfOffers() {
     while let coordinator, !coordinator.offers.isEmpty {
       let (peer, envelope, result, isRefused) = coordinator.offers.removeFirst()
-      let (session, term) = (envelope.session, envelope.term)
-      handle(
-        isRefused
-          ? .result(peer: peer, session: session, term: term, result)
-          : .offered(peer: peer, session: session, term: term, result))
+      let report = isRefused ? WorkerReport.result(result) : .offered(result)
+      handle(.reported(peer: peer, session: envelope.session, work: envelope.work, report))
     }
   }
 
   private func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
     let id = Route.id(of: peer)
-    guard var end = routes[id]?.link else { return }
+    guard var end = routes[id]?.link, let work = coordinator?.work else { return }
     do throws(TransportError) {
       defer { routes[id]?.link = end }
-      try end.decide(attempt: attempt, verdict, now: seconds) { transmit($0, over: id, .down) }
+      try end.decide(attempt: attempt, of: work, verdict, now: seconds) { transmit($0, over: id, .down) }
     } catch {
       coordinator?.unreachable.append((peer, error.description))
     }
@@ -87,14 +84,38 @@ extension Simulation {
     }
   }
 
-  func handle(_ event: CoordinatorEvent, hello: Hello? = nil, incoming: ResultMessage? = nil) {
-    guard let coordinator else { return }
-    for effect in coordinator.fleet.step(event, now: coordinator.clock(now)) {
-      carryOut(effect, coordinator, hello: hello, incoming: incoming)
+  /// Hands an event to the fleet, and does what it says, in its order.
+  func handle(_ event: FleetEvent, incoming: ResultMessage? = nil) {
+    coordinator?.told.append(.fleet(event, incoming: incoming))
+    tellAll()
+    if case .timer = event { tellOfTheUnreachable() }
+  }
+
+  /// Tells the run of an event, and does what it says, in its order.
+  func tell(_ event: RunEvent) {
+    coordinator?.told.append(.run(event))
+    tellAll()
+  }
+
+  /// The cores are told of one thing at a time; what follows from that is told afterwards.
+  private func tellAll() {
+    guard let coordinator, !coordinator.isTelling else { return }
+    coordinator.isTelling = true
+    defer { coordinator.isTelling = false }
+    while !coordinator.told.isEmpty {
+      switch coordinator.told.removeFirst() {
+      case .fleet(let event, let incoming):
+        for effect in coordinator.fleet.step(event, now: coordinator.clock(now)) {
+          carryOut(effect, coordinator, incoming)
+          guard self.coordinator === coordinator else { return }
+        }
+        checkMemory(coordinator)
+      case .run(let event):
+        if case .unitComplete(let done, let results) = event { check(done, results) }
+        carryOut(coordinator.run.step(event, now: coordinator.clock(now)), coordinator)
+      }
       guard self.coordinator === coordinator else { return }
     }
-    checkMemory(coordinator)
-    if case .timer = event { tellOfTheUnreachable() }
   }
 
   /// Not while an effect is carried out: the core is told of one thing at a time.
@@ -106,8 +127,47 @@ extension Simulation {
   }
 
   private func carryOut(
-    _ effect: CoordinatorEffect, _ coordinator: SimulatedCoordinator, hello: Hello?, incoming: ResultMessage?
+    _ effect: FleetEffect, _ coordinator: SimulatedCoordinator, _ incoming: ResultMessage?
   ) {
+    switch effect {
+    case .work(_, let effect): carryOut(effect, coordinator, incoming)
+    case .welcome(let peer, let session, let memberID, let hello):
+      outcome.count("welcomes")
+      if let index = hello.localIndex { coordinator.localPeers[index] = peer }
+      let welcome = Welcome(
+        workerID: memberID, heartbeatSeconds: coordinator.fleet.settings.heartbeatSeconds)
+      _ = deliver(.welcome(welcome), to: peer, session: session)
+    case .reject(let peer, let code, let reason): turnAway(peer, code, reason)
+    case .leaveRun(let peer, let session, _):
+      _ = deliver(.leaveRun, to: peer, session: session, of: coordinator.work)
+    case .sendDrain(let peer, let session): _ = deliver(.drain, to: peer, session: session)
+    case .memberLeft(_, let peer, let localIndex, let reason):
+      note("coordinator: \(peer) left: \(reason)")
+      outcome.count("workers lost or gone")
+      forget(peer)
+      guard let localIndex, coordinator.localPeers[localIndex] == peer else { return }
+      coordinator.localPeers[localIndex] = nil
+      endWorker(localIndex, flushing: false)
+    case .log(let line): note("coordinator: \(line)")
+    case .closed: closed()
+    case .armTimer(let instant):
+      coordinator.fleetTimer += 1
+      if instant != .never {
+        let timer = Event.coordinatorTimer(life: coordinator.life, generation: coordinator.fleetTimer)
+        events.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
+      }
+    }
+  }
+
+  private func turnAway(_ peer: PeerID, _ code: RejectCode, _ reason: String) {
+    outcome.count("reject \(code.rawValue)")
+    if deliver(.reject(Reject(code: code, reason: reason)), to: peer, session: .none) { forget(peer) }
+  }
+
+  private func carryOut(
+    _ effect: SchedulerEffect, _ coordinator: SimulatedCoordinator, _ incoming: ResultMessage?
+  ) {
+    let work = coordinator.work
     switch effect {
     case .keepPayload(let attempt, let shard, let unit):
       guard let incoming, incoming.attempt == attempt else {
@@ -136,10 +196,8 @@ extension Simulation {
         problem("attempt \(record.attempt) ended twice")
       }
       tell(.attemptEnded(record))
-    case .welcome(let peer, let session, let id): welcome(peer, session, id, hello, coordinator)
-    case .reject(let peer, let code, let reason):
-      outcome.count("reject \(code.rawValue)")
-      if deliver(.reject(Reject(code: code, reason: reason)), to: peer, session: .none) { forget(peer) }
+    case .enterRun(let peer, let session, let id): enter(peer, session, id, coordinator)
+    case .reject(let peer, let code, let reason): turnAway(peer, code, reason)
     case .sendParameters(let peer, let session, let tier, let version):
       sendParameters(peer, session, tier: tier, version: version, coordinator)
     case .assign(let peer, let session, let assignment):
@@ -148,24 +206,24 @@ extension Simulation {
       // Nothing that is asked about is so old.
       coordinator.units[assignment.attempt - 4096] = nil
       coordinator.recorded.remove(assignment.attempt - 8192)
-      _ = deliver(.assign(coordinator.run.message(of: assignment)), to: peer, session: session)
+      _ = deliver(.assign(coordinator.run.message(of: assignment)), to: peer, session: session, of: work)
     case .acknowledge(let peer, let session, let attempt, let result):
       outcome.count("acknowledged \(result.rawValue)")
       checkAcknowledgement(of: attempt, result, coordinator)
-      _ = deliver(.resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session)
+      _ = deliver(
+        .resultAck(ResultAck(attempt: attempt, outcome: result)), to: peer, session: session, of: work)
     case .cancel(let peer, let session, let attempt):
       outcome.count("cancels")
-      _ = deliver(.cancel(Cancel(attempt: attempt)), to: peer, session: session)
+      _ = deliver(.cancel(Cancel(attempt: attempt)), to: peer, session: session, of: work)
     case .quarantine(let id, let identity, let reason):
       quarantine(id, identity, reason, coordinator)
     case .probe(let peer, let session):
-      _ = deliver(.probe(Probe(seed: scenario.problem.config.seed)), to: peer, session: session)
+      _ = deliver(.probe(Probe(seed: scenario.problem.config.seed)), to: peer, session: session, of: work)
     case .sendWindow(let peer, let session, let keys, let through):
       sendWindow(peer, session, keys, through: through, coordinator)
-    case .sendDrain(let peer, let session): _ = deliver(.drain, to: peer, session: session)
     case .workerReady: break
-    case .workerLeft(let id, let peer, let localIndex, let reason):
-      workerLeft(id, peer, localIndex, reason, coordinator)
+    case .workerLeft(let id, _, let reason, _):
+      tell(.worker(.left(workerID: id, reason: reason, at: coordinator.clock(now))))
     case .log(let line): note("coordinator: \(line)")
     case .unitComplete(let unit): complete(unit, coordinator)
     case .unitLeft(let unit): tell(.unitLeft(unit))
@@ -173,12 +231,6 @@ extension Simulation {
     case .windowsLost: tell(.windowsLost)
     case .drained: tell(.drained)
     case .fail(let reason): tell(.unitFailed(reason: reason))
-    case .armTimer(let instant):
-      coordinator.fleetTimer += 1
-      if instant != .never {
-        let timer = Event.coordinatorTimer(life: coordinator.life, generation: coordinator.fleetTimer)
-        events.add(timer, at: max(now, coordinator.time(of: instant)), isTimer: true)
-      }
     }
   }
 
@@ -188,21 +240,16 @@ extension Simulation {
       scenario.transport, kept: coordinator?.kept ?? KeptObjects())
   }
 
-  private func welcome(
-    _ peer: PeerID, _ session: SessionID, _ id: Int, _ hello: Hello?, _ coordinator: SimulatedCoordinator
+  private func enter(
+    _ peer: PeerID, _ session: SessionID, _ id: Int, _ coordinator: SimulatedCoordinator
   ) {
-    outcome.count("welcomes")
+    guard let hello = coordinator.fleet.hello(of: peer) else { return }
     coordinator.members[id] = hello
-    if let index = hello?.localIndex { coordinator.localPeers[index] = peer }
-    if let hello {
-      tell(.worker(.joined(workerID: id, hello, key: nil, at: coordinator.clock(now))))
-      guard self.coordinator === coordinator else { return }
-    }
-    let welcome = Welcome(
-      workerID: id, modelPath: "/model", modelSHA256: Self.model, trainable: "full",
-      tiers: scenario.problem.layout.tiers, heartbeatSeconds: coordinator.fleet.settings.heartbeatSeconds,
-      run: coordinator.fleet.settings.run)
-    _ = deliver(.welcome(welcome), to: peer, session: session)
+    tell(.worker(.joined(workerID: id, hello, key: nil, at: coordinator.clock(now))))
+    let run = EnterRun(
+      workerID: id, run: "simulated", modelPath: "/model", modelSHA256: Self.model, trainable: "full",
+      tiers: scenario.problem.layout.tiers)
+    _ = deliver(.enterRun(run), to: peer, session: session, of: coordinator.work)
   }
 
   private func sendParameters(
@@ -211,7 +258,7 @@ extension Simulation {
     guard let message = coordinator.run.parameters(tier: tier, version: version) else {
       return problem("tier \(tier) is to be sent at version \(version), which is not kept")
     }
-    _ = deliver(.parameters(message), to: peer, session: session)
+    _ = deliver(.parameters(message), to: peer, session: session, of: coordinator.work)
   }
 
   private func sendWindow(
@@ -219,7 +266,7 @@ extension Simulation {
     _ coordinator: SimulatedCoordinator
   ) {
     guard let message = coordinator.engine?.windowMessage(keys, through: step) else { return }
-    _ = deliver(.window(message), to: peer, session: session)
+    _ = deliver(.window(message), to: peer, session: session, of: coordinator.work)
   }
 
   /// A worker came to a wrong result; another process on its machine would compute alike.
@@ -238,23 +285,14 @@ extension Simulation {
       coordinator.payloads.removeValue(forKey: result.attempt).map { UnitResult(result, $0) }
     }
     if !coordinator.payloads.isEmpty { problem("\(done.unit) left results behind") }
+    tell(.unitComplete(done, results))
+  }
+
+  /// Once the run knows of the hand-outs that count.
+  private func check(_ done: CompletedUnit, _ results: [UnitResult]) {
     if done.unit.hasLoss { checkCoverage(of: done, results: results) }
     if done.unit.purpose == .evaluate {
       checkEvaluation(done.lossSum / Double(done.tokens), step: done.unit.step)
     }
-    tell(.unitComplete(done, results))
-  }
-
-  private func workerLeft(
-    _ id: Int, _ peer: PeerID, _ localIndex: Int?, _ reason: String, _ coordinator: SimulatedCoordinator
-  ) {
-    note("coordinator: worker \(id) left: \(reason)")
-    outcome.count("workers lost or gone")
-    forget(peer)
-    tell(.worker(.left(workerID: id, reason: reason, at: coordinator.clock(now))))
-    guard self.coordinator === coordinator else { return }
-    guard let localIndex, coordinator.localPeers[localIndex] == peer else { return }
-    coordinator.localPeers[localIndex] = nil
-    endWorker(localIndex, flushing: false)
   }
 }

@@ -47,7 +47,7 @@ extension Simulation {
   ) -> OfferVerdict {
     let result = ResultSummary(message)
     let verdict = coordinator.fleet.verdict(
-      on: result, peer: peer, session: envelope.session, term: envelope.term)
+      on: result, peer: peer, session: envelope.session, work: envelope.work)
     outcome.count(verdict == nil ? "offers held" : "offers refused")
     coordinator.offers.append((peer, envelope, result, isRefused: verdict != nil))
     return verdict.map { .refuse($0) } ?? .hold

@@ -23,8 +23,6 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case stranger
   /// Its arithmetic gives other bits.
   case unsoundMachine = "unsound machine"
-  /// Speaks the version before.
-  case oldVersion = "worker of version 1.0"
   /// A shard comes with another gradient or loss.
   case wrongResult = "wrong result"
   /// A chain of a window is not what the gradients in it add up to.

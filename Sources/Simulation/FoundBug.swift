@@ -63,5 +63,12 @@ public struct FoundBug: Sendable {
         comes, and its worker's failure.
         """),
     FoundBug(seed: 1160, story: "As 1041."),
+    FoundBug(
+      seed: 100_682,
+      story: """
+        The simulation was wrong, not the run: a worker made a wrong chain in a hand-out whose result agreed with \
+        another's and did not count, kept it, and was asked for it later. Lies are noted now where wrong bytes leave a \
+        worker.
+        """),
   ]
 }

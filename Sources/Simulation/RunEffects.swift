@@ -4,22 +4,8 @@ import Service
 import Training
 import WireProtocol
 
-/// What the run wants done, as CoordinatorService does it.
+/// What the run wants done, as RunDriver does it.
 extension Simulation {
-  /// Tells the run of an event, and does what it says. What follows from that is told afterwards.
-  func tell(_ event: RunEvent) {
-    guard let coordinator else { return }
-    coordinator.runEvents.append(event)
-    guard !coordinator.isTellingRun else { return }
-    coordinator.isTellingRun = true
-    defer { coordinator.isTellingRun = false }
-    while !coordinator.runEvents.isEmpty {
-      let event = coordinator.runEvents.removeFirst()
-      carryOut(coordinator.run.step(event, now: coordinator.clock(now)), coordinator)
-      guard self.coordinator === coordinator else { return }
-    }
-  }
-
   func carryOut(_ effects: [RunEffect], _ coordinator: SimulatedCoordinator) {
     for effect in effects {
       carryOut(effect, coordinator)
@@ -30,20 +16,21 @@ extension Simulation {
   private func carryOut(_ effect: RunEffect, _ coordinator: SimulatedCoordinator) {
     switch effect {
     case .publish(let versions, let windows):
-      handle(.parametersChanged(versions))
-      handle(.windows(windows))
-    case .parametersChanged(let versions): handle(.parametersChanged(versions))
-    case .open(let unit): handle(.open(unit))
-    case .completeWindows(let request): handle(.completeWindows(request))
-    case .hurry: handle(.hurry)
-    case .abandon: handle(.abandon)
-    case .acknowledge(let unit): handle(.committed(unit))
+      request(.parametersChanged(versions))
+      request(.windows(windows))
+    case .parametersChanged(let versions): request(.parametersChanged(versions))
+    case .open(let unit): request(.open(unit))
+    case .completeWindows(let request): self.request(.completeWindows(request))
+    case .hurry: request(.hurry)
+    case .abandon: request(.abandon)
+    case .acknowledge(let unit): request(.committed(unit))
     case .distrust(let workerID, let identity, let reason):
       outcome.count("wrong chains found")
-      handle(.distrust(workerID: workerID, identity: identity, reason: reason))
+      request(.distrust(workerID: workerID, identity: identity, reason: reason))
+    case .rest(let rests): handle(.rest(SimulatedCoordinator.number, rests))
     case .drain:
       coordinator.expectsEnds = true
-      handle(.drain)
+      request(.close)
     case .keep(let results):
       compute("results are kept") {
         try $1.keep(results)
@@ -74,6 +61,8 @@ extension Simulation {
     case .end(let ending): end(ending)
     }
   }
+
+  private func request(_ request: RunRequest) { handle(.requested(SimulatedCoordinator.number, request)) }
 
   private func armRunTimer(_ instant: Instant, _ coordinator: SimulatedCoordinator) {
     coordinator.runTimer += 1
@@ -160,14 +149,24 @@ extension Simulation {
   // MARK: - Ends
 
   private func end(_ ending: RunEnding) {
+    guard let coordinator else { return }
+    coordinator.ending = ending
     switch ending {
-    case .completed, .stoppedEarly:
-      note("the run is over")
-      outcome.finished = true
-    case .stopped:
-      checkStop()
-      endCoordinator(restart: true)
-    case .failed(let error): fail("\(error)")
+    case .completed, .stoppedEarly: note("the run is over")
+    case .stopped: checkStop()
+    case .failed(let error): return fail("\(error)")
+    }
+    // Without having let them go in order it leaves the workers to join again.
+    guard coordinator.expectsEnds else { return endCoordinator(restart: true) }
+    handle(.close)
+  }
+
+  /// All workers have been sent away, after the end of the run.
+  func closed() {
+    switch coordinator?.ending {
+    case .completed, .stoppedEarly: outcome.finished = true
+    case .stopped: endCoordinator(restart: true)
+    case .failed, nil: problem("the workers were sent away before the run was over")
     }
   }
 

@@ -16,8 +16,6 @@ public struct Scenario: Sendable {
     var isStranger = false
     /// Its arithmetic gives other bits, which the probe shows.
     var computesOtherwise = false
-    /// The minor version that it speaks.
-    var minor = ProtocolVersion.minor
     /// The probability that it comes to a wrong result, which it does with a shard as a whole: see `Lie`.
     var lies = 0.0
     /// The probability that it cannot compute a shard.
@@ -113,10 +111,8 @@ extension Scenario {
     var more = SplitMix64(seed: SplitMix64.mix(seed &+ 0x11E5))
     if more.chance(0.25) { addLiars(using: &more) }
     if more.chance(0.2) {
-      for place in workers.indices
-      where !workers[place].isStranger && !workers[place].computesOtherwise && more.chance(0.5) {
-        workers[place].minor = 0
-      }
+      // Was once which workers speak an older version.
+      for worker in workers where !worker.isStranger && !worker.computesOtherwise { _ = more.chance(0.5) }
     }
     if more.chance(0.3) { incidents.append(.diskFault) }
     // A tier has at most 40 bytes here.

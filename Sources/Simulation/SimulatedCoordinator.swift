@@ -5,21 +5,25 @@ import Training
 import Transport
 import WireProtocol
 
-/// A coordinator process: the cores, and what CoordinatorService holds beside them.
+/// A coordinator process with one run: the cores, and what FleetService and RunDriver hold beside them.
 final class SimulatedCoordinator {
   /// Counts the processes.
   let life: Int
   let term: UInt64
   /// Added to the simulation's time to make the process's own clock.
   let clockOffset: Int64
-  var fleet: CoordinatorCore
+  var fleet: FleetCore
   var run: RunCore
   /// Nil until the state has been restored.
   var engine: StepEngine?
 
-  /// What the run has not been told of yet: it is told of one thing at a time.
-  var runEvents: [RunEvent] = []
-  var isTellingRun = false
+  /// What a core has not been told of yet: it is told of one thing at a time, after all that followed from the last.
+  enum Told {
+    case fleet(FleetEvent, incoming: ResultMessage?)
+    case run(RunEvent)
+  }
+  var told: [Told] = []
+  var isTelling = false
   /// Count the timers that were set.
   var fleetTimer = 0
   var runTimer = 0
@@ -39,12 +43,15 @@ final class SimulatedCoordinator {
   var localPeers: [Int: PeerID] = [:]
   /// Local workers that are not started again.
   var retired = Set<Int>()
+  /// The run has let its workers go, and they will be sent away.
   var expectsEnds = false
+  /// How the run ended; nil while it goes on.
+  var ending: RunEnding?
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
 
   init(
-    life: Int, term: UInt64, clockOffset: Int64, fleet: CoordinatorCore, run: RunCore,
+    life: Int, term: UInt64, clockOffset: Int64, fleet: FleetCore, run: RunCore,
     transport: TransportOptions
   ) {
     kept = KeptObjects(settings: transport.transfers)
@@ -54,6 +61,13 @@ final class SimulatedCoordinator {
     self.fleet = fleet
     self.run = run
   }
+
+  /// What all messages about the run bear.
+  var work: RunTerm { RunTerm(Self.number, term: term) }
+  /// How the work of the run stands; nil once it is over.
+  var status: CoordinatorStatus? { fleet.status(of: Self.number) }
+
+  static let number = RunNumber(1)
 
   func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
   func time(of clock: Instant) -> Instant { Instant(nanoseconds: clock.nanoseconds - clockOffset) }
@@ -81,21 +95,22 @@ extension Simulation {
       resumeCommand: "nl-coord resume")
     let coordinator = SimulatedCoordinator(
       life: coordinatorLives, term: disk.term, clockOffset: offset,
-      fleet: CoordinatorCore(settings: settings(), now: clock), run: RunCore(rules: rules, now: clock),
-      transport: scenario.transport)
+      fleet: FleetCore(settings: FleetSettings(sessionSeed: random.next()), now: clock),
+      run: RunCore(rules: rules, now: clock), transport: scenario.transport)
     self.coordinator = coordinator
     note("coordinator of term \(disk.term) begins")
     for worker in workers where worker.plan.isLocal {
       events.add(.workerStart(place: worker.place), at: now + 0.05)
     }
+    handle(.begin(SimulatedCoordinator.number, settings()))
     carryOut(coordinator.run.begin(now: clock), coordinator)
   }
 
-  private func settings() -> CoordinatorSettings {
-    var settings = CoordinatorSettings(
-      term: disk.term, tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
-      modelSHA256: Self.model, numericProfile: "toy", sessionSeed: random.next())
-    settings.run = "simulated"
+  private func settings() -> SchedulerSettings {
+    var settings = SchedulerSettings(
+      term: disk.term, run: "simulated",
+      tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
+      modelSHA256: Self.model, numericProfile: "toy")
     settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
     settings.initialLeaseSeconds = scenario.initialLeaseSeconds
     settings.probeSHA256 = Self.rightProbe
@@ -129,20 +144,23 @@ extension Simulation {
   /// Sends, unless the coordinator is killed at this very message.
   ///
   /// - Returns: whether it lives on.
-  func deliver(_ message: Message, to peer: PeerID, session: SessionID) -> Bool {
+  func deliver(
+    _ message: Message, to peer: PeerID, session: SessionID, of work: RunTerm = .none
+  ) -> Bool {
     guard let coordinator else { return false }
     sends += 1
     let isHere = sends == scenario.killAtSendNumber
     let dies = isHere || (isFaulty && random.chance(scenario.killsAtSend))
     if !dies || (isHere ? scenario.seed % 2 == 1 : random.chance(0.5)) {
-      put(message, to: peer, session: session, coordinator)
+      put(message, to: peer, session: session, work, coordinator)
     }
     if dies { killCoordinator(.coordinatorKilledAtSend) }
     return !dies
   }
 
   private func put(
-    _ message: Message, to peer: PeerID, session: SessionID, _ coordinator: SimulatedCoordinator
+    _ message: Message, to peer: PeerID, session: SessionID, _ work: RunTerm,
+    _ coordinator: SimulatedCoordinator
   ) {
     let id = Route.id(of: peer)
     guard let route = routes[id], !route.isClosing else {
@@ -151,7 +169,7 @@ extension Simulation {
     var end = route.link
     do {
       defer { routes[id]?.link = end }
-      try end.send(message, term: coordinator.term, session: session, now: seconds) {
+      try end.send(message, of: work, session: session, now: seconds) {
         transmit($0, over: id, .down)
       }
     } catch {

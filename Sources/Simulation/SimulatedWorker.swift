@@ -33,20 +33,21 @@ struct SimulatedWorker {
   var queue = ComputeQueue()
   var parameters = ToyParameters(counts: [])
   var chains = WorkerChains()
+  var wrongChains = WrongChains()
   var slowUntil = Instant.zero
 
   init(place: Int, plan: Scenario.WorkerPlan, transport: TransportOptions) {
     self.place = place
     self.plan = plan
     self.transport = transport
-    link = .worker(minor: plan.minor, transport)
+    link = .worker(transport)
     core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
   }
 
   private static func settings(place: Int, life: Int, plan: Scenario.WorkerPlan) -> WorkerSettings {
     WorkerSettings(
       hello: Hello(
-        minor: Int(plan.minor), program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
+        program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
         isa: "toy", threads: 1,
         host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil),
       endpoint: "sim")
@@ -68,6 +69,7 @@ struct SimulatedWorker {
     ending = nil
     parameters = ToyParameters(counts: [])
     chains = WorkerChains()
+    wrongChains = WrongChains()
   }
 
   mutating func end() {
@@ -78,7 +80,7 @@ struct SimulatedWorker {
   mutating func openSocket(now: Double) {
     socket += 1
     link.end(now: now)
-    link = .worker(minor: plan.minor, transport, kept: kept)
+    link = .worker(transport, kept: kept)
     unsent = []
   }
 
@@ -153,12 +155,13 @@ extension Simulation {
       workers[place].session += 1
       cancel(nil, place)
     case .send(let message): return send(message, from: place)
-    case .loadModel(let welcome):
+    case .loadModel(let run):
       enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
         simulation.workers[place].chains = WorkerChains()
+        simulation.workers[place].wrongChains = WrongChains()
         simulation.workers[place].parameters = ToyParameters(
-          counts: welcome.tiers.map { $0.reduce(0) { $0 + $1.count } })
-        return .modelLoaded(sha256: welcome.modelSHA256)
+          counts: run.tiers.map { $0.reduce(0) { $0 + $1.count } })
+        return .modelLoaded(sha256: run.modelSHA256)
       }
     case .apply(let parameters):
       enqueue(place, .other, seconds: 0) { simulation in
@@ -172,6 +175,7 @@ extension Simulation {
       outcome.count("chains handed over")
       enqueue(place, .other, seconds: 0) { simulation in
         try? simulation.workers[place].chains.take(window, layout: simulation.scenario.problem.layout)
+        simulation.workers[place].wrongChains.take(window)
         return nil
       }
     case .compute(let job, let assign): compute(job, assign, place)
@@ -201,7 +205,7 @@ extension Simulation {
     var end = worker.link
     do throws(TransportError) {
       defer { workers[place].link = end }
-      try end.send(message, term: worker.core.term, session: worker.core.session, now: seconds) { frames in
+      try end.send(message, of: worker.core.work, session: worker.core.session, now: seconds) { frames in
         worker.route.map { transmit(frames, over: $0, .up) } ?? workers[place].queue(frames)
       }
       return nil

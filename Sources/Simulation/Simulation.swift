@@ -47,7 +47,7 @@ public final class Simulation {
   var partitions: [Partition] = []
   /// Until when the disk takes nothing.
   var diskFaultUntil = Instant.zero
-  /// Hand-outs with a wrong result, and the identities of those that computed them.
+  /// Hand-outs whose results say or bring something wrong, and the identities of those that ever lied.
   var lies = Set<SimulatedDisk.Row.Key>()
   var liars = Set<String>()
   /// Coordinator processes so far, and what they have done since the run began.
@@ -83,7 +83,6 @@ public final class Simulation {
       if worker.plan.starts > 0 { outcome.count(.lateJoiner) }
       if worker.plan.isStranger { outcome.count(.stranger) }
       if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
-      if worker.plan.minor == 0 { outcome.count(.oldVersion) }
       events.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
     if !scenario.incidents.isEmpty { events.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
@@ -118,7 +117,7 @@ public final class Simulation {
 
   private var whatIsWaitedFor: String {
     guard let coordinator else { return "there is no coordinator" }
-    let status = coordinator.fleet.status
+    guard let status = coordinator.status else { return "the run is over" }
     let workers = status.workers.map { "worker \($0.id) \($0.state.rawValue): \($0.reason)" }
     return "\(status.run), \(status.reason); \(coordinator.run.waitsFor); \(workers.joined(separator: "; "))"
   }

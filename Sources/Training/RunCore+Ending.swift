@@ -80,12 +80,16 @@ extension RunCore {
   mutating func rest(now: Instant) {
     guard pauseRequested, stopDeadline == nil else { return goOn(now: now) }
     stage = .paused(since: now)
+    effects.append(.rest(true))
     tell(.notice("paused after step \(progress.step)"))
   }
 
   mutating func resume(now: Instant) {
     pauseRequested = false
-    if case .paused = stage { goOn(now: now) }
+    guard case .paused = stage else { return }
+    effects.append(.rest(false))
+    tell(.notice("goes on after step \(progress.step)"))
+    goOn(now: now)
   }
 
   // MARK: - The end

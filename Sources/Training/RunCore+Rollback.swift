@@ -5,6 +5,12 @@ import Coordination
 extension RunCore {
   /// The state is that of the last snapshot.
   mutating func restored(_ run: RestoredRun, now: Instant) {
+    guard run.progress.plan == rules.plan.number else {
+      let error = TrainingError(
+        "the snapshot of step \(run.progress.step) is of tier plan \(run.progress.plan), and the run is at plan "
+          + "\(rules.plan.number)")
+      return fail(error, now: now)
+    }
     let isFirst = tiers.isEmpty
     progress = run.progress
     tiers = run.tiers

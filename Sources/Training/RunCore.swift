@@ -208,7 +208,7 @@ extension RunCore {
     case waitingForDisk(DiskPause)
     /// Nothing is to be done until `resume`.
     case paused(since: Instant)
-    /// The workers are being sent away.
+    /// The workers are being let go.
     case draining(RunEnding)
     case ended
 

@@ -22,7 +22,9 @@ package enum RunEffect: Sendable {
   case acknowledge(WorkUnit)
   /// A worker's partial sums are not what its own gradients add up to.
   case distrust(workerID: Int, identity: String, reason: String)
-  /// Send the workers away; answered by `drained`.
+  /// Others may have the run's workers meanwhile, or not any more.
+  case rest(Bool)
+  /// Nothing more is to be computed; answered by `drained`.
   case drain
 
   // What the engine is told.

@@ -28,6 +28,8 @@ package struct RunProgress: Sendable, Equatable {
   package private(set) var bestStep = 0
   package private(set) var savedBestStep = 0
   private(set) var checkpointStep = 0
+  /// The number of the tier plan in force.
+  package private(set) var plan = 1
 
   package init() {}
 
@@ -74,7 +76,7 @@ extension RunProgress {
       "patience_loss": patienceLoss.map { .number($0) } ?? nil,
       "evaluations_without_gain": .number(evaluationsWithoutGain), "evaluated_step": .number(evaluatedStep),
       "best_step": .number(bestStep), "saved_best_step": .number(savedBestStep),
-      "checkpoint_step": .number(checkpointStep),
+      "checkpoint_step": .number(checkpointStep), "plan": .number(plan),
     ]
   }
 
@@ -94,5 +96,7 @@ extension RunProgress {
     bestStep = try number("best_step")
     savedBestStep = try number("saved_best_step")
     checkpointStep = try number("checkpoint_step")
+    // Snapshots of before have no other.
+    plan = json["plan"]?.int ?? 1
   }
 }

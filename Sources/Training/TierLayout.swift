@@ -13,8 +13,8 @@ package struct TierLayout: Sendable, Equatable {
     }
   }
 
-  /// The layout that a worker was told in WELCOME.
-  package init(_ welcome: Welcome) { tiers = welcome.tiers }
+  /// The layout that a worker was told in ENTER_RUN.
+  package init(_ run: EnterRun) { tiers = run.tiers }
 
   /// Number of values in a tier.
   package func count(tier: Int) -> Int { tiers[tier].reduce(0) { $0 + $1.count } }

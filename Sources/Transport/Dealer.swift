@@ -19,18 +19,15 @@ public final class Dealer {
   /// - Parameters:
   ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
   ///   - security: keys, for a coordinator that has some
-  ///   - minor: the minor version to speak
   ///   - kept: what came over earlier connections and was not whole
   /// - Throws: `TransportError` if that is not an address.
   public init(
     connect endpoint: String, waker: Waker, security: ClientSecurity? = nil,
-    minor: UInt8 = ProtocolVersion.minor, options: TransportOptions = TransportOptions(),
-    kept: KeptObjects = KeptObjects()
+    options: TransportOptions = TransportOptions(), kept: KeptObjects = KeptObjects()
   ) throws(TransportError) {
     let context = try Context()
     self.waker = waker
-    link = Link(
-      outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers, kept: kept)
+    link = Link(outgoing: .result, options: options, kept: kept)
     self.kept = kept
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
@@ -117,9 +114,9 @@ public final class Dealer {
   /// - Throws: `TransportError`: `congested` if the coordinator does not take its messages, `message` if the message
   ///   is over the limits. Nothing has been sent then.
   public func send(
-    _ message: Message, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    _ message: Message, of work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: correlation)
+    let address = Address(work: work, session: session, correlation: correlation)
     guard let prepared = try link.waits(for: message, socket.options) else {
       return try transmit(PreparedMessage(message), address)
     }

@@ -1,5 +1,3 @@
-import WireProtocol
-
 /// What connections may have sent that no whole message has been read of yet, in bytes: unfinished messages, and those
 /// that wait. ZeroMQ itself limits frames and counts whole messages alone; a message of frames without end is in
 /// neither count.

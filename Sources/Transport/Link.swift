@@ -22,24 +22,18 @@ struct Link: Sendable {
 
   /// - Parameters:
   ///   - outgoing: the kind of the transfers that this side offers
-  ///   - ownMinor: the minor version that this side speaks
-  ///   - assumedMinor: the one in which it writes to a peer that it has not heard
   ///   - kept: what came over other connections, and is kept of this one when it is over
-  init(
-    outgoing: TransferKind, ownMinor: UInt8, assumedMinor: UInt8, settings: TransferSettings,
-    kept: KeptObjects
-  ) {
+  init(outgoing: TransferKind, options: TransportOptions, kept: KeptObjects) {
     self.outgoing = outgoing
-    self.settings = settings
     self.kept = kept
-    conversation = Conversation(ownMinor: ownMinor, assumedMinor: assumedMinor)
+    settings = options.transfers
+    let minor = options.limits.minor
+    // A worker writes first, and in its own version; a coordinator in that of whom it has heard.
+    conversation = Conversation(minor: minor, assumed: outgoing == .result ? minor : 0)
     sender = TransferSender(kind: outgoing, settings: settings)
     receiver = TransferReceiver(
       kind: outgoing == .result ? .parameters : .result, settings: settings, kept: kept)
   }
-
-  /// A transfer is nothing that version 1.0 knows.
-  var knowsTransfers: Bool { conversation.heardMinor >= 1 && conversation.minor >= 1 }
 
   var isIdle: Bool { sender.isIdle && receiver.isEmpty }
 
@@ -55,7 +49,7 @@ struct Link: Sendable {
   ///
   /// - Throws: `TransportError` of kind `message` if it is over the limits.
   func waits(for message: Message, _ options: TransportOptions) throws(TransportError) -> PreparedMessage? {
-    guard knowsTransfers, message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
+    guard message.keepsOrder || sender.holds(whatIsRevokedBy: message) else { return nil }
     let prepared = PreparedMessage(message)
     let isLarge = sender.isLarge(prepared)
     // Nothing depends on the order of results: one that is small does not wait for others to be let come.
@@ -72,7 +66,7 @@ struct Link: Sendable {
     _ message: PreparedMessage, _ address: Address, _ limits: WireLimits
   ) throws(TransportError) -> EncodedMessage {
     let envelope = conversation.envelope(
-      of: message.message.type, term: address.term, session: address.session,
+      of: message.message.type, work: address.work, session: address.session,
       correlation: address.correlation)
     do throws(ProtocolError) {
       return try EncodedMessage(message, envelope: envelope, limits: limits)
@@ -107,11 +101,11 @@ struct Link: Sendable {
   ///
   /// - Returns: what is to be said to the peer, and what its offer came with; nil if there is no such offer.
   mutating func decide(
-    attempt: Int, _ verdict: OfferVerdict, now: Double
+    attempt: Int, of work: RunTerm, _ verdict: OfferVerdict, now: Double
   ) -> (answers: [TransferMessage], offered: Envelope)? {
     switch verdict {
-    case .take: receiver.release(attempt: attempt, now: now)
-    case .refuse(let outcome): receiver.refuse(attempt: attempt, outcome, now: now)
+    case .take: receiver.release(attempt: attempt, of: work, now: now)
+    case .refuse(let outcome): receiver.refuse(attempt: attempt, of: work, outcome, now: now)
     case .hold: nil
     }
   }
@@ -147,7 +141,7 @@ struct Link: Sendable {
 extension Address {
   /// That of an answer.
   init(answering envelope: Envelope) {
-    self.init(term: envelope.term, session: envelope.session, correlation: envelope.sequence)
+    self.init(work: envelope.work, session: envelope.session, correlation: envelope.sequence)
   }
 }
 

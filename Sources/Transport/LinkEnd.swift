@@ -18,19 +18,12 @@ package struct LinkEnd: Sendable {
     _ options: TransportOptions, kept: KeptObjects = KeptObjects()
   ) -> LinkEnd {
     LinkEnd(
-      Link(
-        outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-        settings: options.transfers, kept: kept), options)
+      Link(outgoing: .parameters, options: options, kept: kept), options)
   }
 
-  /// - Parameter minor: the minor version to speak
-  package static func worker(
-    minor: UInt8, _ options: TransportOptions, kept: KeptObjects = KeptObjects()
-  ) -> LinkEnd {
+  package static func worker(_ options: TransportOptions, kept: KeptObjects = KeptObjects()) -> LinkEnd {
     LinkEnd(
-      Link(
-        outgoing: .result, ownMinor: minor, assumedMinor: minor, settings: options.transfers, kept: kept),
-      options)
+      Link(outgoing: .result, options: options, kept: kept), options)
   }
 
   /// The connection is over.
@@ -43,9 +36,9 @@ package struct LinkEnd: Sendable {
   ///
   /// - Throws: `TransportError`: `congested` if there is no room, `message` if it is over the limits.
   package mutating func send(
-    _ message: Message, term: UInt64, session: SessionID, now: Double, put: Put
+    _ message: Message, of work: RunTerm, session: SessionID, now: Double, put: Put
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: 0)
+    let address = Address(work: work, session: session, correlation: 0)
     guard let prepared = try link.waits(for: message, options) else {
       return try transmit(PreparedMessage(message), address, put)
     }
@@ -71,9 +64,9 @@ package struct LinkEnd: Sendable {
 
   /// As the router's `decide`.
   package mutating func decide(
-    attempt: Int, _ verdict: OfferVerdict, now: Double, put: Put
+    attempt: Int, of work: RunTerm, _ verdict: OfferVerdict, now: Double, put: Put
   ) throws(TransportError) {
-    guard let (answers, offered) = link.decide(attempt: attempt, verdict, now: now) else { return }
+    guard let (answers, offered) = link.decide(attempt: attempt, of: work, verdict, now: now) else { return }
     for answer in answers {
       try transmit(PreparedMessage(.transfer(answer)), Address(answering: offered), put)
     }

@@ -170,8 +170,12 @@ public final class Router {
   /// Lets a result come that a peer has offered for an attempt and that is held, or refuses it.
   ///
   /// - Throws: `TransportError` if the peer cannot be told.
-  public func decide(_ peer: PeerID, attempt: Int, _ verdict: OfferVerdict) throws(TransportError) {
-    guard let (answers, offered) = links[peer]?.decide(attempt: attempt, verdict, now: monotonicSeconds())
+  public func decide(
+    _ peer: PeerID, attempt: Int, of work: RunTerm, _ verdict: OfferVerdict
+  ) throws(TransportError) {
+    guard
+      let (answers, offered) = links[peer]?.decide(
+        attempt: attempt, of: work, verdict, now: monotonicSeconds())
     else { return }
     noteWork(of: peer)
     for answer in answers {
@@ -267,9 +271,7 @@ public final class Router {
   }
 
   private var newLink: Link {
-    Link(
-      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.oldestMinor,
-      settings: options.transfers, kept: kept)
+    Link(outgoing: .parameters, options: options, kept: kept)
   }
 
   private func reply(_ answer: TransferMessage, to envelope: Envelope, of peer: PeerID) throws(ProtocolError)
@@ -287,9 +289,9 @@ public final class Router {
   /// - Throws: `TransportError`: `unreachable` if the peer has no connection, `congested` if it does not take its
   ///   messages, `message` if the message is over the limits. Nothing has been sent then.
   public func send(
-    _ message: Message, to peer: PeerID, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    _ message: Message, to peer: PeerID, of work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) throws(TransportError) {
-    let address = Address(term: term, session: session, correlation: correlation)
+    let address = Address(work: work, session: session, correlation: correlation)
     guard let prepared = try links[peer]?.waits(for: message, options) else {
       return try transmit(PreparedMessage(message), address, to: peer)
     }

@@ -42,6 +42,9 @@ struct TransferReceiver: Sendable {
     /// Bytes that the peer may send in all.
     var granted = 0
 
+    /// Whether it is the result of this attempt: every run counts its own.
+    func isOf(_ work: RunTerm, _ attempt: Int) -> Bool { self.attempt == attempt && envelope.work == work }
+
     /// The declaration of the object that is coming in.
     var current: ObjectDeclaration? {
       offer.objects.indices.contains(objects.count) ? offer.objects[objects.count] : nil
@@ -204,8 +207,10 @@ struct TransferReceiver: Sendable {
   /// Lets a result that is held come.
   ///
   /// - Returns: the credit, and what the offer came with; nil if there is no such offer.
-  mutating func release(attempt: Int, now: Double) -> (answers: [TransferMessage], offered: Envelope)? {
-    guard let place = open.firstIndex(where: { $0.attempt == attempt && $0.isHeld }) else { return nil }
+  mutating func release(attempt: Int, of work: RunTerm, now: Double) -> (
+    answers: [TransferMessage], offered: Envelope
+  )? {
+    guard let place = open.firstIndex(where: { $0.isOf(work, attempt) && $0.isHeld }) else { return nil }
     if isIdle { lastProgress = now }
     open[place].isHeld = false
     return (credits(), open[place].envelope)
@@ -213,9 +218,9 @@ struct TransferReceiver: Sendable {
 
   /// Refuses a result that was offered, however much of it has come.
   mutating func refuse(
-    attempt: Int, _ verdict: ResultOutcome, now: Double
+    attempt: Int, of work: RunTerm, _ verdict: ResultOutcome, now: Double
   ) -> (answers: [TransferMessage], offered: Envelope)? {
-    guard let place = open.firstIndex(where: { $0.attempt == attempt }) else { return nil }
+    guard let place = open.firstIndex(where: { $0.isOf(work, attempt) }) else { return nil }
     let one = open.remove(at: place)
     lastProgress = now
     let answer = acknowledge(

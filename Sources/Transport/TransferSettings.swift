@@ -50,7 +50,7 @@ public struct TransferStatus: Sendable, Equatable {
 
 /// What an envelope says besides the type and the sequence.
 struct Address: Sendable, Equatable {
-  var term: UInt64
+  var work: RunTerm
   var session: SessionID
   var correlation: UInt64
 }

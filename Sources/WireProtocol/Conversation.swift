@@ -11,20 +11,15 @@ public struct Conversation: Sendable {
   private var peerMinor: UInt8?
 
   /// - Parameters:
-  ///   - ownMinor: the minor version that this side speaks
-  ///   - assumedMinor: the one in which it writes to a side that it has not heard
-  public init(
-    ownMinor: UInt8 = ProtocolVersion.minor, assumedMinor: UInt8 = ProtocolVersion.oldestMinor
-  ) {
-    self.ownMinor = ownMinor
-    self.assumedMinor = assumedMinor
+  ///   - minor: the minor version that this side speaks
+  ///   - assumed: the one in which it writes to a side that it has not heard
+  public init(minor: UInt8 = ProtocolVersion.minor, assumed: UInt8 = 0) {
+    ownMinor = minor
+    assumedMinor = assumed
   }
 
   /// The version in which the other side is written to.
   public var minor: UInt8 { min(ownMinor, peerMinor ?? assumedMinor) }
-
-  /// What the other side has spoken; the oldest before it has.
-  public var heardMinor: UInt8 { peerMinor ?? ProtocolVersion.oldestMinor }
 
   /// Takes the envelope of a message that has come.
   ///
@@ -39,10 +34,10 @@ public struct Conversation: Sendable {
 
   /// The envelope of the next message to be sent.
   public func envelope(
-    of type: MessageType, term: UInt64, session: SessionID, correlation: UInt64 = 0
+    of type: MessageType, work: RunTerm, session: SessionID, correlation: UInt64 = 0
   ) -> Envelope {
     Envelope(
-      type: type, minor: minor, term: term, session: session, sequence: sent + 1, correlation: correlation)
+      type: type, minor: minor, work: work, session: session, sequence: sent + 1, correlation: correlation)
   }
 
   /// That message is on its way.

@@ -33,9 +33,10 @@ struct FrameHeader: Equatable {
     var out: [UInt8] = []
     out.reserveCapacity(FrameHeader.byteCount)
     out.append(envelope.type.rawValue)
-    out.append(contentsOf: [0, 0, 0])
-    out.append(littleEndian: UInt32(truncatingIfNeeded: objectCount))
-    out.append(littleEndian: envelope.term)
+    out.append(0)
+    out.append(littleEndian: UInt16(truncatingIfNeeded: objectCount))
+    out.append(littleEndian: envelope.work.run.value)
+    out.append(littleEndian: envelope.work.term)
     out.append(littleEndian: envelope.session.high)
     out.append(littleEndian: envelope.session.low)
     out.append(littleEndian: envelope.sequence)
@@ -55,12 +56,12 @@ struct FrameHeader: Equatable {
   }
 
   /// F0 and F1 are the same in every version, so that they can be told apart.
-  private static func check(version prefix: [UInt8]) throws(ProtocolError) {
-    guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3]) else {
+  private static func check(version prefix: [UInt8], own: UInt8) throws(ProtocolError) {
+    guard prefix[2] == ProtocolVersion.major, ProtocolVersion.accepts(minor: prefix[3], own: own) else {
       throw ProtocolError(
         .version,
         "the peer speaks version \(prefix[2]).\(prefix[3]), this program "
-          + "\(ProtocolVersion.major).\(ProtocolVersion.minor); install the same release on both")
+          + "\(ProtocolVersion.major).\(own); install the same release on both")
     }
   }
 
@@ -74,24 +75,23 @@ struct FrameHeader: Equatable {
     guard header.littleEndian(at: 60, as: UInt32.self) == expected else {
       throw ProtocolError(.header, "the header's checksum is wrong")
     }
-    try Self.check(version: prefix)
-    guard header[1] == 0, header[2] == 0, header[3] == 0 else {
-      throw ProtocolError(.header, "a reserved byte of the header is not zero")
+    try Self.check(version: prefix, own: limits.minor)
+    guard header[1] == 0 else {
+      throw ProtocolError(.header, "the reserved byte of the header is not zero")
     }
     guard let type = MessageType(rawValue: header[0]) else {
       throw ProtocolError(.type, "type \(header[0]) is not known")
     }
-    guard type.sinceMinor <= prefix[3] else {
-      throw ProtocolError(
-        .type, "\(type.name) is not used in version \(ProtocolVersion.major).\(prefix[3])")
-    }
     envelope = Envelope(
-      type: type, minor: prefix[3], term: header.littleEndian(at: 8, as: UInt64.self),
+      type: type, minor: prefix[3],
+      work: RunTerm(
+        RunNumber(header.littleEndian(at: 4, as: UInt32.self)),
+        term: header.littleEndian(at: 8, as: UInt64.self)),
       session: SessionID(
         high: header.littleEndian(at: 16, as: UInt64.self), low: header.littleEndian(at: 24, as: UInt64.self)),
       sequence: header.littleEndian(at: 32, as: UInt64.self),
       correlation: header.littleEndian(at: 40, as: UInt64.self))
-    objectCount = Int(header.littleEndian(at: 4, as: UInt32.self))
+    objectCount = Int(header.littleEndian(at: 2, as: UInt16.self))
     bodyLength = Int(header.littleEndian(at: 48, as: UInt32.self))
     payloadLength = Int(header.littleEndian(at: 52, as: UInt32.self))
     bodyChecksum = header.littleEndian(at: 56, as: UInt32.self)

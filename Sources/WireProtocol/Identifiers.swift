@@ -18,6 +18,34 @@ public struct SessionID: Sendable, Hashable, CustomStringConvertible {
   public var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
 }
 
+/// The number that a coordinator gives a run when it takes it up: 1, 2, … in the life of its process.
+public struct RunNumber: Sendable, Hashable, Comparable, CustomStringConvertible {
+  public let value: UInt32
+
+  public init(_ value: UInt32) { self.value = value }
+
+  /// No run.
+  public static let none = RunNumber(0)
+
+  public static func < (a: RunNumber, b: RunNumber) -> Bool { a.value < b.value }
+
+  public var description: String { "run \(value)" }
+}
+
+/// What a message about work is about: a run, and the term in which its coordinator has it. A message of an earlier term
+/// is of a coordinator that is no longer in charge, or for one.
+public struct RunTerm: Sendable, Hashable {
+  public let run: RunNumber
+  public let term: UInt64
+
+  public init(_ run: RunNumber, term: UInt64) {
+    self.run = run
+    self.term = term
+  }
+
+  public static let none = RunTerm(.none, term: 0)
+}
+
 /// The routing id under which the coordinator's socket knows one connection of a worker.
 public struct PeerID: Sendable, Hashable, CustomStringConvertible {
   public let bytes: [UInt8]

@@ -4,8 +4,12 @@ import JSON
 public enum Message: Sendable, Equatable {
   /// Worker: I am here, and this is what I am.
   case hello(Hello)
-  /// Coordinator: you are admitted; load this model.
+  /// Coordinator: you are admitted.
   case welcome(Welcome)
+  /// Coordinator: load this model, and work on this run.
+  case enterRun(EnterRun)
+  /// Coordinator: there is nothing more for you to do in the run that you are in.
+  case leaveRun
   /// Coordinator: you are not (or no longer) admitted.
   case reject(Reject)
   /// Worker: the model is loaded.
@@ -51,8 +55,10 @@ public enum Message: Sendable, Equatable {
   case transfer(TransferMessage)
   /// Either: the base model's files.
   case model(ModelMessage)
-  /// Anyone who may connect: how does the run stand? Needs no session.
-  case status
+  /// Anyone who may connect: how does a run stand? Needs no session.
+  case status(StatusRequest)
+  /// Whoever is on the coordinator's machine: do this with a run.
+  case control(Control)
   /// Coordinator: so it stands.
   case statusReply(StatusReply)
 
@@ -62,6 +68,8 @@ public enum Message: Sendable, Equatable {
     case .welcome: .welcome
     case .reject: .reject
     case .ready: .ready
+    case .enterRun: .enterRun
+    case .leaveRun: .leaveRun
     case .parameters: .parameters
     case .window: .window
     case .assign: .assign
@@ -83,6 +91,7 @@ public enum Message: Sendable, Equatable {
     case .transfer(let message): message.type
     case .model(let message): message.type
     case .status: .status
+    case .control: .control
     case .statusReply: .statusReply
     }
   }
@@ -93,6 +102,9 @@ public enum Message: Sendable, Equatable {
     case .welcome(let body): body
     case .reject(let body): body
     case .ready(let body): body
+    case .enterRun(let body): body
+    case .status(let body): body
+    case .control(let body): body
     case .parameters(let body): body
     case .window(let body): body
     case .assign(let body): body
@@ -109,7 +121,7 @@ public enum Message: Sendable, Equatable {
     case .statusReply(let body): body
     case .transfer(let message): message.body
     case .model(let message): message.body
-    case .ping, .pong, .drain, .drained, .goodbye, .status: nil
+    case .ping, .pong, .drain, .drained, .goodbye, .leaveRun: nil
     }
   }
 
@@ -141,6 +153,8 @@ public enum Message: Sendable, Equatable {
     case .welcome: self = .welcome(try Welcome(from: &reader))
     case .reject: self = .reject(try Reject(from: &reader))
     case .ready: self = .ready(try Ready(from: &reader))
+    case .enterRun: self = .enterRun(try EnterRun(from: &reader))
+    case .leaveRun: self = .leaveRun
     case .parameters: self = .parameters(try ParametersMessage(from: &reader))
     case .window: self = .window(try WindowMessage(from: &reader))
     case .assign: self = .assign(try AssignMessage(from: &reader))
@@ -163,7 +177,8 @@ public enum Message: Sendable, Equatable {
     case .drained: self = .drained
     case .goodbye: self = .goodbye
     case .error: self = .error(try ErrorMessage(from: &reader))
-    case .status: self = .status
+    case .status: self = .status(try StatusRequest(from: &reader))
+    case .control: self = .control(try Control(from: &reader))
     case .statusReply: self = .statusReply(try StatusReply(from: &reader))
     case .modelOffer: self = .model(.offer(try ModelOffer(from: &reader)))
     case .modelCredit: self = .model(.credit(try ModelCredit(from: &reader)))

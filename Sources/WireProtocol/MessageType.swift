@@ -8,6 +8,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   case probe = 4
   case probeResult = 5
   case ready = 6
+  case enterRun = 7
+  case leaveRun = 8
   // Model and parameters.
   case modelOffer = 16
   case modelCredit = 17
@@ -41,19 +43,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
   // For whoever watches.
   case status = 70
   case statusReply = 71
-
-  /// The minor version that has brought this message; it is never sent in an older one.
-  public var sinceMinor: UInt8 {
-    switch self {
-    case .hello, .welcome, .reject, .ready, .parameters, .assign, .resultAck, .result, .ping, .pong, .drain,
-      .drained, .goodbye, .error:
-      0
-    case .probe, .probeResult, .modelOffer, .modelCredit, .modelChunk, .parametersOffer, .parametersCredit,
-      .parametersChunk, .parametersAck, .window, .accept, .decline, .leaseRenew, .cancel, .cancelled,
-      .resultOffer, .resultCredit, .resultChunk, .status, .statusReply:
-      1
-    }
-  }
+  case control = 72
 
   /// Whether the payload is a piece of something, instead of objects.
   var hasPiece: Bool { self == .modelChunk || self == .parametersChunk || self == .resultChunk }
@@ -78,6 +68,8 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .probe: "PROBE"
     case .probeResult: "PROBE_RESULT"
     case .ready: "READY"
+    case .enterRun: "ENTER_RUN"
+    case .leaveRun: "LEAVE_RUN"
     case .modelOffer: "MODEL_OFFER"
     case .modelCredit: "MODEL_CREDIT"
     case .modelChunk: "MODEL_CHUNK"
@@ -106,6 +98,7 @@ public enum MessageType: UInt8, Sendable, CaseIterable {
     case .error: "ERROR"
     case .status: "STATUS"
     case .statusReply: "STATUS_REPLY"
+    case .control: "CONTROL"
     }
   }
 }

@@ -10,6 +10,9 @@ public struct WireLimits: Sendable, Equatable {
   /// Bytes of all objects of one message.
   public var messageBytes = 8 << 30
 
+  /// The minor version that this side speaks; another than its own for tests alone, of what a later one brings.
+  public var minor = ProtocolVersion.minor
+
   public init() {}
 
   /// Bytes of a payload, the frame behind a body: objects of a message that have no more together travel in it, larger
@@ -31,6 +34,9 @@ public struct WireLimits: Sendable, Equatable {
   public static let resultGradients = 4096
   /// Steps of the computation of one shard, as LEASE_RENEW counts them.
   public static let progressSteps = 1 << 40
+  /// Bytes of what tells a run from others, and runs whose terms a worker keeps in mind.
+  public static let runBytes = 256
+  public static let knownRuns = 64
   /// Tiers of a run.
   public static let tiers = 1024
   /// Files of a base model, bytes of one of them, of all and of a name, and bytes of a piece that is asked for at once.

@@ -12,12 +12,18 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("lora_dropout")) var loraDropout: FiniteNumber?
   @Option(help: .key("use_rslora")) var useRslora: Bool?
   @Option(parsing: .upToNextOption, help: .key("lora_target_modules")) var loraTargetModules: [String] = []
+  @Option(parsing: .upToNextOption, help: .key("exclude_modules")) var excludeModules: [String] = []
+  @Option(parsing: .upToNextOption, help: .key("layers_to_transform")) var layersToTransform: [Int] = []
+  @Option(help: .key("num_layers")) var numLayers: Int?
+  @Option(parsing: .upToNextOption, help: .key("rank_pattern")) var rankPattern: [NumberPattern] = []
+  @Option(parsing: .upToNextOption, help: .key("alpha_pattern")) var alphaPattern: [NumberPattern] = []
   @Option(help: .key("mixed_precision")) var mixedPrecision: String?
   @Option(help: .key("activation_checkpointing")) var activationCheckpointing: String?
 
   @Option(help: .key("train_data_path")) var trainDataPath: String?
   @Option(help: .key("val_data_path")) var valDataPath: String?
   @Option(help: .key("max_seq_length")) var maxSeqLength: Int?
+  @Option(help: .key("long_rows")) var longRows: String?
   @Option(help: .key("shuffle")) var shuffle: Bool?
   @Option(help: .key("skip_unusable_rows")) var skipUnusableRows: Bool?
   @Option(help: .key("batch_size")) var batchSize: Int?
@@ -70,7 +76,11 @@ struct ConfigFlags: ParsableArguments {
       ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
       ("trainable", json(trainable)), ("lora_rank", json(loraRank)), ("lora_alpha", json(loraAlpha)),
       ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
-      ("lora_target_modules", loraTargetModules.isEmpty ? nil : .strings(loraTargetModules)),
+      ("lora_target_modules", targetModules),
+      ("exclude_modules", excludeModules.isEmpty ? nil : .strings(excludeModules)),
+      ("layers_to_transform", layersToTransform.isEmpty ? nil : .numbers(layersToTransform)),
+      ("num_layers", json(numLayers)), ("rank_pattern", json(rankPattern)),
+      ("alpha_pattern", json(alphaPattern)),
       ("mixed_precision", mixedPrecision.map { Bool($0).map { .bool($0) } ?? .string($0) }),
       ("activation_checkpointing", activationCheckpointing.map { .string($0) }),
     ]
@@ -79,7 +89,7 @@ struct ConfigFlags: ParsableArguments {
   private var dataValues: [(String, JSONValue?)] {
     [
       ("train_data_path", json(trainDataPath)), ("val_data_path", json(valDataPath)),
-      ("max_seq_length", json(maxSeqLength)), ("shuffle", json(shuffle)),
+      ("max_seq_length", json(maxSeqLength)), ("long_rows", json(longRows)), ("shuffle", json(shuffle)),
       ("skip_unusable_rows", json(skipUnusableRows)), ("batch_size", json(batchSize)),
       ("gradient_accumulation_steps", json(gradientAccumulationSteps)),
     ]
@@ -116,6 +126,16 @@ struct ConfigFlags: ParsableArguments {
     ]
   }
 
+  /// Names, or one word that is none: a regular expression or all-linear.
+  private var targetModules: JSONValue? {
+    if loraTargetModules.isEmpty { return nil }
+    let isPattern =
+      loraTargetModules.count == 1
+      && (loraTargetModules[0].contains { "\\*+?[](){}|^$".contains($0) }
+        || loraTargetModules[0].lowercased() == "all-linear")
+    return isPattern ? .string(loraTargetModules[0]) : .strings(loraTargetModules)
+  }
+
   /// One word, or a number for each tier; the config says what is wrong with anything else.
   private var tierScale: JSONValue? {
     if tierLrScale.isEmpty { return nil }
@@ -129,6 +149,9 @@ struct ConfigFlags: ParsableArguments {
   private func json(_ value: String?) -> JSONValue? { value.map { .string($0) } }
   private func json(_ value: Int?) -> JSONValue? { value.map { .number($0) } }
   private func json(_ value: Bool?) -> JSONValue? { value.map { .bool($0) } }
+  private func json(_ patterns: [NumberPattern]) -> JSONValue? {
+    patterns.isEmpty ? nil : .object(JSONObject(patterns.map { .init(key: $0.pattern, value: $0.value) }))
+  }
   private func json(_ value: FiniteNumber?) -> JSONValue? { value.map { .number($0.value) } }
 }
 
@@ -151,6 +174,20 @@ struct TierPattern: ExpressibleByArgument {
       let tier = Int(argument[argument.index(after: mark)...])
     else { return nil }
     json = ["pattern": .string(String(argument[..<mark])), "tier": .number(tier)]
+  }
+}
+
+/// `PATTERN=NUMBER`; of several, the first that matches a module counts.
+struct NumberPattern: ExpressibleByArgument {
+  let pattern: String
+  let value: JSONValue
+
+  init?(argument: String) {
+    guard let mark = argument.lastIndex(of: "="), mark > argument.startIndex,
+      let number = FiniteNumber(argument: String(argument[argument.index(after: mark)...]))
+    else { return nil }
+    pattern = String(argument[..<mark])
+    value = .number(number.value)
   }
 }
 
@@ -185,6 +222,7 @@ extension ConfigKey {
     case .choice(let words): words.joined(separator: "|")
     case .choiceOrNumbers(let words): words.joined(separator: "|") + "|x"
     case .tierMap: "pattern=tier"
+    case .numberMap: "pattern=x"
     }
   }
 }

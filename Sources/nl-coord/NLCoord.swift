@@ -11,7 +11,9 @@ struct NLCoord: ParsableCommand {
       Every flag can also be given by the environment: NL_ and its name in capitals, --num-steps is NL_NUM_STEPS. A \
       flag wins over the environment, and that over the config file.
       """,
-    subcommands: [TrainCommand.self, ResumeCommand.self, RollbackCommand.self, StatusCommand.self])
+    subcommands: [
+      TrainCommand.self, PauseCommand.self, ResumeCommand.self, RollbackCommand.self, StatusCommand.self,
+    ])
 
   static func main() {
     mainWithEnvironment(

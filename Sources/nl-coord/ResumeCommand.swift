@@ -10,6 +10,7 @@ struct ResumeCommand: ParsableCommand {
       the run's config.json then has the new paths.
 
       Examples:
+        nl-coord resume runs/demo                     (goes on after nl-coord pause, too)
         nl-coord resume runs/demo --local-workers 2
         nl-coord resume runs/demo --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
         nl-coord resume runs/demo --base-model-path /new/Qwen2.5-0.5B --train-data-path /new/train.jsonl
@@ -32,6 +33,12 @@ struct ResumeCommand: ParsableCommand {
   var flags: RunFlags
 
   func run() throws {
+    // One that rests in a coordinator at work is told to go on there.
+    if fromStep == nil, moved.paths.isEmpty, try StatusClient.ask(folder: folder)?.isResting == true,
+      let status = try StatusClient.tell(.resume, folder: folder)
+    {
+      return print("The coordinator that is at this run goes on with it.\n\n\(status.text)")
+    }
     try CoordinatorProcess.resume(
       folder: folder, paths: moved.paths, fromStep: fromStep, options: flags.options())
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Service
 
 struct RollbackCommand: ParsableCommand {
@@ -37,7 +38,7 @@ struct RollbackCommand: ParsableCommand {
 
   func run() throws {
     if let toStep { return print(try CoordinatorProcess.rollBack(folder: folder, toStep: toStep)) }
-    let steps = try ReturnSteps(folder: folder)
+    let steps = try ReturnSteps(folder: FileSystem.expandingTilde(folder))
     print(json ? steps.json.text : steps.text)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import ProgramFlags
 import Service
@@ -83,7 +84,10 @@ struct RunFlags: ParsableArguments {
       listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
     options.staysWhenFinished = stay
     options.operations = try operations.options()
-    if let key, let allowKeys { try options.useKeys(file: key, allowedKeysFile: allowKeys) }
+    if let key, let allowKeys {
+      try options.useKeys(
+        file: FileSystem.expandingTilde(key), allowedKeysFile: FileSystem.expandingTilde(allowKeys))
+    }
     return options
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Service
 
 struct StatusCommand: ParsableCommand {
@@ -44,6 +45,7 @@ struct StatusCommand: ParsableCommand {
       "The coordinator's public key, or the .pub file that holds it.", valueName: "public-key|file"))
   var serverKey: String?
 
+  private var folder: String { FileSystem.expandingTilde(target) }
   private var isAddress: Bool { target.hasPrefix("tcp://") || target.hasPrefix("ipc://") }
 
   func validate() throws {
@@ -57,7 +59,7 @@ struct StatusCommand: ParsableCommand {
 
   func run() throws {
     if check {
-      let check = try RunCheck(folder: target)
+      let check = try RunCheck(folder: folder)
       print(json ? check.json.text : check.text)
       if !check.isSound { throw ExitCode.failure }
       return
@@ -65,7 +67,7 @@ struct StatusCommand: ParsableCommand {
     if let live = try live() {
       print(json ? live.json.text : live.text)
     } else {
-      let status = try StatusReport(folder: target)
+      let status = try StatusReport(folder: folder)
       print(digest ? try status.digest() : json ? status.json.text : status.text)
     }
   }
@@ -73,9 +75,10 @@ struct StatusCommand: ParsableCommand {
   private func live() throws -> LiveStatus? {
     // For a folder they are not needed, though the environment may have them.
     if target.hasPrefix("tcp://"), let key, let serverKey {
-      return try StatusClient.ask(target, key: key, serverKey: serverKey)
+      return try StatusClient.ask(
+        target, key: FileSystem.expandingTilde(key), serverKey: FileSystem.expandingTilde(serverKey))
     }
     if isAddress { return try StatusClient.ask(target) }
-    return digest ? nil : try StatusClient.ask(folder: target)
+    return digest ? nil : try StatusClient.ask(folder: folder)
   }
 }

@@ -20,13 +20,22 @@ struct TrainCommand: ParsableCommand {
         nl-coord train --base-model-path Qwen2.5-0.5B --train-data-path train.jsonl --experiment-name demo
         nl-coord train --config demo.yaml --local-workers 0 --listen tcp://127.0.0.1:5555
         nl-coord train --config demo.yaml --listen tcp://10.0.0.1:5555 --key coordinator.key --allow-keys workers.txt
+        nl-coord train --config first.yaml --config second.yaml --local-workers 2
+        nl-coord train --config a.yaml --config b.yaml --parallel-runs 2 --listen tcp://127.0.0.1:5555
         nl-coord train --config demo.yaml --metrics-listen 127.0.0.1:9464 --log-format json
 
       Keys are made with nl-tool keygen; see its --help.
       """)
 
-  @Option(help: "The config file, JSON or YAML.")
-  var config: String?
+  @Option(
+    help: ArgumentHelp(
+      "The config file, JSON or YAML. Given several times: these runs, in this order, with the same workers; one that "
+        + "fails does not stop the others.", valueName: "file"))
+  var config: [String] = []
+
+  @Option(
+    help: ArgumentHelp("With several configs: how many runs are at work together.", valueName: "n"))
+  var parallelRuns = 1
 
   @OptionGroup(title: "How the run is carried out")
   var flags: RunFlags
@@ -52,10 +61,44 @@ struct TrainCommand: ParsableCommand {
     }
   }
 
+  func validate() throws {
+    if parallelRuns < 1 { throw ValidationError("--parallel-runs must be at least 1") }
+  }
+
   private func train() throws {
-    let options = try flags.options()
-    let config = try RunConfig.read(file: config, overrides: keys.overrides())
-    if validateOnly { return print(try RunPlan(config: config).summary) }
-    try CoordinatorProcess.train(config: config, options: options, orResume: orResume)
+    var options = try flags.options()
+    options.parallelRuns = parallelRuns
+    let overrides = keys.overrides()
+    let configs = try (config.isEmpty ? [nil] : config.map(Optional.some)).map { file in
+      (name: file ?? "the flags", config: try RunConfig.read(file: file, overrides: overrides))
+    }
+    if validateOnly { return print(try configs.map { try checked($0.config) }.joined(separator: "\n\n")) }
+    guard configs.count > 1 else {
+      return try CoordinatorProcess.train(config: configs[0].config, options: options, orResume: orResume)
+    }
+    try checkFolders(configs)
+    try CoordinatorProcess.train(queue: configs, options: options, orResume: orResume)
+  }
+
+  /// What would be trained; what is to be known before goes to standard error.
+  private func checked(_ config: NestedLearningConfig) throws -> String {
+    let plan = try RunPlan(config: config)
+    for warning in plan.warnings + [try plan.checkDisk()].compactMap(\.self) {
+      FileHandle.standardError.write(Data("warning: \(warning)\n".utf8))
+    }
+    return plan.summary
+  }
+
+  /// Two runs of one name would have one folder; found now, and not when it is the second one's turn.
+  private func checkFolders(_ configs: [(name: String, config: NestedLearningConfig)]) throws {
+    var first: [String: String] = [:]
+    for (name, config) in configs {
+      let folder = "\(config.outputPath)/\(config.experimentName)"
+      if let other = first.updateValue(name, forKey: folder) {
+        throw ServiceError(
+          "\(other) and \(name) both have the run folder \(folder)",
+          remedy: "give each an experiment_name of its own")
+      }
+    }
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Benchmarks
+import Files
 import Foundation
 import JSON
 import NestedLearning
@@ -150,7 +151,7 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
       var benchmark = CoordinatorBenchmark(workers: workers, gradientBytes: gradientMb * 1e6)
       benchmark.steps = steps
-      benchmark.model = model.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+      benchmark.model = model.map(FileSystem.absolute)
       benchmark.transport = transport
       benchmark.periods = periods
       benchmark.inactiveGradients = inactiveGradients
@@ -224,7 +225,7 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
       var benchmark = LedgerBenchmark(
-        folder: URL(fileURLWithPath: folder).standardizedFileURL.path, steps: steps)
+        folder: FileSystem.absolute(folder), steps: steps)
       benchmark.workers = workers
       try BenchCommand.show(benchmark.run(), asJSON: json)
     }

@@ -17,7 +17,10 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "The text to continue.")
   var prompt: String
 
-  @Option(help: "How many tokens to add at most; an EOS ends the text earlier.")
+  @Option(
+    help:
+      "How many tokens to add at most; the EOS of training, or an eos_token_id of the model's configs, ends the text earlier."
+  )
   var maxTokens = 100
 
   @Option(help: "0 takes the likeliest token each time; higher is more varied.")
@@ -38,7 +41,10 @@ struct GenerateCommand: ParsableCommand {
     let ids = try loaded.tokens(of: prompt, option: "--prompt")
     var printer = TextPrinter(tokenizer: loaded.tokenizer)
     print(prompt, terminator: "")
-    try loaded.model.generate(prompt: ids, maxTokens: maxTokens, temperature: temperature, seed: seed) { id in
+    try loaded.model.generate(
+      prompt: ids, maxTokens: maxTokens, temperature: temperature, seed: seed,
+      endTokens: loaded.tokenizer.endTokenIDs
+    ) { id in
       printer.append(id)
       return true
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Service
 
 struct KeygenCommand: ParsableCommand {
@@ -21,5 +22,5 @@ struct KeygenCommand: ParsableCommand {
   @Option(help: "The file to write; an existing one is never replaced.")
   var output: String
 
-  func run() throws { print(try KeyFile.generate(path: output)) }
+  func run() throws { print(try KeyFile.generate(path: FileSystem.expandingTilde(output))) }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import LanguageModel
 import Service
 
@@ -25,7 +26,7 @@ struct LogitsCommand: ParsableCommand {
     let loaded = try options.load()
     let ids = try loaded.tokens(of: text, option: "--text")
     let logits = try loaded.model.logits(ids)
-    try loaded.write(logits: logits, to: output)
+    try loaded.write(logits: logits, to: FileSystem.expandingTilde(output))
     print("\(output): logits [\(logits.shape.map(String.init).joined(separator: ", "))]")
   }
 }

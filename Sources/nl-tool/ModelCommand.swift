@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import JSON
 import LanguageModel
 
@@ -22,7 +23,7 @@ struct ModelCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-      let report = try ModelInspection.report(folder: folder)
+      let report = try ModelInspection.report(folder: FileSystem.expandingTilde(folder))
       print(json ? report.json.text : report.text)
     }
   }
@@ -52,8 +53,9 @@ struct ModelCommand: ParsableCommand {
 
     func run() throws {
       try ModelInitializer.create(
-        config: config, output: output, tokenizer: tokenizer, seed: seed, dtype: dtype)
-      print(try ModelInspection.report(folder: output).text)
+        config: FileSystem.expandingTilde(config), output: FileSystem.expandingTilde(output),
+        tokenizer: tokenizer.map(FileSystem.expandingTilde), seed: seed, dtype: dtype)
+      print(try ModelInspection.report(folder: FileSystem.expandingTilde(output)).text)
     }
   }
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Files
+import Foundation
 import LanguageModel
 import Service
 
@@ -18,5 +20,11 @@ struct ModelOptions: ParsableArguments {
   }
 
   /// The model, its adapter in place, and its tokenizer.
-  func load() throws -> LoadedModel { try LoadedModel(folder: model, adapter: adapter, threads: threads) }
+  func load() throws -> LoadedModel {
+    let loaded = try LoadedModel(
+      folder: FileSystem.expandingTilde(model), adapter: adapter.map(FileSystem.expandingTilde),
+      threads: threads)
+    for warning in loaded.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
+    return loaded
+  }
 }

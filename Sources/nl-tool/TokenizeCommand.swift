@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import JSON
 import LanguageModel
 import Service
@@ -21,7 +22,7 @@ struct TokenizeCommand: ParsableCommand {
   var specialTokens = false
 
   func run() throws {
-    let tokenizer = try Tokenizer(modelFolder: model)
+    let tokenizer = try Tokenizer(modelFolder: FileSystem.expandingTilde(model))
     var number = 0
     while let line = readLine(strippingNewline: true) {
       number += 1

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 import Foundation
 import ProgramFlags
 import Service
@@ -89,12 +90,16 @@ struct NLWorker: ParsableCommand {
     if exitWithStdin { ParentWatch.exitWhenStandardInputEnds() }
     let cores = ProcessInfo.processInfo.activeProcessorCount
     var options = try WorkerOptions(
-      endpoint: connect, threads: threads ?? cores, modelPath: model, modelCache: modelCache,
+      endpoint: connect, threads: threads ?? cores, modelPath: model.map(FileSystem.expandingTilde),
+      modelCache: modelCache,
       localIndex: localIndex,
       failpoints: Failpoints.ofEnvironment())
     if localIndex != nil { options.localSecret = WorkerOptions.localSecretOfEnvironment }
     options.operations = try operations.options()
-    if let key, let serverKey { try options.useKeys(file: key, serverKey: serverKey) }
+    if let key, let serverKey {
+      try options.useKeys(
+        file: FileSystem.expandingTilde(key), serverKey: FileSystem.expandingTilde(serverKey))
+    }
     try WorkerService(options: options).run()
   }
 }

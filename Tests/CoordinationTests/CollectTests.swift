@@ -33,7 +33,7 @@ import WireProtocol
       seconds, .result(peer: PeerID(peer), session: scene.session(peer), term: 4, result))
   }
 
-  private static func collect(_ scene: Scene, through step: Int) throws -> CoordinatorEvent {
+  private static func collect(_ scene: Scene, through step: Int) throws -> SceneEvent {
     let gaps = try #require(scene.core.windows?.gaps(tiers: [0], through: step))
     #expect(gaps.collect.keys.sorted() == [1])
     return .open(gaps.collectUnit(step: step, microBatchCount: 1))

@@ -123,29 +123,6 @@ import WireProtocol
     #expect(scene.at(17.5, .timer).contains("timer"))
   }
 
-  /// A worker of version 1.0 is not told to stop: its result comes late and is not used.
-  @Test func olderWorker() {
-    var scene = Scene()
-    _ = scene.at(0, Scene.versions([0, 0]))
-    var hello = Scene.hello()
-    hello.minor = 0
-    for peer in ["a", "b"] {
-      hello.processID += 1
-      _ = scene.at(0, .hello(peer: PeerID(peer), hello))
-      _ = scene.ready(0, peer)
-    }
-    _ = scene.at(0, WorkUnit.step(1, leaves: 2))
-    _ = scene.result(1, "a")
-    #expect(scene.at(2, .timer).contains("assign to a: attempt 3, micro-batch 1 of step 1"))
-    let effects = scene.result(3, "a")
-    #expect(effects.contains("complete: step 1") && !effects.contains("cancel"))
-    #expect(
-      scene.result(5, "b") == """
-        record 2: train 1, 1–1, tiers [0, 1], worker 2, 0.000s to 5.000s, stale
-        acknowledge b: attempt 2 stale
-        """)
-  }
-
   /// DECLINE is a failure of the attempt; the worker is sent its parameters again.
   @Test func declines() {
     var scene = Scene()

@@ -8,7 +8,7 @@ import WireProtocol
   private static let peers = ["a", "b", "c", "d", "e", "f", "g", "h"]
 
   /// Eight workers, each with a micro-batch of its own.
-  private static func scene(_ change: (inout CoordinatorSettings) -> Void = { _ in }) -> Scene {
+  private static func scene(_ change: (inout OneRun.Settings) -> Void = { _ in }) -> Scene {
     var scene = Scene {
       $0.resultBytes = 0
       change(&$0)
@@ -19,8 +19,7 @@ import WireProtocol
   }
 
   /// All but a have offered; four may come, as the first shard has to find room behind them; f, g and h wait.
-  private static func sceneWithSomeWaiting(_ change: (inout CoordinatorSettings) -> Void = { _ in }) -> Scene
-  {
+  private static func sceneWithSomeWaiting(_ change: (inout OneRun.Settings) -> Void = { _ in }) -> Scene {
     var scene = scene(change)
     for peer in peers.dropFirst() { _ = scene.offer(1, peer) }
     return scene

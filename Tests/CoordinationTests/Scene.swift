@@ -2,34 +2,35 @@ import Coordination
 import NestedLearning
 import WireProtocol
 
-/// A coordinator's core and a pen: takes events at given times and writes down, line by line, what is to be done.
+/// A fleet with one run and a pen: takes events at given times and writes down, line by line, what is to be done.
 struct Scene {
   static let model = String(repeating: "a", count: 64)
 
-  var core: CoordinatorCore
+  var core: OneRun
   /// Sessions by peer, as they were given.
   var sessions: [String: SessionID] = [:]
   /// The last assignment of each peer.
   var assignments: [String: Assignment] = [:]
 
   /// - Parameter tiers: numbers of values.
-  init(tiers: [Int] = [3, 1], _ change: (inout CoordinatorSettings) -> Void = { _ in }) {
-    var settings = CoordinatorSettings(
-      term: 4, tierParameterCounts: tiers, modelSHA256: Scene.model, numericProfile: "f32-1", sessionSeed: 1)
+  init(tiers: [Int] = [3, 1], _ change: (inout OneRun.Settings) -> Void = { _ in }) {
+    var settings = OneRun.Settings(
+      run: SchedulerSettings(
+        term: 4, run: "run", tierParameterCounts: tiers, modelSHA256: Scene.model, numericProfile: "f32-1"))
     change(&settings)
-    core = CoordinatorCore(settings: settings, now: .zero)
+    core = OneRun(settings)
   }
 
-  mutating func at(_ seconds: Double, _ event: CoordinatorEvent) -> String {
+  mutating func at(_ seconds: Double, _ event: SceneEvent) -> String {
     let effects = core.step(event, now: .zero + seconds)
     for effect in effects {
       switch effect {
-      case .welcome(let peer, let session, _): sessions["\(peer)"] = session
-      case .assign(let peer, _, let assignment): assignments["\(peer)"] = assignment
+      case .welcome(let peer, let session, _, _): sessions["\(peer)"] = session
+      case .work(_, .assign(let peer, _, let assignment)): assignments["\(peer)"] = assignment
       default: break
       }
     }
-    return effects.map(Scene.line).joined(separator: "\n")
+    return effects.compactMap(Scene.line).joined(separator: "\n")
   }
 
   func session(_ peer: String) -> SessionID { sessions[peer] ?? .none }
@@ -41,7 +42,7 @@ struct Scene {
       localIndex: local)
   }
 
-  static func versions(_ versions: [Int]) -> CoordinatorEvent {
+  static func versions(_ versions: [Int]) -> SceneEvent {
     .parametersChanged(
       Dictionary(
         uniqueKeysWithValues: versions.enumerated().map { ($0, TierVersion(version: $1, digest: "v\($1)")) }))
@@ -58,8 +59,9 @@ struct Scene {
     _ seconds: Double, _ peer: String, host: String? = nil, process: Int = 1, key: String? = nil,
     local: Int? = nil, term: UInt64 = 0
   ) -> String {
-    let hello = Scene.hello(local: local, process: process, host: host ?? peer)
-    return at(seconds, .hello(peer: PeerID(peer), hello, key: key, term: term)) + "\n" + ready(seconds, peer)
+    var hello = Scene.hello(local: local, process: process, host: host ?? peer)
+    if term > 0 { hello.terms = ["run": term] }
+    return at(seconds, .hello(peer: PeerID(peer), hello, key: key)) + "\n" + ready(seconds, peer)
   }
 
   /// ERROR for the last assignment of a peer.
@@ -120,7 +122,22 @@ struct Scene {
         result(peer, loss: loss, digest: digest, progress: progress, isFinite: isFinite)))
   }
 
-  static func line(_ effect: CoordinatorEffect) -> String {
+  /// Nil: it says what another has said, that a worker of the run is gone.
+  static func line(_ effect: FleetEffect) -> String? {
+    switch effect {
+    case .work(_, let effect): line(effect)
+    case .welcome(let peer, _, _, _): "welcome \(peer)"
+    case .reject(let peer, let code, let reason): "reject \(peer), \(code.rawValue): \(reason)"
+    case .leaveRun(let peer, _, let run): "\(peer) leaves \(run)"
+    case .sendDrain(let peer, _): "drain \(peer)"
+    case .memberLeft: nil
+    case .log(let line): "log: \(line)"
+    case .closed: "closed"
+    case .armTimer(let instant): "timer \(instant)"
+    }
+  }
+
+  static func line(_ effect: SchedulerEffect) -> String {
     switch effect {
     case .keepPayload(let attempt, _, _): "keep \(attempt)"
     case .discardPayload(let attempt): "discard \(attempt)"
@@ -128,7 +145,7 @@ struct Scene {
       "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"
         + "\(record.lastMicroBatch), tiers \(record.tiers), worker \(record.workerID), \(record.handedOut) to "
         + "\(record.finished), \(record.outcome.rawValue)\(record.verified ? ", verified" : "")"
-    case .welcome(let peer, _, let id): "welcome \(peer) as worker \(id)"
+    case .enterRun(let peer, _, let id): "\(peer) enters as worker \(id)"
     case .reject(let peer, let code, let reason): "reject \(peer), \(code.rawValue): \(reason)"
     case .sendParameters(let peer, _, let tier, let version):
       "parameters to \(peer): tier \(tier), version \(version)"
@@ -145,9 +162,8 @@ struct Scene {
     case .refuse(let peer, _, let attempt, let outcome):
       "refuse \(peer): attempt \(attempt) \(outcome.rawValue)"
     case .quarantine(let id, let identity, let reason): "quarantine worker \(id), \(identity): \(reason)"
-    case .sendDrain(let peer, _): "drain \(peer)"
     case .workerReady(let id): "worker \(id) is ready"
-    case .workerLeft(let id, _, _, let reason): "worker \(id) is gone: \(reason)"
+    case .workerLeft(let id, _, let reason, _): "worker \(id) is gone: \(reason)"
     case .log(let line): "log: \(line)"
     case .unitComplete(let done):
       "complete: \(done.unit), loss \(done.lossSum), \(done.tokens) tokens, attempts \(done.results.map(\.attempt))"
@@ -156,14 +172,12 @@ struct Scene {
     case .windowsLost: "windows are lost"
     case .drained: "drained"
     case .fail(let reason): "fail: \(reason)"
-    case .armTimer(let instant): "timer \(instant)"
     }
   }
 }
 
 extension WorkUnit {
-  static func step(_ step: Int, leaves: Int, tiers: [Int] = [0, 1], window: Bool = false) -> CoordinatorEvent
-  {
+  static func step(_ step: Int, leaves: Int, tiers: [Int] = [0, 1], window: Bool = false) -> SceneEvent {
     .open(
       WorkUnit(
         purpose: .train, step: step, leafCount: leaves, dueTiers: tiers, window: window,

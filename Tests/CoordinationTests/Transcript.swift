@@ -72,7 +72,7 @@ enum Transcript {
   }
 
   /// What a worker says, or is found to do.
-  private static func event(_ command: Command, _ scene: Scene) throws -> CoordinatorEvent {
+  private static func event(_ command: Command, _ scene: Scene) throws -> SceneEvent {
     guard Command.ofWorkers.contains(command.name) else {
       throw Mistake(description: "there is no command \(command.name)")
     }

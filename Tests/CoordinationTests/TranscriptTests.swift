@@ -46,7 +46,7 @@ import Testing
   /// Running a scene again gives the same text: what is said before is not read.
   @Test func whatWasSaidIsReplaced() throws {
     let once = try Transcript.run("# A worker.\n\n> 0 hello a\nnonsense\n")
-    #expect(once == "# A worker.\n\n> 0 hello a\nwelcome a as worker 1\ntimer 6.000s\n")
+    #expect(once == "# A worker.\n\n> 0 hello a\nwelcome a\na enters as worker 1\ntimer 6.000s\n")
     #expect(try Transcript.run(once) == once)
   }
 }

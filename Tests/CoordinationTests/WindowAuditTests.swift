@@ -57,9 +57,10 @@ import WireProtocol
           result(peer, gradient: gradient, loss: loss)))
     }
 
-    mutating func at(_ event: CoordinatorEvent) -> String {
+    mutating func at(_ event: SceneEvent) -> String {
       var core = scene.core
-      for case .unitComplete(let done) in core.step(event, now: .zero + second) where done.unit.hasLoss {
+      for case .work(_, .unitComplete(let done)) in core.step(event, now: .zero + second)
+      where done.unit.hasLoss {
         audits = done.audits
       }
       let text = scene.at(second, event)

@@ -19,18 +19,20 @@ import WireProtocol
     }
 
     mutating func receive(
-      _ seconds: Double, _ message: Message, term: UInt64 = 4, session: SessionID? = nil
+      _ seconds: Double, _ message: Message, run: UInt32 = 1, term: UInt64 = 4, session: SessionID? = nil
     ) -> String {
-      at(
-        seconds, .message(Envelope(type: message.type, term: term, session: session ?? self.session), message)
-      )
+      let work = RunTerm(RunNumber(run), term: term)
+      let envelope = Envelope(type: message.type, work: work, session: session ?? self.session)
+      return at(seconds, .message(envelope, message))
     }
 
-    static func welcome(heartbeat: Double = 1, run: String? = nil) -> Message {
-      .welcome(
-        Welcome(
-          workerID: 3, modelPath: "/m", modelSHA256: model, trainable: "full",
-          tiers: [[TierParameter(name: "x", shape: [2])]], heartbeatSeconds: heartbeat, run: run))
+    static func welcome() -> Message { .welcome(Welcome(workerID: 3, heartbeatSeconds: 1)) }
+
+    static func enter(run: String = "one") -> Message {
+      .enterRun(
+        EnterRun(
+          workerID: 3, run: run, modelPath: "/m", modelSHA256: model, trainable: "full",
+          tiers: [[TierParameter(name: "x", shape: [2])]]))
     }
 
     static func parameters(_ version: Int, count: Int = 2) -> Message {
@@ -57,6 +59,7 @@ import WireProtocol
     mutating func begin() {
       _ = at(0, .start)
       _ = receive(0, Self.welcome())
+      _ = receive(0, Self.enter())
       _ = at(0, .modelLoaded(sha256: Self.model))
     }
 
@@ -67,7 +70,7 @@ import WireProtocol
       case .send(.error(let error)): "send ERROR \(error.code.rawValue): \(error.reason)"
       case .send(.decline(let decline)): "send DECLINE \(decline.code.rawValue): \(decline.reason)"
       case .send(let message): "send \(message.type.name)"
-      case .loadModel(let welcome): "load \(welcome.modelPath)"
+      case .loadModel(let run): "load \(run.modelPath)"
       case .takeWindow(let window): "take \(window.chains.map(\.values.name).joined(separator: " "))"
       case .apply(let parameters): "apply tier \(parameters.tier), version \(parameters.version)"
       case .compute(let job, let assign): "compute attempt \(assign.attempt) as job \(job)"
@@ -84,7 +87,8 @@ import WireProtocol
   @Test func joinsAndComputes() {
     var scene = Scene()
     #expect(scene.at(0, .start) == "connect\nsend HELLO\ntimer 1.000s")
-    #expect(scene.receive(0.5, Scene.welcome()) == "log: joined tcp://h:1 as worker 3\nload /m")
+    #expect(scene.receive(0.5, Scene.welcome()) == "log: joined tcp://h:1")
+    #expect(scene.receive(0.5, Scene.enter()) == "log: works on a run as worker 3\nload /m")
     #expect(scene.at(1, .timer) == "send PING\ntimer 2.000s")
     #expect(scene.at(1.5, .modelLoaded(sha256: Scene.model)) == "send READY")
     #expect(scene.receive(2, Scene.parameters(7)) == "apply tier 0, version 7\ntimer 2.500s")
@@ -130,7 +134,8 @@ import WireProtocol
         timer 11.000s
         """)
     #expect(scene.at(10.5, .computed(job: 1, Scene.result(1))) == "")
-    _ = scene.receive(10.5, Scene.welcome(), term: 5)
+    _ = scene.receive(10.5, Scene.welcome())
+    _ = scene.receive(10.5, Scene.enter(), term: 5)
     _ = scene.at(10.5, .modelLoaded(sha256: Scene.model))
     _ = scene.receive(10.6, Scene.parameters(0), term: 5)
     #expect(
@@ -169,17 +174,70 @@ import WireProtocol
   @Test func termsAreOfARun() {
     var scene = Scene()
     _ = scene.at(0, .start)
-    _ = scene.receive(0, Scene.welcome(run: "one"), term: 9)
+    _ = scene.receive(0, Scene.welcome())
+    _ = scene.receive(0, Scene.enter(run: "one"), term: 9)
     _ = scene.at(1, .connectionFailed(reason: "x"))
+    _ = scene.receive(2, Scene.welcome())
     var same = scene
     #expect(
-      same.receive(2, Scene.welcome(run: "one"), term: 8).hasPrefix(
+      same.receive(2, Scene.enter(run: "one"), term: 8).hasPrefix(
         "log: a coordinator of term 8 was not listened to: term 9 has begun"))
-    #expect(scene.receive(2, Scene.welcome(run: "two"), term: 1).contains("load /m"))
-    // And what it hears from then on is held to the new term.
+    #expect(scene.receive(2, Scene.enter(run: "two"), run: 2, term: 1).contains("load /m"))
+    // And what it hears from then on of its work is held to the new run and term.
     _ = scene.at(2, .modelLoaded(sha256: Scene.model))
-    #expect(scene.receive(2.5, .drain, term: 9) == "")
-    #expect(scene.receive(2.5, .drain, term: 1).contains("send DRAINED"))
+    #expect(scene.receive(2.5, Scene.parameters(1), term: 9) == "")
+    #expect(scene.receive(2.5, Scene.parameters(1), run: 2, term: 9) == "")
+    #expect(scene.receive(2.5, Scene.parameters(1), run: 2, term: 1) == "apply tier 0, version 1")
+  }
+
+  /// A worker changes between runs: what was begun for the first is dropped, and nothing of it is taken for the second's.
+  @Test func changesRuns() {
+    var scene = Scene()
+    scene.begin()
+    _ = scene.receive(0, Scene.parameters(0))
+    _ = scene.receive(0, Scene.assign(1, version: 0))
+    #expect(scene.receive(0.1, .leaveRun) == "abandon")
+    #expect(scene.at(0.2, .computed(job: 1, Scene.result(1))) == "")
+    #expect(scene.receive(0.3, Scene.assign(2, version: 0)) == "", "it works on no run")
+    #expect(
+      scene.receive(0.4, Scene.enter(run: "two"), run: 2, term: 1)
+        == "log: works on a run as worker 3\nload /m")
+    #expect(scene.at(0.5, .modelLoaded(sha256: Scene.model)) == "send READY")
+    #expect(
+      scene.receive(0.6, Scene.assign(1, version: 0), run: 2, term: 1).hasPrefix("send DECLINE parameters"),
+      "the parameters of another run are none of this one's")
+    // Without a word in between, as when the first message was lost with its run.
+    #expect(
+      scene.receive(0.7, Scene.enter(run: "three"), run: 3, term: 1)
+        == "abandon\nlog: works on a run as worker 3\nload /m")
+    // It leaves when it is told to, over the shard that is not wanted any more.
+    var leaving = Scene()
+    leaving.begin()
+    _ = leaving.receive(0, Scene.parameters(0))
+    _ = leaving.receive(0, Scene.assign(1, version: 0))
+    _ = leaving.at(0.1, .terminate)
+    #expect(leaving.receive(0.2, .leaveRun).hasPrefix("send GOODBYE\nexit well"))
+  }
+
+  /// The terms of many runs are kept in mind, not of all.
+  @Test func forgetsRuns() {
+    var scene = Scene()
+    _ = scene.at(0, .start)
+    _ = scene.receive(0, Scene.welcome())
+    for number in 1...70 {
+      _ = scene.receive(0, Scene.enter(run: "run \(number)"), run: UInt32(number), term: 5)
+    }
+    guard
+      case .send(.hello(let hello)) = scene.core.step(.connectionFailed(reason: "x"), now: .zero + 1).first(
+        where: {
+          if case .send(.hello) = $0 { true } else { false }
+        })
+    else {
+      Issue.record("no HELLO")
+      return
+    }
+    #expect(hello.terms.count == WireLimits.knownRuns)
+    #expect(hello.terms["run 70"] == 5 && hello.terms["run 6"] == nil)
   }
 
   /// A number that is not finite is reported as that.
@@ -197,14 +255,18 @@ import WireProtocol
   @Test func fencing() {
     var scene = Scene()
     scene.begin()
-    #expect(scene.receive(0.1, .drain, term: 3) == "")
-    #expect(scene.receive(0.1, .drain, term: 5) == "")
+    #expect(scene.receive(0.1, Scene.parameters(1), term: 3) == "")
+    #expect(scene.receive(0.1, Scene.parameters(1), term: 5) == "")
+    #expect(scene.receive(0.1, Scene.parameters(1), run: 2) == "")
     #expect(scene.receive(0.1, .drain, session: SessionID(high: 9, low: 9)) == "")
     _ = scene.receive(0.2, .reject(Reject(code: .unknownSession, reason: "r")))
+    _ = scene.receive(0.3, Scene.welcome())
+    var old = scene
     #expect(
-      scene.receive(0.3, Scene.welcome(), term: 3)
-        == "log: a coordinator of term 3 was not listened to: term 4 has begun")
-    #expect(scene.receive(0.3, Scene.welcome(), term: 4).contains("load /m"))
+      old.receive(0.3, Scene.enter(), term: 3).hasPrefix(
+        "log: a coordinator of term 3 was not listened to: term 4 has begun; joining again\nabandon\nconnect")
+    )
+    #expect(scene.receive(0.3, Scene.enter(), term: 4).contains("load /m"))
   }
 
   @Test func refusesWhatItCannotCompute() {
@@ -247,23 +309,11 @@ import WireProtocol
       leaving.at(0.7, .stopped(job: 2)) == "send CANCELLED\nsend GOODBYE\nexit well: asked to leave")
   }
 
-  /// To a coordinator of version 1.0 nothing is said that it does not know.
-  @Test func olderCoordinator() {
-    var scene = Scene()
-    _ = scene.at(0, .start)
-    _ = scene.at(
-      0, .message(Envelope(type: .welcome, minor: 0, term: 4, session: scene.session), Scene.welcome()))
-    _ = scene.at(0, .modelLoaded(sha256: Scene.model))
-    #expect(scene.receive(0, Scene.assign(1, version: 0)).hasPrefix("send ERROR parameters"))
-    _ = scene.receive(0, Scene.parameters(0))
-    #expect(scene.receive(0, Scene.assign(1, version: 0)) == "compute attempt 1 as job 1")
-    #expect(scene.at(1, .timer) == "send PING\ntimer 2.000s")
-  }
-
   @Test func modelThatIsNotTheRuns() {
     var scene = Scene()
     _ = scene.at(0, .start)
     _ = scene.receive(0, Scene.welcome())
+    _ = scene.receive(0, Scene.enter())
     var missing = scene
     #expect(
       missing.at(0.5, .modelFailed(reason: "/m does not exist"))

@@ -9,7 +9,7 @@ struct ByteEncoder: TextEncoder {
 
   func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
     if text.contains("\t") { throw Refusal() }
-    return text.utf8.prefix(maxLength - 1).map(Int32.init) + [256]
+    return Array((text.utf8.map(Int32.init) + [256]).prefix(maxLength))
   }
 }
 

@@ -1,3 +1,5 @@
+import CZlib
+import NestedLearning
 import Testing
 
 @testable import Dataset
@@ -6,6 +8,26 @@ private func read(_ content: [UInt8], skipUnusable: Bool = false) throws -> Toke
   try withFile(content) {
     try TokenRows(file: $0, encoder: ByteEncoder(), maxLength: 6, skipUnusable: skipUnusable)
   }
+}
+
+/// The bytes as `gzip` has them.
+private func gzipped(_ bytes: [UInt8]) -> [UInt8] {
+  var stream = z_stream()
+  deflateInit2_(
+    &stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+  defer { deflateEnd(&stream) }
+  var (input, output) = (bytes, [UInt8](repeating: 0, count: bytes.count + 1000))
+  let size = output.count
+  input.withUnsafeMutableBufferPointer { source in
+    output.withUnsafeMutableBufferPointer { target in
+      stream.next_in = source.baseAddress
+      stream.avail_in = UInt32(source.count)
+      stream.next_out = target.baseAddress
+      stream.avail_out = UInt32(size)
+      deflate(&stream, Z_FINISH)
+    }
+  }
+  return Array(output.prefix(size - Int(stream.avail_out)))
 }
 
 /// The error without the file's name, which is random.
@@ -26,7 +48,7 @@ private func failure(_ content: [UInt8], skipUnusable: Bool = false) -> String {
       Array(
         "\u{FEFF}{\"text\": \"ab\", \"id\": 3}\r\n\n \t\r\n{\"id\": [], \"text\": \"\\u00e9\"}\n{\"text\": \"abcdefgh\"}"
           .utf8))
-    #expect(rows.rows == [[97, 98, 256], [0xC3, 0xA9, 256], [97, 98, 99, 100, 101, 256]])
+    #expect(rows.rows == [[97, 98, 256], [0xC3, 0xA9, 256], [97, 98, 99, 100, 101, 102]])
     #expect(rows.skippedLines == [])
   }
 
@@ -37,6 +59,115 @@ private func failure(_ content: [UInt8], skipUnusable: Bool = false) -> String {
     #expect(content.utf8.count > 1 << 20)
     let rows = try read(Array(content.utf8)).rows
     #expect(rows == (try texts.map { try ByteEncoder().trainingIDs(text: $0, maxLength: 6) }))
+  }
+
+  /// methods.md: cut keeps the first maxLength ids, without EOS; split makes consecutive rows, EOS on the last only.
+  @Test func longRowsAreCutSplitOrRefused() throws {
+    let content = Array(
+      (["abcde", "abcdef", "abcdefghijk", "abcdefghijkl"].map { "{\"text\": \"\($0)\"}\n" }).joined().utf8)
+    func ids(_ text: String, end: Bool = false) -> [Int32] { text.utf8.map(Int32.init) + (end ? [256] : []) }
+    func read(_ rule: LongRows) throws -> TokenRows {
+      try withFile(content) {
+        try TokenRows(file: $0, encoder: ByteEncoder(), maxLength: 6, skipUnusable: false, longRows: rule)
+      }
+    }
+    let cut = try read(.cut)
+    #expect(cut.rows == [ids("abcde", end: true), ids("abcdef"), ids("abcdef"), ids("abcdef")])
+    #expect(cut.long.rows == 3 && cut.long.tokensLeftOut == 1 + 6 + 7 && cut.long.parts == 0)
+    #expect(cut.long.longest.map(\.line) == [4, 3, 2] && cut.long.longest.map(\.tokens) == [13, 12, 7])
+    #expect(
+      cut.long.text?.hasSuffix(
+        " are longer than 6 tokens (max_seq_length): cut, 14 tokens left out; the longest: line 4 (13 tokens), "
+          + "line 3 (12 tokens), line 2 (7 tokens)") == true)
+    let split = try read(.split)
+    // Of the second and the last nothing but the EOS is left for a part of its own, in which nothing is predicted.
+    #expect(
+      split.rows == [
+        ids("abcde", end: true), ids("abcdef"), ids("abcdef"), ids("ghijk", end: true), ids("abcdef"),
+        ids("ghijkl"),
+      ])
+    #expect(split.long.rows == 3 && split.long.parts == 5 && split.long.tokensLeftOut == 2)
+    do {
+      _ = try read(.error)
+      Issue.record("no error")
+    } catch let error as DataError {
+      #expect(error.line == 2 && error.reason == "has 7 tokens, more than 6 (max_seq_length)")
+    }
+  }
+
+  /// Each of these files holds the same two rows.
+  @Test(arguments: [
+    ("{\"text\": \"a, b\"}\n{\"text\": \"c\\\"\"}\n", [1, 2]),
+    ("[\n {\n  \"text\": \"a, b\"\n },\n {\n  \"text\": \"c\\\"\"\n }\n]\n", [2, 5]),
+    ("\u{FEFF}[{\"text\": \"a, b\"}, {\"text\": \"c\\\"\", \"tags\": [[1], {\"x\": \"]\"}]}]", [1, 1]),
+    ("text\n\"a, b\"\n\"c\"\"\"\n", [2, 3]),
+    ("\u{FEFF}id,text\r\n1,\"a, b\"\r\n\r\n2,\"c\"\"\"\r\n", [2, 4]),
+    ("\"text\";id\na, b;1\n\"c\"\"\";2", [2, 3]), ("id\ttext\n1\ta, b\n2\tc\"", [2, 3]),
+  ])
+  func everyFormatIsRead(content: String, lines: [Int]) throws {
+    var found: [Int] = []
+    for compressed in [false, true] {
+      try withFile(compressed ? gzipped(Array(content.utf8)) : Array(content.utf8)) { path in
+        found = []
+        var texts: [String] = []
+        try DataFile(path: path).forEachRow {
+          found.append($0.line)
+          texts.append($0.object["text"]?.string ?? "")
+        }
+        #expect(texts == ["a, b", "c\""] && found == lines, "\(texts)")
+      }
+    }
+  }
+
+  /// Two members one after the other, as `cat a.gz b.gz` makes them, and more than one piece of the decompressor.
+  @Test func compressedFilesOfSeveralMembersAreRead() throws {
+    let row = "{\"text\": \"" + String(repeating: "abc", count: 50_000) + "\"}\n"
+    let file =
+      gzipped(Array(String(repeating: row, count: 20).utf8)) + gzipped(Array("{\"text\": \"z\"}".utf8))
+    let rows = try withFile(file) {
+      try TokenRows(file: $0, encoder: ByteEncoder(), maxLength: 4, skipUnusable: false).rows
+    }
+    #expect(rows.count == 21 && rows.last == [122, 256])
+    for (broken, reason) in [
+      (Array(file.dropLast(9)), "is compressed by gzip and cut off"),
+      (file[..<20] + [1, 2, 3] + file[23...], "is not sound gzip"),
+    ] {
+      #expect(failure(Array(broken)).contains(reason), "\(failure(Array(broken)))")
+    }
+  }
+
+  @Test(arguments: [
+    (Array("PAR1xx".utf8), ": is a Parquet file; give JSONL, a JSON list or CSV; gzip is read"),
+    ([0xFF, 0xFE, 0x7B, 0x00], ": is text in UTF-16; save it as UTF-8"),
+    ([0x7B, 0x00, 0x22, 0x00, 0x74, 0x00], ": is text in UTF-16; save it as UTF-8"),
+    ([0x00, 0x7B, 0x00, 0x22, 0x00, 0x74], ": is text in UTF-16; save it as UTF-8"),
+    (
+      [0x28, 0xB5, 0x2F, 0xFD, 0x00], ": is compressed by zstd; give JSONL, a JSON list or CSV; gzip is read"
+    ),
+    (
+      Array("[{\"text\": \"a\"}".utf8),
+      ":1: not JSON: the list that begins in this file does not end; close it with ], or give one row a line"
+    ),
+    (
+      Array("[\n{\"text\": \"a\"},\n{\"text\":\n}]".utf8),
+      ":4: not JSON: unexpected '}' where a value was expected (column 1)"
+    ),
+    (
+      Array("[{\"text\": \"a\"}]\nx".utf8),
+      ":2: not JSON: something stands after the end of the list; a file has one list, or one row a line"
+    ),
+    (Array("[{\"text\": \"a\"},,{\"text\": \"b\"}]".utf8), ":1: not JSON: an element is missing"),
+    (Array("[{\"text\": \"a\"}, 7]".utf8), ":1: must be an object, not a number"),
+    (Array("[]".utf8), ": has no rows; give it one {\"text\": …} a line"),
+    (
+      Array("id,text\n1,a,b\n".utf8),
+      ":2: has 3 fields, but the header has 2; put a field that holds the separator, a quote or a line end in quotes"
+    ),
+    (Array("text\n\"a\n".utf8), ":2: a quote that opens a field is not closed"),
+    (Array("text,text\na,b\n".utf8), ":1: the header names \"text\" twice"),
+  ])
+  func whatCannotBeReadIsNamed(content: [UInt8], message: String) {
+    #expect(failure(content) == message)
   }
 
   /// A line that is longer than one piece of file.

@@ -157,18 +157,20 @@ private final class Impostor {
     dealer = try Dealer(connect: address, waker: Waker())
     let hello = Hello(
       program: "impostor", numericProfile: "f32/1", isa: "none", threads: 1, host: "nowhere", processID: 1)
-    try dealer.send(.hello(hello), term: 0, session: .none)
-    let (envelope, welcome) = try next("WELCOME") { message -> Welcome? in
-      if case .welcome(let welcome) = message { welcome } else { nil }
+    try dealer.send(.hello(hello), of: .none, session: .none)
+    let (envelope, run) = try next("ENTER_RUN") { message -> EnterRun? in
+      if case .enterRun(let run) = message { run } else { nil }
     }
-    (session, term) = (envelope.session, envelope.term)
-    try dealer.send(.ready(Ready(modelSHA256: welcome.modelSHA256)), term: term, session: session)
+    (session, term) = (envelope.session, envelope.work.term)
+    try dealer.send(
+      .ready(Ready(modelSHA256: run.modelSHA256)), of: RunTerm(RunNumber(1), term: term), session: session)
     let (_, probe) = try next("PROBE") { message -> Probe? in
       if case .probe(let probe) = message { probe } else { nil }
     }
     let digest = try NumericProbe.sha256(
       seed: probe.seed, threads: ThreadPool(threads: 1), precision: .f32)
-    try dealer.send(.probeResult(ProbeResult(sha256: digest)), term: term, session: session)
+    try dealer.send(
+      .probeResult(ProbeResult(sha256: digest)), of: RunTerm(RunNumber(1), term: term), session: session)
   }
 
   /// The next thing that it is asked to compute.
@@ -179,7 +181,7 @@ private final class Impostor {
   }
 
   func send(_ message: Message, session: SessionID, term: UInt64) throws {
-    try dealer.send(message, term: term, session: session)
+    try dealer.send(message, of: RunTerm(RunNumber(1), term: term), session: session)
   }
 
   /// The answers to the next results.
@@ -192,7 +194,7 @@ private final class Impostor {
   }
 
   func leave() {
-    try? dealer.send(.goodbye, term: term, session: session)
+    try? dealer.send(.goodbye, of: RunTerm(RunNumber(1), term: term), session: session)
     dealer.close(flushing: true)
   }
 

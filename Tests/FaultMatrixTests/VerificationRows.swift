@@ -100,17 +100,17 @@ extension FaultMatrix {
 
   /// The first seed by which no shard of two workers, or one, is chosen up to a step, and each one's some steps later.
   private static func verifySeed(hiddenUpTo last: Int, foundBy end: Int) -> UInt64 {
-    var settings = CoordinatorSettings(
-      term: 1, tierParameterCounts: [1, 1, 1], modelSHA256: "", numericProfile: "", sessionSeed: 0)
+    var settings = SchedulerSettings(
+      term: 1, run: "", tierParameterCounts: [1, 1, 1], modelSHA256: "", numericProfile: "")
     settings.verifyFraction = fraction
-    func isChosen(_ core: CoordinatorCore, _ node: TreeNode, _ step: Int) -> Bool {
+    func isChosen(_ core: ShardScheduler, _ node: TreeNode, _ step: Int) -> Bool {
       let unit = WorkUnit(purpose: .train, step: step, leafCount: 4, dueTiers: [0, 1, 2], window: true)
       return core.check(of: Shard(node: node, tiers: [0, 1, 2]), in: unit) != .none
     }
     let halves = (0..<2).map { TreeNode(level: 1, index: $0) }
     let nodes = halves + [TreeNode(level: 2, index: 0)]
     while true {
-      let core = CoordinatorCore(settings: settings, now: .zero)
+      let core = ShardScheduler(settings: settings, now: .zero)
       let isHidden = !(1...last).contains { step in nodes.contains { isChosen(core, $0, step) } }
       if isHidden, halves.allSatisfy({ node in (last + 2...end).contains { isChosen(core, node, $0) } }) {
         return settings.verifySeed

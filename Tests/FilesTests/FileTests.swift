@@ -43,6 +43,24 @@ import Testing
     #expect(folder.files() == ["kept", "kept/file"])
   }
 
+  /// `realpath -s` for what is not there, and `..` behind a symbolic link as the system takes it.
+  @Test func absolutePaths() throws {
+    let here = FileManager.default.currentDirectoryPath
+    #expect(FileSystem.absolute("") == here && FileSystem.absolute("a/./b//c/") == here + "/a/b/c")
+    #expect(FileSystem.absolute("/a/../..") == "/" && FileSystem.absolute("/no/such/../x") == "/no/x")
+    try FileSystem.makeFolders(folder.file("real/deep"))
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.file("link"), withDestinationPath: folder.file("real/deep"))
+    let real = try #require(realpath(folder.file("real"), nil))
+    defer { free(real) }
+    #expect(FileSystem.absolute(folder.file("link/../x")) == String(cString: real) + "/x")
+    #expect(FileSystem.absolute(folder.file("link/x")) == folder.file("link/x"))
+    let home = try #require(ProcessInfo.processInfo.environment["HOME"])
+    #expect(FileSystem.expandingTilde("~") == home && FileSystem.expandingTilde("~/x") == home + "/x")
+    #expect(FileSystem.expandingTilde("~x") == "~x" && FileSystem.expandingTilde("a/~") == "a/~")
+    #expect(try #require(FileSystem.freeBytes(at: folder.file("no/such"))) > 0)
+  }
+
   /// POSIX dirname and basename, for paths without a slash at the end.
   @Test(arguments: [("a", ".", "a"), ("/a", "/", "a"), ("a/b", "a", "b"), ("/a/ü/c.d", "/a/ü", "c.d")])
   func parts(path: String, folder: String, name: String) {

@@ -191,7 +191,7 @@ import WireProtocol
     defer { dealer.close(flushing: false) }
     var answers = 0
     for _ in 0..<count {
-      try dealer.send(.status, term: 0, session: .none)
+      try dealer.send(.status(StatusRequest()), of: .none, session: .none)
       for _ in 0..<25 {
         let replies = try dealer.poll(timeout: 0.2).filter { received in
           if case .success((_, .statusReply)) = received { true } else { false }

@@ -60,7 +60,9 @@ import Testing
       // A second interrupt during one step ends the coordinator at once, and so do five early deaths of one worker.
       let killed = coordinator.process.terminationReason == .uncaughtSignal
       let named = ["stopped at once", "of its start (signal 9)"].contains { result.errors.contains($0) }
-      #expect(result.status == 0 || killed || named, "\(result.everything)")
+      // Before the run has begun there is nothing to say.
+      let early = [128 + SIGINT, 128 + SIGTERM].contains(result.status) && result.everything.isEmpty
+      #expect(result.status == 0 || killed || named || early, "\(result.status): \(result.everything)")
       guard !isDone else { return }
       let resumed = FileManager.default.fileExists(atPath: run.file("state.sqlite"))
       coordinator = try resumed ? Program.coord.start(["resume", run.folder] + flags) : run.start(flags)

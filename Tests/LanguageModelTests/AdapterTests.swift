@@ -103,18 +103,23 @@ import Testing
   }
 
   @Test(arguments: [
-    ("rank_pattern", #"{"q_proj": 4}"#, "only plain LoRA"),
-    ("alpha_pattern", #"{"q_proj": 4}"#, "only plain LoRA"),
+    ("rank_pattern", #"{"(": 4}"#, "cannot be used"),
+    ("rank_pattern", #"{"q_proj": 0}"#, "whole number from 1"),
+    ("alpha_pattern", #"{"q_proj": "4"}"#, "above 0"),
     ("use_dora", "true", "only plain LoRA"),
-    ("modules_to_save", #"["lm_head"]"#, "only plain LoRA"),
+    ("modules_to_save", "7", "a text or a list"),
+    ("modules_to_save", #"["q_proj"]"#, "does not name model.layers.0.self_attn.q_proj"),
+    ("exclude_modules", #"["layers.0.mlp.down_proj"]"#, "does not name model.layers.0.mlp.down_proj"),
+    ("layers_to_transform", "[2]", "does not name model.layers.0."),
     ("trainable_token_indices", "[1]", "only plain LoRA"),
     ("fan_in_fan_out", "true", "only plain LoRA"),
     ("some_future_key", "7", "only plain LoRA"),
     ("bias", #""all""#, "must be \"none\""),
     ("peft_type", #""IA3""#, "must be \"LORA\""),
     ("init_lora_weights", #""pissa""#, "not supported"),
-    ("target_modules", #"["q_proj", "lm_head"]"#, "\"lm_head\" has no tensors"),
-    ("target_modules", #"["q_proj"]"#, "does not name k_proj"),
+    ("target_modules", #"["q_proj", "lm_head"]"#, "does not name model.layers.0.self_attn.k_proj"),
+    ("target_modules", #"["q_proj"]"#, "does not name model.layers.0.self_attn.k_proj"),
+    ("target_modules", #""(""#, "cannot be used"),
     ("lora_alpha", "0", "above 0"),
     ("lora_dropout", "1.5", "below 1"),
     ("r", "5", "needs [5, "),
@@ -126,7 +131,13 @@ import Testing
     var config = try #require(try JSONValue(parsing: folder.bytes("peft/adapter_config.json")).object)
     config[key] = try JSONValue(parsing: value)
     try folder.write("peft/adapter_config.json", JSONValue.object(config).bytes())
-    expectError(folder.path + "/peft/", key == "r" ? "tensor" : key, reason) {
+    let named =
+      key == "r"
+      ? "tensor"
+      : ["modules_to_save", "exclude_modules", "layers_to_transform"].contains(key)
+        && reason.hasPrefix("does")
+        ? "target_modules" : key
+    expectError(folder.path + "/peft/", named, reason) {
       _ = try AdapterReader.read(folder: folder.path + "/peft", model: model)
     }
   }
@@ -177,7 +188,10 @@ import Testing
     ("num_layers", "9", "has"), ("num_layers", "null", "is missing"),
     ("fine_tune_type", #""dora""#, "must be \"lora\""),
     ("lora_parameters", #"{"rank": 3, "dropout": 0}"#, "key \"lora_parameters.scale\": is missing"),
-    ("lora_parameters", #"{"rank": 3, "scale": 2, "keys": ["mlp.gate"]}"#, "\"mlp.gate\" is no projection"),
+    (
+      "lora_parameters", #"{"rank": 3, "scale": 2, "keys": ["mlp.gate"]}"#,
+      "names no projection of this model"
+    ),
   ])
   func refusesBrokenMLXConfigs(key: String, value: String, reason: String) throws {
     let model = try model("llama")

@@ -19,8 +19,7 @@ import Testing
   /// Every row's positions begin at 0, so that packing does not move a token.
   @Test func positionsBeginWithTheRow() throws {
     let model = try GoldenModel("llama").model(threads: 1)
-    let pass = ForwardPass(
-      tape: model.tape, offsets: [0, 3, 3, 4, 6], tables: try model.rope.tables(positions: 3))
+    let pass = try ForwardPass(tape: model.tape, offsets: [0, 3, 3, 4, 6], rope: model.rope)
     #expect(pass.places.rows == [0, 0, 0, 2, 3, 3])
     #expect(pass.places.positions == [0, 1, 2, 0, 0, 1])
   }

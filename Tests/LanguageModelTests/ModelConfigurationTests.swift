@@ -104,7 +104,10 @@ import Testing
     ("num_key_value_heads", "3", "does not divide num_attention_heads"),
     ("head_dim", "15", "must be even"),
     ("hidden_act", #""gelu""#, "\"gelu\" is not supported"),
-    ("rope_scaling", #"{"type": "yarn", "factor": 4}"#, "\"yarn\" is not supported"),
+    ("rope_scaling", #"{"type": "mrope", "factor": 4}"#, "\"mrope\" is not supported"),
+    (
+      "rope_scaling", #"{"type": "longrope", "short_factor": [1], "long_factor": [1]}"#, "a list of 8 numbers"
+    ),
     ("rope_scaling", #"{"type": "linear"}"#, "key \"rope_scaling.factor\": is missing"),
     ("rope_scaling", "8", "must be an object"),
     ("partial_rotary_factor", "0.5", "only 1 is supported"),
@@ -116,6 +119,99 @@ import Testing
   ])
   func errorsNameFileAndKey(key: String, value: String, reason: String) {
     expectError("config.json", key, reason) { _ = try read((key, JSONValue(parsing: value))) }
+  }
+
+  /// LlamaConfig.from_dict(…).rope_parameters of transformers 5.24: the value in force, from wherever it stands.
+  @Test(arguments: [
+    (
+      #"{"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}, "rope_scaling": {"rope_type": "linear", "factor": 4}}"#,
+      1e4, RoPEScaling.linear(factor: 4)
+    ),
+    (
+      #"{"rope_theta": 7, "rope_parameters": {"rope_type": "default"}, "rope_scaling": {"type": "linear", "factor": 4}}"#,
+      7, .linear(factor: 4)
+    ),
+    (
+      #"{"rope_scaling": {"rope_theta": 7, "type": "linear", "rope_type": "linear", "factor": 4}}"#, 7,
+      .linear(factor: 4)
+    ),
+    (
+      #"{"rope_parameters": {"rope_theta": 7, "rope_type": "linear", "factor": 4}, "rope_scaling": {}}"#, 7,
+      .linear(factor: 4)
+    ),
+    (
+      #"{"rope_parameters": {"rope_theta": 7, "rope_type": "linear", "factor": 4}, "rope_scaling": null}"#, 7,
+      .linear(factor: 4)
+    ),
+    (#"{"rope_parameters": {}, "rope_theta": 7}"#, 7, .none),
+    (#"{"rope_parameters": {"rope_type": "default"}, "rope_theta": 7}"#, 7, .none),
+    (#"{"rope_scaling": {"rope_type": "default", "rope_theta": 7}, "rope_theta": 7.0}"#, 7, .none),
+    (
+      #"{"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4, "rope_theta": 7}}}"#, 7,
+      .linear(factor: 4)
+    ),
+    (
+      #"{"rope_parameters": {"full_attention": {"rope_type": "dynamic", "factor": 4}, "sliding_attention": {"rope_type": "dynamic", "factor": 4}}, "rope_theta": 7}"#,
+      7, .dynamic(factor: 4)
+    ),
+    (
+      #"{"rope_parameters": {"full_attention": {"rope_theta": 7}, "sliding_attention": {"rope_theta": 8}}, "layer_types": ["full_attention", "full_attention", "full_attention", "full_attention"]}"#,
+      7, .none
+    ),
+  ])
+  func ropeIsReadFromEveryPlace(changes: String, theta: Double, scaling: RoPEScaling) throws {
+    var object = try #require(try JSONValue(parsing: Self.base).object)
+    for member in try #require(try JSONValue(parsing: changes).object).members {
+      object[member.key] = member.value
+    }
+    let model = try ModelConfiguration(json: .object(object), file: "config.json")
+    #expect(model.ropeTheta == theta && model.ropeScaling == scaling)
+    // A θ that is not used is said.
+    #expect(model.remarks.isEmpty == !changes.contains("5e5"), "\(model.remarks)")
+  }
+
+  @Test(arguments: [
+    (
+      #"{"rope_theta": 8, "rope_parameters": {"rope_theta": 7}}"#, "\"rope_theta\"",
+      "rope_parameters.rope_theta is 7"
+    ),
+    (
+      #"{"rope_theta": 8, "rope_scaling": {"rope_theta": 7, "type": "linear", "factor": 2}}"#,
+      "\"rope_theta\"", "rope_scaling.rope_theta"
+    ),
+    (
+      #"{"rope_parameters": {"rope_theta": 7}, "rope_scaling": {"rope_theta": 8, "type": "linear", "factor": 2}}"#,
+      "rope_scaling.rope_theta", "rope_parameters.rope_theta"
+    ),
+    (
+      #"{"rope_parameters": {"rope_type": "yarn", "factor": 4}, "rope_scaling": {"type": "linear", "factor": 2}}"#,
+      "rope_scaling", "rope_parameters says"
+    ),
+    (
+      #"{"rope_parameters": {"rope_type": "linear", "factor": 4}, "rope_scaling": {"type": "linear", "factor": 2}}"#,
+      "rope_scaling", "rope_parameters says"
+    ),
+    (
+      #"{"rope_scaling": {"type": "linear", "rope_type": "yarn", "factor": 2}}"#, "rope_scaling.rope_type",
+      "type is \"linear\""
+    ),
+    (
+      #"{"original_max_position_embeddings": 64, "rope_scaling": {"type": "yarn", "factor": 2, "original_max_position_embeddings": 32}}"#,
+      "original_max_position_embeddings", "is 64"
+    ),
+    (
+      #"{"rope_parameters": {"full_attention": {"rope_theta": 7}, "sliding_attention": {"rope_theta": 8}}}"#,
+      "sliding_attention", "full_attention"
+    ),
+  ])
+  func placesThatContradictAreBothNamed(changes: String, one: String, other: String) throws {
+    var object = try #require(try JSONValue(parsing: Self.base).object)
+    for member in try #require(try JSONValue(parsing: changes).object).members {
+      object[member.key] = member.value
+    }
+    expectError("config.json", one, other) {
+      _ = try ModelConfiguration(json: .object(object), file: "config.json")
+    }
   }
 
   @Test func errorsNameTheLine() throws {

@@ -37,7 +37,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "checkpoint_every": 100, "eval_every": 100, "early_stop": true, "patience": 5, "min_delta": 1e-4,
       "output_path": "./runs", "experiment_name": "a", "save_best_only": false, "keep_last_n_checkpoints": 5,
       "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
-      "activation_checkpointing": "none", "loss_every": 1,
+      "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
+      "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -48,6 +49,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     let all = """
       {"base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
+      "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
+      "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",
       "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
@@ -64,6 +67,25 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     let again = try NestedLearningConfig(text: config.json().text, file: "y.json", format: .json)
     #expect(again.json() == config.json())
     #expect(config.explicitKeys == Set(NestedLearningConfig.keys.map(\.name)))
+  }
+
+  /// Modules as PEFT and mlx-lm name them.
+  @Test func modulesOfFreshAdapters() throws {
+    #expect(try read(#""lora_target_modules": "all-linear""#).loraTargetPattern == "all-linear")
+    #expect(try read(#""lora_target_modules": ".*q_proj""#).json()["lora_target_modules"] == ".*q_proj")
+    #expect(
+      try read(#""lora_target_modules": ["layers.0.self_attn.q_proj", "mlp.up_proj"]"#).loraTargetModules
+        == ["layers.0.self_attn.q_proj", "mlp.up_proj"])
+    #expect(try read(#""exclude_modules": ".*k_proj""#).excludeModules == .pattern(".*k_proj"))
+    #expect(try read(#""exclude_modules": []"#).excludeModules == nil)
+    #expect(try read(#""num_layers": -1"#).numLayers == nil)
+    #expect(try read(#""layers_to_transform": 3"#).layersToTransform == [3])
+    for wrong in [
+      #""lora_target_modules": ["lm_head"]"#, #""rank_pattern": {"q_proj": 0}"#, #""rank_pattern": 4"#,
+      #""alpha_pattern": {"q_proj": -1}"#, #""layers_to_transform": ["a"]"#, #""exclude_modules": 3"#,
+    ] {
+      #expect(throws: ConfigError.self, "\(wrong)") { try read(wrong) }
+    }
   }
 
   /// The reference is the same config in JSON.
@@ -174,7 +196,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     ),
     (
       #""lora_target_modules": []"#,
-      #"lora_target_modules: must be a list of names such as "q_proj", not a list"#
+      #"lora_target_modules: must be a list of names such as "q_proj", or a regular expression, not a list"#
     ),
     (
       #""tier_update_frequencies": [4, 2, 8]"#,

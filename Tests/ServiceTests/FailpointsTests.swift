@@ -28,12 +28,14 @@ import Testing
 
   @Test func settingsHaveValues() throws {
     let failpoints = try Failpoints(parsing: "lease.floor=1.5,silence=2,numeric-profile=other")
-    var settings = CoordinatorSettings(
-      term: 1, tierParameterCounts: [1], modelSHA256: "", numericProfile: "", sessionSeed: 0)
+    var settings = SchedulerSettings(
+      term: 1, run: "", tierParameterCounts: [1], modelSHA256: "", numericProfile: "")
+    var fleet = FleetSettings(sessionSeed: 0)
     let usual = settings
     failpoints.shorten(&settings)
+    failpoints.shorten(&fleet)
     #expect(settings.leaseFloorSeconds == 1.5)
-    #expect(settings.silenceSeconds == 2)
+    #expect(fleet.silenceSeconds == 2)
     #expect(settings.noWorkerSeconds == usual.noWorkerSeconds)
     #expect(failpoints.word(.numericProfile) == "other")
   }

@@ -297,10 +297,13 @@ import WireProtocol
     scene.begin()
     #expect(scene.at(1, .pause) == [], "the step in hand is finished first")
     #expect(try scene.step(2).last == "write: writing the snapshot after step 1")
-    #expect(scene.written(2) == ["paused after step 1"])
+    #expect(scene.written(2) == ["the workers are free", "paused after step 1"])
     #expect(scene.run.activity?.isPaused == true)
     #expect(scene.at(50, .timer) == [])
-    #expect(scene.at(60, .resume) == ["open step 2, tiers [0, 1]"])
+    #expect(
+      scene.at(60, .resume) == [
+        "the workers are wanted", "goes on after step 1", "open step 2, tiers [0, 1]",
+      ])
   }
 
   /// Found by seed 4: the pause took hold after it was over, and for ever.

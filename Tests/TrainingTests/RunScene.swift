@@ -154,6 +154,7 @@ struct RunScene {
     case .abandon: "abandon"
     case .acknowledge(let unit): "acknowledge \(unit)"
     case .distrust(let id, let identity, _): "distrust worker \(id), \(identity)"
+    case .rest(let rests): rests ? "the workers are free" : "the workers are wanted"
     case .drain: "drain"
     case .keep(let results): "keep \(results.count)"
     case .audit: "audit"

@@ -81,7 +81,7 @@ import WireProtocol
     #expect(try router.poll(timeout: 0.3).isEmpty)
     let honest = try Dealer(connect: endpoint, waker: Waker())
     defer { honest.close(flushing: false) }
-    try honest.send(.ping, term: 0, session: .none)
+    try honest.send(.ping, of: .none, session: .none)
     #expect(try receive(1, at: router).map { try $0.get().1 } == [.ping])
   }
 
@@ -100,7 +100,7 @@ import WireProtocol
     }
     let honest = try Dealer(connect: endpoint, waker: Waker())
     defer { honest.close(flushing: false) }
-    try honest.send(.ping, term: 0, session: .none)
+    try honest.send(.ping, of: .none, session: .none)
     #expect(try receive(1, at: router).map { try $0.get().1 } == [.ping])
   }
 }

@@ -17,9 +17,7 @@ import WireProtocol
   }
 
   private static let welcome = Message.welcome(
-    Welcome(
-      workerID: 1, modelPath: "/m", modelSHA256: String(repeating: "a", count: 64), trainable: "full",
-      tiers: [], heartbeatSeconds: 1))
+    Welcome(workerID: 1, heartbeatSeconds: 1))
 
   private static func ping(_ sequence: UInt64) throws -> [[UInt8]] {
     try EncodedMessage(.ping, envelope: Envelope(type: .ping, sequence: sequence)).frames
@@ -78,7 +76,8 @@ import WireProtocol
     var known: PeerID?
     for _ in 0..<100 where known == nil { known = try router.poll(timeout: 0.1).first?.peer }
     let id = try #require(known)
-    try router.send(Self.welcome, to: id, term: 1, session: SessionID(high: 1, low: 1))
+    try router.send(
+      Self.welcome, to: id, of: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 1))
     // More than a stranger may, and less than a worker: nothing happens.
     for _ in 0..<8 { #expect(peer.send([UInt8](repeating: 7, count: 64 << 10), more: true)) }
     #expect(try router.poll(timeout: 0.3).isEmpty)
@@ -102,13 +101,15 @@ import WireProtocol
   @Test func honestTransfers() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")
     defer { pair.close() }
-    try pair.dealer.send(TransportTests.hello, term: 0, session: .none)
+    try pair.dealer.send(TransportTests.hello, of: .none, session: .none)
     try pair.router.send(
-      Self.welcome, to: try pair.atRouter().peer, term: 1, session: SessionID(high: 1, low: 1))
+      Self.welcome, to: try pair.atRouter().peer, of: RunTerm(RunNumber(1), term: 1),
+      session: SessionID(high: 1, low: 1))
     _ = try pair.atDealer()
     for attempt in 1...3 {
       let result = TransportTests.result(bytes: 40_000_000)
-      try pair.dealer.send(.result(result), term: 1, session: SessionID(high: 1, low: 1))
+      try pair.dealer.send(
+        .result(result), of: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 1))
       for _ in 0..<5 { try pair.turn() }
       for _ in 0..<10 { _ = try pair.dealer.poll(timeout: 0.02) }
       #expect(try pair.atRouter().received.get().1 == .result(result), "\(attempt)")

@@ -26,7 +26,7 @@ import WireProtocol
     let security = key.map { ClientSecurity(secretKey: $0, serverKey: server ?? serverKey.publicKey) }
     let dealer = try Dealer(connect: endpoint, waker: Waker(), security: security)
     // A handshake that is refused may be over, and the connection gone, before this could be queued.
-    try? dealer.send(.ping, term: 0, session: .none)
+    try? dealer.send(.ping, of: .none, session: .none)
     return dealer
   }
 
@@ -56,7 +56,7 @@ import WireProtocol
     let first = try #require(try next().first)
     #expect(try first.received.get().1 == .ping)
     #expect(first.peer.hasKey)
-    try router.send(.pong, to: first.peer, term: 0, session: .none)
+    try router.send(.pong, to: first.peer, of: .none, session: .none)
     #expect(try dealer.poll(timeout: 10).map { try $0.get().1 } == [.pong])
     #expect(dealer.takeHandshakeFailure() == nil)
     #expect(router.takeRefusals().count == 0)
@@ -95,7 +95,7 @@ import WireProtocol
     let dealer = try Dealer(
       connect: try open.bind("tcp://127.0.0.1:0"), waker: Waker(),
       security: ClientSecurity(secretKey: workerKey, serverKey: serverKey.publicKey))
-    try? dealer.send(.ping, term: 0, session: .none)
+    try? dealer.send(.ping, of: .none, session: .none)
     #expect(try failure(of: dealer) != nil)
     #expect(try open.poll(timeout: 0.1).isEmpty)
   }
@@ -134,7 +134,7 @@ import WireProtocol
     #expect(Set(peers).count == 2)
     #expect(Set(peers.map(\.hasKey)) == [true, false])
     for (peer, message) in zip(peers, [Message.pong, .drain]) {
-      try router.send(message, to: peer, term: 0, session: .none)
+      try router.send(message, to: peer, of: .none, session: .none)
     }
     // Frames: prefix, header, whose first byte is the type, and body.
     for (socket, hasKey) in zip(sockets, [false, true]) {
@@ -178,7 +178,7 @@ import WireProtocol
       connect: endpoint, waker: Waker(),
       security: ClientSecurity(secretKey: workerKey, serverKey: serverKey.publicKey))
     defer { dealer.close(flushing: false) }
-    try? dealer.send(.ping, term: 0, session: .none)
+    try? dealer.send(.ping, of: .none, session: .none)
     for _ in 0..<30 {
       #expect(try dealer.poll(timeout: 0.1).isEmpty)
       // The routing id, then the message, of which nothing may be left.
@@ -201,7 +201,7 @@ import WireProtocol
     let new = try dealer(later)
     defer { new.close(flushing: false) }
     #expect(try next().first?.received.get().1 == .ping)
-    try old.send(.ping, term: 0, session: .none)
+    try old.send(.ping, of: .none, session: .none)
     let refused = try #require(try next().first?.received)
     #expect(throws: ProtocolError.self) { try refused.get() }
     #expect(try failure(of: dealer(workerKey)) == .keyRefused)

@@ -12,28 +12,28 @@ import WireProtocol
   @Test func refusal() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")
     defer { pair.close() }
-    pair.router.resultJudge = { _, envelope, _ in envelope.term == 4 ? .refuse(.stale) : .take }
-    try pair.dealer.send(.ping, term: 0, session: .none)
-    try pair.router.send(.pong, to: try pair.atRouter().peer, term: 0, session: .none)
+    pair.router.resultJudge = { _, envelope, _ in envelope.work.term == 4 ? .refuse(.stale) : .take }
+    try pair.dealer.send(.ping, of: .none, session: .none)
+    try pair.router.send(.pong, to: try pair.atRouter().peer, of: .none, session: .none)
     #expect(try pair.atDealer().get().1 == .pong)
     let result = TransportTests.result(bytes: 3_000_000)
-    try pair.dealer.send(.result(result), term: 4, session: Self.session)
+    try pair.dealer.send(.result(result), of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     let (envelope, answer) = try pair.atDealer().get()
     #expect(answer == .resultAck(ResultAck(attempt: 3, outcome: .stale)))
-    #expect(envelope.term == 4 && envelope.session == Self.session)
-    try pair.dealer.send(.result(result), term: 5, session: Self.session)
+    #expect(envelope.work.term == 4 && envelope.session == Self.session)
+    try pair.dealer.send(.result(result), of: RunTerm(RunNumber(1), term: 5), session: Self.session)
     #expect(try pair.atRouter().received.get().1 == .result(result))
   }
 
   /// A worker that leaves sends its last result to the end, however many times credit has to come for it.
   @Test func flushingATransfer() throws {
     let pair = try TransportTests.Pair("tcp://127.0.0.1:0")
-    try pair.dealer.send(.ping, term: 0, session: .none)
-    try pair.router.send(.pong, to: try pair.atRouter().peer, term: 0, session: .none)
+    try pair.dealer.send(.ping, of: .none, session: .none)
+    try pair.router.send(.pong, to: try pair.atRouter().peer, of: .none, session: .none)
     #expect(try pair.atDealer().get().1 == .pong)
     let result = Message.result(TransportTests.result(bytes: 20_000_000))
-    try pair.dealer.send(result, term: 4, session: Self.session)
-    try pair.dealer.send(.goodbye, term: 4, session: Self.session)
+    try pair.dealer.send(result, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
+    try pair.dealer.send(.goodbye, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     // The two ends have to talk to each other while one of them closes.
     let dealer = Sent(pair.dealer)
     let thread = Thread { dealer.value.close(flushing: true) }
@@ -71,7 +71,7 @@ import WireProtocol
       try Dealer(connect: endpoint, waker: Waker(), options: reader)
     }
     defer { for dealer in dealers { dealer.close(flushing: false) } }
-    for dealer in dealers { try dealer.send(.ping, term: 0, session: .none) }
+    for dealer in dealers { try dealer.send(.ping, of: .none, session: .none) }
     var peers = Set<PeerID>()
     for _ in 0..<200 where peers.count < 64 {
       for (peer, _) in try router.poll(timeout: 0.05) { peers.insert(peer) }
@@ -82,7 +82,9 @@ import WireProtocol
       ParametersMessage(
         tier: 0, version: 1, digest: Digest.sha256("x"), values: WireObject(name: "tier", sharing: values)))
     let before = Self.residentBytes()
-    for peer in peers { try router.send(message, to: peer, term: 1, session: Self.session) }
+    for peer in peers {
+      try router.send(message, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
+    }
     // Each takes its offer and gives credit, but reads no chunk.
     for dealer in dealers { #expect(try dealer.poll(timeout: 10).count == 1) }
     for _ in 0..<10 { _ = try router.poll(timeout: 0.05) }

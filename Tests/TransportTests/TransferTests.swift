@@ -24,7 +24,8 @@ import Testing
     }
   }
 
-  static let address = Address(term: 1, session: SessionID(high: 1, low: 2), correlation: 0)
+  static let address = Address(
+    work: RunTerm(RunNumber(1), term: 1), session: SessionID(high: 1, low: 2), correlation: 0)
 
   static func settings(window: Int = 1 << 20, open: Int = 3) -> TransferSettings {
     var settings = TransferSettings()
@@ -71,7 +72,8 @@ import Testing
       guard let next = sender.next() else { return false }
       sequence += 1
       let envelope = Envelope(
-        type: next.message.message.type, term: 1, session: TransferTests.address.session, sequence: sequence)
+        type: next.message.message.type, work: RunTerm(RunNumber(1), term: 1),
+        session: TransferTests.address.session, sequence: sequence)
       var (came, message) = try MessageDecoder.decode(
         frames: EncodedMessage(next.message, envelope: envelope).frames)
       sender.sent(now: 0)
@@ -278,9 +280,12 @@ import Testing
       }
       #expect(wire.sender.stall(now: time) == nil && wire.receiver.stall(now: time) == nil)
     }
-    let none = wire.receiver.release(attempt: 5, now: time)
+    let none = wire.receiver.release(attempt: 5, of: Self.address.work, now: time)
     #expect(none == nil)
-    let answer = wire.receiver.release(attempt: 3, now: time)
+    // Every run counts its own attempts.
+    let another = wire.receiver.release(attempt: 3, of: RunTerm(RunNumber(2), term: 1), now: time)
+    #expect(another == nil)
+    let answer = wire.receiver.release(attempt: 3, of: Self.address.work, now: time)
     let released = try #require(answer)
     #expect(released.offered.type == .resultOffer)
     wire.toSender += released.answers
@@ -306,7 +311,7 @@ import Testing
     }
     while try wire.answer() {}
     #expect(try wire.send())
-    let answer = wire.receiver.refuse(attempt: 3, .duplicate, now: 0)
+    let answer = wire.receiver.refuse(attempt: 3, of: Self.address.work, .duplicate, now: 0)
     let refused = try #require(answer)
     wire.toSender += refused.answers
     try wire.run()
@@ -385,9 +390,7 @@ import Testing
 
   /// What takes an assignment back does not overtake it; what takes back another does.
   @Test func cancelling() throws {
-    var link = Link(
-      outgoing: .parameters, ownMinor: ProtocolVersion.minor, assumedMinor: ProtocolVersion.minor,
-      settings: Self.settings(), kept: KeptObjects())
+    var link = Link(outgoing: .parameters, options: TransportOptions(), kept: KeptObjects())
     try link.admit(Envelope(type: .ping, sequence: 1))
     let options = TransportOptions()
     let large = try #require(try link.waits(for: Self.parameters(1, bytes: 700_000), options))

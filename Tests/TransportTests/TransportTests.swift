@@ -22,11 +22,11 @@ import WireProtocol
     private var toDealer: [Received] = []
 
     init(
-      _ endpoint: String, options: TransportOptions = TransportOptions(), minor: UInt8 = ProtocolVersion.minor
+      _ endpoint: String, options: TransportOptions = TransportOptions()
     ) throws {
       router = try Router(waker: Waker(), options: options)
       self.endpoint = try router.bind(endpoint)
-      dealer = try Dealer(connect: self.endpoint, waker: Waker(), minor: minor, options: options)
+      dealer = try Dealer(connect: self.endpoint, waker: Waker(), options: options)
     }
 
     func close() {
@@ -74,22 +74,28 @@ import WireProtocol
   @Test(arguments: endpoints()) func thereAndBack(endpoint: String) throws {
     let pair = try Pair(endpoint)
     defer { pair.close() }
-    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    try pair.dealer.send(Self.hello, of: RunTerm(RunNumber(1), term: 3), session: .none)
     let (peer, received) = try pair.atRouter()
     let (envelope, message) = try received.get()
     #expect(message == Self.hello)
-    #expect(envelope == Envelope(type: .hello, term: 3, session: .none, sequence: 1))
+    #expect(
+      envelope == Envelope(type: .hello, work: RunTerm(RunNumber(1), term: 3), session: .none, sequence: 1))
     // Nearly 12 chunks each way.
     let large = Self.parameters(count: 750_000)
-    try pair.router.send(large, to: peer, term: 4, session: Self.session, correlation: 1)
+    try pair.router.send(
+      large, to: peer, of: RunTerm(RunNumber(1), term: 4), session: Self.session, correlation: 1)
     let (answer, parameters) = try pair.atDealer().get()
     #expect(parameters == large)
     #expect(
-      answer == Envelope(type: .parameters, term: 4, session: Self.session, sequence: 1, correlation: 1))
+      answer
+        == Envelope(
+          type: .parameters, work: RunTerm(RunNumber(1), term: 4), session: Self.session, sequence: 1,
+          correlation: 1))
     // What is small and need not wait overtakes; what keeps its order does not.
-    try pair.dealer.send(.result(Self.result(bytes: 3_000_000)), term: 4, session: Self.session)
-    try pair.dealer.send(.goodbye, term: 4, session: Self.session)
-    try pair.dealer.send(.ping, term: 4, session: Self.session)
+    try pair.dealer.send(
+      .result(Self.result(bytes: 3_000_000)), of: RunTerm(RunNumber(1), term: 4), session: Self.session)
+    try pair.dealer.send(.goodbye, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
+    try pair.dealer.send(.ping, of: RunTerm(RunNumber(1), term: 4), session: Self.session)
     #expect(try pair.atRouter().received.get().1 == .ping)
     #expect(try pair.atRouter().received.get().1 == .result(Self.result(bytes: 3_000_000)))
     #expect(try pair.atRouter().received.get().1 == .goodbye)
@@ -111,13 +117,13 @@ import WireProtocol
     #expect(router.boundEndpoints == endpoints)
     #expect(endpoints[0].hasPrefix("tcp://127.0.0.1:") && !endpoints[0].hasSuffix(":0"))
     let dealers = try (0..<8).map { try Dealer(connect: endpoints[$0 % 2], waker: Waker()) }
-    for dealer in dealers { try dealer.send(Self.hello, term: 0, session: .none) }
+    for dealer in dealers { try dealer.send(Self.hello, of: .none, session: .none) }
     var peers = Set<PeerID>()
     for _ in 0..<100 where peers.count < 8 {
       for (peer, received) in try router.poll(timeout: 0.1) {
         #expect(try received.get().1 == Self.hello)
         peers.insert(peer)
-        try router.send(.pong, to: peer, term: 0, session: .none)
+        try router.send(.pong, to: peer, of: .none, session: .none)
       }
     }
     #expect(peers.count == 8)
@@ -135,12 +141,12 @@ import WireProtocol
     let port = try router.bind("tcp://127.0.0.1:0").split(separator: ":").last ?? ""
     let named = try Dealer(connect: "tcp://localhost:\(port)", waker: Waker())
     defer { named.close(flushing: false) }
-    try named.send(.ping, term: 0, session: .none)
+    try named.send(.ping, of: .none, session: .none)
     #expect(try router.poll(timeout: 10).count == 1)
     guard let newer = try? router.bind("tcp://[::1]:0") else { return }
     let dealer = try Dealer(connect: newer, waker: Waker())
     defer { dealer.close(flushing: false) }
-    try dealer.send(.ping, term: 0, session: .none)
+    try dealer.send(.ping, of: .none, session: .none)
     #expect(try router.poll(timeout: 10).count == 1)
   }
 
@@ -180,15 +186,15 @@ import WireProtocol
   @Test func unreachablePeers() throws {
     let pair = try Pair("tcp://127.0.0.1:0")
     defer { pair.close() }
-    #expect { try pair.router.send(.pong, to: PeerID("nobody"), term: 0, session: .none) } throws: {
+    #expect { try pair.router.send(.pong, to: PeerID("nobody"), of: .none, session: .none) } throws: {
       ($0 as? TransportError)?.kind == .unreachable
     }
-    try pair.dealer.send(.ping, term: 0, session: .none)
+    try pair.dealer.send(.ping, of: .none, session: .none)
     let peer = try pair.atRouter().peer
     pair.dealer.close(flushing: false)
     var failure: TransportError?
     for _ in 0..<100 where failure == nil {
-      do { try pair.router.send(.pong, to: peer, term: 0, session: .none) } catch { failure = error }
+      do { try pair.router.send(.pong, to: peer, of: .none, session: .none) } catch { failure = error }
       _ = try pair.router.poll(timeout: 0.1)
     }
     #expect(failure?.kind == .unreachable)
@@ -200,9 +206,9 @@ import WireProtocol
   @Test(arguments: endpoints()) func brokenConnections(endpoint: String) throws {
     let pair = try Pair(endpoint)
     defer { pair.close() }
-    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    try pair.dealer.send(Self.hello, of: RunTerm(RunNumber(1), term: 3), session: .none)
     let (peer, _) = try pair.atRouter()
-    try pair.router.send(.pong, to: peer, term: 3, session: Self.session)
+    try pair.router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 3), session: Self.session)
     _ = try pair.atDealer()
     #expect(pair.router.takeLostConnections().isEmpty && !pair.dealer.takeBreak())
     pair.dealer.close(flushing: false)
@@ -213,7 +219,10 @@ import WireProtocol
     }
     #expect(turns < 500)
     turns = 0
-    while turns < 100, (try? pair.router.send(.pong, to: peer, term: 3, session: Self.session)) != nil {
+    while turns < 100,
+      (try? pair.router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 3), session: Self.session))
+        != nil
+    {
       _ = try pair.router.poll(timeout: 0.01)
       turns += 1
     }
@@ -223,9 +232,9 @@ import WireProtocol
 
   @Test(arguments: endpoints()) func aCoordinatorThatIsGone(endpoint: String) throws {
     let pair = try Pair(endpoint)
-    try pair.dealer.send(Self.hello, term: 3, session: .none)
+    try pair.dealer.send(Self.hello, of: RunTerm(RunNumber(1), term: 3), session: .none)
     let (peer, _) = try pair.atRouter()
-    try pair.router.send(.pong, to: peer, term: 3, session: Self.session)
+    try pair.router.send(.pong, to: peer, of: RunTerm(RunNumber(1), term: 3), session: Self.session)
     _ = try pair.atDealer()
     pair.router.close()
     var turns = 0
@@ -240,7 +249,7 @@ import WireProtocol
   @Test func nobodyListens() throws {
     let endpoint = try Self.free()
     let dealer = try Dealer(connect: endpoint, waker: Waker())
-    try dealer.send(Self.hello, term: 0, session: .none)
+    try dealer.send(Self.hello, of: .none, session: .none)
     #expect(try dealer.poll(timeout: 0.05).isEmpty)
     #expect(!dealer.takeBreak(), "what has never stood cannot break")
     dealer.close(flushing: false)
@@ -256,7 +265,7 @@ import WireProtocol
   @Test func flushing() throws {
     let pair = try Pair("tcp://127.0.0.1:0")
     defer { pair.router.close() }
-    for _ in 0..<50 { try pair.dealer.send(.goodbye, term: 0, session: .none) }
+    for _ in 0..<50 { try pair.dealer.send(.goodbye, of: .none, session: .none) }
     pair.dealer.close(flushing: true)
     var count = 0
     for _ in 0..<100 where count < 50 { count += try pair.router.poll(timeout: 0.1).count }
@@ -269,7 +278,7 @@ import WireProtocol
     options.messagesPerPoll = 4
     let pair = try Pair("tcp://127.0.0.1:0", options: options)
     defer { pair.close() }
-    for _ in 0..<10 { try pair.dealer.send(.ping, term: 0, session: .none) }
+    for _ in 0..<10 { try pair.dealer.send(.ping, of: .none, session: .none) }
     var sequences: [UInt64] = []
     for _ in 0..<100 where sequences.count < 10 {
       let batch = try pair.router.poll(timeout: 0.1)
@@ -285,7 +294,7 @@ import WireProtocol
     options.queuedMessages = 4
     let dealer = try Dealer(connect: try Self.free(), waker: Waker(), options: options)
     defer { dealer.close(flushing: false) }
-    #expect { for _ in 0..<5 { try dealer.send(.ping, term: 0, session: .none) } } throws: {
+    #expect { for _ in 0..<5 { try dealer.send(.ping, of: .none, session: .none) } } throws: {
       ($0 as? TransportError)?.kind == .congested
     }
   }
@@ -295,10 +304,10 @@ import WireProtocol
     options.limits.objectBytes = 1000
     let pair = try Pair("tcp://127.0.0.1:0", options: options)
     defer { pair.close() }
-    #expect { try pair.dealer.send(Self.parameters(count: 251), term: 0, session: .none) } throws: {
+    #expect { try pair.dealer.send(Self.parameters(count: 251), of: .none, session: .none) } throws: {
       ($0 as? TransportError)?.kind == .message
     }
-    try pair.dealer.send(Self.parameters(count: 250), term: 0, session: .none)
+    try pair.dealer.send(Self.parameters(count: 250), of: .none, session: .none)
     #expect(try pair.atRouter().received.get().0.sequence == 1)
   }
 

@@ -139,7 +139,7 @@ import WireProtocol
 
   /// A newer minor version and another major version are told apart from garbage, and from damage.
   @Test func otherVersions() throws {
-    for version in [[2, 0], [1, 2], [0, 0]] as [[UInt8]] {
+    for version in [[1, 1], [2, 1], [3, 0]] as [[UInt8]] {
       var frames = try Samples.frames(.ping)
       frames[0] = [0x4E, 0x4C] + version
       #expect { try MessageDecoder.decode(frames: frames) } throws: {
@@ -160,12 +160,6 @@ import WireProtocol
         ($0 as? ProtocolError)?.kind == .type && "\($0)".contains(type.name)
       }
     }
-    // Of its own version, a type that came later is none.
-    var frames = Forged.header(type: MessageType.accept.rawValue, version: [1, 0])
-    frames.append([])
-    #expect { try MessageDecoder.decode(frames: frames) } throws: {
-      "\($0)".contains("ACCEPT is not used in version 1.0")
-    }
     #expect { try MessageDecoder.decode(frames: Forged.frames(type: 200, body: "", objects: [])) } throws: {
       ($0 as? ProtocolError)?.kind == .type
     }
@@ -176,10 +170,11 @@ import WireProtocol
 enum Forged {
   static func header(
     type: UInt8, objects: UInt32 = 0, body: UInt32 = 0, payload: UInt32 = 0, bodyChecksum: UInt32 = 0,
-    version: [UInt8] = [1, 1]
+    version: [UInt8] = [2, 0]
   ) -> [[UInt8]] {
     let prefix: [UInt8] = [0x4E, 0x4C] + version
-    var header: [UInt8] = [type, 0, 0, 0] + little(objects) + [UInt8](repeating: 0, count: 24)
+    var header: [UInt8] =
+      [type, 0] + little(min(objects, 0xFFFF)).prefix(2) + [UInt8](repeating: 0, count: 28)
     header += [1, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
     header += little(body) + little(payload) + little(bodyChecksum)
     return [prefix, header + little(Checksums.crc32c(prefix + header))]

@@ -26,9 +26,9 @@ import WireProtocol
     for number in 0...0xFFFF {
       let bytes = [UInt8(number >> 8), UInt8(number & 0xFF)]
       let isMagic = bytes == Array("NL".utf8)
-      let magic = Self.kind(of: [bytes + [1, 1]])
+      let magic = Self.kind(of: [bytes + [2, 0]])
       if magic != (isMagic ? nil : .magic) { wrong.append("magic \(bytes): \(String(describing: magic))") }
-      let isVersion = bytes == [1, 0] || bytes == [1, 1]
+      let isVersion = bytes == [2, 0]
       let version = Self.kind(of: Forged.header(type: 64, version: bytes))
       if version != (isVersion ? nil : .version) {
         wrong.append("version \(bytes): \(String(describing: version))")
@@ -36,7 +36,7 @@ import WireProtocol
     }
     #expect(wrong == [])
     #expect(Self.kind(of: Forged.frames(type: 64, body: "{}", objects: [])) == nil)
-    print("row 12: 65,535 wrong magics and 65,534 wrong versions refused")
+    print("row 12: 65,535 wrong magics and 65,535 wrong versions refused")
   }
 
   /// Lengths and counts of the header at the edges of what 32 bits hold, those included that a signed reader would take

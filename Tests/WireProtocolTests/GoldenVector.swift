@@ -3,7 +3,7 @@ import Testing
 
 /// A file of Vectors: a message byte by byte, with what the bytes mean. `make_vectors.py` writes them.
 struct GoldenVector: CustomTestStringConvertible {
-  /// The file, as in `1.1/RESULT`.
+  /// The file, as in `2.0/RESULT`.
   let name: String
   let minor: UInt8
   let frames: [[UInt8]]
@@ -11,7 +11,7 @@ struct GoldenVector: CustomTestStringConvertible {
   let meanings: [String: String]
 
   var testDescription: String { name }
-  /// `RESULT` of `1.1/RESULT-digests`.
+  /// `RESULT` of `2.0/RESULT-digests`.
   var messageName: String { String(name.dropFirst(4).prefix { $0 != "-" }) }
 
   enum Failure: Error {
@@ -21,7 +21,7 @@ struct GoldenVector: CustomTestStringConvertible {
 
   static func all() throws -> [GoldenVector] {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Vectors")
-    return try ["1.1"].flatMap { version in
+    return try ["2.0"].flatMap { version in
       let files = try FileManager.default.contentsOfDirectory(
         at: folder.appending(path: version), includingPropertiesForKeys: nil)
       return try files.sorted { $0.path < $1.path }.map { try GoldenVector($0, version: version) }

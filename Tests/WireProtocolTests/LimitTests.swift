@@ -127,7 +127,7 @@ import WireProtocol
     }
   }
 
-  /// A WELCOME whose layout overflows, is unsorted or is not positive.
+  /// An ENTER_RUN whose layout overflows, is unsorted or is not positive.
   @Test(arguments: [
     (#"[[{"name": "a", "shape": [1099511627776, 1099511627776]}]]"#, "2^40"),
     (#"[[{"name": "a", "shape": [0]}]]"#, "not positive"),
@@ -138,10 +138,10 @@ import WireProtocol
     (#"[[{"name": "a"}]]"#, "a name and a shape"),
   ]) func layouts(tiers: String, reason: String) {
     let body = """
-      {"worker_id": 1, "model_path": "/m", "model_sha256": "\(Samples.digest)", "trainable": "full",
-       "heartbeat_seconds": 1, "tiers": \(tiers)}
+      {"worker_id": 1, "run": "r", "plan": 1, "model_path": "/m", "model_sha256": "\(Samples.digest)",
+       "trainable": "full", "tiers": \(tiers)}
       """
-    #expect { try MessageDecoder.decode(frames: Forged.frames(type: 2, body: body, objects: [])) } throws: {
+    #expect { try MessageDecoder.decode(frames: Forged.frames(type: 7, body: body, objects: [])) } throws: {
       "\($0)".contains(reason)
     }
   }

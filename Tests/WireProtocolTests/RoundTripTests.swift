@@ -11,21 +11,24 @@ import WireProtocol
     #expect(decoded == message)
   }
 
-  /// A peer of the version before gets messages that bear its number, and none that it does not know.
-  @Test func olderVersion() throws {
+  /// A side reads its own minor version and the one before; what a later one adds it does not read.
+  @Test func minorVersions() throws {
+    var later = WireLimits()
+    later.minor = 1
     for message in Samples.all {
       var envelope = Samples.envelope(message.type)
-      envelope.minor = 0
-      guard message.type.sinceMinor == 0 else {
-        #expect {
-          try EncodedMessage(message, envelope: envelope)
-        } throws: { ($0 as? ProtocolError)?.kind == .type }
-        continue
-      }
+      envelope.minor = 1
       let frames = try EncodedMessage(message, envelope: envelope).frames
-      #expect(frames[0] == [0x4E, 0x4C, 1, 0])
-      let (decoded, same) = try MessageDecoder.decode(frames: frames)
+      #expect(frames[0] == [0x4E, 0x4C, 2, 1])
+      #expect(String(decoding: frames[2], as: UTF8.self).contains("of_minor"))
+      let (decoded, same) = try MessageDecoder.decode(frames: frames, limits: later)
       #expect(decoded == envelope && same == message)
+      // A program of this version says so, whatever it is.
+      #expect { try MessageDecoder.decode(frames: frames) } throws: {
+        ($0 as? ProtocolError)?.kind == .version
+      }
+      // And the later one reads this one's.
+      #expect(try MessageDecoder.decode(frames: Samples.frames(message), limits: later).1 == message)
     }
   }
 
@@ -83,7 +86,7 @@ import WireProtocol
   /// from its polynomial.
   @Test func headerLayout() throws {
     let frames = try Samples.frames(.ping)
-    var expected: [UInt8] = [64, 0, 0, 0, 0, 0, 0, 0]
+    var expected: [UInt8] = [64, 0, 0, 0, 1, 0, 0, 0]
     expected += [7, 0, 0, 0, 0, 0, 0, 0]
     expected += [
       0xEF, 0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0x01, 0x10, 0x32, 0x54, 0x76, 0x98, 0xBA, 0xDC, 0xFE,
@@ -92,7 +95,7 @@ import WireProtocol
     expected += [UInt8](repeating: 0, count: 12)
     let checksum = Checksums.crc32c(frames[0] + expected)
     expected += (0..<4).map { UInt8(truncatingIfNeeded: checksum >> (8 * $0)) }
-    #expect(frames == [[0x4E, 0x4C, 1, 1], expected, []])
+    #expect(frames == [[0x4E, 0x4C, 2, 0], expected, []])
   }
 }
 

@@ -8,18 +8,22 @@ enum Samples {
   static let session = SessionID(high: 0x0123_4567_89AB_CDEF, low: 0xFEDC_BA98_7654_3210)
 
   static func envelope(_ type: MessageType) -> Envelope {
-    Envelope(type: type, term: 7, session: session, sequence: 42, correlation: 41)
+    Envelope(
+      type: type, work: RunTerm(RunNumber(1), term: 7), session: session, sequence: 42, correlation: 41)
   }
 
   static let hello = Hello(
     program: "nl-worker 1.0", numericProfile: "f32-1", isa: "avx2", threads: 4, host: "höst", processID: 123,
     localIndex: 3, modelSHA256: digest, numericProfiles: ["f32-1", "bf16-1"],
-    localSecret: "0123abcd")
+    localSecret: "0123abcd", terms: [digest: .max, "other": 3])
 
-  static let welcome = Welcome(
-    workerID: 5, modelPath: "/models/base", modelSHA256: digest, trainable: ["rank": 8, "alpha": 16.5],
+  static let welcome = Welcome(workerID: 5, heartbeatSeconds: 0.5)
+
+  static let enterRun = EnterRun(
+    workerID: 5, run: digest, plan: 2, modelPath: "/models/base", modelSHA256: digest,
+    trainable: ["rank": 8, "alpha": 16.5],
     tiers: [[TierParameter(name: "a", shape: [2, 3]), TierParameter(name: "b", shape: [4])], []],
-    heartbeatSeconds: 0.5, numericProfile: "bf16-1", recomputesLayers: true, run: digest)
+    numericProfile: "bf16-1", recomputesLayers: true)
 
   static let assign = AssignMessage(
     attempt: 9, purpose: .train, step: 12, leafCount: 3, level: 1, index: 0, tiers: [0, 2], window: true,
@@ -114,7 +118,8 @@ enum Samples {
 
   static let all: [Message] =
     transfers + model + [
-      .hello(hello), .welcome(welcome), .reject(Reject(code: .numericProfile, reason: "other bits")),
+      .hello(hello), .welcome(welcome), .enterRun(enterRun), .leaveRun,
+      .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
       .result(digests), .assign(collect), .result(chains), .window(window),
       .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),
@@ -122,7 +127,9 @@ enum Samples {
       .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),
       .cancelled(Cancelled(attempt: 9)),
       .resultAck(ResultAck(attempt: 9, outcome: .duplicate)), .ping, .pong, .drain, .drained, .goodbye,
-      .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)), .status,
+      .error(ErrorMessage(code: .compute, reason: "no memory", attempt: 9)), .status(StatusRequest()),
+      .status(StatusRequest(folder: "/runs/demo")),
+      .control(Control(.pause, folder: "/runs/demo", token: "t")),
       .statusReply(StatusReply(status: ["state": "paused", "workers": [], "step": 12])),
     ]
 

@@ -13,7 +13,7 @@ import struct
 import sys
 
 PAYLOAD = 262_144
-TERM, SESSION, SEQUENCE, CORRELATION = 7, (0x0123456789ABCDEF, 0xFEDCBA9876543210), 42, 41
+RUN, TERM, SESSION, SEQUENCE, CORRELATION = 3, 7, (0x0123456789ABCDEF, 0xFEDCBA9876543210), 42, 41
 DIGEST = "0123456789abcdef" * 4
 
 
@@ -72,8 +72,8 @@ def bits(value):
 class Message:
     """One message: its fields, its objects, and the rows of its file."""
 
-    def __init__(self, name, number, fields=None, objects=(), session=SESSION, minor=1, payload=None):
-        self.name, self.number, self.session, self.minor = name, number, session, minor
+    def __init__(self, name, number, fields=None, objects=(), session=SESSION, payload=None):
+        self.name, self.number, self.session = name, number, session
         self.objects = list(objects)
         self.piece = payload
         self.payload = payload or b"".join(data for _, data in self.objects)
@@ -91,14 +91,15 @@ class Message:
         self.body = self.text.encode()
 
     def prefix(self):
-        return b"NL" + bytes([1, self.minor])
+        return b"NL" + bytes([2, 0])
 
     def header(self):
         """Rows of (bytes, meaning)."""
         rows = [
             (bytes([self.number]), f"type {self.number}: {self.name.split('-')[0]}"),
-            (bytes(3), "reserved"),
-            (struct.pack("<I", len(self.objects)), f"objects: {len(self.objects)}"),
+            (bytes(1), "reserved"),
+            (struct.pack("<H", len(self.objects)), f"objects: {len(self.objects)}"),
+            (struct.pack("<I", RUN), f"run: {RUN}"),
             (struct.pack("<Q", TERM), f"term: {TERM}"),
             (struct.pack("<QQ", *self.session), f"session: {self.session[0]:016x}{self.session[1]:016x}"),
             (struct.pack("<Q", SEQUENCE), f"sequence: {SEQUENCE}"),
@@ -116,8 +117,8 @@ class Message:
         return [self.prefix(), head, self.body] + ([self.payload] if self.payload else [])
 
     def lines(self):
-        yield f"# {self.name.split('-')[0]}, version 1.{self.minor}. A row is: frame | bytes | what they are."
-        yield from row("F0", self.prefix(), f'"NL", version 1.{self.minor}')
+        yield f"# {self.name.split('-')[0]}, version 2.0. A row is: frame | bytes | what they are."
+        yield from row("F0", self.prefix(), '"NL", version 2.0')
         for place, (data, meaning) in enumerate(self.header()):
             yield from row("F1" if place == 0 else "", data, meaning)
         yield from body_rows(self.body)
@@ -155,26 +156,28 @@ def object_rows(name, data):
         yield f"| {part.hex(' '):47} | \"{name}\": {', '.join(str(value) for value in values)}"
 
 
-def messages(minor):
-    """The messages of a minor version; those of an older one lack what came later."""
-    is_new = minor >= 1
+def messages():
+    """All messages of the version."""
     assign = {
         "attempt": 9, "purpose": "train", "step": 12, "leaf_count": 3, "level": 1, "index": 0, "tiers": [0, 2],
-        "window": True, **({"digest_only": True} if is_new else {}), "step_tokens": 17,
+        "window": True, "digest_only": True, "step_tokens": 17,
         "parameter_versions": [3, 2, 1], "dropout_seed": 2**64 - 1,
     }
     yield Message(
         "HELLO", 1,
-        {"minor": minor, "program": "nl-worker 1.0", "numeric_profile": "f32-1", "isa": "avx2", "threads": 4,
+        {"program": "nl-worker 1.0", "numeric_profile": "f32-1", "isa": "avx2", "threads": 4,
          "host": "höst \"1\"", "process_id": 123, "local_index": 3, "model_sha256": DIGEST,
-         **({"local_secret": "0123abcd", "numeric_profiles": ["f32-1", "bf16-1"]} if is_new else {})},
+         "local_secret": "0123abcd", "numeric_profiles": ["f32-1", "bf16-1"], "runs": [DIGEST, "other"],
+         "terms": [2**64 - 1, 3]},
         session=(0, 0))
+    yield Message("WELCOME", 2, {"worker_id": 5, "heartbeat_seconds": 0.5})
     yield Message(
-        "WELCOME", 2,
-        {"worker_id": 5, "model_path": "/models/base", "model_sha256": DIGEST,
+        "ENTER_RUN", 7,
+        {"worker_id": 5, "run": DIGEST, "plan": 1, "model_path": "/models/base", "model_sha256": DIGEST,
          "trainable": {"rank": 8, "alpha": 16.5},
-         "tiers": [[{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [4]}], []], "heartbeat_seconds": 0.5,
-         **({"numeric_profile": "bf16-1", "recomputes_layers": True, "run": DIGEST} if is_new else {})})
+         "tiers": [[{"name": "a", "shape": [2, 3]}, {"name": "b", "shape": [4]}], []],
+         "numeric_profile": "bf16-1", "recomputes_layers": True})
+    yield Message("LEAVE_RUN", 8)
     yield Message("REJECT", 3, {"code": "numeric_profile", "reason": "other bits"})
     yield Message("READY", 6, {"model_sha256": DIGEST})
     # As much as a payload can have.
@@ -187,15 +190,12 @@ def messages(minor):
     # Bits that a decimal number would lose; an object without bytes.
     yield Message(
         "RESULT", 52,
-        {"attempt": 9, "loss_sum": bits(0.1 + 0.2), "tokens": 17, "seconds": 0.25,
-         **({"progress": 48} if is_new else {})},
+        {"attempt": 9, "loss_sum": bits(0.1 + 0.2), "tokens": 17, "seconds": 0.25, "progress": 48},
         [("tier.0.0", floats(1, -0.0, 2.0**-149)), ("tier.0.1", floats(float("inf"))), ("tier.2", b"")])
     yield Message("RESULT_ACK", 51, {"attempt": 9, "outcome": "duplicate"})
     for name, number in [("PING", 64), ("PONG", 65), ("DRAIN", 66), ("DRAINED", 67), ("GOODBYE", 68)]:
         yield Message(name, number)
     yield Message("ERROR", 69, {"code": "compute", "reason": "no \"memory\"\n\t\\ \u0001", "attempt": 9})
-    if not is_new:
-        return
     yield Message(
         "RESULT-digests", 52,
         {"attempt": 10, "loss_sum": bits(-1.0), "tokens": 17, "seconds": 0,
@@ -231,6 +231,8 @@ def messages(minor):
     yield Message("CANCEL", 36, {"attempt": 9})
     yield Message("CANCELLED", 37, {"attempt": 9})
     yield Message("STATUS", 70)
+    yield Message("STATUS-folder", 70, {"folder": "/runs/demo"})
+    yield Message("CONTROL", 72, {"command": "pause", "folder": "/runs/demo", "token": "0123abcd"})
     yield Message("STATUS_REPLY", 71, {"status": {"state": "paused", "workers": [], "step": 12}})
     yield from transfers()
     yield from model()
@@ -284,15 +286,13 @@ def seed(message, flags=0x3F):
 def main():
     folder = pathlib.Path(__file__).parent / "Vectors"
     seeds = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--seeds"] else None
-    for minor in (1,):
-        for message in messages(minor):
-            message.minor = minor
-            path = folder / f"1.{minor}" / f"{message.name}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = (line.rstrip() for line in message.lines())
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            if seeds and minor == 1:
-                (seeds / f"seed-{message.name}").write_bytes(seed(message))
+    for message in messages():
+        path = folder / "2.0" / f"{message.name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = (line.rstrip() for line in message.lines())
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if seeds:
+            (seeds / f"seed-{message.name}").write_bytes(seed(message))
 
 
 main()

@@ -17,6 +17,10 @@ public enum AdapterReader {
       throw ModelError(file: folder, "there is no such folder")
     }
     let reader = ConfigurationReader(json: try readJSON(path: configFile), file: configFile)
+    // The form of mlx-lm has one rank and one scale; beside it the same adapter may lie as it is.
+    if manager.fileExists(atPath: mlxFile), try hasSeveralRanks(folder + "/" + AdapterForm.peftFolder) {
+      return try read(folder: folder + "/" + AdapterForm.peftFolder, model: model)
+    }
     if manager.fileExists(atPath: mlxFile),
       reader.value("lora_parameters") != nil || reader.value("peft_type") == nil
     {
@@ -31,32 +35,31 @@ public enum AdapterReader {
         + "read in safetensors form alone")
   }
 
-  /// Takes the tensors of a specification out of a file, and fails unless the file holds these and no others.
+  private static func hasSeveralRanks(_ folder: String) throws(ModelError) -> Bool {
+    let file = folder + "/" + AdapterForm.configName
+    guard FileManager.default.fileExists(atPath: file) else { return false }
+    let config = try readJSON(path: file)
+    return ["rank_pattern", "alpha_pattern"].contains { config[$0]?.object?.members.isEmpty == false }
+  }
+
+  /// Takes the tensors of a specification out of a file, and fails unless the file holds these, `others` and no more.
   ///
   /// - Parameter stored: the name in the file of a tensor of the specification, and whether it lies there as
   ///   columns where ours lies as rows.
   static func tensors(
     _ specification: LoRASpecification, model: ModelConfiguration, file: SafetensorsFile,
-    stored: (_ name: String) -> (name: String, transposed: Bool)
+    others: Set<String> = [], stored: (_ name: String) -> (name: String, transposed: Bool)
   ) throws(ModelError) -> [String: HostTensor] {
     var tensors: [String: HostTensor] = [:]
-    var used = Set<String.UTF8Bytes>()
+    var used = Set(others.map { String.UTF8Bytes($0) })
     for expected in specification.tensors(of: model) {
       let (name, transposed) = stored(expected.name)
       guard file.contains(name) else {
         throw ModelError(file: file.path, name: "tensor \(name)", "is missing")
       }
-      let found = try file.tensor(name)
-      let shape = transposed ? expected.shape.reversed() : expected.shape
-      guard found.shape == shape else {
-        throw ModelError(
-          file: file.path, name: "tensor \(name)",
-          "has the shape \(found.shape), but rank \(specification.rank) on this model needs \(shape)")
-      }
-      let values = found.hostTensor()
-      guard values.values.allSatisfy(\.isFinite) else {
-        throw ModelError(file: file.path, name: "tensor \(name)", "holds numbers that are not finite")
-      }
+      let rank = expected.name.hasSuffix(".lora_a") ? expected.shape[0] : expected.shape.first ?? 0
+      let values = try tensor(
+        name, shape: transposed ? expected.shape.reversed() : expected.shape, rank: rank, file: file)
       tensors[expected.name] = transposed ? values.transposed() : values
       used.insert(.init(name))
     }
@@ -64,5 +67,22 @@ public enum AdapterReader {
       throw ModelError(file: file.path, name: "tensor \(stray)", "belongs to no adapted module of this model")
     }
     return tensors
+  }
+
+  /// - Parameter rank: what the shape follows from, beside the model; nil: from the model alone.
+  static func tensor(
+    _ name: String, shape: [Int], rank: Int?, file: SafetensorsFile
+  ) throws(ModelError) -> HostTensor {
+    let found = try file.tensor(name)
+    guard found.shape == shape else {
+      let reason = rank.map { "rank \($0) on this model" } ?? "this model"
+      throw ModelError(
+        file: file.path, name: "tensor \(name)", "has the shape \(found.shape), but \(reason) needs \(shape)")
+    }
+    let values = found.hostTensor()
+    guard values.values.allSatisfy(\.isFinite) else {
+      throw ModelError(file: file.path, name: "tensor \(name)", "holds numbers that are not finite")
+    }
+    return values
   }
 }

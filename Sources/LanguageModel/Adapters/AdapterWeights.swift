@@ -5,10 +5,16 @@
 public struct AdapterWeights: Sendable, Equatable {
   public var specification: LoRASpecification
   public var tensors: [String: HostTensor]
+  /// Tensors of the checkpoint that the adapter replaces as a whole (`modules_to_save`), by their names there. A head is
+  /// named where it is another than the base model's, even if that has it from its embedding.
+  public var replaced: [String: HostTensor]
 
-  public init(specification: LoRASpecification, tensors: [String: HostTensor]) {
+  public init(
+    specification: LoRASpecification, tensors: [String: HostTensor], replaced: [String: HostTensor] = [:]
+  ) {
     self.specification = specification
     self.tensors = tensors
+    self.replaced = replaced
   }
 }
 

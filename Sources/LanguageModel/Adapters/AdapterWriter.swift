@@ -31,28 +31,48 @@ public enum AdapterWriter {
   private static func writeMLX(
     _ adapter: AdapterWeights, base: String, model: ModelConfiguration, to folder: String
   ) throws {
-    var whole = adapter.specification
-    let first = whole.layers.first ?? 0
-    whole.layers = Array(first..<model.layerCount)
+    let own = adapter.specification
+    // One rank and one scale for all: the largest rank, and B times what a module's scale is more.
+    let first = own.layers.first ?? 0
+    let rank = own.modules.map(own.rank).max() ?? own.rank
+    let whole = LoRASpecification(
+      rank: rank,
+      alpha: own.useRSLoRA || rank == own.rank ? own.alpha : own.alpha / Double(own.rank) * Double(rank),
+      useRSLoRA: own.useRSLoRA, dropout: own.dropout, targetModules: own.targetModules,
+      layers: Array(first..<model.layerCount))
     let items = whole.tensors(of: model).map { expected in
-      let tensor = adapter.tensors[expected.name] ?? HostTensor(zeros: expected.shape)
+      let tensor = mlxTensor(expected, adapter, scale: whole.scale)
       let turned = expected.name.hasSuffix(".lora_a") ? tensor.transposed() : tensor
       return SafetensorsItem(name: expected.name, tensor: turned)
     }
     try SafetensorsWriter.write(items, to: folder + "/" + AdapterForm.mlxWeightsName)
-    let rank = Double(whole.rank)
+    let root = Double(whole.rank)
     let config: JSONValue = [
       "fine_tune_type": "lora",
       "model": .string(base),
       "num_layers": .number(whole.layers.count),
       "lora_parameters": [
         "rank": .number(whole.rank),
-        "scale": .number(whole.useRSLoRA ? whole.alpha / rank.squareRoot() : whole.alpha / rank),
+        "scale": .number(whole.useRSLoRA ? whole.alpha / root.squareRoot() : whole.alpha / root),
         "dropout": shortest(whole.dropout),
         "keys": .strings(whole.projections.map(\.path)),
       ],
     ]
     try AtomicFile.write(config.bytes(indent: 2), to: folder + "/" + AdapterForm.configName)
+  }
+
+  /// A tensor with zeros in the rows that a smaller rank lacks, all of them zero if its module is not adapted.
+  private static func mlxTensor(
+    _ expected: ModelConfiguration.TensorShape, _ adapter: AdapterWeights, scale: Float
+  ) -> HostTensor {
+    guard let tensor = adapter.tensors[expected.name],
+      let module = LoRAModule(path: String(expected.name.dropLast(".lora_a".count)))
+    else { return HostTensor(zeros: expected.shape) }
+    var values = tensor.values
+    let own = adapter.specification.scale(of: module)
+    if own != scale, expected.name.hasSuffix(".lora_b") { values = values.map { $0 * (own / scale) } }
+    values += [Float](repeating: 0, count: expected.shape.reduce(1, *) - values.count)
+    return HostTensor(shape: expected.shape, values: values)
   }
 
   private static func writePEFT(
@@ -74,10 +94,18 @@ public enum AdapterWriter {
     config["lora_alpha"] = .number(specification.alpha)
     config["lora_dropout"] = shortest(specification.dropout)
     config["bias"] = "none"
-    config["target_modules"] = .strings(specification.targetModules.sorted(by: utf8Ascending))
     if specification.useRSLoRA { config["use_rslora"] = true }
-    if specification.layers.count < model.layerCount {
-      config["layers_to_transform"] = .numbers(specification.layers)
+    if specification.excluded.isEmpty {
+      config["target_modules"] = .strings(specification.targetModules.sorted(by: utf8Ascending))
+      if specification.layers.count < model.layerCount {
+        config["layers_to_transform"] = .numbers(specification.layers)
+      }
+    } else {
+      config["target_modules"] = .strings(specification.modules.map(\.path).sorted(by: utf8Ascending))
+    }
+    let written = specification.json()
+    for key in ["rank_pattern", "alpha_pattern"] {
+      if let patterns = written[key] { config[key] = patterns }
     }
     try AtomicFile.write(
       JSONValue.object(config).bytes(indent: 2), to: folder + "/" + AdapterForm.configName)

@@ -13,11 +13,25 @@ public struct LoRASpecification: Sendable, Equatable {
   public var targetModules: [String]
   /// The layers that are adapted, ascending.
   public var layers: [Int]
+  /// Modules of these projections in these layers that are not adapted.
+  public var excluded: Set<LoRAModule> = []
+  /// The ranks of modules that have another than `rank`.
+  public var ranks: [LoRAModule: Int] = [:]
+  /// The α of modules that have another than `alpha`.
+  public var alphas: [LoRAModule: Double] = [:]
 
-  /// s
-  public var scale: Float {
+  /// s, of modules with `rank` and `alpha`
+  public var scale: Float { scale(rank: rank, alpha: alpha) }
+
+  private func scale(rank: Int, alpha: Double) -> Float {
     let rank = Double(rank)
     return Float(useRSLoRA ? alpha / rank.squareRoot() : alpha / rank)
+  }
+
+  public func rank(of module: LoRAModule) -> Int { ranks[module] ?? rank }
+  public func alpha(of module: LoRAModule) -> Double { alphas[module] ?? alpha }
+  public func scale(of module: LoRAModule) -> Float {
+    scale(rank: rank(of: module), alpha: alpha(of: module))
   }
 
   public init(
@@ -32,6 +46,33 @@ public struct LoRASpecification: Sendable, Equatable {
     self.targetModules = known.filter(targetModules.contains) + targetModules.filter { !known.contains($0) }
     self.layers = layers.sorted()
   }
+
+  /// The modules of a set that is no full grid of projections and layers, or has several ranks; rank and α of each.
+  public init(
+    modules: [LoRAModule: (rank: Int, alpha: Double)], rank: Int, alpha: Double, useRSLoRA: Bool = false,
+    dropout: Float = 0
+  ) {
+    let projections = Set(modules.keys.map(\.projection))
+    self.init(
+      rank: rank, alpha: alpha, useRSLoRA: useRSLoRA, dropout: dropout,
+      targetModules: Projection.allCases.filter(projections.contains).map(\.rawValue),
+      layers: Array(Set(modules.keys.map(\.layer))))
+    excluded = Set(grid.filter { modules[$0] == nil })
+    for (module, own) in modules {
+      if own.rank != rank { ranks[module] = own.rank }
+      if own.alpha != alpha { alphas[module] = own.alpha }
+    }
+  }
+
+  private var grid: [LoRAModule] {
+    layers.flatMap { layer in projections.map { LoRAModule(layer: layer, projection: $0) } }
+  }
+
+  /// What is adapted, layer by layer.
+  public var modules: [LoRAModule] { excluded.isEmpty ? grid : grid.filter { !excluded.contains($0) } }
+
+  /// Every projection of the list in every layer of the list, all with one rank and α.
+  public var isRegular: Bool { excluded.isEmpty && ranks.isEmpty && alphas.isEmpty }
 
   /// The adapted projections; a name in `targetModules` that is no projection is passed over (see ``check(for:file:)``).
   public var projections: [Projection] { targetModules.compactMap(Projection.init) }
@@ -48,8 +89,14 @@ public struct LoRASpecification: Sendable, Equatable {
     guard Set(targetModules).count == targetModules.count else {
       throw fault("target_modules", "names a projection twice")
     }
-    guard (1...65536).contains(rank) else { throw fault("rank", "is \(rank); it must be from 1 to 65536") }
-    guard alpha.isFinite, alpha > 0, scale.isFinite, scale > 0 else {
+    for rank in [rank] + ranks.values where !(1...65536).contains(rank) {
+      throw fault("rank", "is \(rank); it must be from 1 to 65536")
+    }
+    for alpha in [alpha] + alphas.values where !(alpha.isFinite && alpha > 0) {
+      throw fault("alpha", "is \(alpha); it must be a number above 0")
+    }
+    guard scale.isFinite, scale > 0, modules.allSatisfy({ scale(of: $0).isFinite && scale(of: $0) > 0 })
+    else {
       throw fault("alpha", "is \(alpha); it must be a number above 0")
     }
     guard dropout >= 0, dropout < 1 else {
@@ -57,18 +104,23 @@ public struct LoRASpecification: Sendable, Equatable {
     }
     guard !layers.isEmpty, Set(layers).count == layers.count,
       layers.allSatisfy({ (0..<model.layerCount).contains($0) })
-    else { throw fault("layers", "are \(layers), but the model has the layers 0 to \(model.layerCount - 1)") }
+    else {
+      throw fault("layers", "are \(layers), but the model has the layers 0 to \(model.layerCount - 1)")
+    }
+    let known = Set(grid)
+    for module in excluded.union(ranks.keys).union(alphas.keys) where !known.contains(module) {
+      throw fault("modules", "\(module.path) is not among the adapted projections and layers")
+    }
+    guard excluded.count < known.count else { throw fault("target_modules", "leaves no module to adapt") }
   }
 
   /// The tensors of the adapter: `….lora_a` [r, in] and `….lora_b` [r, out], names in UTF-8 order.
   public func tensors(of model: ModelConfiguration) -> [ModelConfiguration.TensorShape] {
     var list: [ModelConfiguration.TensorShape] = []
-    for layer in layers {
-      for projection in projections {
-        let module = projection.module(layer: layer)
-        list.append(.init(name: module + ".lora_a", shape: [rank, model.inputSize(projection)]))
-        list.append(.init(name: module + ".lora_b", shape: [rank, model.outputSize(projection)]))
-      }
+    for module in modules {
+      let (rank, projection) = (rank(of: module), module.projection)
+      list.append(.init(name: module.path + ".lora_a", shape: [rank, model.inputSize(projection)]))
+      list.append(.init(name: module.path + ".lora_b", shape: [rank, model.outputSize(projection)]))
     }
     return list.sorted { utf8Ascending($0.name, $1.name) }
   }
@@ -76,11 +128,25 @@ public struct LoRASpecification: Sendable, Equatable {
 
 extension LoRASpecification {
   public func json() -> JSONValue {
-    [
-      "rank": .number(rank), "alpha": .number(alpha), "use_rslora": .bool(useRSLoRA),
-      "dropout": .number(Double(dropout)), "target_modules": .strings(targetModules),
-      "layers": .numbers(layers),
-    ]
+    var object = JSONObject()
+    object["rank"] = .number(rank)
+    object["alpha"] = .number(alpha)
+    object["use_rslora"] = .bool(useRSLoRA)
+    object["dropout"] = .number(Double(dropout))
+    object["target_modules"] = .strings(targetModules)
+    object["layers"] = .numbers(layers)
+    if !excluded.isEmpty { object["excluded"] = .strings(excluded.sorted().map(\.path)) }
+    if !ranks.isEmpty { object["rank_pattern"] = Self.json(ranks) { .number($0) } }
+    if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
+    return .object(object)
+  }
+
+  private static func json<Value>(
+    _ values: [LoRAModule: Value], _ value: (Value) -> JSONValue
+  ) -> JSONValue {
+    .object(
+      JSONObject(
+        values.sorted { $0.key < $1.key }.map { .init(key: $0.key.path, value: value($0.value)) }))
   }
 
   /// Reads what ``json()`` wrote; `file` names the origin in the error.
@@ -99,5 +165,26 @@ extension LoRASpecification {
       rank: try reader.requiredCount("rank"), alpha: try reader.requiredPositive("alpha"),
       useRSLoRA: try reader.bool("use_rslora", default: false), dropout: Float(dropout),
       targetModules: modules.compactMap(\.string), layers: layers.compactMap(\.int))
+    func module(_ path: String, _ key: String) throws(ModelError) -> LoRAModule {
+      guard let module = LoRAModule(path: path) else {
+        throw reader.fault(key, "\"\(path)\" is not the path of a linear layer")
+      }
+      return module
+    }
+    for item in reader.value("excluded")?.array ?? [] {
+      excluded.insert(try module(item.string ?? "", "excluded"))
+    }
+    for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
+      guard let rank = member.value.int, (1...65536).contains(rank) else {
+        throw reader.fault("rank_pattern", "must give whole numbers from 1 to 65536")
+      }
+      ranks[try module(member.key, "rank_pattern")] = rank
+    }
+    for member in try reader.object("alpha_pattern")?.json.object?.members ?? [] {
+      guard let alpha = member.value.double, alpha > 0, alpha.isFinite else {
+        throw reader.fault("alpha_pattern", "must give numbers above 0")
+      }
+      alphas[try module(member.key, "alpha_pattern")] = alpha
+    }
   }
 }

@@ -11,7 +11,7 @@ struct PEFTAdapterReader {
   private static let knownKeys: Set<String> = [
     "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
     "inference_mode", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout", "bias",
-    "use_rslora",
+    "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "ensure_weight_tying",
     "init_lora_weights", "layers_to_transform", "layers_pattern", "megatron_core", "loftq_config",
     "eva_config",
     "qalora_group_size", "runtime_config",
@@ -22,21 +22,73 @@ struct PEFTAdapterReader {
   func read(weights path: String) throws(ModelError) -> AdapterWeights {
     try refuseUnsupported()
     let file = try SafetensorsFile(path: path)
-    let (projections, layers) = try coverage(of: file)
-    try checkTargets(projections)
-    let specification = LoRASpecification(
-      rank: try reader.count("r") ?? 8, alpha: try reader.positive("lora_alpha") ?? 8,
-      useRSLoRA: try reader.bool("use_rslora", default: false), dropout: try dropout(),
-      targetModules: projections.map(\.rawValue), layers: layers)
+    let names = try PEFTTensorNames(of: file, model: model)
+    try checkTargets(names.modules, file: path)
+    let specification = try specification(names.modules)
     try specification.check(for: model, file: reader.file)
-    let tensors = try AdapterReader.tensors(specification, model: model, file: file, stored: Self.storedName)
-    return AdapterWeights(specification: specification, tensors: tensors)
+    let tensors = try AdapterReader.tensors(
+      specification, model: model, file: file, others: Set(names.replaced.values)
+    ) { name in names.stored[name].map { ($0, name.hasSuffix(".lora_b")) } ?? Self.storedName(name) }
+    return AdapterWeights(
+      specification: specification, tensors: tensors, replaced: try replaced(names, file))
   }
 
   /// The name in the file of one of our tensors; both forms keep A as [r, in], PEFT alone keeps B as [out, r].
   static func storedName(_ name: String) -> (name: String, transposed: Bool) {
     let module = AdapterForm.peftPrefix + name.dropLast(".lora_a".count)
     return name.hasSuffix(".lora_a") ? (module + ".lora_A.weight", false) : (module + ".lora_B.weight", true)
+  }
+
+  private func specification(_ modules: Set<LoRAModule>) throws(ModelError) -> LoRASpecification {
+    let rank = try reader.count("r") ?? 8
+    let alpha = try reader.positive("lora_alpha") ?? 8
+    let ranks: ModulePatternMap<Int> = try patterns("rank_pattern") { part, key throws(ModelError) in
+      try part.requiredCount(key)
+    }
+    let alphas: ModulePatternMap<Double> = try patterns("alpha_pattern") { part, key throws(ModelError) in
+      try part.requiredPositive(key)
+    }
+    return LoRASpecification(
+      modules: Dictionary(
+        uniqueKeysWithValues: modules.map { module in
+          (module, (rank: ranks.value(for: module) ?? rank, alpha: alphas.value(for: module) ?? alpha))
+        }), rank: rank, alpha: alpha, useRSLoRA: try reader.bool("use_rslora", default: false),
+      dropout: try dropout())
+  }
+
+  private func patterns<Value: Sendable>(
+    _ key: String, _ value: (ConfigurationReader, String) throws(ModelError) -> Value
+  ) throws(ModelError) -> ModulePatternMap<Value> {
+    var entries: [(key: String, value: Value)] = []
+    if let part = try reader.object(key) {
+      for member in part.json.object?.members ?? [] {
+        entries.append((member.key, try value(part, member.key)))
+      }
+    }
+    do throws(ModulePatternError) { return try ModulePatternMap(entries) } catch {
+      throw reader.fault(key, error.description)
+    }
+  }
+
+  /// What is trained as a whole. A head that is the embedding stays what it was where the embedding alone is in
+  /// `modules_to_save`: PEFT keeps the original for it unless `ensure_weight_tying` is on.
+  private func replaced(
+    _ names: PEFTTensorNames, _ file: SafetensorsFile
+  ) throws(ModelError) -> [String: HostTensor] {
+    let saved = try ModuleNames.read("modules_to_save", reader).names ?? []
+    var tensors: [String: HostTensor] = [:]
+    for (name, stored) in names.replaced {
+      guard let shape = model.shape(ofTensor: name) else { continue }
+      tensors[name] = try AdapterReader.tensor(stored, shape: shape, rank: nil, file: file)
+    }
+    if model.tiedEmbeddings, let embedding = tensors[WeightStore.embeddingName],
+      tensors[WeightStore.headName] == nil
+    {
+      let isSaved = saved.contains { "model.embed_tokens" == $0 || "model.embed_tokens".hasSuffix("." + $0) }
+      let staysTied = try reader.bool("ensure_weight_tying", default: false)
+      if !isSaved || staysTied { tensors[WeightStore.headName] = embedding }
+    }
+    return tensors
   }
 
   private func refuseUnsupported() throws(ModelError) {
@@ -63,13 +115,15 @@ struct PEFTAdapterReader {
     }
   }
 
+  /// The value that every type has where a feature is off.
   private static func switchesOff(_ value: JSONValue) -> Bool {
     switch value {
     case .null: true
     case .bool(let on): !on
     case .array(let items): items.isEmpty
     case .object(let object): object.members.isEmpty
-    case .number, .string: false
+    case .number: value.double == 0
+    case .string(let text): text.isEmpty || text.lowercased() == "none"
     }
   }
 
@@ -81,48 +135,53 @@ struct PEFTAdapterReader {
     return Float(number)
   }
 
-  /// The projections and layers that the file holds tensors for. PEFT finds modules by suffixes, expressions and
-  /// lists of layers; what it found is what lies in the file.
-  private func coverage(of file: SafetensorsFile) throws(ModelError) -> ([Projection], [Int]) {
-    var modules: [String: (layer: Int, projection: Projection)] = [:]
-    for layer in 0..<model.layerCount {
-      for projection in Projection.allCases {
-        modules[AdapterForm.peftPrefix + projection.module(layer: layer)] = (layer, projection)
-      }
+  /// Every module that the file holds tensors for must be one that the config names. One that the config names and that
+  /// has none is, with PEFT, new, with B zero, and changes nothing; names that this model has no module for are passed
+  /// over, as PEFT does.
+  private func checkTargets(_ found: Set<LoRAModule>, file: String) throws(ModelError) {
+    guard !found.isEmpty else {
+      throw ModelError(file: file, "holds no tensors of a projection of this model")
     }
-    var layers = Set<Int>()
-    var projections = Set<Projection>()
-    for name in file.names {
-      let half = [".lora_A.weight", ".lora_B.weight"].first { name.hasSuffix($0) }
-      guard let half, let module = modules[String(name.dropLast(half.count))] else {
-        throw ModelError(
-          file: file.path, name: "tensor \(name)",
-          "belongs to no projection of this model; expected names like "
-            + "\(AdapterForm.peftPrefix)model.layers.0.self_attn.q_proj.lora_A.weight")
-      }
-      layers.insert(module.layer)
-      projections.insert(module.projection)
+    guard let targets = try ModuleNames.read("target_modules", reader).selection else { return }
+    let layers = try layersToTransform()
+    let patterns = try ModuleNames.read("layers_pattern", reader).names ?? []
+    let excluded = try ModuleNames.read("exclude_modules", reader).selection
+    let saved = try ModuleNames.read("modules_to_save", reader).names ?? []
+    let rule: ModuleTargets
+    do throws(ModulePatternError) {
+      rule = try ModuleTargets(
+        targets, excluded: excluded, layers: layers, layersPatterns: patterns, saved: saved)
+    } catch {
+      throw reader.fault("target_modules", error.description)
     }
-    guard !layers.isEmpty else { throw ModelError(file: file.path, "holds no tensors") }
-    return (Projection.allCases.filter(projections.contains), layers.sorted())
-  }
-
-  /// A list in `target_modules` must name what the file holds; an expression, or none, is taken as it was found.
-  private func checkTargets(_ found: [Projection]) throws(ModelError) {
-    guard let list = reader.value("target_modules")?.array else { return }
-    for item in list {
-      guard let name = item.string else { throw reader.fault("target_modules", "must be a list of names") }
-      guard found.contains(where: { Self.matches($0, name) }) else {
-        throw reader.fault("target_modules", "\"\(name)\" has no tensors in \(AdapterForm.peftWeightsName)")
-      }
-    }
-    for projection in found where !list.contains(where: { Self.matches(projection, $0.string ?? "") }) {
-      throw reader.fault("target_modules", "does not name \(projection.rawValue), which has tensors")
+    if let stray = found.sorted().first(where: { !rule.contains($0) }) {
+      throw reader.fault("target_modules", "does not name \(stray.path), which has tensors in \(file)")
     }
   }
 
-  /// PEFT matches a name with the whole path of a module or with its end.
-  private static func matches(_ projection: Projection, _ name: String) -> Bool {
-    name == projection.rawValue || name.hasSuffix("." + projection.rawValue)
+  private func layersToTransform() throws(ModelError) -> [Int]? {
+    guard let value = reader.value("layers_to_transform") else { return nil }
+    if let one = value.int { return [one] }
+    guard let list = value.array, list.allSatisfy({ $0.int != nil }) else {
+      throw reader.fault("layers_to_transform", "must be a number or a list of numbers")
+    }
+    return list.compactMap(\.int)
+  }
+}
+
+/// The value of a key that is a text or a list of texts.
+private struct ModuleNames {
+  let selection: ModuleTargets.Selection?
+  /// Those of the list, or the text alone.
+  let names: [String]?
+
+  static func read(_ key: String, _ reader: ConfigurationReader) throws(ModelError) -> ModuleNames {
+    guard let value = reader.value(key) else { return ModuleNames(selection: nil, names: nil) }
+    if let text = value.string { return ModuleNames(selection: .init(text: text), names: [text]) }
+    guard let list = value.array, list.allSatisfy({ $0.string != nil }) else {
+      throw reader.fault(key, "must be a text or a list of names")
+    }
+    let names = list.compactMap(\.string)
+    return ModuleNames(selection: names.isEmpty ? nil : .names(names), names: names)
   }
 }

@@ -7,6 +7,8 @@ struct ForwardPass {
   let offsets: [Int32]
   let places: TokenPlaces
   let tables: RotationTables
+  /// Where in `tables` each token's angles are.
+  let rotations: [Int32]
   /// Chance of dropping, and the key that stands for seed, step and micro-batch.
   let dropout: (probability: Float, key: UInt64)?
   /// Whether of each layer only its input is kept for the backward pass.
@@ -16,18 +18,23 @@ struct ForwardPass {
 
   /// Packed sequences from their beginnings.
   init(
-    tape: Tape, offsets: [Int32], tables: RotationTables, dropout: (probability: Float, key: UInt64)? = nil,
+    tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
     recomputesLayers: Bool = false
-  ) {
+  ) throws(TensorError) {
+    let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
+    let (tables, starts) = try rope.tables(lengths: lengths)
     var rows: [Int32] = []
     var positions: [Int32] = []
-    for (row, (begin, end)) in zip(offsets, offsets.dropFirst()).enumerated() {
-      rows += [Int32](repeating: Int32(row), count: Int(end - begin))
-      positions += 0..<(end - begin)
+    var rotations: [Int32] = []
+    for (row, (length, start)) in zip(lengths, starts).enumerated() {
+      rows += [Int32](repeating: Int32(row), count: length)
+      positions += 0..<Int32(length)
+      rotations += start..<(start + Int32(length))
     }
     self.tape = tape
     self.offsets = offsets
     self.tables = tables
+    self.rotations = rotations
     self.dropout = dropout
     self.recomputesLayers = recomputesLayers
     places = TokenPlaces(rows: rows, positions: positions)
@@ -35,12 +42,15 @@ struct ForwardPass {
   }
 
   /// `count` tokens that follow those in the cache.
-  init(tape: Tape, count: Int, following cache: KeyValueCache, tables: RotationTables) {
+  init(tape: Tape, count: Int, following cache: KeyValueCache, rope: RoPETable) throws(TensorError) {
     self.tape = tape
     self.cache = cache
-    self.tables = tables
     offsets = [0, Int32(count)]
     let first = Int32(cache.count)
+    let (tables, starts) = try rope.tables(lengths: [cache.count + count])
+    self.tables = tables
+    let start = (starts.first ?? 0) + first
+    rotations = Array(start..<start + Int32(count))
     places = TokenPlaces(
       rows: [Int32](repeating: 0, count: count), positions: Array(first..<first + Int32(count)))
     dropout = nil

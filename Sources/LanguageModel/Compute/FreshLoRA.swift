@@ -7,16 +7,13 @@ extension TrainableModel {
     configuration: ModelConfiguration, specification: LoRASpecification, seed: UInt64
   ) -> [String: HostTensor] {
     var tensors: [String: HostTensor] = [:]
-    for layer in specification.layers {
-      for projection in specification.projections {
-        let module = projection.module(layer: layer)
-        let (inputs, outputs) = (configuration.inputSize(projection), configuration.outputSize(projection))
-        let key = RandomKey.derive(.freshAdapter, seed: seed, 0, projection.site(layer: layer))
-        let values = uniform(
-          count: specification.rank * inputs, key: key, bound: 1 / Double(inputs).squareRoot())
-        tensors[module + ".lora_a"] = HostTensor(shape: [specification.rank, inputs], values: values)
-        tensors[module + ".lora_b"] = HostTensor(zeros: [specification.rank, outputs])
-      }
+    for module in specification.modules {
+      let (rank, projection) = (specification.rank(of: module), module.projection)
+      let (inputs, outputs) = (configuration.inputSize(projection), configuration.outputSize(projection))
+      let key = RandomKey.derive(.freshAdapter, seed: seed, 0, projection.site(layer: module.layer))
+      let values = uniform(count: rank * inputs, key: key, bound: 1 / Double(inputs).squareRoot())
+      tensors[module.path + ".lora_a"] = HostTensor(shape: [rank, inputs], values: values)
+      tensors[module.path + ".lora_b"] = HostTensor(zeros: [rank, outputs])
     }
     return tensors
   }

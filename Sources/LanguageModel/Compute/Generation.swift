@@ -9,8 +9,7 @@ extension TrainableModel {
     var values: [Float] = []
     values.reserveCapacity(tokens.count * vocabulary)
     if !tokens.isEmpty {
-      let pass = ForwardPass(
-        tape: tape, offsets: [0, Int32(tokens.count)], tables: try rope.tables(positions: tokens.count))
+      let pass = try ForwardPass(tape: tape, offsets: [0, Int32(tokens.count)], rope: rope)
       let hidden = try transformer.hidden(tokens, pass)
       // Row by row in blocks, so that the logits are not in memory twice.
       for start in stride(from: 0, to: tokens.count, by: 128) {
@@ -24,10 +23,12 @@ extension TrainableModel {
   /// Goes on from a prompt, token by token, with the keys and values of earlier tokens kept.
   ///
   /// Ends after `maxTokens` tokens, at a token that ends a text (which is not handed over), or when `onToken`
-  /// returns false. Temperature 0 always takes the likeliest token (the lowest id of equals); above it tokens are
+  /// returns false. `endTokens` are those that end a text; nil: those of the configuration (see also
+  /// ``Tokenizer/endTokenIDs``). Temperature 0 always takes the likeliest token (the lowest id of equals); above it tokens are
   /// drawn with probabilities softmax(logits/temperature), the n-th from the n-th number of the seed.
   public func generate(
-    prompt: [Int32], maxTokens: Int, temperature: Double, seed: UInt64, onToken: (Int32) -> Bool
+    prompt: [Int32], maxTokens: Int, temperature: Double, seed: UInt64, endTokens: Set<Int32>? = nil,
+    onToken: (Int32) -> Bool
   ) throws {
     guard !prompt.isEmpty else { throw BatchError("a prompt needs at least one token") }
     guard temperature >= 0, temperature.isFinite else {
@@ -39,6 +40,7 @@ extension TrainableModel {
     try MicroBatch.check(prompt, vocabulary: configuration.vocabularySize)
     let key = RandomKey.derive(.sampling, seed: seed)
     let decoder = try CachedDecoder(self, capacity: prompt.count + maxTokens)
+    let endTokens = endTokens ?? Set(configuration.eosTokenIDs.map { Int32($0) })
     var next = prompt
     for index in 0..<maxTokens {
       let logits = try decoder.lastLogits(next)
@@ -46,7 +48,7 @@ extension TrainableModel {
         temperature == 0
         ? Sampler.likeliest(logits)
         : Sampler.draw(logits, temperature: temperature, uniform: RandomKey.unit(key: key, index: index))
-      if configuration.eosTokenIDs.contains(Int(token)) || !onToken(token) { return }
+      if endTokens.contains(token) || !onToken(token) { return }
       next = [token]
     }
   }
@@ -56,18 +58,18 @@ extension TrainableModel {
 struct CachedDecoder {
   private let model: TrainableModel
   private let cache: KeyValueCache
-  private let tables: RotationTables
 
   init(_ model: TrainableModel, capacity: Int) throws(TensorError) {
     self.model = model
-    tables = try model.rope.tables(positions: capacity)
+    _ = try model.rope.tables(positions: capacity)
     cache = try KeyValueCache(
       configuration: model.configuration, capacity: capacity, memory: model.tape.memory)
   }
 
   /// Appends tokens and returns the logits of the last.
   func lastLogits(_ tokens: [Int32]) throws(TensorError) -> [Float] {
-    let pass = ForwardPass(tape: model.tape, count: tokens.count, following: cache, tables: tables)
+    let pass = try ForwardPass(
+      tape: model.tape, count: tokens.count, following: cache, rope: model.rope)
     let hidden = try model.transformer.hidden(tokens, pass)
     cache.advance(by: tokens.count)
     return try model.transformer.logits(hidden, places: [Int32(tokens.count - 1)], pass).values

@@ -23,13 +23,14 @@ public final class TrainableModel {
   /// - Parameters:
   ///   - scansForNonFinite: whether every weight is looked at once, and NaN and infinities refused
   ///   - precision: that of products with the model's matrices
+  ///   - replaced: tensors that stand for those of the folder; see ``AdapterWeights/replaced``
   ///   - recomputesLayers: whether only the inputs of layers are kept for the backward pass, which computes the rest
   ///     once more: a third more time, and memory for the activations of one layer instead of all
   /// - Throws: `ModelError` that names file and tensor if one is missing, has another shape than config.json
   ///   asks for, or holds numbers that are not finite, or if an adapter does not fit the model.
   public init(
     folder: ModelFolder, trainable: Trainable, pool: ThreadPool, scansForNonFinite: Bool = true,
-    precision: Precision = .f32, recomputesLayers: Bool = false
+    precision: Precision = .f32, recomputesLayers: Bool = false, replaced: [String: HostTensor] = [:]
   ) throws {
     self.recomputesLayers = recomputesLayers
     configuration = folder.configuration
@@ -41,7 +42,8 @@ public final class TrainableModel {
     tape = Tape(threads: pool, memory: memory, precision: precision)
     var builder = TransformerBuilder(
       loader: WeightLoader(
-        folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite),
+        folder: folder, memory: memory, threads: pool, scansForNonFinite: scansForNonFinite,
+        replaced: replaced),
       trainable: trainable)
     transformer = try builder.build()
     trained = builder.trained
@@ -115,10 +117,9 @@ public final class TrainableModel {
   private func lossSum(_ batch: MicroBatch, dropout: DropoutKey?) throws -> Double {
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return 0 }
-    let longest = zip(batch.offsets, batch.offsets.dropFirst()).map { Int($1 - $0) }.max() ?? 0
-    let pass = ForwardPass(
-      tape: tape, offsets: batch.offsets, tables: try rope.tables(positions: longest),
-      dropout: dropout.flatMap(dropoutSetting), recomputesLayers: recomputesLayers)
+    let pass = try ForwardPass(
+      tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
+      recomputesLayers: recomputesLayers)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
       hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)

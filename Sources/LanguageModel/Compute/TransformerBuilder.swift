@@ -6,10 +6,12 @@ struct TransformerBuilder {
   let trainable: Trainable
   /// By name.
   private(set) var trained: [String: Parameter] = [:]
+  private let adapted: Set<LoRAModule>
 
   init(loader: WeightLoader, trainable: Trainable) {
     self.loader = loader
     self.trainable = trainable
+    adapted = if case .lora(let lora) = trainable { Set(lora.modules) } else { [] }
   }
 
   private var configuration: ModelConfiguration { loader.folder.configuration }
@@ -22,7 +24,17 @@ struct TransformerBuilder {
     return Transformer(
       configuration: configuration, embedTokens: embedTokens, layers: layers,
       norm: try vector("model.norm.weight", count: configuration.hiddenSize),
-      head: configuration.tiedEmbeddings ? embedTokens : try weight("lm_head.weight", shape: shape))
+      head: try head(embedTokens, shape: shape))
+  }
+
+  /// With tied embeddings the embedding itself, unless an adapter replaces one of the two.
+  private mutating func head(_ embedTokens: Weight, shape: [Int]) throws -> Weight {
+    let (embedding, head) = (WeightStore.embeddingName, WeightStore.headName)
+    guard configuration.tiedEmbeddings, loader.replaced[head] == nil else {
+      return try weight(head, shape: shape)
+    }
+    guard loader.replaced[embedding] != nil else { return embedTokens }
+    return .frozen(try loader.stored(embedding, shape: shape))
   }
 
   private mutating func layer(_ index: Int) throws -> TransformerLayer {
@@ -51,19 +63,18 @@ struct TransformerBuilder {
   }
 
   private mutating func adapter(_ projection: Projection, layer: Int) throws -> LinearLayer.Adapter? {
-    guard case .lora(let specification) = trainable, specification.layers.contains(layer),
-      specification.projections.contains(projection)
-    else { return nil }
-    let module = projection.module(layer: layer)
+    let module = LoRAModule(layer: layer, projection: projection)
+    guard case .lora(let specification) = trainable, adapted.contains(module) else { return nil }
+    let rank = specification.rank(of: module)
     func fresh(_ name: String, _ shape: [Int]) throws -> Parameter {
       let parameter = Parameter(name: name, tensor: try loader.memory.zeros(shape))
       trained[name] = parameter
       return parameter
     }
     return LinearLayer.Adapter(
-      a: try fresh(module + ".lora_a", [specification.rank, configuration.inputSize(projection)]),
-      b: try fresh(module + ".lora_b", [specification.rank, configuration.outputSize(projection)]),
-      scale: specification.scale, site: projection.site(layer: layer))
+      a: try fresh(module.path + ".lora_a", [rank, configuration.inputSize(projection)]),
+      b: try fresh(module.path + ".lora_b", [rank, configuration.outputSize(projection)]),
+      scale: specification.scale(of: module), site: projection.site(layer: layer))
   }
 
   private mutating func weight(_ name: String, shape: [Int]) throws -> Weight {

@@ -48,7 +48,7 @@ struct TransformerLayer {
   ) throws(TensorError) -> Variable {
     var x = x.reshaped([x.shape[0], heads, configuration.headDimension])
     if let weight { x = try norm(x, weight, pass) }
-    return try pass.tape.rope(x, positions: pass.places.positions, tables: pass.tables)
+    return try pass.tape.rope(x, positions: pass.rotations, tables: pass.tables)
   }
 
   private func feedForward(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {

@@ -9,10 +9,18 @@ struct WeightLoader {
   let threads: ThreadPool
   /// Whether to look at every number once and refuse NaN and infinities.
   let scansForNonFinite: Bool
+  /// Tensors that stand for those of the folder, by name.
+  var replaced: [String: HostTensor] = [:]
 
   /// A frozen matrix [rows, columns]; f16, which the kernels do not know, is widened once.
   func matrix(_ name: String, shape: [Int]) throws -> Matrix {
-    let stored = try self.stored(name, shape: shape)
+    guard replaced[name] == nil else { return Matrix(Variable(try tensor(name, shape: shape))) }
+    return try stored(name, shape: shape)
+  }
+
+  /// The folder's own, whatever stands for it.
+  func stored(_ name: String, shape: [Int]) throws -> Matrix {
+    let stored: StoredTensor = try self.stored(name, shape: shape)
     guard stored.dtype != .f16, let start = stored.bytes.baseAddress else {
       return Matrix(Variable(try widened(stored)))
     }
@@ -23,7 +31,20 @@ struct WeightLoader {
 
   /// The numbers as f32 in memory that may be written.
   func tensor(_ name: String, shape: [Int]) throws -> Tensor {
-    try widened(try stored(name, shape: shape))
+    guard let replaced = replaced[name] else {
+      let stored: StoredTensor = try stored(name, shape: shape)
+      return try widened(stored)
+    }
+    guard replaced.shape == shape else {
+      throw ModelError(
+        file: folder.path, name: "tensor \(name)",
+        "is replaced by one of the shape \(replaced.shape), not \(shape)")
+    }
+    let tensor = try memory.tensor(shape)
+    tensor.withMutableValues { values in
+      replaced.values.withUnsafeBufferPointer { _ = values.update(from: $0) }
+    }
+    return tensor
   }
 
   private func stored(_ name: String, shape: [Int]) throws -> StoredTensor {

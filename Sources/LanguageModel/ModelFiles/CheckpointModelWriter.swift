@@ -3,7 +3,8 @@ import Files
 /// Writes a whole model folder out of trained weights, as `trainable: full` does for its checkpoints.
 public enum CheckpointModelWriter {
   /// Writes `config.json`, `model.safetensors` and the files of the base model that say how it is used (tokenizer,
-  /// chat template, generation settings). `config.json` is normalized; see ``ModelConfiguration/json()``. Everything
+  /// chat template, generation settings). Tensors that the configuration has no place for are taken over as they are.
+  /// `config.json` is normalized; see ``ModelConfiguration/json()``. Everything
   /// is on the disk when this returns; a folder that must appear as one is to be written beside its name and renamed.
   ///
   /// - Parameters:
@@ -26,7 +27,13 @@ public enum CheckpointModelWriter {
       throw ModelError(file: folder, name: "tensor \(stray)", "is not a tensor of this model")
     }
     try FileSystem.makeFolders(folder)
-    try SafetensorsWriter.write(tensors, as: dtype, to: folder + "/" + WeightStore.singleName)
+    let leftOut = try base.leftOut.compactMap { name in
+      try base.weights.contains(name) ? base.weights.tensor(name) : nil
+    }
+    try SafetensorsWriter.write(
+      tensors.map { SafetensorsItem(name: $0.key, tensor: $0.value, as: dtype) }
+        + leftOut.map { SafetensorsItem(name: $0.name, shape: $0.shape, dtype: $0.dtype, bytes: $0.bytes) },
+      to: folder + "/" + WeightStore.singleName)
     var configuration = base.configuration
     configuration.dtype = dtype.stored.configName
     try AtomicFile.write(configuration.json().bytes(indent: 2), to: folder + "/config.json")

@@ -58,6 +58,14 @@ struct ConfigurationReader {
     return number
   }
 
+  func number(_ key: String) throws(ModelError) -> Double? {
+    guard let value = value(key) else { return nil }
+    guard let number = value.double, number.isFinite else {
+      throw fault(key, "must be a number, not \(value.text)")
+    }
+    return number
+  }
+
   func requiredPositive(_ key: String) throws(ModelError) -> Double {
     guard let number = try positive(key) else { throw fault(key, "is missing") }
     return number

@@ -8,16 +8,42 @@ public struct ModelFolder: Sendable {
   public let weights: WeightStore
 
   /// Reads `config.json` and maps the weights; every tensor that the configuration asks for is there, with its
-  /// shape, when this returns. The tokenizer is not touched.
+  /// shape, when this returns. The tokenizer is not touched. Where the checkpoint has another head than its embedding,
+  /// the configuration's embeddings are not tied, whatever `config.json` says, as in transformers 5.
   public init(path: String) throws {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
       throw ModelError(file: path, "there is no such folder; a model folder with config.json was expected")
     }
     self.path = path
-    configuration = try Self.configuration(folder: path)
-    weights = try WeightStore(folder: path)
+    var configuration = try Self.configuration(folder: path)
+    weights = try WeightStore(folder: path, headIsEmbedding: configuration.tiedEmbeddings)
+    if configuration.tiedEmbeddings, try weights.hasHeadOfItsOwn {
+      configuration.tiedEmbeddings = false
+      configuration.remarks.append(
+        "\(WeightStore.headName) differs from \(WeightStore.embeddingName): it is used as the head, although "
+          + "tie_word_embeddings is true in config.json")
+    }
+    self.configuration = configuration
     try weights.check(against: configuration)
+    leftOut = weights.names(leftOutBy: configuration)
+  }
+
+  /// The tensors of the checkpoint that `config.json` has no place for, and which take no part in anything that is
+  /// computed; ascending.
+  public let leftOut: [String]
+
+  /// What a user should be told of this folder, a line each: what is left out, and what the config says and is not done.
+  public var warnings: [String] {
+    var warnings = configuration.remarks.map { "\(path): \($0)" }
+    if !leftOut.isEmpty {
+      let shown = leftOut.prefix(200).joined(separator: ", ")
+      let more = leftOut.count > 200 ? ", and \(leftOut.count - 200) more" : ""
+      warnings.append(
+        "left out: \(shown)\(more) (\(leftOut.count) tensors of \(path) that its config.json has no place for)"
+      )
+    }
+    return warnings
   }
 
   /// Reads `config.json` alone. `generation_config.json`, where there is one, has the last word on the tokens

@@ -1,5 +1,4 @@
 import Files
-import Foundation
 import JSON
 import Kernels
 
@@ -51,9 +50,8 @@ public enum ModelInitializer {
   }
 
   private static func folderWithTokenizer(beside config: String) -> String? {
-    let folder = (config as NSString).deletingLastPathComponent
-    let path = folder.isEmpty ? "." : folder
-    return FileManager.default.fileExists(atPath: path + "/tokenizer.json") ? path : nil
+    let path = FileSystem.folder(of: config)
+    return FileSystem.kind(path + "/tokenizer.json") == nil ? nil : path
   }
 
   private static func values(

@@ -76,7 +76,7 @@ public enum ModelInspection {
       bytes += stored.bytes.count
       types[stored.dtype.configName, default: 0] += 1
     }
-    let unused = model.weights.names.count - model.configuration.tensors.count
+    let unused = model.leftOut.count
     let typeNames = types.keys.sorted()
     return [
       Fact("parameters", "parameters", .number(parameters), grouped(parameters)),

@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 
 /// The number formats that weights are read in.
@@ -61,6 +62,16 @@ public struct StoredTensor: @unchecked Sendable {
         }
         initialized = count
       }
+    }
+  }
+
+  func hasSameBytes(as other: StoredTensor) -> Bool {
+    withExtendedLifetime((owner, other.owner)) {
+      guard bytes.count == other.bytes.count, let a = bytes.baseAddress, let b = other.bytes.baseAddress
+      else {
+        return bytes.count == other.bytes.count
+      }
+      return memcmp(a, b, bytes.count) == 0
     }
   }
 

@@ -13,10 +13,16 @@ public final class WeightStore: Sendable {
   private let fileOfName: [String.UTF8Bytes: SafetensorsFile]
   private let folder: String
 
+  /// The tensor that stands for another that is not in the files, by the other's name.
+  private let standIns: [String: String]
+
+  static let embeddingName = "model.embed_tokens.weight"
+  static let headName = "lm_head.weight"
   static let singleName = "model.safetensors"
   static let indexName = "model.safetensors.index.json"
 
-  public init(folder: String) throws(ModelError) {
+  /// - Parameter headIsEmbedding: embedding and head are one matrix, which may be stored under either name.
+  public init(folder: String, headIsEmbedding: Bool = false) throws(ModelError) {
     self.folder = folder
     let single = folder + "/" + Self.singleName
     let index = folder + "/" + Self.indexName
@@ -38,6 +44,28 @@ public final class WeightStore: Sendable {
         file: folder,
         "holds neither \(Self.singleName) nor \(Self.indexName); weights are read in safetensors form alone")
     }
+    let lacksEmbedding =
+      fileOfName[.init(Self.embeddingName)] == nil && fileOfName[.init(Self.headName)] != nil
+    standIns = headIsEmbedding && lacksEmbedding ? [Self.embeddingName: Self.headName] : [:]
+  }
+
+  /// Whether there are both an embedding and a head, and they are not the same numbers.
+  var hasHeadOfItsOwn: Bool {
+    get throws(ModelError) {
+      guard contains(Self.embeddingName), contains(Self.headName) else { return false }
+      let (embedding, head) = (try tensor(Self.embeddingName), try tensor(Self.headName))
+      guard embedding.shape == head.shape else { return true }
+      return embedding.dtype == head.dtype
+        ? !embedding.hasSameBytes(as: head) : embedding.floats() != head.floats()
+    }
+  }
+
+  /// The tensors that a configuration has no place for. What is computed from the configuration itself, such as RoPE's
+  /// frequencies in older checkpoints, does not count.
+  func names(leftOutBy configuration: ModelConfiguration) -> [String] {
+    var known = Set(configuration.tensors.map { String.UTF8Bytes($0.name) })
+    if configuration.tiedEmbeddings { known.insert(.init(Self.headName)) }
+    return names.filter { !known.contains(.init($0)) && !$0.hasSuffix(".rotary_emb.inv_freq") }
   }
 
   /// nil if there is no such tensor, or if it is stored in a format that weights cannot have.
@@ -45,10 +73,14 @@ public final class WeightStore: Sendable {
 
   /// - Throws: if there is no such tensor, or it is stored in a format that weights cannot have.
   public func tensor(_ name: String) throws(ModelError) -> StoredTensor {
-    guard let file = fileOfName[.init(name)] else {
-      throw ModelError(file: indexFile ?? files.first ?? folder, name: "tensor \(name)", "is missing")
+    let stored = standIns[name] ?? name
+    guard let file = fileOfName[.init(stored)] else {
+      let hint =
+        name == Self.headName
+        ? ", and config.json does not say that it is the embedding (tie_word_embeddings)" : ""
+      throw ModelError(file: indexFile ?? files.first ?? folder, name: "tensor \(name)", "is missing\(hint)")
     }
-    return try file.tensor(name)
+    return try file.tensor(stored)
   }
 
   /// The tensor, if it has this shape.
@@ -63,7 +95,7 @@ public final class WeightStore: Sendable {
   }
 
   /// The path of the file that holds a tensor, or for an unknown name that of the folder; for error messages.
-  func file(of name: String) -> String { fileOfName[.init(name)]?.path ?? folder }
+  func file(of name: String) -> String { fileOfName[.init(standIns[name] ?? name)]?.path ?? folder }
 
   public func contains(_ name: String) -> Bool { fileOfName[.init(name)] != nil }
 

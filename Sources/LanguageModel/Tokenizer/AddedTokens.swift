@@ -25,8 +25,12 @@ struct AddedTokens: Sendable {
   private let raw: TokenTrie
   private let normalized: TokenTrie
 
-  init(tokens: [Token], normalizer: UnicodeNormalizer) {
+  /// Special tokens are passed over as text.
+  private let passesSpecial: Bool
+
+  init(tokens: [Token], normalizer: UnicodeNormalizer, passesSpecial: Bool = false) {
     self.tokens = tokens
+    self.passesSpecial = passesSpecial
     // Where two tokens are looked for as the same text, special ones go first.
     let ordered = tokens.indices.filter { tokens[$0].special } + tokens.indices.filter { !tokens[$0].special }
     var raw = TokenTrie()
@@ -58,6 +62,7 @@ struct AddedTokens: Sendable {
     while let (match, index) = trie.firstMatch(in: text, from: place) {
       place = match.upperBound
       let token = tokens[index]
+      if passesSpecial, token.special { continue }
       if token.singleWord, touchesWord(text, match) { continue }
       var start = match.lowerBound
       var end = match.upperBound

@@ -95,11 +95,12 @@ final class SplitScratch {
   /// The number of the highest group that took part in the last match; 0: none.
   fileprivate(set) var lastGroup = 0
 
-  init(groups: Int = 0) {
+  /// - Parameter matchLimit: how many steps a match may take. For the text of a tokenizer time is bounded by the text's
+  ///   length, and a limit would only make long texts fail.
+  init(groups: Int = 0, matchLimit: UInt32 = .max) {
     match = pcre2_match_data_create_8(UInt32(groups + 1), nil)
     context = pcre2_match_context_create_8(nil)
-    // Time is bounded by the length of the text; a limit on steps would only make long texts fail.
-    pcre2_set_match_limit_8(context, UInt32.max)
+    pcre2_set_match_limit_8(context, matchLimit)
     pcre2_set_depth_limit_8(context, UInt32.max)
   }
 

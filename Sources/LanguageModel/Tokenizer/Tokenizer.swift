@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import JSON
 
@@ -12,11 +13,15 @@ public final class Tokenizer: Sendable {
   nonisolated(unsafe) private var workspaces: [Workspace] = []
   private let lock = NSLock()
 
-  /// The token that ends a text: `eos_token` of `tokenizer_config.json`, else the first `eos_token_id` of
-  /// `generation_config.json` or `config.json`; nil if none names one.
+  /// The token that ends a text in training: `eos_token` of `special_tokens_map.json` (where `tokenizer_config.json` has
+  /// no `added_tokens_decoder`) or of `tokenizer_config.json`, else the first `eos_token_id` of `generation_config.json`
+  /// or `config.json`; nil if none names one.
   public let eosTokenID: Int32?
+  /// The tokens at which a generated text ends: that which training appends, and all that `generation_config.json` and
+  /// `config.json` name.
+  public let endTokenIDs: Set<Int32>
 
-  /// Reads `tokenizer.json` and what the files beside it say of the end of a text.
+  /// Reads `tokenizer.json` and what the files beside it say of its tokens and of the end of a text.
   ///
   /// - Throws: ``ModelError``, which names the file and the part of it that is broken or not supported.
   public init(modelFolder: String) throws {
@@ -24,9 +29,16 @@ public final class Tokenizer: Sendable {
     guard FileManager.default.fileExists(atPath: file) else {
       throw ModelError(file: file, "there is no such file; tokenizers are read in this form alone")
     }
-    let parts = try TokenizerFile(json: try readJSON(path: file), file: file).parts()
+    var settings = TokenizerSettings()
+    let parts = try TokenizerFile(json: try readJSON(path: file), file: file).parts {
+      added throws(ModelError) in
+      settings = try TokenizerSettings(folder: modelFolder, added: added)
+      return settings
+    }
     self.parts = parts
-    eosTokenID = try EndOfText(folder: modelFolder).tokenID { parts.ids[Array($0.utf8)] }
+    let configured = try EndOfText(folder: modelFolder).ids()
+    eosTokenID = settings.endOfText.flatMap { parts.ids[Array($0.content.utf8)] } ?? configured.first
+    endTokenIDs = Set(configured + [eosTokenID].compactMap(\.self))
   }
 
   /// One more than the largest id.
@@ -34,6 +46,16 @@ public final class Tokenizer: Sendable {
 
   /// The id of a token by its text in `tokenizer.json`; nil if there is none.
   public func tokenID(_ token: String) -> Int32? { parts.ids[Array(token.utf8)] }
+
+  /// Of a token that is added to those of `tokenizer.json`, or that is added in it, its text and the file that says so;
+  /// nil for the tokens of the model itself.
+  public func addedToken(_ id: Int32) -> (content: String, file: String)? {
+    if let token = parts.addedTokens.tokens.first(where: { $0.id == id }) {
+      let elsewhere = parts.addedElsewhere.first { $0.content.utf8.elementsEqual(token.content.utf8) }
+      return (token.content, elsewhere?.file ?? file)
+    }
+    return nil
+  }
 
   /// The ids of a text.
   ///
@@ -96,7 +118,7 @@ public final class Tokenizer: Sendable {
   }
 
   /// The ids of a text as training reads them: with the post-processor's tokens, BOS counted and an end of text at
-  /// the end dropped; the first `maxLength` − 1 of these; then the end of text.
+  /// the end dropped, then the end of text; of all these the first `maxLength`, so that a text that is cut has no end.
   ///
   /// - Throws: ``ModelError`` if no end of text is known; see ``eosTokenID``.
   public func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
@@ -108,7 +130,8 @@ public final class Tokenizer: Sendable {
     }
     var ids = try encode(text, addSpecialTokens: true)
     if ids.last == end { ids.removeLast() }
-    return ids.prefix(max(0, maxLength - 1)) + [end]
+    if ids.count < maxLength { ids.append(end) }
+    return Array(ids.prefix(max(0, maxLength)))
   }
 
   /// What one call works in; calls at the same time have one each.
@@ -118,30 +141,21 @@ public final class Tokenizer: Sendable {
   }
 }
 
-/// Finds the token that ends a text in the files of a model folder.
+/// Finds the tokens that end a text in the files of a model folder.
 private struct EndOfText {
   let folder: String
 
-  func tokenID(_ idOfToken: (String) -> Int32?) throws(ModelError) -> Int32? {
-    if let config = try reader("tokenizer_config.json"), let value = config.value("eos_token") {
-      // A text, or an object with the text as its content.
-      guard let token = value.string ?? value["content"]?.string else {
-        throw config.fault("eos_token", "must be a text or an object with \"content\", not \(value.text)")
-      }
-      guard let id = idOfToken(token) else {
-        throw config.fault("eos_token", "\"\(token)\" is not a token of tokenizer.json")
-      }
-      return id
-    }
+  /// `eos_token_id` of `generation_config.json`, then of `config.json`.
+  func ids() throws(ModelError) -> [Int32] {
+    var ids: [Int32] = []
     for name in ["generation_config.json", "config.json"] {
-      if let id = try reader(name)?.tokenIDs("eos_token_id").first { return Int32(id) }
+      let file = folder + "/" + name
+      guard FileSystem.kind(file) != nil else { continue }
+      ids += try ConfigurationReader(json: try readJSON(path: file), file: file).tokenIDs("eos_token_id").map
+      {
+        Int32($0)
+      }
     }
-    return nil
-  }
-
-  private func reader(_ name: String) throws(ModelError) -> ConfigurationReader? {
-    let file = folder + "/" + name
-    guard FileManager.default.fileExists(atPath: file) else { return nil }
-    return ConfigurationReader(json: try readJSON(path: file), file: file)
+    return ids
   }
 }

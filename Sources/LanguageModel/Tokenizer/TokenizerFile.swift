@@ -15,6 +15,8 @@ struct TokenizerFile {
     let pieces: TokenPieces
     /// The id of every token by its text in the file.
     let ids: ByteTable
+    /// Tokens that other files than `tokenizer.json` name, and these files.
+    let addedElsewhere: [(content: String, file: String)]
   }
 
   init(json: JSONValue, file: String) throws(ModelError) {
@@ -27,12 +29,17 @@ struct TokenizerFile {
     }
   }
 
-  func parts() throws(ModelError) -> Parts {
+  /// - Parameter settings: what the files beside this one say, for the ids of its added tokens.
+  func parts(
+    settings: (_ added: Set<Int>) throws(ModelError) -> TokenizerSettings = { _ in TokenizerSettings() }
+  ) throws(ModelError) -> Parts {
     let normalizer = try normalizer()
     let preTokenizer = try PreTokenizerReader(file: reader).read()
     try checkDecoder()
     let vocabulary = try VocabularyReader(file: reader).read()
-    let added = try addedTokens(vocabulary)
+    let own = try addedTokens(vocabulary)
+    let settings = try settings(Set(own.map { Int($0.id) }))
+    let added = try AddedTokenList(own, settings: settings, vocabulary: vocabulary).tokens
     var ids = vocabulary.ids
     for token in added {
       let content = Array(token.content.utf8)
@@ -44,9 +51,11 @@ struct TokenizerFile {
       throw reader.fault("post_processor", "adds the id \(id), but the largest is \(pieces.count - 1)")
     }
     return Parts(
-      addedTokens: AddedTokens(tokens: added, normalizer: normalizer), normalizer: normalizer,
+      addedTokens: AddedTokens(
+        tokens: added, normalizer: normalizer, passesSpecial: settings.splitsSpecialTokens),
+      normalizer: normalizer,
       preTokenizer: preTokenizer, model: vocabulary.model, postProcessor: postProcessor, pieces: pieces,
-      ids: ids)
+      ids: ids, addedElsewhere: settings.tokens.map { ($0.content, $0.file) })
   }
 
   // MARK: Normalizer
@@ -97,7 +106,7 @@ struct TokenizerFile {
       guard seen[bytes] == nil else { throw part.fault("content", "\"\(content)\" stands twice") }
       seen.insert(bytes, id)
       // The id that the reference gives to it, whatever the file says.
-      let expected = vocabulary.ids[bytes] ?? max(Int32(vocabulary.ids.count), largest + 1)
+      let expected = AddedTokenList.id(of: bytes, vocabulary, largest: largest)
       guard id == expected else {
         throw part.fault(
           "id", "\"\(content)\" has the id \(id), but by the order of this file it is \(expected)")
@@ -163,6 +172,35 @@ struct TokenizerFile {
       throw part.fault("special_tokens", "\"\(name)\" is missing, which the template names")
     }
     return try token.tokenIDs("ids").map { Int32($0) }
+  }
+}
+
+/// The added tokens of `tokenizer.json` and those of the files beside it.
+private struct AddedTokenList {
+  private(set) var tokens: [AddedTokens.Token]
+
+  init(_ own: [AddedTokens.Token], settings: TokenizerSettings, vocabulary: Vocabulary) throws(ModelError) {
+    tokens = settings.replacesAddedTokens ? [] : own
+    for token in settings.tokens where !token.content.isEmpty { try add(token, vocabulary) }
+  }
+
+  private mutating func add(_ new: TokenizerSettings.Token, _ vocabulary: Vocabulary) throws(ModelError) {
+    let known = tokens.firstIndex { $0.content.utf8.elementsEqual(new.content.utf8) }
+    if known != nil, !new.replacesFlags { return }
+    let largest = tokens.map(\.id).max() ?? -1
+    let id = known.map { tokens[$0].id } ?? Self.id(of: Array(new.content.utf8), vocabulary, largest: largest)
+    guard id < VocabularyReader.largestID else {
+      throw ModelError(file: new.file, name: "token \"\(new.content)\"", "there is no id left for it")
+    }
+    let token = AddedTokens.Token(
+      id: id, content: new.content, lstrip: new.lstrip, rstrip: new.rstrip, singleWord: new.singleWord,
+      normalized: new.normalized, special: new.special)
+    if let known { tokens[known] = token } else { tokens.append(token) }
+  }
+
+  /// That of the vocabulary, or the next free one.
+  static func id(of token: [UInt8], _ vocabulary: Vocabulary, largest: Int32) -> Int32 {
+    vocabulary.ids[token] ?? max(Int32(vocabulary.ids.count), largest + 1)
   }
 }
 

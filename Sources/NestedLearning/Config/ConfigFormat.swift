@@ -19,6 +19,8 @@ public enum ConfigFormat: String, Sendable, CaseIterable {
 
   /// The text's tree, with the line of every key.
   func parse(_ text: String, file: String) throws(ConfigError) -> JSONValue {
+    // A byte-order mark is no part of the text, though editors write one.
+    let text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
     switch self {
     case .json:
       do {

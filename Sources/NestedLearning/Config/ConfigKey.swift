@@ -10,6 +10,8 @@ public struct ConfigKey: Sendable {
     case choiceOrNumbers([String])
     /// `PATTERN=TIER` for each pattern.
     case tierMap
+    /// `PATTERN=NUMBER` for each pattern.
+    case numberMap
   }
 
   /// In snake case, as it stands in a file.

@@ -20,7 +20,7 @@ extension NestedLearningConfig {
       "lora_dropout", \.loraDropout, "from 0 to below 1", { $0 >= 0 && $0 < 1 },
       "Probability with which an input of a LoRA pair is dropped."),
     .boolean("use_rslora", \.useRslora, "Scale by alpha/√r instead of alpha/r."),
-    targetModules,
+    targetModules, excludedModules, transformedLayers, lastLayers, rankPatterns, alphaPatterns,
     mixedPrecisionKey,
     .choice(
       "activation_checkpointing", \.activationCheckpointing,
@@ -28,10 +28,19 @@ extension NestedLearningConfig {
   ]
 
   private static let dataKeys: [ConfigKey] = [
-    .path("train_data_path", \.trainDataPath, "JSONL file of rows {\"text\": …}.", isRequired: true),
+    .path(
+      "train_data_path", \.trainDataPath,
+      "Rows {\"text\": …}: JSONL, a JSON list, or CSV with a header; may be compressed by gzip.",
+      isRequired: true),
     .optionalPath(
-      "val_data_path", \.valDataPath, "JSONL file to evaluate on; else the last 10 % of the rows."),
-    .integer("max_seq_length", \.maxSeqLength, 2...1_048_576, "Tokens of a row, its EOS included."),
+      "val_data_path", \.valDataPath, "Rows to evaluate on, likewise; else the last 10 % of the rows."),
+    .integer(
+      "max_seq_length", \.maxSeqLength, 2...1_048_576,
+      "Tokens of a row at most, its EOS included; not more than the model has positions."),
+    .choice(
+      "long_rows", \.longRows,
+      "Longer rows: cut (without an EOS at the cut), split into several rows, or refused. They are counted and reported."
+    ),
     .boolean("shuffle", \.shuffle, "Take the rows in a new random order in each epoch."),
     .boolean(
       "skip_unusable_rows", \.skipUnusableRows, "Count rows without a trained token instead of refusing them."
@@ -99,26 +108,6 @@ extension NestedLearningConfig {
 // MARK: - Keys of their own kind
 
 extension NestedLearningConfig {
-  private static let targetModules = ConfigKey(
-    "lora_target_modules", .strings, "Linear layers that get a LoRA pair.",
-    read: { (config, value) throws(ConfigValueError) in
-      let expected = "a list of names such as \"q_proj\""
-      let names = try ConfigKey.list(value, expected) { (item) throws(ConfigValueError) in
-        guard let name = item.string else { throw .type(expected, value) }
-        guard allTargetModules.contains(name) else {
-          throw ConfigValueError(
-            reason: "there is no linear layer \"\(name)\"",
-            remedy: "the layers are \(allTargetModules.joined(separator: ", "))")
-        }
-        return name
-      }
-      guard Set(names).count == names.count else {
-        throw ConfigValueError(reason: "a layer is named twice in \(value.text)")
-      }
-      config.loraTargetModules = names
-    },
-    write: { .strings($0.loraTargetModules) })
-
   private static let frequencies = ConfigKey(
     "tier_update_frequencies", .integers, "For each tier, the steps between its updates; not descending.",
     read: { (config, value) throws(ConfigValueError) in

@@ -103,3 +103,31 @@ public struct ManualTierMap: Sendable, Equatable {
       : .object(JSONObject(entries.map { .init(key: $0.pattern, value: .number($0.tier)) }))
   }
 }
+
+/// `exclude_modules`: names of modules, or a regular expression for their whole paths.
+public enum ModuleNames: Sendable, Equatable {
+  case names([String])
+  case pattern(String)
+}
+
+/// An entry of `rank_pattern` or `alpha_pattern`: a regular expression for the path of a module, or for its end after a
+/// dot, and the value of the modules that it matches.
+public struct ModuleValue<Value: Sendable & Equatable>: Sendable, Equatable {
+  public let pattern: String
+  public let value: Value
+
+  public init(pattern: String, value: Value) {
+    self.pattern = pattern
+    self.value = value
+  }
+}
+
+/// `long_rows`: what becomes of rows with more tokens than `max_seq_length`, their EOS counted.
+public enum LongRows: String, Sendable, CaseIterable {
+  /// The first `max_seq_length` tokens, without an EOS; the others are left out.
+  case cut
+  /// Consecutive rows of `max_seq_length` tokens; the EOS ends the last alone.
+  case split
+  /// The run does not begin.
+  case error
+}

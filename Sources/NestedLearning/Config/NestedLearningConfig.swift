@@ -14,6 +14,14 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var loraDropout = 0.0
   public var useRslora = false
   public var loraTargetModules = NestedLearningConfig.allTargetModules
+  /// Instead of `loraTargetModules`: `all-linear`, or a regular expression for whole paths.
+  public var loraTargetPattern: String?
+  public var excludeModules: ModuleNames?
+  public var layersToTransform: [Int]?
+  /// The last so many layers; nil: all.
+  public var numLayers: Int?
+  public var rankPattern: [ModuleValue<Int>] = []
+  public var alphaPattern: [ModuleValue<Double>] = []
   public var mixedPrecision = MixedPrecision.off
   public var activationCheckpointing = ActivationCheckpointing.none
 
@@ -21,6 +29,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var trainDataPath = ""
   public var valDataPath: String?
   public var maxSeqLength = 512
+  public var longRows = LongRows.cut
   public var shuffle = true
   public var skipUnusableRows = false
   public var batchSize = 1
@@ -104,6 +113,14 @@ public struct NestedLearningConfig: Sendable, Equatable {
       guard let path = key.write(self).string, !path.isEmpty, !path.hasPrefix("/") else { continue }
       let fromFile = explicitKeys.contains(key.name) && !flagKeys.contains(key.name)
       key.setPath?(&self, Self.joined(fromFile ? fileFolder : workingFolder, path))
+    }
+  }
+
+  /// Puts every path through a function.
+  public mutating func mapPaths(_ change: (String) -> String) {
+    for key in Self.keys where key.kind == .path {
+      guard let path = key.write(self).string, !path.isEmpty else { continue }
+      key.setPath?(&self, change(path))
     }
   }
 

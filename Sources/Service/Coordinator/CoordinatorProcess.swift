@@ -10,7 +10,7 @@ import Training
 import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
-public struct CoordinatorProcess {
+public struct CoordinatorProcess: Sendable {
   private let options: RunOptions
   private let context = LogContext()
   private let logger: Logger
@@ -44,6 +44,24 @@ public struct CoordinatorProcess {
     if isThere { try process.goOn(plan) } else { try process.begin(plan) }
   }
 
+  /// Begins runs, one after the other or some together, with the same workers. One that cannot begin, or fails, does not
+  /// keep the others from going on.
+  ///
+  /// - Throws: what no run can go on from; or, at the end, which runs failed.
+  public static func train(
+    queue configs: [(name: String, config: NestedLearningConfig)], options: RunOptions, orResume: Bool = false
+  ) throws {
+    var options = options
+    options.isStartedAgain = orResume
+    options.isOneOfMany = true
+    let process = try CoordinatorProcess(options: options)
+    defer { process.telemetry.close() }
+    try process.carryOut(
+      configs.map { name, config in
+        QueuedRun(name: name) { try process.ready(config, orResume: orResume) }
+      })
+  }
+
   /// Goes on with a run from its last snapshot, to the same bits as if it had never stopped.
   ///
   /// - Parameters:
@@ -55,7 +73,7 @@ public struct CoordinatorProcess {
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
     try process.resume(
-      URL(fileURLWithPath: path).standardizedFileURL.path, paths: paths, fromStep: step)
+      FileSystem.absolute(path), paths: paths, fromStep: step)
   }
 
   /// Takes a run back to an earlier step, and leaves it stopped.
@@ -65,21 +83,44 @@ public struct CoordinatorProcess {
     let options = RunOptions(localWorkers: 0)
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    return try process.rollBack(URL(fileURLWithPath: path).standardizedFileURL.path, toStep: step)
+    return try process.rollBack(FileSystem.absolute(path), toStep: step)
   }
 
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
     let plan = try RunPlan(config: config)
     context.set("run", .string(plan.config.experimentName))
+    for warning in plan.warnings { logger.warning("\(warning)") }
     return plan
   }
 
   private func begin(_ plan: RunPlan) throws {
     try withSockets { sockets in
       say(plan.summary)
-      return try carryOut(
-        plan: plan, run: OpenRun.create(plan: plan, options: options, logger: logger), sockets: sockets)
+      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
+      let run = try OpenRun.create(plan: plan, options: options, logger: logger)
+      return try carryOut(PreparedRun(plan: plan, store: run), sockets)
     }
+  }
+
+  /// One of several runs, once it is its turn; on a thread of its own.
+  private func ready(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
+    let folder = "\(config.outputPath)/\(config.experimentName)"
+    let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
+    if isThere { try RunPaths.checkAllExist(config, folder: folder) }
+    let plan = try RunPlan(config: config)
+    for warning in plan.warnings { logger.warning("\(plan.config.experimentName): \(warning)") }
+    guard isThere else {
+      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
+      let run = try OpenRun.create(plan: plan, options: options, logger: logger)
+      say("\(plan.summary)\n")
+      return PreparedRun(plan: plan, store: run)
+    }
+    if let reason = try checkSame(plan, open(plan.outputFolder)).completion {
+      throw FinishedRun(reason: reason)
+    }
+    let run = try take(open(plan.outputFolder), config: plan.config)
+    try RunConfig.recordPlaces(of: plan, in: run)
+    return PreparedRun(plan: plan, store: run)
   }
 
   private func open(_ path: String) throws -> RunFolder {
@@ -90,8 +131,10 @@ public struct CoordinatorProcess {
     try OpenRun(folder: folder, config: config, options: options, logger: logger)
   }
 
-  private func goOn(_ plan: RunPlan) throws {
-    let folder = try open(plan.outputFolder)
+  /// Whether a run that is there was begun with this config and these inputs.
+  ///
+  /// - Returns: how it stands
+  private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> StatusReport {
     let (config, inputs) = try RunConfig.recorded(folder)
     let differing = plan.config.keys(differingFrom: config).filter { !RunPaths.keysOfPlaces.contains($0) }
     guard differing.isEmpty else {
@@ -100,18 +143,24 @@ public struct CoordinatorProcess {
         remedy: "give the same, or another experiment_name")
     }
     try plan.inputs.check(recorded: inputs, config: plan.config, folder: plan.outputFolder)
-    let report = try StatusReport(folder: plan.outputFolder)
+    return try StatusReport(folder: plan.outputFolder)
+  }
+
+  private func goOn(_ plan: RunPlan) throws {
+    let folder = try open(plan.outputFolder)
+    let report = try checkSame(plan, folder)
     if let reason = report.completion {
       say("The run in \(plan.outputFolder) is finished: \(reason)")
       RunMetrics(
-        telemetry.metrics, run: config.experimentName, program: Program.version, numSteps: config.numSteps
+        telemetry.metrics, run: plan.config.experimentName, program: Program.version,
+        numSteps: plan.config.numSteps
       ).showFinished(lastStep: report.status.lastStep)
       return stayIfWanted(reason)
     }
     try withSockets { sockets in
       let run = try take(folder, config: plan.config)
       try RunConfig.recordPlaces(of: plan, in: run)
-      return try carryOut(plan: plan, run: run, sockets: sockets)
+      return try carryOut(PreparedRun(plan: plan, store: run), sockets)
     }
   }
 
@@ -127,7 +176,7 @@ public struct CoordinatorProcess {
       let run = try take(folder, config: plan.config)
       if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
       if let step { say(lines(of: try run.rollBack(byHandTo: step))) }
-      return try carryOut(plan: plan, run: run, sockets: sockets)
+      return try carryOut(PreparedRun(plan: plan, store: run), sockets)
     }
   }
 
@@ -164,29 +213,53 @@ public struct CoordinatorProcess {
   }
 
   /// - Returns: why the run is finished, if it is and nobody has asked this process to end meanwhile.
-  private func carryOut(plan: RunPlan, run: OpenRun, sockets: Sockets) throws -> String? {
-    context.set("term", .number(Int(clamping: run.term)))
+  private func carryOut(_ run: PreparedRun, _ sockets: Sockets) throws -> String? {
+    context.set("term", .number(Int(clamping: run.store.term)))
+    let folder = run.store.folder.path
+    let queued = QueuedRun(name: folder, prepared: run) { run }
+    let service: FleetService
+    do { service = try self.service([queued], sockets) } catch {
+      try? run.store.ledger.finish(.failed(reason: "\(error)"))
+      throw error
+    }
+    guard let end = try service.execute().first else { return nil }
+    let ending = try end.result.get()
+    say(ending.lastWords(folder: folder, isStartedAgain: options.isStartedAgain))
+    guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
+    return reason
+  }
+
+  private func service(_ runs: [QueuedRun], _ sockets: Sockets) throws -> FleetService {
     options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
       logger.notice("listening on \(endpoint)\(keys)")
     }
-    CoordinatorAddress.removeLeftOver(in: run.folder.path)
-    // For nl-coord status alone; without it that reads the ledger.
-    try? CoordinatorAddress.write(sockets.localEndpoint, in: run.folder.path)
-    defer { CoordinatorAddress.remove(from: run.folder.path) }
-    do {
-      let service = try CoordinatorService(
-        plan: plan, store: run, options: options, router: sockets.router, waker: sockets.waker,
-        endpoint: sockets.localEndpoint, logger: logger, telemetry: telemetry,
-        signals: signals)
-      let ending = try service.execute()
-      say(ending.lastWords(folder: run.folder.path, isStartedAgain: options.isStartedAgain))
-      guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
-      return reason
-    } catch {
-      try? run.ledger.finish(.failed(reason: "\(error)"))
-      throw error
+    return try FleetService(
+      runs: runs, options: options, router: sockets.router, waker: sockets.waker,
+      endpoint: sockets.localEndpoint, logger: logger, telemetry: telemetry, signals: signals)
+  }
+
+  /// Carries out several runs.
+  private func carryOut(_ runs: [QueuedRun]) throws {
+    try withSockets { sockets in
+      let service = try service(runs, sockets)
+      let ends = try service.execute()
+      for end in ends {
+        switch end.result {
+        case .success(let ending):
+          say(ending.lastWords(folder: end.folder, isStartedAgain: options.isStartedAgain))
+        case .failure(let finished as FinishedRun): say("Finished before: \(end.folder): \(finished.reason)")
+        case .failure(let error): say("Failed: \(end.folder): \(error)")
+        }
+      }
+      let failed = ends.filter(\.hasFailed).map(\.folder)
+      guard failed.isEmpty else {
+        throw ServiceError(
+          "\(failed.count) of \(runs.count) runs failed: \(failed.joined(separator: ", "))",
+          remedy: "the reasons are above; what was committed of them is safe")
+      }
+      return service.stopRequested || ends.count < runs.count ? nil : "all \(runs.count) runs are done"
     }
   }
 
@@ -223,6 +296,17 @@ extension RunEnding {
       "Stopped; go on with the same command and --or-resume, or with: nl-coord resume \(folder)"
     case .failed(let error): "\(error)"
     }
+  }
+}
+
+/// A run of a queue that an earlier process has finished.
+struct FinishedRun: Error {
+  let reason: String
+}
+
+extension RunEnd {
+  var hasFailed: Bool {
+    if case .failure(let error) = result { !(error is FinishedRun) } else { false }
   }
 }
 

@@ -35,7 +35,7 @@ final class ModelFileServer: @unchecked Sendable {
 
   /// - Parameters:
   ///   - paths: the files that make the model what it is, and those needed to read them
-  ///   - sha256: the model's digest, as WELCOME has it
+  ///   - sha256: the model's digest, as ENTER_RUN has it
   ///   - deliver: takes the answers, on the queue
   init(paths: [String], sha256: String, limits: Limits = Limits(), deliver: @escaping Deliver) {
     self.paths = paths

@@ -8,6 +8,8 @@ import Training
 /// Belongs to the thread that owns the run; whoever reads gets the newest values.
 final class RunMetrics {
   private let registry: MetricsRegistry
+  /// What tells this run's series from those of others.
+  private let own: [(String, String)]
   private let step, lastStep: Meter
   private let steps, expired, backups: Counter
   private let tokens: Counter
@@ -15,19 +17,24 @@ final class RunMetrics {
   /// Of the core's counts, what is in the metrics.
   private var told = (expired: 0, backups: 0)
 
-  init(_ registry: MetricsRegistry, run: String, program: String, numSteps: Int) {
+  /// - Parameter isOneOfMany: every series names the run
+  init(
+    _ registry: MetricsRegistry, run: String, program: String, numSteps: Int, isOneOfMany: Bool = false
+  ) {
     self.registry = registry
+    let own = isOneOfMany ? [("run", run)] : []
+    self.own = own
     for (name, help) in Self.help { registry.describe(name, help) }
-    func meter(_ name: String) -> Meter { Meter(label: name, factory: registry) }
-    func counter(_ name: String) -> Counter { Counter(label: name, factory: registry) }
+    func meter(_ name: String) -> Meter { Meter(label: name, dimensions: own, factory: registry) }
+    func counter(_ name: String) -> Counter { Counter(label: name, dimensions: own, factory: registry) }
     step = meter("nl_step")
     lastStep = meter("nl_configured_steps")
     steps = counter("nl_steps_total")
     tokens = counter("nl_trained_tokens_total")
     expired = counter("nl_leases_expired_total")
     backups = counter("nl_backups_total")
-    stepTime = CoreMetrics.Timer(label: "nl_step_seconds", factory: registry)
-    commitTime = CoreMetrics.Timer(label: "nl_ledger_commit_seconds", factory: registry)
+    stepTime = CoreMetrics.Timer(label: "nl_step_seconds", dimensions: own, factory: registry)
+    commitTime = CoreMetrics.Timer(label: "nl_ledger_commit_seconds", dimensions: own, factory: registry)
     lastStep.set(numSteps)
     Meter(label: "nl_run_info", dimensions: [("run", run), ("program", program)], factory: registry).set(1)
     // A series that is there from the beginning can be asked for its growth.
@@ -64,7 +71,7 @@ final class RunMetrics {
 
   func spent(_ seconds: Double, on phase: RunPhase) {
     registry.makeFloatingPointCounter(
-      label: "nl_phase_seconds_total", dimensions: [("phase", phase.rawValue)]
+      label: "nl_phase_seconds_total", dimensions: own + [("phase", phase.rawValue)]
     ).increment(by: max(0, seconds))
   }
 
@@ -92,7 +99,8 @@ final class RunMetrics {
     ]
     for (direction, kind, count) in kinds {
       Counter(
-        label: "nl_bytes_total", dimensions: [("direction", direction), ("kind", kind), ("tier", "\(tier)")],
+        label: "nl_bytes_total",
+        dimensions: own + [("direction", direction), ("kind", kind), ("tier", "\(tier)")],
         factory: registry
       ).increment(by: count)
     }
@@ -101,13 +109,15 @@ final class RunMetrics {
   func evaluated(loss: Double) { set("nl_evaluation_loss", loss) }
 
   /// A value that is not there before it is known: 0 would be wrong.
-  private func set(_ name: String, _ value: Double) { Meter(label: name, factory: registry).set(value) }
+  private func set(_ name: String, _ value: Double) {
+    Meter(label: name, dimensions: own, factory: registry).set(value)
+  }
 
   /// - Parameter lastStep: the last that was committed, by this process or one before it
   func stands(at lastStep: Int) { step.set(lastStep) }
 
   func ended(_ outcome: AttemptOutcome) {
-    Counter(label: "nl_attempts_total", dimensions: [("outcome", outcome.rawValue)], factory: registry)
+    Counter(label: "nl_attempts_total", dimensions: own + [("outcome", outcome.rawValue)], factory: registry)
       .increment()
   }
 
@@ -138,10 +148,10 @@ final class RunMetrics {
   }
 
   private static let states = [
-    "working", "gathering", "computing", "paused", "draining", "completed", "failed",
+    "working", "gathering", "computing", "paused", "waiting", "draining", "completed", "failed",
   ]
 
   private func gauge(_ name: String, _ label: String, _ value: String, _ number: Int) {
-    Meter(label: name, dimensions: [(label, value)], factory: registry).set(number)
+    Meter(label: name, dimensions: own + [(label, value)], factory: registry).set(number)
   }
 }

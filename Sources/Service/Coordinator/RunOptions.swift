@@ -19,6 +19,10 @@ public struct RunOptions: Sendable {
   /// The file that the keys of those who may join came from, which may change meanwhile.
   var allowList: AllowList?
   public var shardBy: ShardAxis
+  /// Runs that are at work together, if there are several.
+  public var parallelRuns = 1
+  /// Whether there are several runs, so that each is named in what is said of it.
+  var isOneOfMany = false
   /// Whether something else starts the coordinator again after each end: the workers of other machines are then not
   /// sent away when it is stopped, but left to join again.
   public var isStartedAgain = false

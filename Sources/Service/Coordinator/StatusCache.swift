@@ -11,22 +11,28 @@ struct StatusCache {
   /// honestly is not to wait because others do.
   static let perPeer = 5
   static let perSecond = 200
+  /// Answers that are kept, about as many runs.
+  static let mostKept = 64
 
-  private var made: (time: Instant, status: JSONValue)?
+  /// By run folder, as it was asked for.
+  private var made: [String?: (time: Instant, status: JSONValue)] = [:]
   private var second = Instant.zero
   private var answered = 0
   private var answeredPeers: [PeerID: Int] = [:]
 
   /// - Parameter make: what the status is now
   /// - Returns: nil if there have been too many; nothing is to be said then.
-  mutating func answer(to peer: PeerID, now: Instant, make: () -> JSONValue) -> JSONValue? {
+  mutating func answer(to peer: PeerID, about folder: String?, now: Instant, make: () -> JSONValue)
+    -> JSONValue?
+  {
     if now.seconds(since: second) >= 1 { (second, answered, answeredPeers) = (now, 0, [:]) }
     guard answered < Self.perSecond, answeredPeers[peer, default: 0] < Self.perPeer else { return nil }
     answered += 1
     answeredPeers[peer, default: 0] += 1
-    if let made, now.seconds(since: made.time) < Self.age { return made.status }
+    if let made = made[folder], now.seconds(since: made.time) < Self.age { return made.status }
     let status = make()
-    made = (now, status)
+    if made.count >= Self.mostKept { made = [:] }
+    made[folder] = (now, status)
     return status
   }
 }

@@ -43,7 +43,7 @@ extension OpenRun {
     switch write.content {
     case .step(let step): try commit(step, attempts, notes, plan: plan, isRepeated: write.isRepeated)
     case .evaluation(let evaluation):
-      try record(evaluation, attempts, notes, isRepeated: write.isRepeated)
+      try record(evaluation, attempts, notes, plan: plan, isRepeated: write.isRepeated)
     case .tiers, .replayedStep, .checkpoint, .snapshot, .rollback, .end, .nothing:
       if !attempts.isEmpty || !notes.isEmpty { try ledger.record(assignments: attempts, notes: notes) }
     }
@@ -94,12 +94,14 @@ extension OpenRun {
 
   private func record(
     _ evaluation: EvaluationOutcome, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
-    isRepeated: Bool
+    plan: RunPlan, isRepeated: Bool
   ) throws {
     let perplexity = Evaluation.perplexity(evaluation.loss)
     let row: JSONValue = [
       "step": .number(evaluation.step), "loss": .number(evaluation.loss),
       "perplexity": .number(perplexity), "tokens": .number(evaluation.tokens),
+      "long_rows": .number(plan.data.longRows.validation.rows),
+      "tokens_cut": .number(plan.data.longRows.validation.tokensLeftOut),
     ]
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,

@@ -225,14 +225,12 @@ final class OpenRun: @unchecked Sendable {
   }
 
   /// What the coordinator's core is told.
-  func settings(plan: RunPlan, options: RunOptions) throws -> CoordinatorSettings {
-    var settings = CoordinatorSettings(
-      term: term, tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
-      modelSHA256: plan.inputs.model,
-      numericProfile: NumericProfile.name(of: plan.precision), sessionSeed: UInt64.random(in: 0...UInt64.max))
-    settings.run = try identifier()
+  func settings(plan: RunPlan, options: RunOptions) throws -> SchedulerSettings {
+    var settings = SchedulerSettings(
+      term: term, run: try identifier(), tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
+      modelSHA256: plan.inputs.model, numericProfile: NumericProfile.name(of: plan.precision))
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
-    settings.expectedLocalWorkers = options.localWorkers
+    settings.expectedLocalWorkers = options.localWorkers / max(1, options.parallelRuns)
     settings.shardByTier = options.shardBy == .tier
     settings.verifyFraction = plan.config.verifyFraction
     // Workers know the run's seed; what they are not to foresee is drawn anew, and changes no bit of the result.

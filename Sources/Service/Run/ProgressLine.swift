@@ -15,6 +15,8 @@ public struct ProgressLine: Sendable {
   private let interval: Int
   /// Columns of the terminal; nil if the output is not one.
   private let columns: Int?
+  /// In front of every line, where there are several runs.
+  private let prefix: String
 
   /// When the latest steps ended, oldest first: their mean covers the tiers' periods, which steps differ by.
   private var recentEnds: [Double]
@@ -26,10 +28,12 @@ public struct ProgressLine: Sendable {
   private var bar = ""
 
   /// - Parameter columns: see `terminalColumns`.
+  /// - Parameter name: of the run, where there are several
   /// - Parameter now: seconds on a monotonic clock, as for `step`.
-  public init(totalSteps: Int, columns: Int?, now: Double) {
+  public init(totalSteps: Int, columns: Int?, name: String? = nil, now: Double) {
     self.totalSteps = max(totalSteps, 1)
     self.columns = columns
+    prefix = name.map { "[\($0)] " } ?? ""
     interval = max(1, totalSteps / 100)
     recentEnds = [now]
   }
@@ -55,7 +59,7 @@ public struct ProgressLine: Sendable {
 
   /// Another message, put above the bar.
   public func message(_ text: String) -> String {
-    bar.isEmpty ? text + "\n" : Self.clearLine + text + "\n" + bar
+    bar.isEmpty ? prefix + text + "\n" : Self.clearLine + text + "\n" + bar
   }
 
   /// The text for the end of the run, whether at the last step or before.
@@ -76,7 +80,7 @@ public struct ProgressLine: Sendable {
   private func line(_ step: Int, loss: Double?, activeTiers: [Int]) -> String {
     let tiers = activeTiers.map(String.init).joined(separator: ", ")
     let loss = loss.map { Self.decimal($0, places: 3) } ?? "–"
-    return "Step \(step)/\(totalSteps) | Loss: \(loss) | Active tiers: [\(tiers)] | "
+    return prefix + "Step \(step)/\(totalSteps) | Loss: \(loss) | Active tiers: [\(tiers)] | "
       + "ETA: \(Self.duration(remaining(after: step)))"
   }
 

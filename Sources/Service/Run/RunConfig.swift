@@ -1,3 +1,4 @@
+import Dataset
 import Files
 import Foundation
 import JSON
@@ -13,9 +14,9 @@ public enum RunConfig {
     -> NestedLearningConfig
   {
     let working = FileManager.default.currentDirectoryPath
-    guard let file else {
+    guard let file = file.map(FileSystem.expandingTilde) else {
       var config = try NestedLearningConfig(text: "{}", file: "run", format: .json, overrides: overrides)
-      config.resolvePaths(fileFolder: working, workingFolder: working)
+      resolve(&config, fileFolder: working, workingFolder: working)
       return config
     }
     let data: [UInt8]
@@ -23,17 +24,28 @@ public enum RunConfig {
       throw ServiceError(
         "cannot read the config \(file): \(error.reason)", remedy: "check the path given with --config")
     }
-    guard let text = String(validating: data, as: UTF8.self) else {
-      throw ServiceError("\(file) is not UTF-8 text")
+    // UTF-16 without its mark may pass as UTF-8 with zeros in it.
+    let other = OtherFormat(start: Array(data.prefix(64)))
+    guard other == nil, let text = String(validating: data, as: UTF8.self) else {
+      throw ServiceError(
+        "\(file) is \(other?.name ?? "not UTF-8 text")", remedy: other?.remedy ?? "save it as UTF-8")
     }
     guard let format = ConfigFormat(file: file) else {
       throw ServiceError(
         "\(file): a config is a .json, .yaml or .yml file", remedy: "rename it to what it is")
     }
     var config = try NestedLearningConfig(text: text, file: file, format: format, overrides: overrides)
-    let folder = URL(fileURLWithPath: file).deletingLastPathComponent().path
-    config.resolvePaths(fileFolder: folder, workingFolder: working)
+    resolve(&config, fileFolder: FileSystem.folder(of: FileSystem.absolute(file)), workingFolder: working)
     return config
+  }
+
+  /// Absolute paths, without `~` and `..`.
+  private static func resolve(
+    _ config: inout NestedLearningConfig, fileFolder: String, workingFolder: String
+  ) {
+    config.mapPaths(FileSystem.expandingTilde)
+    config.resolvePaths(fileFolder: fileFolder, workingFolder: workingFolder)
+    config.mapPaths(FileSystem.absolute)
   }
 }
 

@@ -27,12 +27,11 @@ struct RunInputs: Sendable, Equatable {
     trainData = try FileDigest.sha256(file: config.trainDataPath)
     valData = try config.valDataPath.map(FileDigest.sha256(file:))
     model = try combined("model", folder.weightFiles())
-    tokenizer = try combined("tokenizer", Self.existing(Self.tokenizerFiles, in: folder.path))
+    tokenizer = try combined("tokenizer", Self.existing(TokenizerFiles.names, in: folder.path))
     adapter = try config.adapterPath.map { try combined("adapter", Self.existing(Self.adapterFiles, in: $0)) }
   }
 
   /// The files that decide which ids a text becomes, and which weights an adapter has.
-  private static let tokenizerFiles = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"]
   private static let adapterFiles = [
     "adapters.safetensors", "adapter_model.safetensors", "adapter_config.json",
   ]

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import JSON
 import NestedLearning
@@ -19,12 +20,10 @@ public struct RunPaths: Sendable {
 
   /// - Parameter values: new paths by config key, relative to the working folder; nil for what was not moved.
   public init(_ values: [String: String?] = [:]) {
-    self.values = values.compactMapValues { $0 }.mapValues {
-      URL(fileURLWithPath: $0).standardizedFileURL.path
-    }
+    self.values = values.compactMapValues { $0 }.mapValues(FileSystem.absolute)
   }
 
-  var isEmpty: Bool { values.isEmpty }
+  public var isEmpty: Bool { values.isEmpty }
 
   /// A config with these paths in it.
   func applied(to config: JSONObject) -> JSONObject {

@@ -1,6 +1,8 @@
 import Dataset
 import Foundation
+import JSON
 import LanguageModel
+import Ledger
 import NestedLearning
 import Training
 import WireProtocol
@@ -16,6 +18,20 @@ extension RunPlan {
     rules.graceSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.diskPause) { rules.diskPatienceSeconds = seconds }
     return rules
+  }
+}
+
+extension RunPlan {
+  /// Its tiers, for the ledger.
+  var tierPlan: TierPlanRecord {
+    let tiers = scheduler.tiers.map { tier -> JSONValue in
+      [
+        "frequency": .number(tier.frequency), "phase": .number(tier.phase),
+        "parameters": .array(tier.parameters.map { .string($0) }),
+      ]
+    }
+    let plan = TierPlan(scheduler: scheduler)
+    return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])
   }
 }
 

@@ -33,8 +33,9 @@ public struct RunPlan: Sendable {
   }
 
   /// - Throws: what is wrong, with file, line and key where there is one.
-  public init(config requested: NestedLearningConfig) throws {
-    folder = try ModelFolder(path: requested.baseModelPath)
+  public init(config given: NestedLearningConfig) throws {
+    folder = try ModelFolder(path: given.baseModelPath)
+    let requested = try Self.withinPositions(given, folder.configuration.maxPositions)
     let start = try StartingPoint(config: requested, model: folder)
     config = start.config
     trainable = start.trainable
@@ -54,19 +55,29 @@ public struct RunPlan: Sendable {
           try start.values[parameter.name]?.values ?? model.parameterValues(parameter.name).values
         )
       })
-    data = try TrainingData(config: config, encoder: Tokenizer(modelFolder: folder.path))
+    let tokenizer = try Tokenizer(modelFolder: folder.path)
+    data = try TrainingData(config: config, encoder: tokenizer)
     sampler = try StepSampler(rows: data.train, config: config)
-    try Self.check(data, vocabulary: folder.configuration.vocabularySize)
+    try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration)
+      .check([data.train, data.validation].joined())
     inputs = try RunInputs(config: config, folder: folder)
   }
 
-  /// A tokenizer that belongs to another model is found here rather than by the first worker.
-  private static func check(_ data: TrainingData, vocabulary: Int) throws {
-    let rows = [data.train, data.validation].joined()
-    guard let largest = rows.lazy.compactMap({ $0.max() }).max(), largest >= vocabulary else { return }
-    throw ServiceError(
-      "the tokenizer gives the id \(largest), but the model's vocabulary has \(vocabulary) entries",
-      remedy: "the model folder's tokenizer.json belongs to another model")
+  /// A length that nobody asked for is no longer than the model has positions; one that was given must not be.
+  private static func withinPositions(
+    _ config: NestedLearningConfig, _ positions: Int
+  ) throws(ConfigError) -> NestedLearningConfig {
+    guard config.maxSeqLength > positions else { return config }
+    guard !config.explicitKeys.contains("max_seq_length") else {
+      throw ConfigError(
+        file: "config", key: "max_seq_length",
+        reason:
+          "is \(config.maxSeqLength), but the model in \(config.baseModelPath) has \(positions) positions "
+          + "(max_position_embeddings)", remedy: "set it to \(positions) or less")
+    }
+    var config = config
+    config.maxSeqLength = positions
+    return config
   }
 
   /// The text of the run folder's config.json: every value, and what the run was started from.
@@ -98,6 +109,13 @@ public struct RunPlan: Sendable {
 
   var usesWindows: Bool { config.inactiveGradients != .discard }
 
+  /// What a user should be told before training, a line each; for standard error.
+  public var warnings: [String] { folder.warnings }
+
+  /// - Returns: what a user should be told of the disk that the run will write to; nil if it has room.
+  /// - Throws: `ServiceError` if it is too small.
+  public func checkDisk() throws -> String? { try DiskNeed(plan: self).check() }
+
   /// What would be trained, for a person.
   public var summary: String {
     var lines = [
@@ -107,8 +125,8 @@ public struct RunPlan: Sendable {
     case .full: lines.append("Trained  all weights, \(parameterCount) parameters")
     case .lora(let lora):
       lines.append(
-        "Trained  LoRA of rank \(lora.rank), scale \(lora.scale), on \(lora.targetModules.joined(separator: ", ")): "
-          + "\(parameterCount) parameters")
+        "Trained  LoRA of \(Self.ranks(of: lora)), on \(lora.targetModules.joined(separator: ", "))"
+          + (lora.isRegular ? "" : " (\(lora.modules.count) modules)") + ": \(parameterCount) parameters")
     }
     for tier in scheduler.tiers {
       lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
@@ -118,6 +136,9 @@ public struct RunPlan: Sendable {
       lines.append(
         "         \(skipped.lines.count) rows of \(skipped.file) skipped: they have no token to predict")
     }
+    for long in [data.longRows.train] + (config.valDataPath == nil ? [] : [data.longRows.validation]) {
+      if let text = long.text { lines.append("         \(text)") }
+    }
     lines.append(
       "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) rows"
     )
@@ -125,11 +146,28 @@ public struct RunPlan: Sendable {
     return lines.joined(separator: "\n")
   }
 
+  private static func ranks(of lora: LoRASpecification) -> String {
+    let ranks = Set(lora.modules.map(lora.rank)).sorted().map(String.init).joined(separator: ", ")
+    let scales = Set(lora.modules.map { lora.scale(of: $0) }).sorted().map { "\($0)" }.joined(separator: ", ")
+    return "rank \(ranks), scale \(scales)"
+  }
+
   private var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
 
   /// What the state holds at most: parameters, both moments, and a chain for each micro-batch.
   var stateBytes: Int {
     parameterCount * 4 * (3 + (usesWindows ? config.gradientAccumulationSteps : 0))
+  }
+
+  /// What a checkpoint's tensors take: an adapter is written in two forms, a model in the precision of its base.
+  var checkpointBytes: Int {
+    switch trainable {
+    case .lora: parameterCount * 4 * 2
+    case .full:
+      folder.configuration.tensors.reduce(0) {
+        $0 + $1.shape.reduce(1, *) * (folder.weights[$1.name]?.dtype == .bf16 ? 2 : 4)
+      }
+    }
   }
 
   /// `<output_path>/<experiment_name>`
@@ -153,6 +191,8 @@ extension RunPlan {
       "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
       "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
       "epoch": .number(sampler.epoch(after: applied.step)),
+      "long_rows": .number(data.longRows.train.rows),
+      "tokens_cut": .number(data.longRows.train.tokensLeftOut),
       "traffic": traffic.json,
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]

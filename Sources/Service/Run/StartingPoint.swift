@@ -33,10 +33,7 @@ struct StartingPoint {
   }
 
   private init(fresh config: NestedLearningConfig, model: ModelConfiguration) throws {
-    let lora = LoRASpecification(
-      rank: config.loraRank, alpha: config.loraAlpha, useRSLoRA: config.useRslora,
-      dropout: Float(config.loraDropout),
-      targetModules: config.loraTargetModules, layers: Array(0..<model.layerCount))
+    let lora = try FreshModules(config: config, model: model).specification()
     try lora.check(for: model, file: "config")
     self.init(
       config: config, trainable: .lora(lora),
@@ -61,6 +58,22 @@ struct StartingPoint {
     try fix("lora_rank", \.loraRank, lora.rank)
     try fix("lora_alpha", \.loraAlpha, lora.alpha)
     try fix("use_rslora", \.useRslora, lora.useRSLoRA)
+    guard adapter.replaced.isEmpty else {
+      throw ConfigError(
+        file: "config", key: "adapter_path",
+        reason:
+          "\(path) has modules_to_save (\(adapter.replaced.keys.sorted().joined(separator: ", "))), which cannot "
+          + "be trained on yet",
+        remedy: "evaluate, logits and generate take it; or go on from an adapter without them")
+    }
+    let empty = NestedLearningConfig(baseModelPath: "", trainDataPath: "", experimentName: "")
+    for key in FreshModules.keys
+    where requested.keys(differingFrom: empty).contains(key) && requested.explicitKeys.contains(key) {
+      throw ConfigError(
+        file: "config", key: key,
+        reason: "is for a fresh adapter, but the one in \(path) has its modules already",
+        remedy: "leave out \(key), or leave out adapter_path to start a fresh adapter")
+    }
     config.loraTargetModules.sort()
     let modules = lora.targetModules.sorted()
     if requested.explicitKeys.contains("lora_target_modules") && config.loraTargetModules != modules {

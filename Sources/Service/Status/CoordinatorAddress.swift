@@ -18,9 +18,14 @@ package enum CoordinatorAddress {
     rmdir("/tmp/\(parts[1])")
   }
 
-  package static func write(_ endpoint: String, in folder: String) throws {
-    try AtomicFile.write(Array((endpoint + "\n").utf8), to: file(in: folder))
+  /// - Parameter token: what says that whoever has it may read this file
+  package static func write(_ endpoint: String, token: String, in folder: String) throws {
+    try AtomicFile.write(Array((endpoint + "\n" + token + "\n").utf8), to: file(in: folder))
+    chmod(file(in: folder), 0o600)
   }
+
+  /// What the coordinator at work has written for those who may say what is done with the run.
+  package static func token(in folder: String) -> String? { lines(in: folder)?.dropFirst().first }
 
   package static func remove(from folder: String) { unlink(file(in: folder)) }
 
@@ -33,11 +38,15 @@ package enum CoordinatorAddress {
   }
 
   private static func read(in folder: String) -> String? {
-    guard let bytes = try? AtomicFile.read(file(in: folder)), bytes.count < 200,
+    guard let endpoint = lines(in: folder)?.first else { return nil }
+    return endpoint.hasPrefix("ipc:///") ? endpoint : nil
+  }
+
+  private static func lines(in folder: String) -> [String]? {
+    guard let bytes = try? AtomicFile.read(file(in: folder)), bytes.count < 400,
       let text = String(validating: bytes, as: UTF8.self)
     else { return nil }
-    let endpoint = text.trimmingCharacters(in: .whitespacesAndNewlines)
-    return endpoint.hasPrefix("ipc:///") ? endpoint : nil
+    return text.split(separator: "\n").map(String.init)
   }
 
   /// A coordinator that was killed leaves its socket file, which nobody answers on.

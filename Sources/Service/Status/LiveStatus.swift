@@ -2,11 +2,50 @@ import Coordination
 import Foundation
 import JSON
 
-/// What a coordinator says of itself: PROTOCOL.md, STATUS_REPLY. Times are seconds.
-extension CoordinatorService {
-  var statusJSON: JSONValue {
+/// What a coordinator says of the runs that it is at: PROTOCOL.md, STATUS_REPLY. Times are seconds.
+extension FleetService {
+  /// What a run's folder is called between programs, wherever each of them stands.
+  static func name(of folder: String) -> String {
+    URL(fileURLWithPath: folder).resolvingSymlinksInPath().path
+  }
+
+  /// - Parameter folder: the run that is asked for; nil: the only one, or the first
+  func statusJSON(of folder: String?) -> JSONValue {
+    let wanted = drivers.keys.sorted().compactMap { drivers[$0] }.first {
+      folder == nil || $0.folderName == folder
+    }
+    guard let wanted, let status = fleet.status(of: wanted.number) else {
+      let reason = folder.map { "this coordinator is not at a run in \($0)" } ?? "no run is at work"
+      return ["state": "idle", "reason": .string(reason), "runs": runsJSON]
+    }
+    var members = wanted.statusJSON(status).object ?? JSONObject()
+    if options.isOneOfMany { members["runs"] = runsJSON }
+    return .object(members)
+  }
+
+  /// All runs: those at work, those that wait, those that are over.
+  private var runsJSON: JSONValue {
     let now = MonotonicClock.now()
-    let status = fleet.status
+    let atWork = drivers.keys.sorted().compactMap { drivers[$0] }.map { driver -> JSONValue in
+      let state = fleet.status(of: driver.number).map { driver.runStatus($0, now: now).state } ?? "working"
+      return [
+        "folder": .string(driver.store.folder.path), "state": .string(state),
+        "step": .number(driver.run.progress.step), "num_steps": .number(driver.plan.config.numSteps),
+      ]
+    }
+    let waiting = queue.names.map { name -> JSONValue in ["folder": .string(name), "state": "queued"] }
+    let over = ends.map { end -> JSONValue in
+      let state = if case .failure = end.result { "failed" } else { "over" }
+      return ["folder": .string(end.folder), "state": .string(state)]
+    }
+    return .array(over + atWork + waiting)
+  }
+}
+
+/// What is said of one run.
+extension RunDriver {
+  func statusJSON(_ status: CoordinatorStatus) -> JSONValue {
+    let now = MonotonicClock.now()
     let wait = runStatus(status, now: now)
     var members: JSONObject = [
       "experiment_name": .string(plan.config.experimentName), "folder": .string(store.folder.path),
@@ -17,6 +56,7 @@ extension CoordinatorService {
       "step": .number(max(run.progress.step, run.replayedUpTo)), "num_steps": .number(plan.config.numSteps),
     ]
     if run.progress.step < run.replayedUpTo { members["replayed_step"] = .number(run.progress.step) }
+    if run.activity?.isPaused == true { members["is_resting"] = true }
     members["unit"] = status.unit.map { .string("\($0)") } ?? nil
     members["snapshot_seconds"] = .number(run.snapshots.spent)
     members["workers"] = .array(status.workers.map { json($0, now) })
@@ -51,6 +91,7 @@ extension CoordinatorService {
     case .gathering: "gathering"
     case .stepOpen: "computing"
     case .paused: "paused"
+    case .waiting: "waiting"
     case .draining: "draining"
     case .completed: "completed"
     case .failed: "failed"

@@ -6,7 +6,26 @@ public struct LiveStatus: Sendable {
 
   public init(json: JSONValue) { self.json = json }
 
-  public var text: String { (head + workers + shards + waits + ignored).joined(separator: "\n") }
+  /// Whether the run rests until it is told to go on.
+  public var isResting: Bool { json["is_resting"]?.bool == true }
+
+  public var text: String {
+    guard json["experiment_name"] != nil else {
+      return (["No run at work: \(word(json, "reason"))"] + runs).joined(separator: "\n")
+    }
+    return (head + workers + shards + waits + ignored + runs).joined(separator: "\n")
+  }
+
+  /// All runs of a coordinator that has several.
+  private var runs: [String] {
+    let list = json["runs"]?.array ?? []
+    guard !list.isEmpty else { return [] }
+    return ["Runs of this coordinator"]
+      + list.map { run in
+        let step = run["step"]?.int.map { ", step \($0)/\(number(run, "num_steps"))" } ?? ""
+        return "  \(word(run, "folder")): \(word(run, "state"))\(step)"
+      }
+  }
 
   private var head: [String] {
     let state = word(json, "state")

@@ -9,16 +9,30 @@ public enum StatusClient {
   /// Any answer comes within a turn of the coordinator's loop.
   private static let seconds = 5.0
 
-  /// - Parameter endpoint: `tcp://HOST:PORT` or `ipc://PATH`
+  /// - Parameters:
+  ///   - endpoint: `tcp://HOST:PORT` or `ipc://PATH`
+  ///   - folder: of the run that is asked for; nil: the coordinator's only one, or its first
   /// - Throws: `ServiceError` that says why there is no answer, and what helps.
-  public static func ask(_ endpoint: String, security: ClientSecurity? = nil) throws -> LiveStatus {
+  public static func ask(
+    _ endpoint: String, folder: String? = nil, security: ClientSecurity? = nil
+  ) throws -> LiveStatus {
+    LiveStatus(json: try send(.status(StatusRequest(folder: folder)), to: endpoint, security))
+  }
+
+  private static func send(
+    _ message: Message, to endpoint: String, _ security: ClientSecurity? = nil
+  ) throws -> JSONValue {
     let dealer = try Dealer(connect: endpoint, waker: Waker(), security: security)
     defer { dealer.close(flushing: false) }
-    try dealer.send(.status, term: 0, session: .none)
+    try dealer.send(message, of: .none, session: .none)
     let deadline = MonotonicClock.now() + seconds
     while MonotonicClock.now() < deadline {
-      for case .success((_, .statusReply(let reply))) in try dealer.poll(timeout: 0.2) {
-        return LiveStatus(json: reply.status)
+      for case .success((_, let answer)) in try dealer.poll(timeout: 0.2) {
+        switch answer {
+        case .statusReply(let reply): return reply.status
+        case .error(let error): throw ServiceError("the coordinator at \(endpoint): \(error.reason)")
+        default: break
+        }
       }
       if let failure = dealer.takeHandshakeFailure() { throw refusal(failure, endpoint, security) }
     }
@@ -58,6 +72,21 @@ extension StatusClient {
   public static func ask(folder: String) throws -> LiveStatus? {
     guard let endpoint = CoordinatorAddress.living(in: folder) else { return nil }
     // It may end just now; then the ledger has the last word.
-    return try? ask(endpoint)
+    return try? ask(endpoint, folder: FleetService.name(of: folder))
+  }
+
+  /// Has the coordinator that works on the run in a folder pause or resume it.
+  ///
+  /// - Returns: how the run stands just after it was told so; nil if no coordinator on this machine works on it.
+  public static func tell(_ command: Control.Command, folder: String) throws -> LiveStatus? {
+    guard let endpoint = CoordinatorAddress.living(in: folder) else { return nil }
+    guard let token = CoordinatorAddress.token(in: folder) else {
+      throw ServiceError(
+        "\(CoordinatorAddress.file(in: folder)) has no token that this user may read",
+        remedy: "be the user who began the run")
+    }
+    return LiveStatus(
+      json: try send(
+        .control(Control(command, folder: FleetService.name(of: folder), token: token)), to: endpoint))
   }
 }

@@ -1,11 +1,6 @@
 import Foundation
 import WireProtocol
 
-extension Failpoints {
-  /// The minor version that a worker speaks.
-  var minor: UInt8 { number(.protocolMinor).flatMap { UInt8(exactly: $0) } ?? ProtocolVersion.minor }
-}
-
 /// Where the faults of a worker's arithmetic happen.
 extension Failpoints {
   /// Before a shard is computed.

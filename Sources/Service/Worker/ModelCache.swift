@@ -20,7 +20,7 @@ struct ModelCache: Sendable {
   init(option: String?, environment: [String: String]) throws {
     func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
     if let chosen = option ?? given(Self.variable) {
-      path = URL(fileURLWithPath: chosen).standardizedFileURL.path
+      path = FileSystem.absolute(chosen)
     } else if let caches = given("XDG_CACHE_HOME"), caches.hasPrefix("/") {
       path = caches + "/nested-learning/models"
     } else if let home = given("HOME") {

@@ -15,11 +15,11 @@ struct ModelSource: Sendable {
 
   /// The folder of the model that a coordinator asks for, and whose digest has been compared; it is fetched if it is
   /// not here.
-  func folder(for welcome: Welcome, channel: ModelChannel) throws -> ModelFolder {
-    let sha256 = welcome.modelSHA256
-    if let ownPath { return try own(ownPath, welcome) }
+  func folder(for run: EnterRun, channel: ModelChannel) throws -> ModelFolder {
+    let sha256 = run.modelSHA256
+    if let ownPath { return try own(ownPath, run) }
     if !failpoints.fires(.modelFetch) {
-      let path = welcome.modelPath
+      let path = run.modelPath
       if FileManager.default.fileExists(atPath: path + "/config.json") {
         if let folder = try? ModelFolder(path: path),
           try FileDigest.sha256(files: folder.weightFiles()) == sha256
@@ -42,7 +42,7 @@ struct ModelSource: Sendable {
     return try ModelFolder(path: try fetch.run())
   }
 
-  private func own(_ path: String, _ welcome: Welcome) throws -> ModelFolder {
+  private func own(_ path: String, _ run: EnterRun) throws -> ModelFolder {
     let remedy =
       "give the coordinator's model with --model DIR, or leave --model out, and it is fetched from the coordinator"
     guard FileManager.default.fileExists(atPath: path + "/config.json") else {
@@ -51,9 +51,9 @@ struct ModelSource: Sendable {
     }
     let folder = try ModelFolder(path: path)
     let sha256 = try FileDigest.sha256(files: folder.weightFiles())
-    guard sha256 == welcome.modelSHA256 else {
+    guard sha256 == run.modelSHA256 else {
       throw ServiceError(
-        "\(path) is not the coordinator's base model: its SHA-256 is \(sha256), the coordinator's \(welcome.modelSHA256)",
+        "\(path) is not the coordinator's base model: its SHA-256 is \(sha256), the coordinator's \(run.modelSHA256)",
         remedy: remedy)
     }
     return folder

@@ -13,78 +13,63 @@ final class ShardComputer: @unchecked Sendable {
   private let pool: ThreadPool
   private let source: ModelSource
   private let failpoints: Failpoints
-  private var loaded: Loaded?
+  /// The models that are loaded; the one in use is the last.
+  private var models = LoadedModels()
+  private var loaded: LoadedModels.Entry? {
+    get { models.current }
+    set { models.current = newValue }
+  }
   private var chains = WorkerChains()
   /// The last result, until the coordinator has answered it: if its connection breaks, the same is asked for again.
   private var unanswered: Unanswered?
 
   /// A result that depends on nothing but its assignment and the parameters.
   private struct Unanswered {
+    let key: LoadedModels.Key
     let assignment: AssignMessage
     /// By tier.
     let digests: [String]
     let result: ResultMessage
   }
 
-  private struct Loaded {
-    let sha256: String
-    let trainable: JSONValue
-    let model: TrainableModel
-    let layout: TierLayout
-    let precision: Precision
-    let recomputesLayers: Bool
-    /// The version of each tier that the model has; nil before the first.
-    var versions: [Int?]
-    /// SHA-256 of the parameters of each tier, as they came.
-    var digests: [String]
-  }
-
-  init(threads: Int, source: ModelSource, failpoints: Failpoints) throws {
+  init(threads: Int, source: ModelSource, failpoints: Failpoints, modelBytes: Int? = nil) throws {
     pool = try ThreadPool(threads: threads)
     self.failpoints = failpoints
     self.source = source
+    models.limit = modelBytes ?? LoadedModels.usualLimit
     chains.tamper = failpoints.tamper(withChain:)
   }
 
-  /// Loads the model that the coordinator asks for, unless it is the one that is loaded.
+  /// Loads the model that the coordinator asks for, unless it is one of those that are loaded; the one that was used
+  /// least recently makes room.
   ///
   /// - Parameter channel: where it is fetched from, if it is not here.
   /// - Returns: the SHA-256 of the model folder.
   /// - Throws: if its content is not the coordinator's, or it can be neither found nor fetched.
-  func load(_ welcome: Welcome, channel: ModelChannel) throws -> String {
-    // Chains belong to a session.
+  func load(_ run: EnterRun, channel: ModelChannel) throws -> String {
+    // Chains belong to a run.
     chains.removeAll()
-    let layout = TierLayout(welcome)
-    let profile = welcome.numericProfile ?? NumericProfile.name(of: .f32)
+    let profile = run.numericProfile ?? NumericProfile.name(of: .f32)
     guard let precision = NumericProfile.precision(named: profile) else {
       throw ServiceError(
         "the run is computed in the numeric profile \"\(profile)\", which this program does not have",
         remedy: "install the coordinator's release here")
     }
-    if let loaded, loaded.sha256 == welcome.modelSHA256, loaded.trainable == welcome.trainable,
-      loaded.layout == layout, loaded.precision == precision,
-      loaded.recomputesLayers == welcome.recomputesLayers
-    {
-      self.loaded?.versions = Array(repeating: nil, count: layout.tiers.count)
-      self.loaded?.digests = Array(repeating: "", count: layout.tiers.count)
-      return loaded.sha256
-    }
-    (loaded, unanswered) = (nil, nil)
-    let folder = try source.folder(for: welcome, channel: channel)
+    let key = LoadedModels.Key(run, precision: precision)
+    if models.take(key) { return run.modelSHA256 }
+    let folder = try source.folder(for: run, channel: channel)
     let trainable: Trainable =
-      welcome.trainable == "full"
-      ? .full : .lora(try LoRASpecification(json: welcome.trainable, file: "WELCOME"))
+      run.trainable == "full"
+      ? .full : .lora(try LoRASpecification(json: run.trainable, file: "ENTER_RUN"))
+    let bytes = try LoadedModels.bytes(of: folder, trainsAll: trainable == .full)
+    models.makeRoom(for: bytes)
     // The coordinator has looked at every weight of this very content.
     let model = try TrainableModel(
       folder: folder, trainable: trainable, pool: pool, scansForNonFinite: false, precision: precision,
-      recomputesLayers: welcome.recomputesLayers)
-    try check(layout, model)
-    loaded = Loaded(
-      sha256: welcome.modelSHA256, trainable: welcome.trainable, model: model, layout: layout,
-      precision: precision, recomputesLayers: welcome.recomputesLayers,
-      versions: Array(repeating: nil, count: layout.tiers.count),
-      digests: Array(repeating: "", count: layout.tiers.count))
-    return welcome.modelSHA256
+      recomputesLayers: run.recomputesLayers)
+    try check(key.layout, model)
+    models.add(LoadedModels.Entry(key: key, model: model, bytes: bytes))
+    return run.modelSHA256
   }
 
   private func check(_ layout: TierLayout, _ model: TrainableModel) throws {
@@ -98,11 +83,11 @@ final class ShardComputer: @unchecked Sendable {
 
   /// Sets a tier's parameters.
   func apply(_ message: ParametersMessage) throws {
-    guard let loaded, loaded.layout.tiers.indices.contains(message.tier) else {
+    guard let loaded, loaded.key.layout.tiers.indices.contains(message.tier) else {
       throw ServiceError("parameters of tier \(message.tier) came, which this run does not have")
     }
     var values = GradientSums()
-    try loaded.layout.split(tier: message.tier, message.values.floats(), into: &values)
+    try loaded.key.layout.split(tier: message.tier, message.values.floats(), into: &values)
     for (name, values) in values {
       try values.withUnsafeBufferPointer { try loaded.model.setParameter(name, $0) }
     }
@@ -113,26 +98,29 @@ final class ShardComputer: @unchecked Sendable {
   /// Takes over chains of windows, to go on from them.
   func take(_ message: WindowMessage) throws {
     guard let loaded else { throw ServiceError("chains came before the model") }
-    try chains.take(message, layout: loaded.layout)
+    try chains.take(message, layout: loaded.key.layout)
   }
 
   /// What this machine's arithmetic comes to.
   func compute(_ probe: Probe) throws -> String {
-    try NumericProbe.sha256(seed: probe.seed, threads: pool, precision: loaded?.precision ?? .f32)
+    try NumericProbe.sha256(seed: probe.seed, threads: pool, precision: loaded?.key.precision ?? .f32)
   }
 
   /// The coordinator has answered the result of an attempt.
   func forget(attempt: Int) { if unanswered?.assignment.attempt == attempt { unanswered = nil } }
 
   /// The result of the same shard, with the same parameters, under another attempt, if it has not been answered.
-  private func unanswered(_ message: AssignMessage, _ loaded: Loaded) -> ResultMessage? {
-    guard let unanswered, unanswered.digests == loaded.digests else { return nil }
+  private func unanswered(_ message: AssignMessage, _ loaded: LoadedModels.Entry) -> ResultMessage? {
+    guard let unanswered, unanswered.key == loaded.key, unanswered.digests == loaded.digests else {
+      return nil
+    }
     var assignment = unanswered.assignment
     assignment.attempt = message.attempt
     guard assignment == message else { return nil }
     var result = unanswered.result
     result.attempt = message.attempt
-    self.unanswered = Unanswered(assignment: message, digests: loaded.digests, result: result)
+    self.unanswered = Unanswered(
+      key: loaded.key, assignment: message, digests: loaded.digests, result: result)
     return result
   }
 
@@ -189,13 +177,13 @@ final class ShardComputer: @unchecked Sendable {
       digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
       windows: outcome.reports)
     if message.windows.isEmpty {
-      unanswered = Unanswered(assignment: message, digests: loaded.digests, result: result)
+      unanswered = Unanswered(key: loaded.key, assignment: message, digests: loaded.digests, result: result)
     }
     return result
   }
 
   private func leafSum(
-    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: Loaded
+    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry
   ) throws -> LeafSum {
     let started = MonotonicClock.now()
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
@@ -205,7 +193,7 @@ final class ShardComputer: @unchecked Sendable {
       guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
       return LeafSum(loss: loss, tiers: [:])
     }
-    let names = message.tiers.flatMap { loaded.layout.tiers[$0].map(\.name) }
+    let names = message.tiers.flatMap { loaded.key.layout.tiers[$0].map(\.name) }
     let dropout = message.dropoutSeed.map {
       DropoutKey(seed: $0, step: message.step, microBatch: microBatch.number)
     }
@@ -213,7 +201,7 @@ final class ShardComputer: @unchecked Sendable {
     guard result.lossSum.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
     var sum = LeafSum(loss: result.lossSum, tiers: [:])
     for tier in message.tiers {
-      var values = loaded.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
+      var values = loaded.key.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
       failpoints.tamper(with: &values)
       // Of what goes into a chain or comes back as a digest nobody else could tell.
       guard Vectors.isFinite(values) else {
@@ -228,7 +216,7 @@ final class ShardComputer: @unchecked Sendable {
 /// The loss and the gradients of some micro-batches.
 private struct LeafSum {
   var loss: Double
-  /// By tier, in the layout of WELCOME.
+  /// By tier, in the layout of ENTER_RUN.
   var tiers: [Int: [Float]]
 
   mutating func add(_ other: LeafSum) throws {

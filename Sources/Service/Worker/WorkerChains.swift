@@ -149,7 +149,7 @@ package struct WorkerChains {
 
 extension AssignMessage {
   /// Every (tier, micro-batch) with its order, tier by tier.
-  var chainOrders: [(key: WindowKey, order: ChainOrder, returns: WindowOrder.Returns)] {
+  package var chainOrders: [(key: WindowKey, order: ChainOrder, returns: WindowOrder.Returns)] {
     let leaves = TreeNode(level: level, index: index).leaves(count: leafCount)
     return windows.flatMap { order in
       zip(leaves, order.chains).map {

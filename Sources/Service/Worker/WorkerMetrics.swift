@@ -43,7 +43,7 @@ final class WorkerMetrics {
   func show(_ state: WorkerCore.State) {
     switch state {
     case .computing, .leaving: set(connected: 1, busy: 1)
-    case .loading, .ready: set(connected: 1, busy: 0)
+    case .waiting, .loading, .ready: set(connected: 1, busy: 0)
     case .started, .greeting, .gone: set(connected: 0, busy: 0)
     }
   }

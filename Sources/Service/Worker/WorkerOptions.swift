@@ -10,6 +10,8 @@ public struct WorkerOptions: Sendable {
   public var modelPath: String?
   /// The folder for models that are fetched from coordinators; nil for the usual one.
   public var modelCache: String?
+  /// Bytes of the base models that are kept loaded for runs to come; nil for half of the memory.
+  public var modelBytes: Int?
   /// The worker's number, if the coordinator started it.
   public var localIndex: Int?
   /// What the coordinator has told it, if so.

@@ -50,13 +50,12 @@ public final class WorkerService {
     let isa = String(cString: nl_isa_name(nl_isa_current()))
     let otherProfile = options.failpoints.word(.numericProfile)
     let hello = Hello(
-      minor: Int(options.failpoints.minor), program: Program.version,
+      program: Program.version,
       numericProfile: otherProfile ?? NumericProfile.name(of: .f32), isa: isa,
       threads: options.threads,
       host: ProcessInfo.processInfo.hostName, processID: Int(ProcessInfo.processInfo.processIdentifier),
       localIndex: options.localIndex,
-      // One that speaks version 1.0 does not know of a choice.
-      numericProfiles: otherProfile == nil && options.failpoints.minor > 0 ? NumericProfile.all : nil,
+      numericProfiles: otherProfile == nil ? NumericProfile.all : nil,
       localSecret: options.localSecret)
     var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
     settings.drainSeconds = options.operations.graceSeconds
@@ -81,7 +80,8 @@ public final class WorkerService {
     defer { telemetry.close() }
     (self.telemetry, metrics) = (telemetry, WorkerMetrics(telemetry.metrics))
     computer = try ShardComputer(
-      threads: options.threads, source: try modelSource(), failpoints: options.failpoints)
+      threads: options.threads, source: try modelSource(), failpoints: options.failpoints,
+      modelBytes: options.modelBytes)
     try handle(.start, waker, mailbox)
     while ending == nil { try serve(waker, mailbox) }
     dealer?.close(flushing: true)
@@ -161,6 +161,7 @@ public final class WorkerService {
     switch core.state {
     case .ready, .computing: telemetry?.health.ready("joined \(options.endpoint)")
     case .started, .greeting: telemetry?.health.notReady("looking for a coordinator at \(options.endpoint)")
+    case .waiting: telemetry?.health.ready("joined \(options.endpoint); no run has work for it")
     case .loading: telemetry?.health.notReady("loading the model")
     case .leaving, .gone: telemetry?.health.notReady("leaving")
     }
@@ -177,15 +178,15 @@ public final class WorkerService {
         dealer?.close(flushing: false)
         dealer = try Dealer(
           connect: options.endpoint, waker: waker, security: options.security,
-          minor: options.failpoints.minor, options: options.failpoints.transportOptions, kept: kept)
+          options: options.failpoints.transportOptions, kept: kept)
       case .abandon:
         generation.advance()
         job?.watch.cancel()
         channel?.close()
       case .send(let message): failure = send(message) ?? failure
-      case .loadModel(let welcome):
-        context.set("worker", .number(welcome.workerID))
-        load(welcome, mailbox)
+      case .loadModel(let run):
+        context.set("worker", .number(run.workerID))
+        load(run, mailbox)
       case .probe(let probe): compute(probe, mailbox)
       case .apply(let parameters): apply(parameters, mailbox)
       case .takeWindow(let window): take(window, mailbox)
@@ -223,7 +224,7 @@ public final class WorkerService {
     let isResult = if case .result = message { true } else { false }
     if isResult && options.failpoints.fires(.resultDrop) { return nil }
     do {
-      try dealer?.send(message, term: core.term, session: core.session)
+      try dealer?.send(message, of: core.work, session: core.session)
     } catch {
       return "\(error)"
     }
@@ -290,12 +291,12 @@ public final class WorkerService {
 
   // MARK: Arithmetic
 
-  private func load(_ welcome: Welcome, _ mailbox: Mailbox<DriverEvent>) {
+  private func load(_ run: EnterRun, _ mailbox: Mailbox<DriverEvent>) {
     let mine = generation.current
     let channel = ModelChannel { mailbox.post(.model($0, generation: mine)) }
     self.channel = channel
     onQueue(mailbox) { computer in
-      do { return .modelLoaded(sha256: try computer.load(welcome, channel: channel)) } catch {
+      do { return .modelLoaded(sha256: try computer.load(run, channel: channel)) } catch {
         return .modelFailed(reason: "\(error)")
       }
     }
@@ -311,7 +312,7 @@ public final class WorkerService {
 
   /// Hands what comes of the base model to whoever fetches it.
   private func feed(_ message: Message, _ envelope: Envelope) {
-    guard let channel, envelope.session == core.session, envelope.term == core.term else { return }
+    guard let channel, envelope.session == core.session, envelope.work == core.work else { return }
     switch message {
     case .model(let model): channel.deliver(model)
     case .error(let error) where error.code == .model: channel.fail(error.reason)
@@ -320,7 +321,7 @@ public final class WorkerService {
   }
 
   private func ask(_ message: ModelMessage) {
-    do { try dealer?.send(.model(message), term: core.term, session: core.session) } catch {
+    do { try dealer?.send(.model(message), of: core.work, session: core.session) } catch {
       channel?.fail("the base model cannot be asked for: \(error)")
     }
   }
@@ -362,7 +363,7 @@ public final class WorkerService {
     }
   }
 
-  /// Runs work in its turn, unless the session that it belongs to has ended by then.
+  /// Runs work in its turn, unless the session or the run that it belongs to has ended by then.
   private func onQueue(
     _ mailbox: Mailbox<DriverEvent>, _ work: @escaping @Sendable (ShardComputer) -> WorkerEvent?
   ) {
@@ -376,7 +377,7 @@ public final class WorkerService {
   }
 }
 
-/// Counts sessions, so that what was begun in an earlier one is dropped.
+/// Counts sessions and runs, so that what was begun in an earlier one is dropped.
 private final class Generation: @unchecked Sendable {
   private let lock = NSLock()
   private var value = 0

@@ -6,42 +6,24 @@ import WireProtocol
 @testable import Coordination
 @testable import Service
 
-/// What the coordinator is to do, as `CoordinatorService` does it.
+/// What the coordinator is to do, as `FleetService` does it.
 extension HostileCluster {
-  mutating func handle(_ event: CoordinatorEvent) {
+  mutating func handle(_ event: SceneEvent) {
     var completed: CompletedUnit?
     for effect in core.step(event, now: now) {
       switch effect {
-      case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
-      case .discardPayload(let attempt): run.payloads[attempt] = nil
-      case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
-      case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))
-      case .welcome(let peer, let session, let id): welcome(peer, session, id)
-      case .reject(let peer, let code, let reason):
-        send(.reject(Reject(code: code, reason: String(reason.prefix(500)))), connection(peer), .none)
-        ends[connection(peer)] = nil
-      case .probe(let peer, let session): send(.probe(Probe(seed: 1)), connection(peer), session)
-      case .sendParameters(let peer, let session, let tier, let version):
-        let values = WireObject(
-          name: "tier", floats: [Float](repeating: Float(version), count: HostileRun.counts[tier]))
-        let message = ParametersMessage(tier: tier, version: version, digest: Self.model, values: values)
-        send(.parameters(message), connection(peer), session)
-      case .sendWindow(let peer, let session, let keys, let through): sendWindow(peer, session, keys, through)
-      case .assign(let peer, let session, let assignment):
-        send(.assign(message(assignment)), connection(peer), session)
-      case .cancel(let peer, let session, let attempt):
-        send(.cancel(Cancel(attempt: attempt)), connection(peer), session)
-      case .acknowledge(let peer, let session, let attempt, let outcome):
-        send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), connection(peer), session)
+      case .work(_, let effect): if let unit = carryOut(effect) { completed = unit }
+      case .welcome(let peer, let session, let id, _):
+        send(.welcome(Welcome(workerID: id, heartbeatSeconds: 1)), connection(peer), session)
+      case .reject(let peer, let code, let reason): reject(peer, code, reason)
+      case .leaveRun(let peer, let session, _): send(.leaveRun, connection(peer), session)
       case .sendDrain(let peer, let session): send(.drain, connection(peer), session)
-      case .workerLeft(_, let peer, _, _): ends[connection(peer)] = nil
-      case .unitComplete(let unit): completed = unit
-      case .drained: ending = "drained"
-      case .fail(let reason): ending = reason
+      case .memberLeft(_, let peer, _, _): ends[connection(peer)] = nil
+      case .log: break
+      case .closed: ending = "closed"
       case .armTimer(let time):
         timer += 1
         add(.coordinatorTimer(timer), at: time)
-      case .record, .quarantine, .workerReady, .log, .unitLeft, .windowsComplete, .windowsLost: break
       }
     }
     guard let completed, ending == nil else { return }
@@ -50,11 +32,48 @@ extension HostileCluster {
     goOn()
   }
 
+  /// - Returns: a unit that is complete
+  private mutating func carryOut(_ effect: SchedulerEffect) -> CompletedUnit? {
+    switch effect {
+    case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
+    case .discardPayload(let attempt): run.payloads[attempt] = nil
+    case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
+    case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))
+    case .enterRun(let peer, let session, let id): enter(peer, session, id)
+    case .reject(let peer, let code, let reason): reject(peer, code, reason)
+    case .probe(let peer, let session): send(.probe(Probe(seed: 1)), connection(peer), session)
+    case .sendParameters(let peer, let session, let tier, let version):
+      let values = WireObject(
+        name: "tier", floats: [Float](repeating: Float(version), count: HostileRun.counts[tier]))
+      let message = ParametersMessage(tier: tier, version: version, digest: Self.model, values: values)
+      send(.parameters(message), connection(peer), session)
+    case .sendWindow(let peer, let session, let keys, let through): sendWindow(peer, session, keys, through)
+    case .assign(let peer, let session, let assignment):
+      send(.assign(message(assignment)), connection(peer), session)
+    case .cancel(let peer, let session, let attempt):
+      send(.cancel(Cancel(attempt: attempt)), connection(peer), session)
+    case .acknowledge(let peer, let session, let attempt, let outcome):
+      send(.resultAck(ResultAck(attempt: attempt, outcome: outcome)), connection(peer), session)
+    case .unitComplete(let unit): return unit
+    case .fail(let reason): ending = reason
+    case .record, .quarantine, .workerReady, .workerLeft, .log, .unitLeft, .windowsComplete, .windowsLost,
+      .drained:
+      break
+    }
+    return nil
+  }
+
+  private mutating func reject(_ peer: PeerID, _ code: RejectCode, _ reason: String) {
+    send(.reject(Reject(code: code, reason: String(reason.prefix(500)))), connection(peer), .none)
+    ends[connection(peer)] = nil
+  }
+
   private mutating func decide(_ peer: PeerID, _ attempt: Int, _ verdict: OfferVerdict) {
     let number = connection(peer)
     guard var end = ends[number] else { return }
     var packets: [[[UInt8]]] = []
-    try? end.decide(attempt: attempt, verdict, now: seconds) {
+    let work = RunTerm(OneRun.number, term: core.settings.term)
+    try? end.decide(attempt: attempt, of: work, verdict, now: seconds) {
       packets.append($0)
       return true
     }
@@ -87,12 +106,11 @@ extension HostileCluster {
     handle(.open(unit))
   }
 
-  mutating func welcome(_ peer: PeerID, _ session: SessionID, _ id: Int) {
+  mutating func enter(_ peer: PeerID, _ session: SessionID, _ id: Int) {
     let tiers = HostileRun.counts.enumerated().map { [TierParameter(name: "p\($0)", shape: [$1])] }
-    let message = Welcome(
-      workerID: id, modelPath: "/m", modelSHA256: Self.model, trainable: "full", tiers: tiers,
-      heartbeatSeconds: 1)
-    send(.welcome(message), connection(peer), session)
+    let message = EnterRun(
+      workerID: id, run: "run", modelPath: "/m", modelSHA256: Self.model, trainable: "full", tiers: tiers)
+    send(.enterRun(message), connection(peer), session)
   }
 
   mutating func sendWindow(_ peer: PeerID, _ session: SessionID, _ keys: [WindowKey], _ through: Int) {

@@ -38,7 +38,8 @@ extension HostileCluster {
       do throws(ProtocolError) {
         let received = try end.receive(envelope, message, now: seconds) { envelope, message in
           let result = ResultSummary(message)
-          let outcome = core.verdict(on: result, peer: peer, session: envelope.session, term: envelope.term)
+          let outcome = core.verdict(
+            on: result, peer: peer, session: envelope.session, term: envelope.work.term)
           offers.append((envelope, result, outcome != nil))
           return outcome.map { .refuse($0) } ?? .hold
         } put: {
@@ -62,7 +63,7 @@ extension HostileCluster {
       handle(.peerLost(peer: peer, reason: "\(error)"))
     }
     for (envelope, result, isRefused) in offers {
-      let (session, term) = (envelope.session, envelope.term)
+      let (session, term) = (envelope.session, envelope.work.term)
       handle(
         isRefused
           ? .result(peer: peer, session: session, term: term, result)
@@ -70,15 +71,15 @@ extension HostileCluster {
     }
   }
 
-  /// As `CoordinatorService` does it.
+  /// As `FleetService` does it.
   mutating func take(_ envelope: Envelope, _ message: Message, of peer: PeerID, _ connection: Int) {
     let session = envelope.session
     switch message {
-    case .hello(let hello): handle(.hello(peer: peer, hello, term: envelope.term))
+    case .hello(let hello): handle(.hello(peer: peer, hello))
     case .ready(let ready): handle(.ready(peer: peer, session: session, ready))
     case .result(let result):
       run.incoming = result
-      handle(.result(peer: peer, session: session, term: envelope.term, ResultSummary(result)))
+      handle(.result(peer: peer, session: session, term: envelope.work.term, ResultSummary(result)))
       run.incoming = nil
     case .error(let error):
       handle(.workerError(peer: peer, session: session, attempt: error.attempt, reason: error.reason))
@@ -106,7 +107,8 @@ extension HostileCluster {
       send(.pong, connection, session)
     case .cancelled(let cancelled):
       handle(.cancelled(peer: peer, session: session, attempt: cancelled.attempt))
-    case .welcome, .reject, .probe, .parameters, .window, .assign, .cancel, .resultAck, .drain, .statusReply,
+    case .welcome, .enterRun, .leaveRun, .control, .reject, .probe, .parameters, .window, .assign, .cancel,
+      .resultAck, .drain, .statusReply,
       .model:
       handle(.peerLost(peer: peer, reason: "sent what only a coordinator does"))
     }
@@ -142,7 +144,9 @@ extension HostileCluster {
     var packets: [[[UInt8]]] = []
     var end = ends[connection] ?? .coordinator(options)
     do {
-      try end.send(message, term: core.settings.term, session: session, now: seconds) {
+      try end.send(
+        message, of: RunTerm(OneRun.number, term: core.settings.term), session: session, now: seconds
+      ) {
         packets.append($0)
         return true
       }

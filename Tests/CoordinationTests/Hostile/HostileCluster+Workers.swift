@@ -16,13 +16,13 @@ extension HostileCluster {
       case .connect: connect(place)
       case .abandon: workers[place].job = nil
       case .send(let message): sendFrom(place, message)
-      case .loadModel(let welcome):
-        workers[place].load(welcome)
+      case .loadModel(let run):
+        workers[place].load(run)
         sendFrom(place, .model(.credit(ModelCredit(received: 0))))
         sendFrom(
           place, .model(.credit(ModelCredit(received: 500, .init(file: 0, offset: 0, byteCount: 300)))))
         add(
-          .workerEvent(place: place, session: session, .modelLoaded(sha256: welcome.modelSHA256)), after: 0.5)
+          .workerEvent(place: place, session: session, .modelLoaded(sha256: run.modelSHA256)), after: 0.5)
       case .probe: add(.workerEvent(place: place, session: session, .probed(sha256: Self.probe)), after: 0.1)
       case .apply: break
       case .takeWindow(let window): workers[place].take(window)
@@ -52,14 +52,14 @@ extension HostileCluster {
     connections += 1
     owners[connections] = place
     workers[place].connection = connections
-    workers[place].end = .worker(minor: ProtocolVersion.minor, options)
+    workers[place].end = .worker(options)
   }
 
   mutating func sendFrom(_ place: Int, _ message: Message) {
     var packets: [[[UInt8]]] = []
     let core = workers[place].core
     do {
-      try workers[place].end.send(message, term: core.term, session: core.session, now: seconds) {
+      try workers[place].end.send(message, of: core.work, session: core.session, now: seconds) {
         packets.append($0)
         return true
       }

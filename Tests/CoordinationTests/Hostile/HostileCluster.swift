@@ -50,7 +50,7 @@ struct HostileCluster {
   var order = 0
   var turnsAtOnce = 0
 
-  var core: CoordinatorCore
+  var core: OneRun
   var ends: [Int: LinkEnd] = [:]
   var timer = 0
   var refused: [(peer: PeerID, envelope: Envelope, result: ResultSummary)] = []
@@ -71,9 +71,11 @@ struct HostileCluster {
     var options = TransportOptions()
     options.transfers.inlineBytes = [0, 8, 262_144][random.next(below: 3)]
     self.options = options
-    var settings = CoordinatorSettings(
-      term: 4, tierParameterCounts: HostileRun.counts, modelSHA256: Self.model, numericProfile: "f32-1",
-      sessionSeed: random.next())
+    var settings = OneRun.Settings(
+      run: SchedulerSettings(
+        term: 4, run: "run", tierParameterCounts: HostileRun.counts, modelSHA256: Self.model,
+        numericProfile: "f32-1"))
+    settings.sessionSeed = random.next()
     settings.probeSHA256 = Self.probe
     settings.verifyFraction = [0, 0, 0.4, 1][random.next(below: 4)]
     settings.verifySeed = random.next()
@@ -81,7 +83,7 @@ struct HostileCluster {
     settings.initialLeaseSeconds = 20
     settings.loadSeconds = 30
     settings.shardByTier = random.next(below: 2) == 0
-    core = CoordinatorCore(settings: settings, now: .zero)
+    core = OneRun(settings)
     run = HostileRun(usesWindows: random.next(below: 6) > 0)
     workers = (0..<3).map { HostileWorker(place: $0, options: options) }
     begin()

@@ -44,7 +44,7 @@ struct HostileSearch {
       cluster.take(item)
       if let problem = Self.problem(of: cluster) { problems.append("seed \(seed), honest: \(problem)") }
     }
-    if problems.isEmpty, counts.sent < messages, cluster.ending != "drained" {
+    if problems.isEmpty, counts.sent < messages, cluster.ending != "closed" {
       problems.append("seed \(seed): the honest run ended as \(cluster.ending ?? "nothing")")
     }
   }

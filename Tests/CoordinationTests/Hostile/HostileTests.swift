@@ -36,12 +36,14 @@ import Testing
     #expect(share >= 0.3)
     // A search that does not come to every state shows less than it says; some are rare.
     var states = [
-      "HELLO", "WELCOME", "MODEL_CREDIT", "PROBE", "READY", "ASSIGN train", "RESULT", "LEASE_RENEW",
+      "HELLO", "WELCOME", "ENTER_RUN", "MODEL_CREDIT", "PROBE", "READY", "ASSIGN train", "RESULT",
+      "LEASE_RENEW",
     ]
     if messages >= 200_000 {
       states += ["evaluate", "recompute", "collect"].map { "ASSIGN \($0)" }
       states += [
-        "RESULT collect", "WINDOW", "CANCEL", "CANCELLED", "RESULT_OFFER", "RESULT_CHUNK", "DRAIN", "DRAINED",
+        "RESULT collect", "WINDOW", "CANCEL", "CANCELLED", "RESULT_OFFER", "RESULT_CHUNK", "LEAVE_RUN",
+        "DRAIN", "DRAINED",
       ]
     }
     #expect(states.filter { search.places[$0] == nil } == [])

@@ -25,7 +25,7 @@ struct HostileWorker {
       program: "nl-worker", numericProfile: "f32-1", isa: "avx2", threads: 1, host: "h\(place)",
       processID: place + 1)
     core = WorkerCore(settings: WorkerSettings(hello: hello, endpoint: "tcp://h:1"))
-    end = .worker(minor: ProtocolVersion.minor, options)
+    end = .worker(options)
   }
 
   /// - Returns: what the job at hand came to.
@@ -38,11 +38,11 @@ struct HostileWorker {
     } catch { return .computeFailed(job: number, reason: "\(error)") }
   }
 
-  mutating func load(_ welcome: Welcome) {
+  mutating func load(_ run: EnterRun) {
     chains.removeAll()
-    layout = TierLayout(welcome)
+    layout = TierLayout(run)
     // Whoever loads a model sees that these are its tensors; what is larger than any of them is refused there.
-    counts = welcome.tiers.map { tier in min(64, tier.reduce(0) { $0 + min(64, $1.count) }) }
+    counts = run.tiers.map { tier in min(64, tier.reduce(0) { $0 + min(64, $1.count) }) }
   }
 
   mutating func take(_ window: WindowMessage) {

@@ -54,8 +54,13 @@ struct Mutation {
   }
 
   private mutating func changeEnvelope(_ envelope: inout Envelope, _ other: Envelope) {
-    switch random.next(below: 6) {
-    case 0: envelope.term = [0, 1, 3, 4, 5, .max, 1 << 63][random.next(below: 7)]
+    switch random.next(below: 7) {
+    case 0:
+      let term: UInt64 = [0, 1, 3, 4, 5, .max, 1 << 63][random.next(below: 7)]
+      envelope.work = RunTerm(envelope.work.run, term: term)
+    case 5:
+      let run: UInt32 = [0, 1, 2, .max][random.next(below: 4)]
+      envelope.work = RunTerm(RunNumber(run), term: envelope.work.term)
     case 1: envelope.session = [.none, other.session][random.next(below: 2)]
     case 2: envelope.correlation = [0, 1, .max][random.next(below: 3)]
     case 3: envelope.minor = UInt8(random.next(below: 3))

@@ -21,8 +21,8 @@ private struct HostilePeer {
   private var reader: InputReader
   private var link: Link
   private let settings: TransferSettings
-  private let envelope = Envelope(type: .ping, term: 1, sequence: 1)
-  private let address = Address(term: 1, session: .none, correlation: 0)
+  private let envelope = Envelope(type: .ping, work: RunTerm(RunNumber(1), term: 1), sequence: 1)
+  private let address = Address(work: RunTerm(RunNumber(1), term: 1), session: .none, correlation: 0)
   private var now = 0.0
   private(set) var isDone = false
   /// By transfer: what the coordinator has given credit for, and what it was then sent.
@@ -38,7 +38,9 @@ private struct HostilePeer {
     (settings.windowBytes, settings.inlineBytes) = (1, 16)
     (settings.openTransfers, settings.waitingMessages) = (3, 8)
     self.settings = settings
-    link = Link(outgoing: .parameters, ownMinor: 1, assumedMinor: 1, settings: settings, kept: KeptObjects())
+    var options = TransportOptions()
+    options.transfers = settings
+    link = Link(outgoing: .parameters, options: options, kept: KeptObjects())
     try? link.admit(envelope)
   }
 

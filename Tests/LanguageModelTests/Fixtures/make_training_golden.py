@@ -72,7 +72,8 @@ def end_of_text(folder, tokenizer):
 
 
 def training_rows(base, file, max_length):
-    """The first max_length − 1 ids, BOS counted and the tokenizer's own end of text dropped, then end of text."""
+    """The first max_length of: the ids, BOS counted and the tokenizer's own end of text dropped, then end of text. A row
+    that is cut does not end in an end of text."""
     tokenizer = Tokenizer.from_file(os.path.join(model_folder(base), "tokenizer.json"))
     end = end_of_text(model_folder(base), tokenizer)
     rows = []
@@ -80,7 +81,7 @@ def training_rows(base, file, max_length):
         ids = tokenizer.encode(text).ids
         if ids and ids[-1] == end:
             ids = ids[:-1]
-        rows.append(ids[:max_length - 1] + [end])
+        rows.append((ids + [end])[:max_length])
     return rows
 
 

@@ -13,7 +13,7 @@ import WireProtocol
     var cache = StatusCache()
     var made = 0
     func ask(_ seconds: Double, _ peer: String) -> Int? {
-      cache.answer(to: PeerID(peer), now: Self.time(10 + seconds)) {
+      cache.answer(to: PeerID(peer), about: nil, now: Self.time(10 + seconds)) {
         made += 1
         return .number(made)
       }?.int
@@ -26,7 +26,7 @@ import WireProtocol
     var (answers, made) = (0, 0)
     for millisecond in 0..<10_000 {
       let now = Self.time(10 + Double(millisecond) / 1000)
-      let answer = cache.answer(to: PeerID("a"), now: now) {
+      let answer = cache.answer(to: PeerID("a"), about: nil, now: now) {
         made += 1
         return 1
       }
@@ -40,7 +40,7 @@ import WireProtocol
     var (answers, made) = (0, 0)
     for number in 0..<10_000 {
       let now = Self.time(10 + Double(number) / 1000)
-      let answer = cache.answer(to: PeerID("\(number)"), now: now) {
+      let answer = cache.answer(to: PeerID("\(number)"), about: nil, now: now) {
         made += 1
         return 1
       }

@@ -19,7 +19,7 @@ import WireProtocol
     .appending(path: "../../LanguageModelTests/Fixtures/models/qwen2_f32").standardized.path
   private static let rows: [Int32] = [5, 17, 42, 7, 99, 3]
 
-  private let welcome: Welcome
+  private let run: EnterRun
 
   init() throws {
     let specification = LoRASpecification(rank: 2, alpha: 4, targetModules: ["q_proj"], layers: [0, 1, 2, 3])
@@ -27,11 +27,11 @@ import WireProtocol
     let trainable = try TrainableModel(
       folder: folder, trainable: .lora(specification), pool: ThreadPool(threads: 1), scansForNonFinite: false)
     let parameters = trainable.parameters.map { TierParameter(name: $0.name, shape: $0.shape) }
-    welcome = Welcome(
-      workerID: 1, modelPath: Self.model, modelSHA256: try FileDigest.sha256(files: folder.weightFiles()),
+    run = EnterRun(
+      workerID: 1, run: "run", modelPath: Self.model,
+      modelSHA256: try FileDigest.sha256(files: folder.weightFiles()),
       trainable: specification.json(),
-      tiers: [parameters.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }],
-      heartbeatSeconds: 1)
+      tiers: [parameters.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }])
   }
 
   /// A worker that has just joined, with parameters.
@@ -44,8 +44,8 @@ import WireProtocol
   }
 
   private func join(_ computer: ShardComputer) throws {
-    _ = try computer.load(welcome, channel: ModelChannel { _ in })
-    let count = TierLayout(welcome).count(tier: 0)
+    _ = try computer.load(run, channel: ModelChannel { _ in })
+    let count = TierLayout(run).count(tier: 0)
     let values = (0..<count).map { Float($0 * 37 % 101 - 50) / 500 }
     try computer.apply(
       ParametersMessage(
@@ -141,7 +141,7 @@ import WireProtocol
     #expect(try compute(computer, assignment(5, step: 2)).isNew)
     #expect(!(try compute(computer, assignment(6, step: 2)).isNew))
     // The same version of a tier, with other values.
-    let count = TierLayout(welcome).count(tier: 0)
+    let count = TierLayout(run).count(tier: 0)
     try computer.apply(
       ParametersMessage(
         tier: 0, version: 1, digest: "",

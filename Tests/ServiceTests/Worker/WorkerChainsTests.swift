@@ -157,9 +157,9 @@ import WireProtocol
   @Test func aGivenChainGoesOn() throws {
     var scene = ChainScene(leafCount: 2)
     let layout = TierLayout(
-      Welcome(
-        workerID: 1, modelPath: "", modelSHA256: "", trainable: "full",
-        tiers: ChainScene.sizes.map { [TierParameter(name: "p", shape: [$0])] }, heartbeatSeconds: 1))
+      EnterRun(
+        workerID: 1, run: "run", modelPath: "", modelSHA256: "", trainable: "full",
+        tiers: ChainScene.sizes.map { [TierParameter(name: "p", shape: [$0])] }))
     func window(_ values: [Float], tier: Int = 1) -> WindowMessage {
       WindowMessage(step: 3, firsts: [2], chains: [WindowChain(tier: tier, microBatch: 0, floats: values)])
     }

@@ -1,0 +1,115 @@
+import WireProtocol
+
+/// Which run has which workers: each as many as the others, as far as they fit; earlier runs first where it does not come
+/// out even, or where there are fewer workers than runs. A worker goes to another run when it has nothing in hand, so
+/// that no work is lost; partial sums of windows that it has kept are computed again by others, to the same bits.
+extension FleetCore {
+  mutating func place(now: Instant) {
+    // Leaving one run and entering another may bring about that others have to go.
+    for _ in 0..<4 where placementIsDue {
+      placementIsDue = false
+      guard case .open = phase else { return }
+      for run in runs.keys { runs[run]?.promise(to: []) }
+      let shares = shares()
+      for run in runs.keys.sorted() { setWaiting(run, shares[run] == 0, now: now) }
+      placeFree(shares, now: now)
+      rebalance(shares, now: now)
+    }
+  }
+
+  /// How many workers each run that wants some is to have.
+  private func shares() -> [RunNumber: Int] {
+    let wanting = runs.filter { !resting.contains($0.key) && $0.value.failure == nil }.map(\.key).sorted()
+    guard !wanting.isEmpty else { return [:] }
+    let (each, rest) = members.count.quotientAndRemainder(dividingBy: wanting.count)
+    return Dictionary(
+      uniqueKeysWithValues: wanting.enumerated().map { ($1, each + ($0 < rest ? 1 : 0)) })
+  }
+
+  /// A run without a share waits for its turn, and not for workers that are not there.
+  private mutating func setWaiting(_ run: RunNumber, _ hasNone: Bool, now: Instant) {
+    let waits = hasNone && !members.isEmpty
+    guard runs[run]?.waitsForTurn != waits else { return }
+    runs[run]?.waitsForTurn = waits
+    tell(run, .timer, now: now)
+  }
+
+  private func count(_ run: RunNumber) -> Int { runs[run]?.workers.count ?? 0 }
+
+  /// Workers that are in no run go where most are lacking.
+  private mutating func placeFree(_ shares: [RunNumber: Int], now: Instant) {
+    for id in members.keys.sorted() {
+      guard let member = members[id], member.place == nil else { continue }
+      let fitting = shares.keys.sorted().filter { run in
+        runs[run].map { member.fits($0.settings) && !$0.voided.contains(member.owner.identity) } ?? false
+      }
+      let best = fitting.max { count($0) - (shares[$0] ?? 0) > count($1) - (shares[$1] ?? 0) }
+      if let best { enter(id, best, now: now) }
+    }
+  }
+
+  /// From runs that have more than their share, or that rest, to runs that have less.
+  private mutating func rebalance(_ shares: [RunNumber: Int], now: Instant) {
+    var promised: [RunNumber: Set<Int>] = [:]
+    for wanting in shares.keys.sorted() {
+      var lacking = (shares[wanting] ?? 0) - count(wanting)
+      while lacking > 0, let id = candidate(for: wanting, shares, promised), let place = members[id]?.place {
+        lacking -= 1
+        if runs[place.run]?.isAtWork(place.workerID) == true {
+          promised[place.run, default: []].insert(place.workerID)
+        } else {
+          move(id, from: place, to: wanting, now: now)
+        }
+      }
+    }
+    for (run, workers) in promised { runs[run]?.promise(to: workers) }
+  }
+
+  /// A worker that another run can spare, and that fits this one: one that has nothing in hand, the latest to come.
+  private func candidate(
+    for wanting: RunNumber, _ shares: [RunNumber: Int], _ promised: [RunNumber: Set<Int>]
+  ) -> Int? {
+    guard let settings = runs[wanting]?.settings else { return nil }
+    var best: (isAtWork: Bool, id: Int)?
+    for member in members.values {
+      guard let place = member.place, place.run != wanting, member.fits(settings),
+        promised[place.run]?.contains(place.workerID) != true,
+        count(place.run) - (promised[place.run]?.count ?? 0) > shares[place.run] ?? 0
+      else { continue }
+      let isAtWork = runs[place.run]?.isAtWork(place.workerID) ?? false
+      if let best, (best.isAtWork ? 1 : 0, -best.id) <= (isAtWork ? 1 : 0, -member.id) { continue }
+      best = (isAtWork, member.id)
+    }
+    return best?.id
+  }
+
+  private mutating func move(
+    _ id: Int, from place: (run: RunNumber, workerID: Int), to run: RunNumber, now: Instant
+  ) {
+    tell(place.run, .gone(workerID: place.workerID, reason: "it goes to \(run)", .cancelled), now: now)
+    enter(id, run, now: now)
+  }
+
+  private mutating func enter(_ id: Int, _ run: RunNumber, now: Instant) {
+    guard let member = members[id] else { return }
+    let newcomer = Newcomer(
+      peer: member.peer, session: member.session, hello: member.hello, owner: member.owner)
+    tell(run, .entered(newcomer), now: now)
+  }
+}
+
+extension ShardScheduler {
+  /// Whom other runs are to have, once they have nothing in hand.
+  mutating func promise(to workers: Set<Int>) {
+    for id in self.workers.keys { self.workers[id]?.isPromised = workers.contains(id) }
+  }
+
+  /// Whether one of them has nothing in hand now.
+  var hasIdlePromised: Bool { workers.values.contains { $0.isPromised && !isAtWork($0.id) } }
+
+  /// Whether a worker computes, or has a result that waits to be sent.
+  func isAtWork(_ id: Int) -> Bool {
+    if case .busy = workers[id]?.state { return true }
+    return !offers.attempts(ofWorker: id).isEmpty
+  }
+}

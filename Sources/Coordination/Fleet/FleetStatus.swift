@@ -1,0 +1,36 @@
+import WireProtocol
+
+/// What can be seen of the fleet from outside.
+extension FleetCore {
+  /// How the work of a run stands; nil once it is over.
+  public func status(of run: RunNumber) -> CoordinatorStatus? {
+    var scheduler = runs[run]
+    scheduler?.trust = trust
+    return scheduler?.status
+  }
+
+  /// Whether a worker has this session on this connection.
+  public func isMember(_ peer: PeerID, session: SessionID) -> Bool { self.session(of: peer) == session }
+
+  /// Whether a connection is a worker's.
+  public func isWorker(_ peer: PeerID) -> Bool { memberOfPeer[peer] != nil }
+
+  /// The session that a worker has on a connection; nil if it is nobody's.
+  public func session(of peer: PeerID) -> SessionID? { memberOfPeer[peer].flatMap { members[$0]?.session } }
+
+  /// What a worker has said of itself; nil if the connection is nobody's.
+  public func hello(of peer: PeerID) -> Hello? { memberOfPeer[peer].flatMap { members[$0]?.hello } }
+
+  /// The run that a worker works on.
+  public func run(of peer: PeerID) -> RunNumber? { memberOfPeer[peer].flatMap { members[$0]?.place?.run } }
+
+  /// Whether anybody could compute a run's shards now.
+  public func hasUsableWorkers(_ run: RunNumber) -> Bool { runs[run]?.hasUsableWorkers ?? false }
+
+  /// Workers that are here, and those of them that work on no run.
+  public var memberCount: Int { members.count }
+  public var freeCount: Int { members.values.count { $0.place == nil } }
+
+  /// Runs whose work goes on, or rests.
+  public var runNumbers: [RunNumber] { runs.keys.sorted() }
+}

@@ -1,0 +1,240 @@
+import Coordination
+import Foundation
+import Logging
+import Observability
+import Training
+import Transport
+import WireProtocol
+
+/// A coordinator at work: the driver of the fleet, and of the runs that it works on. It carries out what the fleet's core
+/// wants done, through sockets and local worker processes, and hands each run what is its own.
+///
+/// One thread, the caller's, owns the socket and all cores. Arithmetic and disk work run on threads beside it, one for
+/// each run, and their outcome comes back as an event.
+final class FleetService {
+  /// What other threads tell the one that owns the socket.
+  enum DriverEvent: Sendable {
+    case signal(Int32)
+    case childEnded(LocalWorkers.Exit)
+    case run(RunNumber, RunEvent)
+    /// The state of the last snapshot, and an engine that holds it.
+    case restored(RunNumber, StepEngine, RestoredRun)
+    /// A run that waited is ready to begin, or cannot.
+    case prepared(RunNumber, Result<PreparedRun, any Error>)
+    case allowList(AllowList.News)
+    /// What was read for a worker.
+    case forWorker(RunNumber, PeerID, SessionID, Message)
+  }
+
+  /// What a core has not been told of yet. It is told of one thing at a time, after all that followed from the last.
+  enum Told {
+    /// A result that came with its bytes, if there is one.
+    case fleet(FleetEvent, incoming: ResultMessage?)
+    case run(RunNumber, RunEvent)
+  }
+
+  let options: RunOptions
+  let logger: Logger
+  let telemetry: Telemetry
+  /// Of the process; it tells this service while that is at work.
+  let signals: SignalWatch
+  let router: Router
+  let mailbox: Mailbox<DriverEvent>
+  let localWorkers: LocalWorkers
+  /// Where local workers connect, and where the status is asked for.
+  let endpoint: String
+  /// What those know who may read the folders of the runs.
+  let token = (0..<2).map { _ in String(UInt64.random(in: 0...UInt64.max), radix: 16) }.joined()
+
+  var fleet: FleetCore
+  /// Runs that are at work, and those that wait for their turn.
+  var drivers: [RunNumber: RunDriver] = [:]
+  var queue: RunQueue
+  private var resting = Set<RunNumber>()
+  /// How each run ended, in the order of ending.
+  private(set) var ends: [RunEnd] = []
+  var told: [Told] = []
+  var isTelling = false
+  /// When the fleet wants to be told of the time.
+  var fleetTimer = Instant.never
+  /// Since when more messages wait than one turn takes; nil if none do. Until they are read nobody is judged.
+  var behindSince: Instant?
+  /// All workers have been sent away, or nobody wants them to be.
+  var isClosed = false
+  private(set) var stopRequested = false
+
+  /// The connection of each local worker.
+  var localPeers: [Int: PeerID] = [:]
+  /// Peers that could not be sent something, and results that were offered: what the fleet has not been told of yet.
+  var unreachable: [(peer: PeerID, reason: String)] = []
+  var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
+  var connectionCheck: ConnectionCheck?
+  var refusalLog = RefusalLog()
+  /// Connections that have been told that they were refused, and those that ask for the status alone.
+  var rejectedPeers = RecentPeers(limit: 1024)
+  var statusClients = RecentPeers(limit: 256)
+  var statusCache = StatusCache()
+  /// When the metrics are to show again how things stand.
+  var nextShow = Instant.zero
+
+  /// - Parameters:
+  ///   - runs: in the order in which they are to begin
+  ///   - endpoint: where local workers connect
+  init(
+    runs: [QueuedRun], options: RunOptions, router: Router, waker: Waker, endpoint: String, logger: Logger,
+    telemetry: Telemetry, signals: SignalWatch
+  ) throws {
+    self.options = options
+    self.router = router
+    self.logger = logger
+    self.telemetry = telemetry
+    self.signals = signals
+    self.endpoint = endpoint
+    let mailbox = Mailbox<DriverEvent> { waker.wake() }
+    self.mailbox = mailbox
+    queue = RunQueue(runs, parallel: options.parallelRuns)
+    var settings = FleetSettings(sessionSeed: UInt64.random(in: 0...UInt64.max))
+    options.failpoints.shorten(&settings)
+    fleet = FleetCore(settings: settings, now: MonotonicClock.now())
+    localWorkers = try LocalWorkers(
+      endpoint: endpoint, threads: options.threadsPerWorker, logFormat: options.operations.logFormat,
+      logger: logger
+    ) {
+      mailbox.post(.childEnded($0))
+    }
+    router.resultJudge = { [weak self] peer, envelope, result in
+      self?.judge(peer, envelope, result) ?? .refuse(.stale)
+    }
+  }
+
+  /// Trains all runs to their ends, or until the user stops them, and records how each ended.
+  ///
+  /// - Throws: what no run can go on from.
+  func execute() throws -> [RunEnd] {
+    let mailbox = mailbox
+    signals.call { mailbox.post(.signal($0)) }
+    defer {
+      signals.call(SignalWatch.end)
+      localWorkers.stop()
+    }
+    do {
+      try beginNext()
+      try localWorkers.start(count: options.localWorkers)
+      while !isClosed { try turn() }
+    } catch {
+      for driver in drivers.values { driver.giveUp(error) }
+      throw error
+    }
+    return ends
+  }
+
+  func show(_ text: String) {
+    guard !text.isEmpty else { return }
+    // A log that cannot be written, as on a full disk, is no reason to end a run.
+    try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+  }
+
+  /// Writes lines at once, so that they keep their place among the lines of progress; for programs, as the log.
+  func say(_ text: String) {
+    guard options.operations.logFormat == .text else {
+      for line in text.split(separator: "\n") { logger.notice("\(line)") }
+      return
+    }
+    show(text + "\n")
+  }
+
+  // MARK: - Runs
+
+  /// Begins as many of the runs that wait as may be at work together.
+  func beginNext() throws {
+    while let (number, run) = queue.next(atWork: drivers.count - resting.count) {
+      if let prepared = run.prepared {
+        try begin(number, prepared)
+      } else {
+        DispatchQueue.global().async { [mailbox] in
+          mailbox.post(.prepared(number, Result { try run.prepare() }))
+        }
+      }
+    }
+    if drivers.isEmpty, queue.isEmpty, !isClosed { try closeFleet() }
+  }
+
+  func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
+    queue.hasBegun(number)
+    do {
+      let driver = try RunDriver(number, prepared, service: self)
+      drivers[number] = driver
+      try handle(.begin(number, driver.settings))
+      try driver.begin()
+    } catch {
+      try? prepared.store.ledger.finish(.failed(reason: "\(error)"))
+      prepared.close()
+      try end(number, folder: prepared.store.folder.path, .failure(error), sendsAway: true)
+    }
+  }
+
+  /// A run that waited could not be made ready; the others go on.
+  func cannotBegin(_ number: RunNumber, _ error: any Error) throws {
+    let name = queue.name(of: number)
+    queue.hasBegun(number)
+    if !(error is FinishedRun) { logger.error("\(name) was not begun: \(error)") }
+    try end(number, folder: name, .failure(error), sendsAway: true)
+  }
+
+  /// A run rests, and leaves its place to the next that waits; or it goes on, whoever is at work by then.
+  func rest(_ number: RunNumber, _ rests: Bool) throws {
+    if rests { resting.insert(number) } else { resting.remove(number) }
+    try handle(.rest(number, rests))
+    if rests { try beginNext() }
+  }
+
+  /// A run is over; the next one begins.
+  ///
+  /// - Parameter sendsAway: whether its workers are to be sent away if nothing is left for them
+  func end(_ number: RunNumber, folder: String, _ result: Result<RunEnding, any Error>, sendsAway: Bool)
+    throws
+  {
+    drivers[number] = nil
+    resting.remove(number)
+    queue.sendsAway = sendsAway
+    ends.append(RunEnd(folder: folder, result: result))
+    try handle(.requested(number, .close))
+    try beginNext()
+  }
+
+  /// No run is left.
+  private func closeFleet() throws {
+    guard queue.sendsAway else {
+      isClosed = true
+      return
+    }
+    localWorkers.expectEnds()
+    try handle(.close)
+  }
+
+  /// Asked by a signal to end.
+  func stop(_ number: Int32) throws {
+    // A second Ctrl-C means now: everything on disk is whole at any moment.
+    if stopRequested {
+      throw ServiceError("stopped at once", remedy: "the run can be resumed from its last snapshot")
+    }
+    stopRequested = true
+    for waiting in queue.removeWaiting() { logger.notice("\(waiting) is not begun") }
+    var deadline = Instant.never
+    if number == SIGTERM {
+      let grace = options.operations.graceSeconds
+      logger.notice("asked to end: stopping when this step is done, within \(Int(grace)) s (--grace)")
+      deadline = MonotonicClock.now() + grace
+    } else {
+      logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
+    }
+    for run in drivers.keys.sorted() { try tell(run, .stop(deadline: deadline)) }
+    if drivers.isEmpty { try beginNext() }
+  }
+}
+
+/// How a run ended.
+struct RunEnd {
+  let folder: String
+  let result: Result<RunEnding, any Error>
+}

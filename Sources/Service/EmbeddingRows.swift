@@ -1,0 +1,28 @@
+import JSON
+import LanguageModel
+
+/// Holds the ids of texts to the rows of a model's embedding.
+struct EmbeddingRows {
+  let tokenizer: Tokenizer
+  let model: ModelConfiguration
+
+  /// - Throws: `ServiceError` that names the token without a row, why it has none, and what to do.
+  func check(_ rows: some Sequence<[Int32]>) throws(ServiceError) {
+    let count = model.vocabularySize
+    guard let id = rows.lazy.compactMap({ row in row.first { $0 >= count } }).first(where: { _ in true })
+    else {
+      return
+    }
+    guard let token = tokenizer.addedToken(id) else {
+      throw ServiceError(
+        "the tokenizer gives the id \(id), but the model's vocabulary has \(count) entries",
+        remedy: "the model folder's tokenizer.json belongs to another model")
+    }
+    throw ServiceError(
+      "the token \(JSONValue.string(token.content).text) of \(token.file) has the id \(id), but the model's embedding has "
+        + "\(count) rows (0 to \(count - 1)): it was added to the tokenizer without a row in the embedding",
+      remedy:
+        "resize the model's embedding to at least \(tokenizer.vocabularySize) rows (resize_token_embeddings in "
+        + "transformers, then save_pretrained), or take the token out of that file or out of the text")
+  }
+}
