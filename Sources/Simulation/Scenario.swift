@@ -69,6 +69,10 @@ public struct Scenario: Sendable {
   /// Kill it at exactly this persist, or send, counted over the whole run from 1.
   var killAtPersistNumber: Int?
   var killAtSendNumber: Int?
+  /// Whether the run has real files, which its coordinator's code writes.
+  var hasStore = false
+  /// The probability that something is wrong with its disk, at each write.
+  var faultsAtPersist = 0.0
   /// What happens at a given time rather than at random.
   var planned: [(time: Double, kind: FaultKind, place: Int, seconds: Double)] = []
   /// After faults have stopped, the run has to end within this time and what its steps take.
@@ -84,7 +88,9 @@ public struct Scenario: Sendable {
 extension Scenario {
   /// The scenario of a seed. Each seed has its own few kinds of faults, because many kinds at once hide what one of
   /// them does; most seeds are short, one in a hundred is long.
-  public init(seed: UInt64) throws {
+  ///
+  /// - Parameter withFiles: the run has real files, whatever the seed says; nine of ten have none otherwise.
+  public init(seed: UInt64, withFiles: Bool = false) throws {
     var random = SplitMix64(seed: SplitMix64.mix(seed &+ 0x5EED))
     let isLong = Int.random(in: 0..<100, using: &random) == 0
     let problem = try ToyProblem.random(seed: seed, isLong: isLong, using: &random)
@@ -127,6 +133,9 @@ extension Scenario {
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)
     if machines.chance(0.08) { addUnverifiedLiars(using: &machines) }
+    var store = SplitMix64(seed: SplitMix64.mix(seed &+ 0xD15C))
+    let isDrawn = store.chance(0.1)
+    if isDrawn || withFiles { addStore(using: &store) }
   }
 
   /// Wrong results that hardly anybody verifies, and a coordinator that is killed again and again between snapshots: what
