@@ -30,6 +30,11 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   /// A gradient or loss is not a number.
   case resultNotFinite = "result not finite"
 
+  /// All workers send hundreds of messages at once.
+  case burst = "burst of messages"
+  /// A worker with a valid key says something else than its program would.
+  case messageAltered = "message altered"
+
   // The network.
   case messageLost = "message lost"
   case messageDuplicated = "message duplicated"

@@ -22,6 +22,8 @@ public struct Scenario: Sendable {
     var fails = 0.0
     /// The probability that it says GOODBYE when it is given a shard, and joins again at once.
     var quits = 0.0
+    /// The probability that a message of its is altered before it is encoded.
+    var alters = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -132,6 +134,9 @@ extension Scenario {
     if more.chance(0.01) { addCrowd(using: &more) }
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)
+    var hostile = SplitMix64(seed: SplitMix64.mix(seed &+ 0x405711E))
+    if hostile.chance(0.1) { addHostileWorkers(using: &hostile) }
+    if hostile.chance(0.1) { incidents.append(.burst) }
     if machines.chance(0.08) { addUnverifiedLiars(using: &machines) }
     var store = SplitMix64(seed: SplitMix64.mix(seed &+ 0xD15C))
     let isDrawn = store.chance(0.1)
@@ -171,7 +176,14 @@ extension Scenario {
     if random.chance(0.1) { workers.append(WorkerPlan(quits: random.chance(0.7) ? 1 : 0.5)) }
   }
 
-  var hasLiars: Bool { workers.contains { $0.lies > 0 } }
+  /// Workers with a valid key that say what they like, beside others that do not.
+  private mutating func addHostileWorkers(using random: inout SplitMix64) {
+    for _ in 0..<Int.random(in: 1...2, using: &random) {
+      workers.append(WorkerPlan(isLocal: random.chance(0.2), alters: random.logarithmic(0.05...0.7)))
+    }
+  }
+
+  var hasLiars: Bool { workers.contains { $0.lies > 0 || $0.alters > 0 } }
 
   /// Results are compared, and some workers have wrong ones.
   private mutating func addLiars(using random: inout SplitMix64) {

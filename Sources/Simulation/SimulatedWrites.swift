@@ -23,6 +23,7 @@ extension Simulation {
         _ = apply(write, to: &disk, coordinator)
       }
       let cause: WaitCause = random.chance(0.3) ? .ledger : .disk
+      if cause == .ledger { outcome.count(.ledgerHeld) }
       return tell(.writeFailed(write.id, .mayPass(cause, "as simulated")))
     }
     var result: Result<RunWriteOutcome, WriteError> = .success(.done)

@@ -88,6 +88,7 @@ public final class Simulation {
       if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
       events.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
+    scenario.countFeatures(&outcome)
     if !scenario.incidents.isEmpty { events.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
     for (number, planned) in scenario.planned.enumerated() {
       events.add(.planned(number), at: .zero + planned.time)
