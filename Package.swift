@@ -64,7 +64,7 @@ let package = Package(
     .target(
       name: "Training", dependencies: ["Digests", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .target(
-      name: "Ledger", dependencies: ["JSON", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "Ledger", dependencies: ["Files", "JSON", .product(name: "GRDB", package: "GRDB.swift")],
       exclude: ["SCHEMA.md"]),
     .target(name: "Transport", dependencies: ["CZeroMQ", "Digests", "WireProtocol"]),
     .target(
@@ -104,7 +104,10 @@ let package = Package(
       name: "Simulation",
       dependencies: [
         "Service", "Observability", "Training", "Coordination", "WireProtocol", "Transport", "Ledger",
-        "NestedLearning", "Digests", "JSON",
+        "Files",
+        "NestedLearning", "Digests", "JSON", .product(name: "Logging", package: "swift-log"),
+        // SQLite's own interface, for a simulated volume below it.
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
       ]),
     .executableTarget(
       name: "nl-coord",
@@ -146,9 +149,7 @@ let package = Package(
       ],
       exclude: ["Transcripts"]),
     .testTarget(
-      name: "LedgerTests",
-      // SQLite's own interface, for a simulated disk below it.
-      dependencies: ["Harness", "Ledger", .product(name: "GRDBSQLite", package: "GRDB.swift")]),
+      name: "LedgerTests", dependencies: ["Harness", "Ledger", "Simulation"]),
     .testTarget(name: "TransportTests", dependencies: ["Harness", "Digests", "JSON", "Transport"]),
     .testTarget(
       name: "ObservabilityTests",
@@ -158,7 +159,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(
-      name: "ServiceTests", dependencies: ["Harness", "Service", "Observability", "Files", "Digests"]),
+      name: "ServiceTests",
+      dependencies: ["Harness", "Service", "Simulation", "Observability", "Files", "Digests"]),
     .testTarget(
       name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
     // What several tests need: the real programs, processes, random numbers.

@@ -77,6 +77,7 @@ final class CannedWorker {
   private func carryOut(_ effect: WorkerEffect) throws -> WorkerEvent? {
     switch effect {
     case .connect:
+      if dealer != nil { fleet.lostSession() }
       dealer?.close(flushing: false)
       dealer = try Dealer(connect: endpoint, waker: waker)
     case .send(let message): return send(message)
@@ -96,7 +97,7 @@ final class CannedWorker {
     case .renew(_, let attempt): return send(.leaseRenew(LeaseRenew(attempt: attempt, progress: 0)))
     case .exit(let successful, let reason): ending = (successful, reason)
     case .armTimer(let time): timer = time
-    case .abandon: fleet.lostSession()
+    case .abandon: held = nil
     case .apply, .log: break
     }
     return nil

@@ -89,10 +89,17 @@ public enum FileSystem {
     return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 
-  /// Makes a folder and those above it that are missing; each new name is synced.
+  /// Makes a folder and those above it that are missing; each new name is synced. So is that of a folder which is there:
+  /// whoever made it may have failed, or died, before it was.
   public static func makeFolders(_ path: String) throws(FileError) {
-    if kind(path) == .folder { return }
     let above = folder(of: path)
+    if kind(path) == .folder {
+      do { try syncFolder(above) } catch {
+        // What this user may not even read it has not made.
+        guard error.code == EACCES || error.code == EPERM else { throw error }
+      }
+      return
+    }
     if above != path { try makeFolders(above) }
     try makeFolder(path, orUseExisting: true)
     try syncFolder(above)
@@ -142,6 +149,21 @@ public enum FileSystem {
       if kind(entry) == .folder { try syncTree(entry) } else { try sync(entry, flags: O_RDONLY) }
     }
     try syncFolder(path)
+  }
+
+  /// Writes a file's bytes once more, where they are, and syncs them: what a reader sees may be no more than the memory of
+  /// a sync that failed, which no later sync puts on the disk. Nobody else may write to it meanwhile.
+  package static func renew(_ path: String) throws(FileError) {
+    let bytes = try AtomicFile.read(path)
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, doing: "opening", code: errno) }
+    defer { close(descriptor) }
+    let result = bytes.withUnsafeBytes { buffer in
+      Result { () throws(FileError) in try AtomicFile.writeAll(buffer, to: descriptor, path: path) }
+    }
+    try result.get()
+    try watch(.sync(path))
+    guard fsync(descriptor) == 0 else { throw FileError(path: path, doing: "syncing", code: errno) }
   }
 
   private static func sync(_ path: String, flags: Int32) throws(FileError) {

@@ -64,13 +64,30 @@ extension Ledger {
 
   /// Records hand-outs that belong to no commit: those of replayed steps, and what was still under way when the
   /// run stopped.
-  public func record(assignments: [AssignmentRecord], notes: [WorkerNote] = []) throws(LedgerError) {
+  ///
+  /// - Parameter mayBeThere: they may have been recorded before, as part of something that failed later: those that are
+  ///   there stay as they are.
+  public func record(
+    assignments: [AssignmentRecord], notes: [WorkerNote] = [], mayBeThere: Bool = false
+  ) throws(LedgerError) {
     guard !(assignments.isEmpty && notes.isEmpty) else { return }
     try write("recording workers and hand-outs") { db in
       let term = try self.checkTerm(db)
-      for note in notes { try Self.insert(note, db, term: term) }
-      for assignment in assignments { try Self.insert(assignment, db) }
+      for note in notes {
+        if mayBeThere, try Self.isThere(note, db) { continue }
+        try Self.insert(note, db, term: term)
+      }
+      for assignment in assignments {
+        if mayBeThere, try Self.isThere(assignment, db) { continue }
+        try Self.insert(assignment, db)
+      }
     }
+  }
+
+  private static func isThere(_ assignment: AssignmentRecord, _ db: Database) throws -> Bool {
+    try Bool.fetchOne(
+      db, sql: "SELECT EXISTS (SELECT 1 FROM assignments WHERE term = ? AND attempt = ?)",
+      arguments: [try stored(assignment.term), assignment.attempt]) ?? false
   }
 
   /// The last committed step; 0 before the first.

@@ -56,6 +56,14 @@ extension Ledger {
     }
   }
 
+  /// Whether a worker that joined is in the record; the other notes can be made twice.
+  static func isThere(_ note: WorkerNote, _ db: Database) throws -> Bool {
+    guard case .joined(let worker) = note else { return false }
+    return try Bool.fetchOne(
+      db, sql: "SELECT EXISTS (SELECT 1 FROM workers WHERE term = ? AND worker = ?)",
+      arguments: [try stored(worker.term), worker.id]) ?? false
+  }
+
   private static func insert(_ worker: WorkerRecord, _ db: Database) throws {
     try db.execute(
       sql: """

@@ -32,6 +32,8 @@ public final class Ledger: Sendable {
   private let busySeconds: Double
   /// Nil while it is closed: for good, or because reopening failed.
   private let connections: Mutex<DatabasePool?>
+  /// A write has failed for the disk's sake, and the database was not opened anew since.
+  private let isSuspect = Mutex(false)
   /// The term that this process began; 0 before `beginTerm`.
   let term = Mutex<UInt64>(0)
 
@@ -63,9 +65,13 @@ public final class Ledger: Sendable {
   }
 
   /// Makes a new ledger with its run in it. The file must not exist; its folder must.
-  public static func create(at path: String, run: RunRecord) throws(LedgerError) -> Ledger {
+  ///
+  /// - Parameter busySeconds: how long a call waits for another program that holds it.
+  public static func create(
+    at path: String, run: RunRecord, busySeconds: Double = usualBusySeconds
+  ) throws(LedgerError) -> Ledger {
     guard access(path, F_OK) != 0 else { throw .exists(path: path) }
-    let ledger = try Ledger(path: path, access: .readWrite, busySeconds: usualBusySeconds)
+    let ledger = try Ledger(path: path, access: .readWrite, busySeconds: busySeconds)
     do {
       try Schema.migrator.migrate(ledger.pool())
     } catch {
@@ -95,6 +101,7 @@ public final class Ledger: Sendable {
     at path: String, access mode: Access = .readWrite, busySeconds: Double = usualBusySeconds
   ) throws(LedgerError) -> Ledger {
     guard access(path, F_OK) == 0 else { throw .missing(path: path) }
+    if mode == .readWrite { try WriteAheadLog.renew(of: path, busySeconds: busySeconds) }
     let ledger = try Ledger(path: path, access: mode, busySeconds: busySeconds)
     try ledger.read("checking the ledger") { db in
       let id = try Int32.fetchOne(db, sql: "PRAGMA application_id")
@@ -104,7 +111,6 @@ public final class Ledger: Sendable {
       if try Schema.migrator.hasBeenSuperseded(db) { throw LedgerError.newer(path: path) }
     }
     if mode == .readWrite {
-      // What another process left in the log may have come no further than the operating system's memory.
       // A reader in the way is no harm here: the log is emptied by the next checkpoint then.
       _ = try ledger.emptyLog()
       do {
@@ -123,7 +129,7 @@ public final class Ledger: Sendable {
     }
   }
 
-  /// Opens the database anew after a write or a sync has failed.
+  /// Opens the database anew after a write or a sync has failed. The next write does so by itself, if nobody else has.
   ///
   /// A failed sync may have dropped what was written, while reading still shows it, and the next sync succeeds
   /// without writing it. So nothing that is only in the write-ahead log counts as written: this connection, which
@@ -145,6 +151,7 @@ public final class Ledger: Sendable {
         throw LedgerError.notALedger(path: self.path, reason: "it is an SQLite database of another program")
       }
     }
+    isSuspect.withLock { $0 = false }
   }
 
   /// Moves everything from the write-ahead log into the database; false if another program's reading prevents it.
@@ -168,8 +175,13 @@ public final class Ledger: Sendable {
 
   /// One transaction: all of `body` or nothing.
   func write<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {
+    if isSuspect.withLock({ $0 }) { try reopen() }
     let pool = try pool()
-    do { return try pool.write(body) } catch { throw LedgerError(error, path: path, doing: doing) }
+    do { return try pool.write(body) } catch {
+      let error = LedgerError(error, path: path, doing: doing)
+      if error.isDiskFault { isSuspect.withLock { $0 = true } }
+      throw error
+    }
   }
 
   func read<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {

@@ -1,3 +1,4 @@
+import Files
 import GRDB
 
 /// Why the ledger could not do what it was asked. The ledger is unchanged after every one of these; after a fault of
@@ -65,6 +66,15 @@ public enum LedgerError: Error, Sendable, CustomStringConvertible {
 
   /// Says in the user's words what SQLite reports.
   init(_ error: any Error, path: String, doing: String) {
+    if let error = error as? FileError {
+      self =
+        error.isDiskFull
+        ? .diskFull(path: path, doing: doing)
+        : error.isDiskFault
+          ? .disk(path: path, doing: doing, reason: error.reason)
+          : .failed(path: path, doing: doing, reason: error.reason)
+      return
+    }
     guard let error = error as? DatabaseError else {
       self = error as? LedgerError ?? .failed(path: path, doing: doing, reason: "\(error)")
       return

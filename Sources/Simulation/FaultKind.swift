@@ -30,6 +30,11 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   /// A gradient or loss is not a number.
   case resultNotFinite = "result not finite"
 
+  /// All workers send hundreds of messages at once.
+  case burst = "burst of messages"
+  /// A worker with a valid key says something else than its program would.
+  case messageAltered = "message altered"
+
   // The network.
   case messageLost = "message lost"
   case messageDuplicated = "message duplicated"
@@ -49,6 +54,13 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case coordinatorStalled = "coordinator stalled"
   /// Its disk is full, or fails, for a time.
   case diskFault = "disk fault"
+  /// Its machine loses its power, and what was not synced is on the disk or not, in part or as rubbish.
+  case powerLost = "power lost"
+  /// Real files cannot be written, or not synced: no room, an error, or another program has the ledger.
+  case diskFull = "disk full"
+  case diskError = "disk error"
+  case syncError = "sync error"
+  case ledgerHeld = "ledger held"
   /// Its user stops it, and goes on later.
   case runStopped = "run stopped"
   /// Its user has it rest for a time.

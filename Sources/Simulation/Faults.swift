@@ -44,6 +44,7 @@ extension Simulation {
       // An hour forwards, then two backwards, and so on.
       wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000
     case .diskFault: diskFaultUntil = max(diskFaultUntil, until)
+    case .burst: burst()
     case .runStopped: stopRun()
     case .runPaused: pauseRun(until: until)
     default: break
@@ -55,6 +56,7 @@ extension Simulation {
     guard let coordinator else { return }
     let grace = random.logarithmic(0.1...10)
     let hasDeadline = random.chance(0.5)
+    if hasDeadline { outcome.count("stops with a deadline") }
     if hasDeadline, coordinator.run.stopDeadline == nil {
       expectEnd(of: coordinator, at: now + grace + coordinator.run.rules.closingSeconds + 5)
     }
@@ -86,7 +88,7 @@ extension Simulation {
     case .workerKilled, .workerFrozen, .workerHung, .workerSlow, .workerLeaves, .connectionCut:
       workers[place].isAlive
     case .coordinatorKilled, .coordinatorStalled, .clockJump, .runStopped, .runPaused: coordinator != nil
-    case .partition, .partitionOneWay, .diskFault: true
+    case .partition, .partitionOneWay, .diskFault, .burst: true
     // They come with a message, a shard or a worker.
     default: false
     }

@@ -2,6 +2,8 @@
 /// scenarios have come to know more faults, still is a seed like any other.
 public struct FoundBug: Sendable {
   public let seed: UInt64
+  /// Whether it was found in a run with real files, in which the seed has to be run again.
+  public var withFiles = false
   /// What went wrong, and what was done about it.
   public let story: String
 
@@ -69,6 +71,40 @@ public struct FoundBug: Sendable {
         The simulation was wrong, not the run: a worker made a wrong chain in a hand-out whose result agreed with \
         another's and did not count, kept it, and was asked for it later. Lies are noted now where wrong bytes leave a \
         worker.
+        """),
+    FoundBug(
+      seed: 103, withFiles: true,
+      story: """
+        Hand-outs were recorded, and then the snapshot that they came along with failed: when the same was tried again, \
+        the ledger refused to record them twice, and the run failed.
+        """),
+    FoundBug(seed: 99, withFiles: true, story: "As 103, with the tiers, and with workers that had joined."),
+    FoundBug(
+      seed: 545, withFiles: true,
+      story: """
+        The folder for a run's folder was made, and syncing its name failed. The next start found it there, synced \
+        nothing, and two steps later the power failed: everything was gone. The name of a folder that is there is synced \
+        now like that of a new one.
+        """),
+    FoundBug(seed: 1390, withFiles: true, story: "As 545, with the run's folder itself."),
+    FoundBug(
+      seed: 359, withFiles: true,
+      story: """
+        A sync of the ledger's log failed, and the process was killed; the next one saw all of the log, though the disk \
+        had only parts of it, and began to empty it into the database. When the power failed then, the database was \
+        damaged for good. The log is written anew before SQLite sees it.
+        """),
+    FoundBug(
+      seed: 202_194, withFiles: true,
+      story:
+        "As 359: a start that could not write the log anew must not leave it to SQLite either, which empties it on closing."
+    ),
+    FoundBug(
+      seed: 200_262, withFiles: true,
+      story: """
+        A sync failed while it was written down who had come and gone, which nobody waits for: the ledger was not opened \
+        anew, its log had a hole, and eight steps that were committed after it were gone with the power. A ledger whose \
+        write has failed opens itself anew before the next one.
         """),
   ]
 }

@@ -127,6 +127,16 @@ public struct Summary: Sendable {
   }
 }
 
+extension Scenario {
+  /// What is out of the ordinary in a run, for the report.
+  func countFeatures(_ outcome: inout Outcome) {
+    let config = problem.config
+    if config.gradientAccumulationSteps >= 64 { outcome.count("runs of 64 micro-batches") }
+    if workers.count >= 200 { outcome.count("runs with 200 workers") }
+    if config.lossEvery > 1 { outcome.count("runs with loss_every") }
+  }
+}
+
 extension Outcome {
   /// A few lines for people.
   public var text: String {

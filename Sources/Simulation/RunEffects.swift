@@ -116,15 +116,9 @@ extension Simulation {
   private func restore(_ coordinator: SimulatedCoordinator, withShards: Bool) {
     beside("the state is restored", 0.001) { simulation in
       do {
-        let (engine, progress) = try simulation.restored()
+        let (engine, run) = try simulation.restored(withShards: withShards)
         coordinator.engine = engine
-        let disk = simulation.disk
-        simulation.tell(
-          .restored(
-            RestoredRun(
-              progress: progress, tiers: engine.tierValues(), lastStep: disk.lastStep,
-              evaluations: disk.evaluations.filter { $0.key >= progress.step },
-              toUndo: disk.identitiesToUndo, shards: withShards ? disk.shards : [:])))
+        simulation.tell(.restored(run))
       } catch {
         simulation.tell(.restoreFailed(error))
       }
@@ -132,6 +126,16 @@ extension Simulation {
   }
 
   /// The state of the last snapshot, or the one before step 1.
+  private func restored(withShards: Bool) throws -> (StepEngine, RestoredRun) {
+    if let store { return try restoredFromStore(store, withShards: withShards) }
+    let (engine, progress) = try restored()
+    let run = RestoredRun(
+      progress: progress, tiers: engine.tierValues(), lastStep: disk.lastStep,
+      evaluations: disk.evaluations.filter { $0.key >= progress.step }, toUndo: disk.identitiesToUndo,
+      shards: withShards ? disk.shards : [:])
+    return (engine, run)
+  }
+
   private func restored() throws -> (engine: StepEngine, progress: RunProgress) {
     let problem = scenario.problem
     guard let snapshot = disk.snapshots.first else {
@@ -177,9 +181,9 @@ extension Simulation {
     // In no scenario does every identity fail for as long as a run has patience with that; a stop may find the disk at
     // fault, or this process standing still.
     let isExpected =
-      reason.contains("could not be written: ") && outcome.faults[.diskFault] != nil
+      reason.contains("could not be written: ") && hasDiskFaults
       || reason.contains("could not be written down within")
-        && (outcome.faults[.diskFault] != nil || outcome.faults[.coordinatorStalled] != nil)
+        && (hasDiskFaults || outcome.faults[.coordinatorStalled] != nil)
     if !isExpected || now > faultsEnd + 30 { return problem("the run failed: \(reason)") }
     endCoordinator(restart: true)
   }

@@ -22,6 +22,8 @@ public struct Scenario: Sendable {
     var fails = 0.0
     /// The probability that it says GOODBYE when it is given a shard, and joins again at once.
     var quits = 0.0
+    /// The probability that a message of its is altered before it is encoded.
+    var alters = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -69,6 +71,10 @@ public struct Scenario: Sendable {
   /// Kill it at exactly this persist, or send, counted over the whole run from 1.
   var killAtPersistNumber: Int?
   var killAtSendNumber: Int?
+  /// Whether the run has real files, which its coordinator's code writes.
+  var hasStore = false
+  /// The probability that something is wrong with its disk, at each write.
+  var faultsAtPersist = 0.0
   /// What happens at a given time rather than at random.
   var planned: [(time: Double, kind: FaultKind, place: Int, seconds: Double)] = []
   /// After faults have stopped, the run has to end within this time and what its steps take.
@@ -84,7 +90,9 @@ public struct Scenario: Sendable {
 extension Scenario {
   /// The scenario of a seed. Each seed has its own few kinds of faults, because many kinds at once hide what one of
   /// them does; most seeds are short, one in a hundred is long.
-  public init(seed: UInt64) throws {
+  ///
+  /// - Parameter withFiles: the run has real files, whatever the seed says; nine of ten have none otherwise.
+  public init(seed: UInt64, withFiles: Bool = false) throws {
     var random = SplitMix64(seed: SplitMix64.mix(seed &+ 0x5EED))
     let isLong = Int.random(in: 0..<100, using: &random) == 0
     let problem = try ToyProblem.random(seed: seed, isLong: isLong, using: &random)
@@ -126,7 +134,13 @@ extension Scenario {
     if more.chance(0.01) { addCrowd(using: &more) }
     var machines = SplitMix64(seed: SplitMix64.mix(seed &+ 0xFA11))
     addUselessMachines(using: &machines)
+    var hostile = SplitMix64(seed: SplitMix64.mix(seed &+ 0x405711E))
+    if hostile.chance(0.1) { addHostileWorkers(using: &hostile) }
+    if hostile.chance(0.1) { incidents.append(.burst) }
     if machines.chance(0.08) { addUnverifiedLiars(using: &machines) }
+    var store = SplitMix64(seed: SplitMix64.mix(seed &+ 0xD15C))
+    let isDrawn = store.chance(0.1)
+    if isDrawn || withFiles { addStore(using: &store) }
   }
 
   /// Wrong results that hardly anybody verifies, and a coordinator that is killed again and again between snapshots: what
@@ -162,7 +176,14 @@ extension Scenario {
     if random.chance(0.1) { workers.append(WorkerPlan(quits: random.chance(0.7) ? 1 : 0.5)) }
   }
 
-  var hasLiars: Bool { workers.contains { $0.lies > 0 } }
+  /// Workers with a valid key that say what they like, beside others that do not.
+  private mutating func addHostileWorkers(using random: inout SplitMix64) {
+    for _ in 0..<Int.random(in: 1...2, using: &random) {
+      workers.append(WorkerPlan(isLocal: random.chance(0.2), alters: random.logarithmic(0.05...0.7)))
+    }
+  }
+
+  var hasLiars: Bool { workers.contains { $0.lies > 0 || $0.alters > 0 } }
 
   /// Results are compared, and some workers have wrong ones.
   private mutating func addLiars(using random: inout SplitMix64) {

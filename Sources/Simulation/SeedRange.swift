@@ -5,10 +5,13 @@ import Foundation
 public struct SeedRange: Sendable {
   public var seeds: ClosedRange<UInt64>
   public var threads: Int
+  /// Whether all runs have real files.
+  public var withFiles: Bool
 
-  public init(_ seeds: ClosedRange<UInt64>, threads: Int = 1) {
+  public init(_ seeds: ClosedRange<UInt64>, threads: Int = 1, withFiles: Bool = false) {
     self.seeds = seeds
     self.threads = threads
+    self.withFiles = withFiles
   }
 
   /// Runs all seeds. What it comes to is the same for any number of threads.
@@ -20,7 +23,7 @@ public struct SeedRange: Sendable {
     DispatchQueue.concurrentPerform(iterations: max(1, threads)) { _ in
       var summary = Summary()
       while let seed = queue.next() {
-        let outcome = Self.run(seed: seed)
+        let outcome = Self.run(seed: seed, withFiles: withFiles)
         if !outcome.succeeded { onFailure(outcome) }
         summary.add(outcome)
       }
@@ -30,9 +33,11 @@ public struct SeedRange: Sendable {
   }
 
   /// Runs one seed; an error on the way is a problem of the run.
-  public static func run(seed: UInt64, trace: ((String) -> Void)? = nil) -> Outcome {
+  public static func run(
+    seed: UInt64, withFiles: Bool = false, trace: ((String) -> Void)? = nil
+  ) -> Outcome {
     do {
-      return try Simulation(Scenario(seed: seed), trace: trace).run()
+      return try Simulation(Scenario(seed: seed, withFiles: withFiles), trace: trace).run()
     } catch {
       var outcome = Outcome(seed: seed)
       outcome.problems.append("\(error)")

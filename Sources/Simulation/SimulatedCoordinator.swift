@@ -79,11 +79,7 @@ extension Simulation {
 
   func startCoordinator() {
     guard coordinator == nil, !outcome.finished else { return }
-    guard now >= diskFaultUntil else {
-      // It cannot begin its term, and says so; whoever looks after it starts it again.
-      return events.add(.coordinatorStart, at: now + scenario.restartSeconds)
-    }
-    guard transact("the term", { $0.beginTerm() }) else { return }
+    guard beginTerm() else { return }
     coordinatorLives += 1
     outcome.count("terms")
     let offset = Int64.random(in: 0...1 << 50, using: &random)
@@ -126,6 +122,7 @@ extension Simulation {
   func endCoordinator(restart: Bool) {
     guard coordinator != nil else { return }
     coordinator = nil
+    leaveStore()
     for worker in workers where worker.plan.isLocal && worker.isAlive {
       disconnect(worker.place, flushing: false)
       workers[worker.place].end()

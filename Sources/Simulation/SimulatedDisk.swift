@@ -16,7 +16,7 @@ struct SimulatedDisk {
   }
 
   /// A hand-out whose result counts.
-  struct Row {
+  struct Row: Equatable {
     struct Key: Hashable {
       let term: UInt64
       let attempt: Int
@@ -53,6 +53,8 @@ struct SimulatedDisk {
 
   mutating func beginTerm() { term += 1 }
 
+  mutating func begin(term: UInt64) { self.term = term }
+
   mutating func commit(step: Int, digest: String, term: UInt64, timestamp: Int, isRepeated: Bool) {
     if isRepeated, step == steps.count, agrees(step: step, digest: digest) { return }
     if term != self.term { fault = "step \(step) was committed in term \(term), which is over" }
@@ -78,9 +80,11 @@ struct SimulatedDisk {
 
   mutating func record(best step: Int, bits: UInt64) { best = (step, bits) }
 
-  mutating func record(_ snapshot: Snapshot) {
+  /// - Parameter prunes: real files say for themselves which are kept.
+  mutating func record(_ snapshot: Snapshot, prunes: Bool = true) {
     snapshots.removeAll { $0.step == snapshot.step }
     snapshots.insert(snapshot, at: 0)
+    guard prunes else { return }
     let records = snapshots.map { SnapshotRecord(step: $0.step, manifest: $0.digest, bytes: 1000) }
     let kept = Set(SnapshotRetention.kept(records).map(\.step))
     snapshots.removeAll { !kept.contains($0.step) }
@@ -94,7 +98,7 @@ struct SimulatedDisk {
   // MARK: - Going back
 
   /// The first step with a result of this identity that counts and that nobody else came to as well.
-  private func firstUnverifiedStep(of identity: String) -> Int? {
+  func firstUnverifiedStep(of identity: String) -> Int? {
     rows.values.filter { $0.identity == identity && !$0.isVerified }.map(\.step).min()
   }
 
@@ -107,8 +111,12 @@ struct SimulatedDisk {
 
   /// Makes everything void from the last snapshot before a step on.
   mutating func rollBack(before first: Int) {
-    let step = ReturnPoint.step(
-      before: first, bestCheckpoint: best.step, snapshots: snapshots.map { ($0.step, $0.progress) })
+    rollBack(
+      to: ReturnPoint.step(
+        before: first, bestCheckpoint: best.step, snapshots: snapshots.map { ($0.step, $0.progress) }))
+  }
+
+  mutating func rollBack(to step: Int) {
     steps.removeLast(max(0, steps.count - step))
     evaluations = evaluations.filter { $0.key <= step }
     snapshots.removeAll { $0.step > step }
@@ -116,5 +124,18 @@ struct SimulatedDisk {
     rows = rows.filter { $0.value.step <= step }
     shards = shards.filter { $0.key <= step }
     returns += 1
+  }
+
+  // MARK: - Real files
+
+  func hasSteps(_ digests: [String]) -> Bool { steps == digests.map(Self.fingerprint) }
+
+  /// Takes over what may be one or the other after a crash.
+  ///
+  /// - Parameter known: snapshots that may be among those that are there.
+  mutating func follow(_ view: StoreView, snapshots known: [Snapshot]) {
+    rows = view.rows
+    quarantined += view.quarantined.subtracting(quarantined).sorted()
+    snapshots = view.snapshots.compactMap { step in known.last { $0.step == step } }
   }
 }

@@ -200,7 +200,13 @@ extension Simulation {
     return nil
   }
 
-  private func send(_ message: Message, from place: Int) -> String? {
+  func send(_ message: Message, from place: Int) -> String? {
+    if let altered = alter(message, from: place) { return send(altered, unless: message, from: place) }
+    return send(message, unless: nil, from: place)
+  }
+
+  /// - Parameter other: what is sent in its place if it cannot be encoded.
+  private func send(_ message: Message, unless other: Message?, from place: Int) -> String? {
     let worker = workers[place]
     var end = worker.link
     do throws(TransportError) {
@@ -210,6 +216,7 @@ extension Simulation {
       }
       return nil
     } catch {
+      if error.kind == .message, let other { return send(other, unless: nil, from: place) }
       if error.kind == .message { problem("worker \(place) cannot send \(message.type.name): \(error)") }
       return error.description
     }
@@ -247,6 +254,7 @@ extension Simulation {
     } else {
       outcome.count(successful ? "worker exits" : "worker gives up")
     }
+    if plan.alters > 0 { outcome.count("hostile worker exits") }
     if !successful, !liars.contains(workers[place].core.settings.identity),
       !reason.contains("no coordinator answered"), !reason.contains("takes no workers")
     {

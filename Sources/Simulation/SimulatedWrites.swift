@@ -15,6 +15,7 @@ extension Simulation {
   }
 
   private func perform(_ write: RunWrite, _ coordinator: SimulatedCoordinator) {
+    if let store { return performStored(write, store, coordinator) }
     guard now >= diskFaultUntil else {
       outcome.count("writes refused by the disk")
       if random.chance(0.3) {
@@ -22,6 +23,7 @@ extension Simulation {
         _ = apply(write, to: &disk, coordinator)
       }
       let cause: WaitCause = random.chance(0.3) ? .ledger : .disk
+      if cause == .ledger { outcome.count(.ledgerHeld) }
       return tell(.writeFailed(write.id, .mayPass(cause, "as simulated")))
     }
     var result: Result<RunWriteOutcome, WriteError> = .success(.done)
@@ -36,7 +38,9 @@ extension Simulation {
 
   func reopenLedger() {
     beside("the ledger is opened anew", scenario.diskSeconds) {
-      if $0.now < $0.diskFaultUntil {
+      if let store = $0.store {
+        $0.reopen(store)
+      } else if $0.now < $0.diskFaultUntil {
         $0.tell(.reopenFailed(.mayPass(.disk, "as simulated")))
       } else {
         $0.tell(.reopened)
@@ -63,13 +67,17 @@ extension Simulation {
     return true
   }
 
+  var hasDiskFaults: Bool {
+    [.diskFault, .diskFull, .diskError, .syncError, .ledgerHeld].contains { outcome.faults[$0] != nil }
+  }
+
   // MARK: - What is written
 
-  private struct WriteError: Error {
+  struct WriteError: Error {
     let failure: WriteFailure
   }
 
-  private func apply(
+  func apply(
     _ write: RunWrite, to disk: inout SimulatedDisk, _ coordinator: SimulatedCoordinator
   ) -> Result<RunWriteOutcome, WriteError> {
     disk.record(rows(of: write, coordinator), quarantined: quarantines(of: write))
@@ -79,7 +87,7 @@ extension Simulation {
       disk.commit(
         step: step.applied.step, digest: step.applied.digest, term: coordinator.term,
         timestamp: wallClock, isRepeated: write.isRepeated)
-      if scenario.hasLiars {
+      if scenario.hasLiars || store != nil {
         let count = scenario.problem.config.gradientAccumulationSteps
         disk.record(step.shards.map { ComputedShard($0, leafCount: count) }, step: step.applied.step)
       }
@@ -127,13 +135,14 @@ extension Simulation {
       guard let state = try coordinator.engine?.snapshot() else { return }
       disk.record(
         SimulatedDisk.Snapshot(
-          step: progress.step, trainer: state, progress: progress, digest: StateDigest.of(state.tensors)))
+          step: progress.step, trainer: state, progress: progress, digest: StateDigest.of(state.tensors)),
+        prunes: store == nil)
     } catch { problem("no snapshot can be taken: \(error)") }
   }
 
   /// Whose results count is of use only if somebody's may be undone.
-  private func rows(of write: RunWrite, _ coordinator: SimulatedCoordinator) -> [SimulatedDisk.Row] {
-    guard scenario.hasLiars else { return [] }
+  func rows(of write: RunWrite, _ coordinator: SimulatedCoordinator) -> [SimulatedDisk.Row] {
+    guard scenario.hasLiars || store != nil else { return [] }
     return write.attempts.compactMap { record in
       guard record.outcome == .committed, let hello = coordinator.members[record.workerID] else { return nil }
       return SimulatedDisk.Row(
@@ -142,7 +151,7 @@ extension Simulation {
     }
   }
 
-  private func quarantines(of write: RunWrite) -> [String] {
+  func quarantines(of write: RunWrite) -> [String] {
     write.workers.compactMap { news in
       if case .quarantined(_, let identity, _, _) = news { identity } else { nil }
     }

@@ -38,6 +38,8 @@ public final class Simulation {
   var transcript: Transcript
 
   var disk = SimulatedDisk()
+  /// The real files of the run; nil if it has none. `disk` is what they must hold then.
+  let store: SimulatedStore?
   /// Nil while no coordinator runs.
   var coordinator: SimulatedCoordinator?
   var workers: [SimulatedWorker]
@@ -66,6 +68,7 @@ public final class Simulation {
     self.scenario = scenario
     reference = try Reference(scenario.problem)
     random = SplitMix64(seed: scenario.seed)
+    store = scenario.hasStore ? try SimulatedStore(seed: scenario.seed, problem: scenario.problem) : nil
     outcome = Outcome(seed: scenario.seed)
     transcript = Transcript(write: trace)
     workers = scenario.workers.indices.map {
@@ -85,6 +88,7 @@ public final class Simulation {
       if worker.plan.computesOtherwise { outcome.count(.unsoundMachine) }
       events.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
+    scenario.countFeatures(&outcome)
     if !scenario.incidents.isEmpty { events.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
     for (number, planned) in scenario.planned.enumerated() {
       events.add(.planned(number), at: .zero + planned.time)
@@ -99,6 +103,7 @@ public final class Simulation {
       try take(next)
     }
     if outcome.problems.isEmpty { try checkEnd() }
+    if outcome.problems.isEmpty { checkStore() }
     outcome.simulatedSeconds = now.seconds(since: .zero)
     outcome.secondsToEnd = max(0, now.seconds(since: faultsEnd))
     outcome.secondsBeyondWork = max(0, outcome.secondsToEnd - scenario.workSeconds)

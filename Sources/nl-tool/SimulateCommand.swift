@@ -13,6 +13,7 @@ struct SimulateCommand: ParsableCommand {
 
       Examples:
         nl-tool simulate --seeds 1..1000 --threads 2
+        nl-tool simulate --seeds 1..1000 --files
         nl-tool simulate --trace 4711
         nl-tool simulate --soak 100000
       """)
@@ -28,6 +29,9 @@ struct SimulateCommand: ParsableCommand {
 
   @Option(help: "Run one cluster for so many steps, and fail if its memory grows by more than a megabyte.")
   var soak: Int?
+
+  @Flag(help: "Give every run real files on a volume that breaks, and not only one of ten.")
+  var files = false
 
   @Flag(help: "Print the sum of all runs as JSON.")
   var json = false
@@ -48,7 +52,7 @@ struct SimulateCommand: ParsableCommand {
 
   func run() throws {
     if let trace {
-      let outcome = SeedRange.run(seed: trace) { print($0) }
+      let outcome = SeedRange.run(seed: trace, withFiles: files) { print($0) }
       print(outcome.text)
       if !outcome.succeeded { throw ExitCode.failure }
       return
@@ -62,7 +66,7 @@ struct SimulateCommand: ParsableCommand {
     guard let range else { return }
     let clock = ContinuousClock()
     let started = clock.now
-    let summary = SeedRange(range, threads: threads).run { outcome in
+    let summary = SeedRange(range, threads: threads, withFiles: files).run { outcome in
       FileHandle.standardError.write(
         Data("seed \(outcome.seed): \(outcome.problems.first ?? "not finished")\n".utf8))
     }

@@ -34,6 +34,18 @@ import Testing
     #expect(status == RunStatus(run: demoRun, term: 1, state: "running", reason: nil, lastStep: 2))
   }
 
+  /// What came along with something that failed after it is recorded once, however often it is tried.
+  @Test func whatMayBeThereIsRecordedOnce() throws {
+    let ledger = try workingLedger(in: folder)
+    let rows = [handOut(1, term: 1), handOut(2, term: 1, worker: 2)]
+    let notes: [WorkerNote] = [.joined(worker(2, term: 1)), .left(id: 1, reason: "lost", at: noon)]
+    try ledger.record(assignments: rows, notes: notes)
+    #expect(throws: LedgerError.self) { try ledger.record(assignments: rows, notes: notes) }
+    try ledger.record(assignments: rows + [handOut(3, term: 1)], notes: notes, mayBeThere: true)
+    #expect(try ledger.assignments(step: 1) == rows + [handOut(3, term: 1)])
+    #expect(try ledger.workers() == [worker(1, term: 1), worker(2, term: 1)])
+  }
+
   /// SQLite: in write-ahead-log mode only `synchronous = FULL` (2) syncs the log at every commit.
   @Test func everyCommitIsSynced() throws {
     let ledger = try workingLedger(in: folder)

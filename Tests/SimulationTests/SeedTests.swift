@@ -26,15 +26,16 @@ import Testing
   }
 
   /// Seeds that have found something.
-  @Test(arguments: FoundBug.all.map(\.seed)) func foundBug(seed: UInt64) {
-    #expect(SeedRange.run(seed: seed).problems == [])
+  @Test(arguments: FoundBug.all) func foundBug(_ bug: FoundBug) {
+    #expect(SeedRange.run(seed: bug.seed, withFiles: bug.withFiles).problems == [])
   }
 
-  /// The same seed goes the same way, whatever the number of threads.
-  @Test func sameSeedSameRun() {
-    let once = SeedRange(1...40, threads: 1).run()
-    let again = SeedRange(1...40, threads: 2).run()
+  /// The same seed goes the same way, whatever the number of threads, with real files too.
+  @Test(arguments: [false, true]) func sameSeedSameRun(withFiles: Bool) {
+    let once = SeedRange(1...40, threads: 1, withFiles: withFiles).run()
+    let again = SeedRange(1...40, threads: 2, withFiles: withFiles).run()
     #expect(once.fingerprint == again.fingerprint && once.messages == again.messages)
-    #expect(once.fingerprint != SeedRange(2...41).run().fingerprint)
+    #expect(once.faults == again.faults && once.consequences == again.consequences)
+    #expect(once.fingerprint != SeedRange(2...41, withFiles: withFiles).run().fingerprint)
   }
 }

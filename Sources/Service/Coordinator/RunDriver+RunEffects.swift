@@ -147,7 +147,7 @@ extension RunDriver {
 }
 
 extension WriteFailure {
-  init(_ error: any Error) {
+  package init(_ error: any Error) {
     self =
       switch error {
       case let error as ReplayedStepDiffers:

@@ -1,4 +1,5 @@
 import Foundation
+import Ledger
 import Transport
 
 /// Along what a step is cut into shards.
@@ -28,6 +29,8 @@ public struct RunOptions: Sendable {
   public var isStartedAgain = false
   /// Whether the process stays, and answers for its health, when its run is finished.
   public var staysWhenFinished = false
+  /// How long a call on the ledger waits for another program that holds it.
+  package var ledgerBusySeconds = Ledger.usualBusySeconds
   /// How the coordinator is looked after.
   public var operations = OperationsOptions()
   /// Faults to be made on purpose.

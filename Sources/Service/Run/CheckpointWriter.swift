@@ -82,7 +82,7 @@ public struct CheckpointWriter: Sendable {
   }
 
   /// The step that a checkpoint folder says it is of; nil if there is none.
-  func writtenStep(_ name: String) -> Int? {
+  package func writtenStep(_ name: String) -> Int? {
     (try? AtomicFile.read("\(folder)/\(name)/metadata.json"))
       .flatMap { try? JSONValue(parsing: $0)["step"]?.int }
   }

@@ -17,35 +17,41 @@ extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
   ///
   /// - Parameter withShards: with what is known of the shards of later steps.
-  func restoredRun(plan: RunPlan, withShards: Bool) throws -> (StepEngine, RestoredRun) {
+  package func restoredRun(plan: any RunContents, withShards: Bool) throws -> (StepEngine, RestoredRun) {
     let (engine, progress) = try restore(plan: plan)
     let lastStep = try ledger.lastStep()
-    var shards: [Int: [ComputedShard]] = [:]
-    if withShards, progress.step < lastStep {
-      for step in (progress.step + 1)...lastStep {
-        shards[step] = try ledger.shardDigests(step: step).compactMap(ComputedShard.init)
-      }
-    }
+    let isWanted = withShards && progress.step < lastStep
     let evaluations = try ledger.evaluations().filter { $0.step >= progress.step }
     let run = RestoredRun(
       progress: progress, tiers: engine.tierValues(), lastStep: lastStep,
       evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
-      toUndo: try identitiesToUndo(), shards: shards)
+      toUndo: try identitiesToUndo(),
+      shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
     return (engine, run)
+  }
+
+  /// What the ledger knows of the shards of steps.
+  package func shards(of steps: Range<Int>) throws -> [Int: [ComputedShard]] {
+    var shards: [Int: [ComputedShard]] = [:]
+    for step in steps { shards[step] = try ledger.shardDigests(step: step).compactMap(ComputedShard.init) }
+    return shards
   }
 
   /// Writes what a run wants written. What is done already, when it is tried again, is not done twice.
   ///
   /// - Parameter engine: nil if the state could not be restored; then only the end of the run is written.
-  func perform(_ write: RunWrite, plan: RunPlan, engine: StepEngine?) throws -> RunWriteOutcome {
+  package func perform(_ write: RunWrite, plan: any RunContents, engine: StepEngine?) throws
+    -> RunWriteOutcome
+  {
     let attempts = write.attempts.map(row)
-    let notes = write.workers.map { note($0, profile: NumericProfile.name(of: plan.precision)) }
+    let notes = write.workers.map { note($0, profile: plan.numericProfile) }
     switch write.content {
     case .step(let step): try commit(step, attempts, notes, plan: plan, isRepeated: write.isRepeated)
     case .evaluation(let evaluation):
       try record(evaluation, attempts, notes, plan: plan, isRepeated: write.isRepeated)
     case .tiers, .replayedStep, .checkpoint, .snapshot, .rollback, .end, .nothing:
-      if !attempts.isEmpty || !notes.isEmpty { try ledger.record(assignments: attempts, notes: notes) }
+      // They may be on the disk, while what they came along with is not.
+      try ledger.record(assignments: attempts, notes: notes, mayBeThere: write.isRepeated)
     }
     switch write.content {
     case .step, .evaluation, .nothing: break
@@ -66,7 +72,8 @@ extension OpenRun {
   }
 
   private func commit(
-    _ step: CommittedStep, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote], plan: RunPlan,
+    _ step: CommittedStep, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
+    plan: any RunContents,
     isRepeated: Bool
   ) throws {
     let applied = step.applied
@@ -94,14 +101,14 @@ extension OpenRun {
 
   private func record(
     _ evaluation: EvaluationOutcome, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
-    plan: RunPlan, isRepeated: Bool
+    plan: any RunContents, isRepeated: Bool
   ) throws {
     let perplexity = Evaluation.perplexity(evaluation.loss)
     let row: JSONValue = [
       "step": .number(evaluation.step), "loss": .number(evaluation.loss),
       "perplexity": .number(perplexity), "tokens": .number(evaluation.tokens),
-      "long_rows": .number(plan.data.longRows.validation.rows),
-      "tokens_cut": .number(plan.data.longRows.validation.tokensLeftOut),
+      "long_rows": .number(plan.rowsCut.validation.rows),
+      "tokens_cut": .number(plan.rowsCut.validation.tokens),
     ]
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,

@@ -12,14 +12,14 @@ import Training
 import WireProtocol
 
 /// A run that this coordinator has taken: its folder locked, its ledger open in a new term.
-final class OpenRun: @unchecked Sendable {
-  let folder: RunFolder
-  let ledger: Ledger
-  let term: UInt64
+package final class OpenRun: @unchecked Sendable {
+  package let folder: RunFolder
+  package let ledger: Ledger
+  package let term: UInt64
   private(set) var trainMetrics: MetricsLog
   private(set) var evalMetrics: MetricsLog
   let snapshots: SnapshotStore
-  let checkpoints: CheckpointWriter
+  package let checkpoints: CheckpointWriter
   private let logger: Logger
   /// Blobs of recorded snapshots that this process has read or written, so that they are known to be whole; and those of
   /// the last one that it wrote, with the number of updates of each tier then.
@@ -37,11 +37,11 @@ final class OpenRun: @unchecked Sendable {
       options: options, logger: logger)
   }
 
-  init(folder: RunFolder, config: NestedLearningConfig, options: RunOptions, logger: Logger) throws {
+  package init(folder: RunFolder, config: NestedLearningConfig, options: RunOptions, logger: Logger) throws {
     self.folder = folder
     self.logger = logger
     ledger = try folder.openLedger(
-      busySeconds: options.failpoints.number(.ledgerBusy) ?? Ledger.usualBusySeconds)
+      busySeconds: options.failpoints.number(.ledgerBusy) ?? options.ledgerBusySeconds)
     try ledger.checkWhatIsNeeded()
     term = try ledger.beginTerm()
     (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger, logger)
@@ -72,7 +72,7 @@ final class OpenRun: @unchecked Sendable {
 
   /// The state of the last snapshot that can be read, or the one before step 1. What came after it is computed again, to
   /// the same bits.
-  func restore(plan: RunPlan) throws -> (StepEngine, RunProgress) {
+  func restore(plan: any RunContents) throws -> (StepEngine, RunProgress) {
     var damaged: [SnapshotRecord] = []
     for record in try ledger.snapshots() {
       do {
@@ -90,7 +90,7 @@ final class OpenRun: @unchecked Sendable {
     return (StepEngine(state: state), RunProgress())
   }
 
-  private func restore(_ record: SnapshotRecord, plan: RunPlan) throws -> (StepEngine, RunProgress) {
+  private func restore(_ record: SnapshotRecord, plan: any RunContents) throws -> (StepEngine, RunProgress) {
     let snapshot = try snapshots.open(record.manifest)
     let tensors = try SnapshotTensors.read(snapshot)
     let state = try NestedTrainerState(
@@ -197,7 +197,7 @@ final class OpenRun: @unchecked Sendable {
 
   /// Writes a checkpoint folder, and forgets those that are no longer kept.
   func writeCheckpoint(
-    _ kind: CheckpointWriter.Kind, plan: RunPlan, progress: RunProgress, engine: StepEngine
+    _ kind: CheckpointWriter.Kind, plan: any RunContents, progress: RunProgress, engine: StepEngine
   ) throws {
     let isBest = progress.bestStep == progress.step && progress.bestLoss != nil
     let statistics = plan.scheduler.statistics(

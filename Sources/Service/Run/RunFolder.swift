@@ -32,7 +32,9 @@ public final class RunFolder: Sendable {
   /// its ledger already in it, and appears by a rename: there is never half a run.
   ///
   /// - Throws: `RunFolderError.exists` for a run that is there already; nothing is changed then.
-  public static func create(outputPath: String, run: RunRecord) throws(RunFolderError) -> RunFolder {
+  public static func create(
+    outputPath: String, run: RunRecord, busySeconds: Double = Ledger.usualBusySeconds
+  ) throws(RunFolderError) -> RunFolder {
     let name = run.experimentName
     guard isFolderName(name) else { throw .invalidName(name) }
     let path = outputPath == "/" ? "/" + name : outputPath + "/" + name
@@ -44,7 +46,7 @@ public final class RunFolder: Sendable {
       try FileSystem.makeFolder(temporary)
       do {
         let lock = try FolderLock(path: temporary + "/lock")
-        try fill(temporary, run: run)
+        try fill(temporary, run: run, busySeconds: busySeconds)
         try FileSystem.rename(temporary, to: path)
         try FileSystem.syncFolder(outputPath)
         return RunFolder(path: path, lock: lock)
@@ -74,7 +76,7 @@ public final class RunFolder: Sendable {
     }
     do {
       let run = RunFolder(path: path, lock: try FolderLock(path: path + "/lock"))
-      for folder in ["state", "checkpoints", "metrics"] { try FileSystem.makeFolders(path + "/" + folder) }
+      for folder in ["", "/state", "/checkpoints", "/metrics"] { try FileSystem.makeFolders(path + folder) }
       try CheckpointWriter.recover(run.checkpointsFolder)
       for folder in [path, run.stateFolder, run.checkpointsFolder, path + "/metrics"] {
         try removeTemporaries(in: folder)
@@ -134,11 +136,11 @@ public final class RunFolder: Sendable {
     try Ledger.open(at: ledgerFile, busySeconds: busySeconds)
   }
 
-  private static func fill(_ folder: String, run: RunRecord) throws {
+  private static func fill(_ folder: String, run: RunRecord, busySeconds: Double) throws {
     for name in ["state", "checkpoints", "metrics"] { try FileSystem.makeFolder(folder + "/" + name) }
     try AtomicFile.write(run.configuration.bytes(indent: 2), to: folder + "/config.json")
     // SQLite knows its files by name, so the ledger is closed before the folder gets another one.
-    try Ledger.create(at: folder + "/state.sqlite", run: run).close()
+    try Ledger.create(at: folder + "/state.sqlite", run: run, busySeconds: busySeconds).close()
     try FileSystem.syncTree(folder)
   }
 

@@ -16,9 +16,9 @@ public struct RunPlan: Sendable {
   let trainable: Trainable
   /// Sorted by the UTF-8 bytes of their names.
   let parameters: [ParameterInfo]
-  let scheduler: ParameterTierScheduler
+  package let scheduler: ParameterTierScheduler
   /// What training starts from.
-  let initialValues: [String: [Float]]
+  package let initialValues: [String: [Float]]
   let data: TrainingData
   let sampler: StepSampler
   let inputs: RunInputs
@@ -88,7 +88,7 @@ public struct RunPlan: Sendable {
   }
 
   /// The shape of each parameter, by name.
-  var shapes: [String: [Int]] {
+  package var shapes: [String: [Int]] {
     Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
   }
 
@@ -174,40 +174,17 @@ public struct RunPlan: Sendable {
   var outputFolder: String { config.outputPath + "/" + config.experimentName }
 }
 
-// MARK: - What is written of a step and of a checkpoint
+extension RunPlan: RunContents {
+  package var numericProfile: String { NumericProfile.name(of: precision) }
 
-extension RunPlan {
-  /// A step's row of train_metrics.jsonl.
-  func metrics(_ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic)
-    -> JSONValue
-  {
-    let outcome = applied.outcome
-    return [
-      "step": .number(applied.step), "loss": applied.loss.map { .number($0) } ?? .null,
-      "learning_rate": .number(outcome.learningRate),
-      "tier_learning_rates": .numbers(outcome.tierLearningRates), "grad_norm": .number(outcome.gradNorm),
-      "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),
-      "tokens": .number(applied.tokens),
-      "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
-      "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
-      "epoch": .number(sampler.epoch(after: applied.step)),
-      "long_rows": .number(data.longRows.train.rows),
-      "tokens_cut": .number(data.longRows.train.tokensLeftOut),
-      "traffic": traffic.json,
-      "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
-    ]
-  }
+  package func epoch(after step: Int) -> Int { sampler.epoch(after: step) }
 
-  /// A tier as the ledger has it.
-  func record(of tier: TierValues) -> TierVersionRecord {
-    let description = scheduler.tiers[tier.tier]
-    return TierVersionRecord(
-      tier: tier.tier, frequency: description.frequency, parameterCount: description.parameterCount,
-      version: tier.version, digest: tier.digest)
+  package var rowsCut: (train: RowsCut, validation: RowsCut) {
+    (RowsCut(data.longRows.train), RowsCut(data.longRows.validation))
   }
 
   /// Writes a checkpoint's tensors: the adapter in both forms, or the whole model.
-  func write(parameters: [String: [Float]], to folder: String) throws {
+  package func write(parameters: [String: [Float]], to folder: String) throws {
     var tensors: [String: HostTensor] = [:]
     for (name, shape) in shapes { tensors[name] = HostTensor(shape: shape, values: parameters[name] ?? []) }
     switch trainable {

@@ -3,6 +3,7 @@ import Foundation
 import Harness
 import JSON
 import Ledger
+import Simulation
 import Testing
 
 @testable import Service
@@ -18,6 +19,13 @@ import Testing
     return seed
   }
 
+  /// A folder whose contents are on the disk.
+  private func volume(_ folder: String, _ seed: UInt64) throws -> SimulatedVolume {
+    let volume = SimulatedVolume(folder: folder, seed: seed)
+    try volume.settle()
+    return volume
+  }
+
   /// Runs `work` on a volume of its own, cutting the power at every change in turn, then looks at what is left.
   ///
   /// - Parameter before: what is on the disk before.
@@ -31,19 +39,21 @@ import Testing
       number += 1
       let folder = try RunTestFolder(inMemory: true)
       try before(folder.path)
-      let volume = PowerLossVolume(path: folder.path, seed: seed &+ UInt64(number))
+      let volume = try volume(folder.path, seed &+ UInt64(number))
+      volume.plan(.powerLoss, at: number)
       var done = false
-      try? volume.watching(.powerLoss, at: number) {
+      try? volume.watching {
         try work(folder.path)
         done = true
       }
       for _ in 0..<8 {
-        let left = try volume.recover()
+        let left = try RunTestFolder(inMemory: true)
+        try volume.recover(into: left.path)
         try withExtendedLifetime(left) {
           try check(left.path, done, "\(what), change \(number) of seed \(seed)")
         }
       }
-      if volume.hits == 0 { break }
+      if volume.counts.hits == 0 { break }
     }
     print("row 6: \(what), power loss at each of \(number - 1) changes")
     #expect(number > 3)
@@ -56,24 +66,26 @@ import Testing
   ) throws {
     let seed = seed()
     var count = 0
-    for fault in [PowerLossVolume.Fault.full, .ioError, .syncError] {
+    for fault in [SimulatedVolume.Fault.full, .writeError, .syncError] {
       var number = 0
       while true {
         number += 1
         let folder = try RunTestFolder(inMemory: true)
         try before(folder.path)
-        let volume = PowerLossVolume(path: folder.path, seed: seed &+ UInt64(number))
-        try volume.watching(fault, at: number) {
+        let volume = try volume(folder.path, seed &+ UInt64(number))
+        volume.plan(fault, at: number)
+        try volume.watching {
           do { try work(folder.path) } catch {
             let fault = try #require(DiskFault(error), "\(what): \(error)")
             #expect("\(fault)".contains(folder.path), "the fault names what was written: \(fault)")
             try work(folder.path)
           }
         }
-        if volume.hits == 0 { break }
+        if volume.counts.hits == 0 { break }
         count += 1
         for _ in 0..<4 {
-          let left = try volume.recover()
+          let left = try RunTestFolder(inMemory: true)
+          try volume.recover(into: left.path)
           try withExtendedLifetime(left) {
             try check(left.path, true, "\(what), \(fault) at change \(number) of seed \(seed)")
           }
@@ -94,6 +106,16 @@ import Testing
     let bytes = try AtomicFile.read(folder + "/file")
     let (old, new) = ([UInt8](repeating: 1, count: 2000), [UInt8](repeating: 2, count: 3000))
     #expect(bytes == new || (!done && bytes == old), comment)
+  }
+
+  /// A folder whose name could not be synced is made once more: after that it is there, whatever happens.
+  @Test func folder() throws {
+    let work = { (folder: String) in try FileSystem.makeFolders(folder + "/a/b") }
+    let check = { (folder: String, done: Bool, comment: Comment) in
+      #expect(!done || FileSystem.kind(folder + "/a/b") == .folder, comment)
+    }
+    try cutPowerEverywhere("a folder", before: { _ in }, work, check: check)
+    try failEverywhere("a folder", before: { _ in }, work, check: check)
   }
 
   @Test func replacedFile() throws {

@@ -1,26 +1,36 @@
+import Files
 import Foundation
 import GRDBSQLite
 import Synchronization
 
-/// SQLite's window to the operating system (a VFS), with simulated disks behind the folders that have one. It passes
-/// everything on to the system's own VFS, and tells the disk what is written; the disk says what fails. Files in other
+/// SQLite's window to the operating system (a VFS), with simulated volumes behind the folders that have one. It passes
+/// everything on to the system's own VFS, and tells the volume what is written; the volume says what fails. Files in other
 /// folders are opened by the system's VFS itself.
-enum SimulatedVFS {
-  private static let disks = Mutex<[String: SimulatedDisk]>([:])
+package enum SimulatedVFS {
+  private static let volumes = Mutex<[String: SimulatedVolume]>([:])
 
-  /// Puts a disk behind its folder. From the first time on the VFS is the default one of this process.
-  static func mount(_ disk: SimulatedDisk) throws {
+  /// Puts a volume behind its folder. From the first time on the VFS is the default one of this process.
+  package static func mount(_ volume: SimulatedVolume) throws {
     guard isRegistered else { throw RegistrationFailed() }
-    disks.withLock { $0[disk.folder] = disk }
+    volumes.withLock { $0[volume.folder] = volume }
   }
 
-  static func unmount(_ disk: SimulatedDisk) { _ = disks.withLock { $0.removeValue(forKey: disk.folder) } }
+  package static func unmount(_ volume: SimulatedVolume) {
+    _ = volumes.withLock { $0.removeValue(forKey: volume.folder) }
+  }
 
-  struct RegistrationFailed: Error {}
+  package struct RegistrationFailed: Error {}
 
-  fileprivate static func disk(of path: String) -> SimulatedDisk? {
-    let folder = (path as NSString).deletingLastPathComponent
-    return disks.withLock { $0[folder] }
+  fileprivate static func volume(of path: String) -> SimulatedVolume? {
+    volumes.withLock { volumes in
+      guard !volumes.isEmpty else { return nil }
+      var folder = FileSystem.folder(of: path)
+      while folder.utf8.count > 1 {
+        if let volume = volumes[folder] { return volume }
+        folder = FileSystem.folder(of: folder)
+      }
+      return nil
+    }
   }
 
   /// Once, and for as long as the process lives: SQLite keeps the pointer.
@@ -45,7 +55,7 @@ enum SimulatedVFS {
       guard let vfs, let file, let system = vfs.pointee.pAppData?.assumingMemoryBound(to: sqlite3_vfs.self),
         let open = system.pointee.xOpen
       else { return SQLITE_MISUSE }
-      guard let name, let disk = disk(of: String(cString: name)) else {
+      guard let name, let volume = volume(of: String(cString: name)) else {
         return open(system, name, file, flags, outFlags)
       }
       let opened = OpenFile(file)
@@ -54,7 +64,7 @@ enum SimulatedVFS {
         file.pointee.pMethods = nil
         return result
       }
-      opened.begin(path: String(cString: name), disk: disk)
+      opened.begin(path: String(cString: name), volume: volume)
       return SQLITE_OK
     }
 
@@ -65,10 +75,10 @@ enum SimulatedVFS {
         let delete = system.pointee.xDelete
       else { return SQLITE_MISUSE }
       let path = String(cString: name)
-      let disk = disk(of: path)
-      if let disk, disk.begin(.delete) != nil { return SQLITE_IOERR | (10 << 8) }
+      let volume = volume(of: path)
+      if let volume, volume.begin(.name) != nil { return SQLITE_IOERR | (10 << 8) }
       let result = delete(system, name, syncFolder)
-      if result == SQLITE_OK { disk?.deleted(path, durably: syncFolder != 0) }
+      if result == SQLITE_OK { volume?.deleted(path, durably: syncFolder != 0) }
       return result
     }
 }
@@ -78,11 +88,11 @@ struct OpenFile {
   /// What an open file is, beside its memory.
   final class Owner: Sendable {
     let path: String
-    let disk: SimulatedDisk
+    let volume: SimulatedVolume
 
-    init(path: String, disk: SimulatedDisk) {
+    init(path: String, volume: SimulatedVolume) {
       self.path = path
-      self.disk = disk
+      self.volume = volume
     }
   }
 
@@ -106,8 +116,9 @@ struct OpenFile {
 
   var owner: Owner { ownerSlot.pointee.takeUnretainedValue() }
 
-  func begin(path: String, disk: SimulatedDisk) {
-    ownerSlot.initialize(to: Unmanaged.passRetained(Owner(path: path, disk: disk)))
+  func begin(path: String, volume: SimulatedVolume) {
+    volume.opened(path)
+    ownerSlot.initialize(to: Unmanaged.passRetained(Owner(path: path, volume: volume)))
     base.assumingMemoryBound(to: sqlite3_file.self).pointee.pMethods = Self.table.pointer
   }
 
@@ -144,36 +155,36 @@ struct OpenFile {
       guard let file, let bytes else { return SQLITE_MISUSE }
       let open = OpenFile(file)
       let written = [UInt8](UnsafeRawBufferPointer(start: bytes, count: Int(count)))
-      switch open.owner.disk.begin(.write) {
+      switch open.owner.volume.begin(.write) {
       case .full: return SQLITE_FULL
       case .writeError, .syncError, .off: return SQLITE_IOERR | (3 << 8)
       case .powerLoss:
-        // It may have come as far as the disk.
-        open.owner.disk.wrote(open.owner.path, offset: Int(offset), bytes: written)
+        // It may have come as far as the volume.
+        open.owner.volume.wrote(open.owner.path, offset: Int(offset), bytes: written)
         return SQLITE_IOERR | (3 << 8)
       case nil: break
       }
       let result = open.methods.xWrite(open.system, bytes, count, offset)
-      if result == SQLITE_OK { open.owner.disk.wrote(open.owner.path, offset: Int(offset), bytes: written) }
+      if result == SQLITE_OK { open.owner.volume.wrote(open.owner.path, offset: Int(offset), bytes: written) }
       return result
     }
     methods.xTruncate = { file, size in
       guard let file else { return SQLITE_MISUSE }
       let open = OpenFile(file)
-      if open.owner.disk.begin(.truncate) != nil { return SQLITE_IOERR | (6 << 8) }
+      if open.owner.volume.begin(.truncate) != nil { return SQLITE_IOERR | (6 << 8) }
       let result = open.methods.xTruncate(open.system, size)
-      if result == SQLITE_OK { open.owner.disk.truncated(open.owner.path, to: Int(size)) }
+      if result == SQLITE_OK { open.owner.volume.truncated(open.owner.path, to: Int(size)) }
       return result
     }
     methods.xSync = { file, flags in
       guard let file else { return SQLITE_MISUSE }
       let open = OpenFile(file)
-      guard let fault = open.owner.disk.begin(.sync) else {
-        // The simulated disk decides what is durable; the real one need not be troubled.
-        open.owner.disk.synced(open.owner.path)
+      guard let fault = open.owner.volume.begin(.sync) else {
+        // The simulated volume decides what is durable; the real one need not be troubled.
+        open.owner.volume.synced(open.owner.path)
         return SQLITE_OK
       }
-      if fault == .syncError { open.owner.disk.failedToSync(open.owner.path) }
+      if fault == .syncError { open.owner.volume.failedToSync(open.owner.path) }
       return SQLITE_IOERR | (4 << 8)
     }
   }

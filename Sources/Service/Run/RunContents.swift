@@ -1,0 +1,65 @@
+import Dataset
+import JSON
+import Ledger
+import NestedLearning
+import Training
+
+/// What the store of a run needs to know of what is trained. A plan has it from a model and data; simulations have it
+/// in memory.
+package protocol RunContents: Sendable {
+  var config: NestedLearningConfig { get }
+  var scheduler: ParameterTierScheduler { get }
+  /// The shape of each parameter, by name.
+  var shapes: [String: [Int]] { get }
+  /// What training starts from, by parameter.
+  var initialValues: [String: [Float]] { get }
+  /// What fixes the bits of the workers' gradients.
+  var numericProfile: String { get }
+  /// What the metrics say of rows that are too long.
+  var rowsCut: (train: RowsCut, validation: RowsCut) { get }
+  /// How often a step has gone through the data.
+  func epoch(after step: Int) -> Int
+  /// Writes a checkpoint's tensors into a folder.
+  func write(parameters: [String: [Float]], to folder: String) throws
+}
+
+extension RunContents {
+  /// A step's row of train_metrics.jsonl.
+  func metrics(_ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic)
+    -> JSONValue
+  {
+    let outcome = applied.outcome
+    return [
+      "step": .number(applied.step), "loss": applied.loss.map { .number($0) } ?? .null,
+      "learning_rate": .number(outcome.learningRate),
+      "tier_learning_rates": .numbers(outcome.tierLearningRates), "grad_norm": .number(outcome.gradNorm),
+      "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),
+      "tokens": .number(applied.tokens),
+      "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
+      "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
+      "epoch": .number(epoch(after: applied.step)),
+      "long_rows": .number(rowsCut.train.rows), "tokens_cut": .number(rowsCut.train.tokens),
+      "traffic": traffic.json,
+      "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
+    ]
+  }
+
+  /// A tier as the ledger has it.
+  func record(of tier: TierValues) -> TierVersionRecord {
+    let description = scheduler.tiers[tier.tier]
+    return TierVersionRecord(
+      tier: tier.tier, frequency: description.frequency, parameterCount: description.parameterCount,
+      version: tier.version, digest: tier.digest)
+  }
+}
+
+/// Rows of data with more tokens than a micro-batch takes.
+package struct RowsCut: Sendable {
+  package var rows = 0
+  /// Of them, left out.
+  package var tokens = 0
+
+  package init() {}
+
+  init(_ counts: LongRowCounts) { (rows, tokens) = (counts.rows, counts.tokensLeftOut) }
+}

@@ -1,0 +1,235 @@
+import Coordination
+import NestedLearning
+import Service
+import Training
+
+/// A run whose files are real, on a simulated volume. What they hold is held to the plain model all along.
+extension Simulation {
+  /// Begins a coordinator's term on the disk.
+  ///
+  /// - Returns: whether that was done, and the coordinator lives.
+  func beginTerm() -> Bool {
+    guard let store else {
+      if now >= diskFaultUntil { return transact("the term", { $0.beginTerm() }) }
+      // It cannot begin its term, and says so; whoever looks after it starts it again.
+      events.add(.coordinatorStart, at: now + scenario.restartSeconds)
+      return false
+    }
+    persists += 1
+    let begun = attempt(store) { try store.begin() }
+    if case .done(let term) = begun {
+      if term <= disk.term { problem("the term \(term) came after \(disk.term)") }
+      disk.begin(term: term)
+      compare(store)
+      return true
+    }
+    if case .failed(let error, expected: false) = begun { problem("the run cannot be taken: \(error)") }
+    if case .killed = begun { outcome.count(.coordinatorKilledAtPersist) }
+    leaveStore()
+    events.add(.coordinatorStart, at: now + scenario.restartSeconds)
+    return false
+  }
+
+  func performStored(_ write: RunWrite, _ store: SimulatedStore, _ coordinator: SimulatedCoordinator) {
+    persists += 1
+    noteUnderWay(write, store, coordinator)
+    var after = disk
+    let expected = apply(write, to: &after, coordinator)
+    store.underWay += states(of: write, after)
+    switch attempt(store, { try store.perform(write, engine: coordinator.engine) }) {
+    case .killed: killCoordinator(.coordinatorKilledAtPersist)
+    case .failed(let error, let isExpected):
+      let failure = WriteFailure(error)
+      if case .differs = failure {
+        if case .success = expected { problem("a step differs, and did not in the model") }
+        (disk, store.underWay) = (after, [])
+      } else {
+        note("\(write.doing) failed: \(error)")
+        outcome.count("real writes refused")
+        if !isExpected { problem("\(write.doing) failed: \(error)") }
+      }
+      tell(.writeFailed(write.id, failure))
+    case .done(let result):
+      if case .failure = expected { problem("a step differs in the model, and not here") }
+      outcome.count("real writes")
+      acknowledge(write, result, after, store)
+      tell(.written(write.id, result))
+    }
+  }
+
+  private func acknowledge(
+    _ write: RunWrite, _ result: RunWriteOutcome, _ after: SimulatedDisk, _ store: SimulatedStore
+  ) {
+    if case .rolledBack(let lines, let lastStep) = result {
+      let states = lines.isEmpty ? [disk] : store.underWay
+      guard let state = states.last(where: { $0.lastStep == lastStep }) else {
+        return problem("the run went back to step \(lastStep), where it cannot go")
+      }
+      if lastStep < disk.lastStep { outcome.count("went back in real files") }
+      disk = state
+    } else {
+      disk = after
+    }
+    switch write.content {
+    // What was refused before may be there all the same.
+    case .end, .nothing: break
+    default: store.underWay = []
+    }
+    let isReturn = if case .rollback = write.content { true } else { false }
+    let isSnapshot = if case .snapshot = write.content { true } else { false }
+    if isReturn || isSnapshot || store.random.chance(0.05) { compare(store) }
+  }
+
+  /// The states that a write may leave if it is cut short, in their order.
+  private func states(of write: RunWrite, _ after: SimulatedDisk) -> [SimulatedDisk] {
+    guard case .rollback(let identities, let step) = write.content else { return [after] }
+    // The record is made void from any snapshot before the first of what is to be undone.
+    let firsts = identities.compactMap { disk.firstUnverifiedStep(of: $0) } + (step.map { [$0] } ?? [])
+    guard let last = firsts.max() else { return [] }
+    return ([0] + disk.snapshots.map(\.step).sorted()).reversed().filter { $0 < last }
+      .map { step in
+        var state = disk
+        state.rollBack(to: step)
+        return state
+      }
+  }
+
+  private func noteUnderWay(
+    _ write: RunWrite, _ store: SimulatedStore, _ coordinator: SimulatedCoordinator
+  ) {
+    for row in rows(of: write, coordinator) { store.rowsUnderWay[row.key] = row }
+    store.quarantinedUnderWay.formUnion(quarantines(of: write))
+    if case .checkpoint(.best, let progress, _) = write.content, let state = coordinator.engine?.state {
+      store.bestParameters[progress.step] = ToyContents.bytes(of: state.parameters)
+    }
+  }
+
+  /// The files must be in a state that they may be in.
+  private func compare(_ store: SimulatedStore) {
+    outcome.count("real files compared")
+    do {
+      if let fault = try store.match(&disk) { problem(fault) }
+    } catch {
+      problem("the files cannot be read: \(error)")
+    }
+  }
+
+  // MARK: - Restoring
+
+  func restoredFromStore(
+    _ store: SimulatedStore, withShards: Bool
+  ) throws -> (StepEngine, RestoredRun) {
+    let (engine, run) = try store.restored(withShards: withShards)
+    let newest = disk.snapshots.first
+    if run.progress.step != newest?.step ?? 0 {
+      problem("the run is restored from step \(run.progress.step), not \(newest?.step ?? 0)")
+    }
+    if let newest, StateDigest.of(try engine.snapshot().tensors) != newest.digest {
+      problem("the snapshot of step \(newest.step) is not what was written")
+    }
+    if run.lastStep != disk.lastStep { problem("the run is restored up to step \(run.lastStep)") }
+    if Set(run.toUndo) != Set(disk.identitiesToUndo) { problem("the run is to undo \(run.toUndo)") }
+    if withShards, run.shards.contains(where: { disk.shards[$0.key] != $0.value }) {
+      problem("the shards of steps to come are others")
+    }
+    return (engine, run)
+  }
+
+  func reopen(_ store: SimulatedStore) {
+    switch attempt(store, { try store.reopen() }) {
+    case .done: tell(.reopened)
+    case .killed: killCoordinator(.coordinatorKilledAtPersist)
+    case .failed(let error, let isExpected):
+      if !isExpected { problem("the ledger cannot be opened anew: \(error)") }
+      tell(.reopenFailed(WriteFailure(error)))
+    }
+  }
+
+  // MARK: - Ends
+
+  /// The coordinator's process is gone, in one way or another.
+  func leaveStore() {
+    guard let store else { return }
+    var ends: [SimulatedStore.End] = [.killed, .powerLost]
+    if !store.volume.isOff { ends.append(.exited) }
+    let end = ends.randomElement(using: &store.random) ?? .killed
+    if end == .powerLost, coordinatorLives > 0 { outcome.count(.powerLost) }
+    note("the coordinator's process is gone: \(end)")
+    do { try store.end(end) } catch { problem("the volume cannot be made again: \(error)") }
+  }
+
+  /// What is there once the run is over, and the power was lost once more.
+  func checkStore() {
+    guard let store else { return }
+    outcome.count("runs with real files")
+    outcome.consequences["changes of real files"] = store.volume.total
+    do {
+      try store.end(.powerLost)
+      disk.begin(term: try store.begin())
+      compare(store)
+      let rows = try store.metrics()
+      if rows != Array(1..<disk.lastStep + 1) { problem("the metrics have the steps \(rows)") }
+      guard disk.best.step > 0 else { return }
+      let best = try store.bestCheckpoint()
+      if best?.step != disk.best.step { problem("the best checkpoint is of step \(best?.step ?? 0)") }
+      if best?.bytes != store.bestParameters[disk.best.step] {
+        problem("the best checkpoint has other bytes")
+      }
+    } catch {
+      problem("the run cannot be opened after its end: \(error)")
+    }
+  }
+
+  // MARK: - Faults
+
+  private enum Attempt<Value> {
+    case done(Value)
+    /// - Parameter expected: the disk was at fault.
+    case failed(any Error, expected: Bool)
+    /// The process is no more, whatever came of it.
+    case killed
+  }
+
+  /// Does something with the files while the process may be killed in the middle of it, or the disk be at fault.
+  private func attempt<Value>(_ store: SimulatedStore, _ work: () throws -> Value) -> Attempt<Value> {
+    let volume = store.volume
+    let dies = isFaulty && store.random.chance(scenario.killsAtPersist)
+    var kind: FaultKind?
+    var holder: LedgerHolder?
+    if dies {
+      // Most writes take fewer than thirty operations, and then it is killed after the write.
+      volume.plan(.powerLoss, after: Int.random(in: 0..<30, using: &store.random))
+    } else if now < diskFaultUntil || isFaulty && store.random.chance(scenario.faultsAtPersist) {
+      kind = planDiskFault(store)
+      if kind == .ledgerHeld { holder = store.hold() }
+    }
+    defer { volume.cancelPlan() }
+    let hits = volume.counts.hits
+    let result = Result { try work() }
+    var isHit = volume.counts.hits > hits
+    if case .failure = result, holder != nil || store.mayBeClosed { isHit = true }
+    if isHit, let kind { outcome.count(kind) }
+    if dies {
+      note("killed in the middle of it, or at its end")
+      if isHit { outcome.count("killed in the middle of a write") }
+      return .killed
+    }
+    switch result {
+    case .success(let value): return .done(value)
+    case .failure(let error): return .failed(error, expected: isHit)
+    }
+  }
+
+  private func planDiskFault(_ store: SimulatedStore) -> FaultKind {
+    let kinds: [FaultKind] = [.diskFull, .diskError, .syncError, .ledgerHeld]
+    let kind = kinds.randomElement(using: &store.random) ?? .diskFull
+    let operations = Int.random(in: 0..<20, using: &store.random)
+    switch kind {
+    case .diskFull: store.volume.plan(.full, after: operations, times: 1000)
+    case .diskError: store.volume.plan(.writeError, after: operations, times: 1000)
+    case .syncError: store.volume.plan(.syncError, after: operations / 4, times: 1000)
+    default: break
+    }
+    return kind
+  }
+}
