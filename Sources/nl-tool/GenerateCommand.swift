@@ -39,7 +39,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     let loaded = try options.load()
     let ids = try loaded.tokens(of: prompt, option: "--prompt")
-    var printer = TextPrinter(tokenizer: loaded.tokenizer)
+    var printer = TextPrinter(tokenizer: loaded.tokenizer, after: ids)
     print(prompt, terminator: "")
     try loaded.model.generate(
       prompt: ids, maxTokens: maxTokens, temperature: temperature, seed: seed,
@@ -55,26 +55,42 @@ struct GenerateCommand: ParsableCommand {
 /// Prints tokens as they come, and waits where one ends in the middle of a character.
 private struct TextPrinter {
   let tokenizer: Tokenizer
+  /// The last token that was shown: what a token stands for may depend on what is before it.
+  private var context: [Int32]
   private var pending: [Int32] = []
 
-  init(tokenizer: Tokenizer) { self.tokenizer = tokenizer }
+  init(tokenizer: Tokenizer, after prompt: [Int32]) {
+    self.tokenizer = tokenizer
+    context = prompt.suffix(1)
+  }
 
   mutating func append(_ id: Int32) {
     pending.append(id)
-    let text = tokenizer.decode(pending, skipSpecialTokens: true)
+    let text = pendingText
     // A character has at most four bytes, so a longer wait would be for one that never comes.
     if text.unicodeScalars.last == "\u{FFFD}" && pending.count < 4 { return }
     show(text)
   }
 
   mutating func finish() {
-    show(tokenizer.decode(pending, skipSpecialTokens: true))
+    show(pendingText)
     print()
+  }
+
+  private var pendingText: String {
+    let before = tokenizer.decode(context, skipSpecialTokens: true)
+    let whole = tokenizer.decode(context + pending, skipSpecialTokens: true)
+    // By bytes: a mark that joins the character before it would otherwise be part of that.
+    guard whole.utf8.starts(with: before.utf8) else {
+      return tokenizer.decode(pending, skipSpecialTokens: true)
+    }
+    return String(decoding: whole.utf8.dropFirst(before.utf8.count), as: UTF8.self)
   }
 
   private mutating func show(_ text: String) {
     print(text, terminator: "")
     fflush(nil)
+    if !pending.isEmpty { context = pending.suffix(1) }
     pending = []
   }
 }

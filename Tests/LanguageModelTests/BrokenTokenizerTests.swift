@@ -40,10 +40,11 @@ import Testing
 
   @Test(arguments: [
     (#""version": "1.0""#, #""version": "2.0""#, "key \"version\": \"2.0\" is not supported"),
-    (#"{"type": "NFC"}"#, #"{"type": "Lowercase"}"#, "normalizer.type\": the normalizer \"Lowercase\""),
+    (#"{"type": "NFC"}"#, #"{"type": "Precompiled"}"#, "normalizer.type\": the normalizer \"Precompiled\""),
     (#"{"type": "NFC"}"#, "7", "key \"normalizer\": must be an object"),
     (
-      #""type": "Split""#, #""type": "Metaspace""#, "pretokenizers[0].type\": the pre-tokenizer \"Metaspace\""
+      #""type": "Split""#, #""type": "Metaspace""#,
+      "pretokenizers[0].type\": Metaspace is supported at the end"
     ),
     (#""Regex": " ?"#, #""Regex": "("#, "pattern.Regex\": the pattern"),
     (#""Regex": " ?"#, #""Regex": "\\w"#, "\\w is not supported"),
@@ -54,7 +55,10 @@ import Testing
     (#""Regex": " ?"#, #""Regex": "(?i:ss)"#, "\"ss\" where case is ignored"),
     (#""Regex": " ?"#, #""Regex": "a{,3}"#, "{ that does not begin a count"),
     (#""behavior": "Isolated""#, #""behavior": "Kept""#, "behavior\": \"Kept\" is not one of"),
-    (#""type": "ByteLevel", "add_prefix_space": false"#, #""type": "Whitespace""#, "must end in ByteLevel"),
+    (
+      #""type": "ByteLevel", "add_prefix_space": false"#, #""type": "Whitespace""#,
+      "the pre-tokenizer \"Whitespace\""
+    ),
     (#""type": "TemplateProcessing""#, #""type": "BertProcessing""#, "the post-processor \"BertProcessing\""),
     (#""ids": [3]"#, #""ids": [4]"#, "adds the id 4, but the largest is 3"),
     (#""special_tokens": {"<e>""#, #""special_tokens": {"<f>""#, "\"<e>\" is missing"),

@@ -45,6 +45,51 @@ import Testing
     }
   }
 
+  /// SentencePiece-style tokenizers, and steps after ByteLevel: ids, and texts of ids, of the crate `tokenizers`.
+  @Test func tokenizersThatAreNotByteLevel() throws {
+    let cases = try Self.cases("pipelines")
+    let shared = try #require(cases.first)
+    let strings = shared["strings"]?.array?.compactMap(\.string) ?? []
+    #expect(cases.count > 20 && strings.count > 25)
+    for item in cases.dropFirst() {
+      let name = try #require(item["name"]?.string)
+      var parts = try #require(item["parts"]?.object)
+      var model = try #require(item["model"]?.object)
+      for member in shared["bases"]?[item["base"]?.string ?? ""]?.object?.members ?? [] {
+        model[member.key] = member.value
+      }
+      parts["model"] = .object(model)
+      let folder = try TemporaryFolder()
+      try folder.write("tokenizer.json", JSONValue.object(parts).bytes())
+      let tokenizer = try Tokenizer(modelFolder: folder.path)
+      for (index, string) in strings.enumerated() {
+        let expected = item["ids"]?.array?[index].array?.compactMap { $0.int.map(Int32.init) } ?? []
+        let ids = try tokenizer.encode(string, addSpecialTokens: true)
+        #expect(ids == expected, "\(name): \(string)")
+        let text = item["texts"]?.array?[index].string ?? ""
+        #expect(
+          tokenizer.decode(expected, skipSpecialTokens: false).utf8.elementsEqual(text.utf8),
+          "\(name): \(text)")
+        let bare = item["bare"]?.array?[index].string ?? ""
+        #expect(
+          tokenizer.decode(expected, skipSpecialTokens: true).utf8.elementsEqual(bare.utf8),
+          "\(name): \(bare)")
+      }
+    }
+  }
+
+  /// Named before any other part of them.
+  @Test(arguments: ["Unigram", "WordPiece"]) func otherModelsAreNamed(type: String) throws {
+    let folder = try TemporaryFolder()
+    try folder.write(
+      "tokenizer.json",
+      #"{"normalizer": {"type": "Precompiled"}, "pre_tokenizer": {"type": "X"}, "model": {"type": "\#(type)"}}"#
+    )
+    expectError("tokenizer.json", "models with \(type) tokenizers are not supported") {
+      _ = try Tokenizer(modelFolder: folder.path)
+    }
+  }
+
   /// A copy of a fixture model with keys of its config changed and copies of tensors, times a factor, added.
   private func folder(of item: JSONValue) throws -> TemporaryFolder {
     let model = try #require(item["model"]?.string)

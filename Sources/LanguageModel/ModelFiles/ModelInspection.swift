@@ -95,7 +95,9 @@ public enum ModelInspection {
       let tokenizer = try model.tokenizer()
       let end: JSONValue = tokenizer.eosTokenID.map { .number(Int($0)) } ?? .null
       return [
-        Fact("tokenizer", "tokenizer", "byte-level BPE", "byte-level BPE, \(tokenizer.vocabularySize) ids"),
+        Fact(
+          "tokenizer", "tokenizer", .string(tokenizer.kind),
+          "\(tokenizer.kind), \(tokenizer.vocabularySize) ids"),
         Fact("end of text", "eos_token_id", end, end.isNull ? "none" : nil),
       ]
     } catch {

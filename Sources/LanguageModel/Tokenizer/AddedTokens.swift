@@ -28,7 +28,7 @@ struct AddedTokens: Sendable {
   /// Special tokens are passed over as text.
   private let passesSpecial: Bool
 
-  init(tokens: [Token], normalizer: UnicodeNormalizer, passesSpecial: Bool = false) {
+  init(tokens: [Token], normalizer: TextNormalizer, passesSpecial: Bool = false) {
     self.tokens = tokens
     self.passesSpecial = passesSpecial
     // Where two tokens are looked for as the same text, special ones go first.

@@ -1,4 +1,4 @@
-/// Byte-pair encoding over bytes: which tokens there are, and which pairs of them merge, in which order.
+/// Byte-pair encoding over bytes or characters: which tokens there are, and which pairs of them merge, in which order.
 struct BytePairModel: Sendable {
   struct Merge {
     /// The line of the merge in the list; the lowest goes first.
@@ -7,8 +7,9 @@ struct BytePairModel: Sendable {
     var token: Int32
   }
 
-  /// The id of each single byte; −1 if it has none.
+  /// The id of each single byte; −1 if it has none. Empty for a model over characters.
   private let byteTokens: [Int32]
+  private let unknown: Unknown
   private let merges: MergeTable
   private let tokens: ByteTable
   /// Whether a piece that is a token as a whole is taken as that token, whatever the merges would make of it.
@@ -21,7 +22,60 @@ struct BytePairModel: Sendable {
     self.tokens = tokens
     self.ignoresMerges = ignoresMerges
     byteTokens = (UInt8.min...UInt8.max).map { tokens[[$0]] ?? -1 }
+    unknown = Unknown()
     self.merges = MergeTable(merges)
+  }
+
+  /// What becomes of a character that is no token.
+  struct Unknown: Sendable {
+    /// The tokens of its bytes, if all of them are there (−1: not); nil: no falling back to bytes.
+    var bytes: [Int32]?
+    /// Else this one; nil: nothing.
+    var token: Int32?
+    /// One for several such characters that follow each other.
+    var fuses = false
+  }
+
+  /// A model over characters, as SentencePiece has it.
+  ///
+  /// - Parameter characters: the text of every token of the vocabulary.
+  init(
+    characters: ByteTable, unknown: Unknown, merges: [(left: Int32, right: Int32, token: Int32)],
+    ignoresMerges: Bool
+  ) {
+    tokens = characters
+    self.ignoresMerges = ignoresMerges
+    byteTokens = []
+    self.unknown = unknown
+    self.merges = MergeTable(merges)
+  }
+
+  /// The tokens that merging begins with.
+  private func symbols(_ piece: UnsafeBufferPointer<UInt8>) -> [Int32] {
+    if !byteTokens.isEmpty { return piece.lazy.map { byteTokens[Int($0)] }.filter { $0 >= 0 } }
+    var symbols: [Int32] = []
+    // An unknown token is only put down before the next character that is known, after bytes that came in between; so
+    // does the reference.
+    var waiting: Int32?
+    var place = 0
+    while place < piece.count {
+      var end = place + 1
+      while end < piece.count, piece[end] & 0xC0 == 0x80 { end += 1 }
+      let character = UnsafeBufferPointer(rebasing: piece[place..<end])
+      place = end
+      if let token = tokens[character] {
+        if let unknown = waiting { symbols.append(unknown) }
+        waiting = nil
+        symbols.append(token)
+      } else if let bytes = unknown.bytes, character.allSatisfy({ bytes[Int($0)] >= 0 }) {
+        symbols += character.map { bytes[Int($0)] }
+      } else if let token = unknown.token {
+        if let before = waiting, !unknown.fuses { symbols.append(before) }
+        waiting = token
+      }
+    }
+    if let waiting { symbols.append(waiting) }
+    return symbols
   }
 
   /// Appends the ids of one piece of pre-tokenized text. A byte that no token stands for is passed over, as the
@@ -35,13 +89,12 @@ struct BytePairModel: Sendable {
     }
     if workspace.appendRemembered(piece, to: &ids) { return }
     let first = ids.count
-    let symbols = piece.lazy.map { byteTokens[Int($0)] }.filter { $0 >= 0 }
     if piece.count <= 48 {
-      workspace.load(symbols)
+      workspace.load(symbols(piece))
       mergeByScanning(workspace)
       ids.append(contentsOf: workspace.symbols)
     } else {
-      mergeByQueue(Array(symbols), into: &ids)
+      mergeByQueue(symbols(piece), into: &ids)
     }
     workspace.remember(piece, ids[first...])
   }

@@ -16,6 +16,9 @@ struct PreTokenizer: Sendable {
     case pattern(SplitPattern, Behavior, inverted: Bool)
     case literal([UInt8], Behavior, inverted: Bool)
     case digits(individual: Bool)
+    case punctuation(Behavior)
+    /// White space is dropped.
+    case whitespaceSplit
   }
 
   var steps: [Step]
@@ -23,15 +26,32 @@ struct PreTokenizer: Sendable {
   var addsPrefixSpace = false
   /// The step after the prefix.
   var lastStep: Step?
+  /// Steps after `ByteLevel`, which see each byte as the scalar of the byte-level alphabet.
+  var laterSteps: [Step] = []
+  /// Whether pieces are bytes, which the model has tokens for, or text.
+  var isByteLevel = true
+  /// The last step of what is not byte-level.
+  var metaspace: Metaspace?
 
   /// Calls `body` with each piece of `text`, in order.
+  ///
+  /// - Parameter isFirst: nothing stands before `text`, not even an added token.
   func forEachPiece(
-    of text: [UInt8], with scratch: SplitScratch, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+    of text: [UInt8], isFirst: Bool = true, with scratch: SplitScratch,
+    _ body: (UnsafeBufferPointer<UInt8>) -> Void
   ) throws(SplitPatternError) {
     if text.isEmpty { return }
     let searched = PatternPlaceholders.shared.apply(to: text)
     var pieces = [0..<text.count]
     for step in steps { pieces = try split(pieces, step, text, searched, scratch) }
+    if let metaspace {
+      for piece in pieces { emit(text[piece], metaspace, isFirst: isFirst && piece.lowerBound == 0, body) }
+      return
+    }
+    if !laterSteps.isEmpty {
+      for piece in pieces { try emitAlphabet(text[piece], scratch, body) }
+      return
+    }
     if !addsPrefixSpace {
       if let lastStep { pieces = try split(pieces, lastStep, text, searched, scratch) }
       Self.emit(pieces, of: text, body)
@@ -54,6 +74,46 @@ struct PreTokenizer: Sendable {
     }
   }
 
+  private func emit(
+    _ piece: ArraySlice<UInt8>, _ metaspace: Metaspace, isFirst: Bool,
+    _ body: (UnsafeBufferPointer<UInt8>) -> Void
+  ) {
+    let written = metaspace.written(piece, isFirst: isFirst)
+    let whole = 0..<written.count
+    let mark = Array(String(metaspace.replacement).utf8)
+    let parts =
+      metaspace.splits
+      ? Self.cut(whole, at: Self.find(mark, in: written, whole), .mergedWithNext, inverted: false) : [whole]
+    Self.emit(parts, of: written, body)
+  }
+
+  /// The rest of the steps over a piece in the byte-level alphabet, whose scalars are then bytes again.
+  private func emitAlphabet(
+    _ piece: ArraySlice<UInt8>, _ scratch: SplitScratch, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+  ) throws(SplitPatternError) {
+    let prefixed = (addsPrefixSpace && piece.first != 0x20 ? [0x20] : []) + piece
+    var ranges = [0..<prefixed.count]
+    if let lastStep {
+      ranges = try split(
+        ranges, lastStep, prefixed, PatternPlaceholders.shared.apply(to: prefixed), scratch)
+    }
+    for range in ranges {
+      var written: [UInt8] = []
+      // For each byte of what is written, the byte of the piece that it belongs to.
+      var origins: [Int] = []
+      for place in range {
+        let scalar = Array(String(ByteLevelAlphabet.scalars[Int(prefixed[place])]).utf8)
+        written += scalar
+        origins += Array(repeating: place, count: scalar.count)
+      }
+      origins.append(range.upperBound)
+      var parts = [0..<written.count]
+      let searched = PatternPlaceholders.shared.apply(to: written)
+      for step in laterSteps { parts = try split(parts, step, written, searched, scratch) }
+      Self.emit(parts.map { origins[$0.lowerBound]..<origins[$0.upperBound] }, of: prefixed, body)
+    }
+  }
+
   /// Each piece is searched by itself: a pattern does not look beyond its ends.
   private func split(
     _ pieces: [Range<Int>], _ step: Step, _ text: [UInt8], _ searched: [UInt8], _ scratch: SplitScratch
@@ -70,6 +130,12 @@ struct PreTokenizer: Sendable {
         result += Self.cut(piece, at: matches, behavior, inverted: inverted)
       case .literal(let literal, let behavior, let inverted):
         result += Self.cut(piece, at: Self.find(literal, in: text, piece), behavior, inverted: inverted)
+      case .punctuation(let behavior):
+        let matches = Self.findScalars(in: text, piece, where: ReferenceUnicode.isPunctuation)
+        result += Self.cut(piece, at: matches, behavior, inverted: false)
+      case .whitespaceSplit:
+        let matches = Self.findScalars(in: text, piece) { $0.properties.isWhitespace }
+        result += Self.cut(piece, at: matches, .removed, inverted: false)
       case .digits(let individual):
         let behavior = individual ? Behavior.isolated : .contiguous
         result += Self.cut(piece, at: Self.findDigits(in: text, piece), behavior, inverted: false)
@@ -118,6 +184,18 @@ struct PreTokenizer: Sendable {
       } else {
         place += 1
       }
+    }
+    return matches
+  }
+
+  private static func findScalars(
+    in text: [UInt8], _ piece: Range<Int>, where isMatch: (Unicode.Scalar) -> Bool
+  ) -> [Range<Int>] {
+    var matches: [Range<Int>] = []
+    var place = piece.lowerBound
+    while place < piece.upperBound, let (scalar, length) = UTF8Scan.scalar(at: place, in: text) {
+      if isMatch(scalar) { matches.append(place..<(place + length)) }
+      place += length
     }
     return matches
   }

@@ -32,6 +32,20 @@ enum ReferenceUnicode {
     }
   }
 
+  /// ASCII punctuation, and the categories of punctuation.
+  static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
+    default: break
+    }
+    switch scalar.properties.generalCategory {
+    case .connectorPunctuation, .dashPunctuation, .closePunctuation, .finalPunctuation, .initialPunctuation,
+      .otherPunctuation, .openPunctuation:
+      return true
+    default: return false
+    }
+  }
+
   /// `\w` of the crate regex: Alphabetic, marks, decimal numbers, connectors and join controls.
   static func isWord(_ scalar: Unicode.Scalar) -> Bool {
     let properties = scalar.properties

@@ -4,11 +4,16 @@ struct TokenPieces: Sendable {
   /// Where the bytes of each id begin and end; both 0 for an id without a token.
   private var spans: [(start: Int, end: Int)]
   private var special = Set<Int32>()
+  private let byteLevel: Bool
 
   /// One more than the largest id.
   var count: Int { spans.count }
 
-  init(vocabulary: Vocabulary, added: [AddedTokens.Token], normalizer: UnicodeNormalizer) {
+  /// - Parameter byteLevel: tokens are written in the byte-level alphabet, and stand for bytes; else for their text.
+  init(
+    vocabulary: Vocabulary, added: [AddedTokens.Token], normalizer: TextNormalizer, byteLevel: Bool
+  ) {
+    self.byteLevel = byteLevel
     let largest = max(vocabulary.tokens.map(\.id).max() ?? -1, added.map(\.id).max() ?? -1)
     spans = Array(repeating: (0, 0), count: Int(largest) + 1)
     for (text, id) in vocabulary.tokens { set(id, text) }
@@ -24,7 +29,7 @@ struct TokenPieces: Sendable {
   /// bytes, even an added one; any other stands for itself.
   private mutating func set(_ id: Int32, _ text: String) {
     let start = bytes.count
-    bytes.append(contentsOf: ByteLevelAlphabet.bytes(of: text) ?? Array(text.utf8))
+    bytes.append(contentsOf: (byteLevel ? ByteLevelAlphabet.bytes(of: text) : nil) ?? Array(text.utf8))
     spans[Int(id)] = (start, bytes.count)
   }
 
@@ -34,6 +39,8 @@ struct TokenPieces: Sendable {
     let span = spans[Int(id)]
     return bytes[span.start..<span.end]
   }
+
+  func isToken(_ id: Int32) -> Bool { id >= 0 && Int(id) < spans.count && spans[Int(id)].end > 0 }
 
   func isSpecial(_ id: Int32) -> Bool { special.contains(id) }
 }

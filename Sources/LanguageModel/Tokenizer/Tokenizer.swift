@@ -2,8 +2,8 @@ import Files
 import Foundation
 import JSON
 
-/// A byte-level BPE tokenizer, as `tokenizer.json` describes it: text to the ids that the Rust crate `tokenizers`
-/// gives, and back. May be used from several threads at once.
+/// A BPE tokenizer, byte-level or as SentencePiece has it, as `tokenizer.json` describes it: text to the ids that the
+/// Rust crate `tokenizers` gives, and back. May be used from several threads at once.
 ///
 /// `truncation` and `padding` in the file are not applied.
 public final class Tokenizer: Sendable {
@@ -40,6 +40,9 @@ public final class Tokenizer: Sendable {
     eosTokenID = settings.endOfText.flatMap { parts.ids[Array($0.content.utf8)] } ?? configured.first
     endTokenIDs = Set(configured + [eosTokenID].compactMap(\.self))
   }
+
+  /// `byte-level BPE`, or `BPE` over characters.
+  public var kind: String { parts.preTokenizer.isByteLevel ? "byte-level BPE" : "BPE" }
 
   /// One more than the largest id.
   public var vocabularySize: Int { parts.pieces.count }
@@ -86,23 +89,24 @@ public final class Tokenizer: Sendable {
       }
       let whole = part.range.count == text.count
       let normalized = whole ? parts.normalizer.normalize(text) : parts.normalizer.normalize(text[part.range])
+      let isFirst = part.range.lowerBound == 0
       for part in parts.addedTokens.split(normalized: normalized) {
         if let id = part.id {
           ids.append(id)
         } else {
           let plain = part.range.count == normalized.count ? normalized : Array(normalized[part.range])
-          try encodePlain(plain, workspace, into: &ids)
+          try encodePlain(plain, isFirst: isFirst && part.range.lowerBound == 0, workspace, into: &ids)
         }
       }
     }
   }
 
   private func encodePlain(
-    _ text: [UInt8], _ workspace: Workspace, into ids: inout [Int32]
+    _ text: [UInt8], isFirst: Bool, _ workspace: Workspace, into ids: inout [Int32]
   ) throws(SplitPatternError) {
     var found: [Int32] = []
     found.reserveCapacity(text.count / 3)
-    try parts.preTokenizer.forEachPiece(of: text, with: workspace.split) { piece in
+    try parts.preTokenizer.forEachPiece(of: text, isFirst: isFirst, with: workspace.split) { piece in
       parts.model.encode(piece, with: workspace.merge, into: &found)
     }
     ids += found
@@ -110,11 +114,8 @@ public final class Tokenizer: Sendable {
 
   /// The text of ids. Bytes that are not UTF-8 become U+FFFD; an id without a token stands for nothing.
   public func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
-    var bytes: [UInt8] = []
-    for id in ids where !(skipSpecialTokens && parts.pieces.isSpecial(id)) {
-      bytes.append(contentsOf: parts.pieces[id])
-    }
-    return String(decoding: bytes, as: UTF8.self)
+    let tokens = ids.filter { parts.pieces.isToken($0) && !(skipSpecialTokens && parts.pieces.isSpecial($0)) }
+    return parts.decoder.text(of: tokens.map { parts.pieces[$0] })
   }
 
   /// The ids of a text as training reads them: with the post-processor's tokens, BOS counted and an end of text at

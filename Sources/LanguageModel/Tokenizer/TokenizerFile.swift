@@ -7,10 +7,11 @@ struct TokenizerFile {
 
   struct Parts {
     let addedTokens: AddedTokens
-    let normalizer: UnicodeNormalizer
+    let normalizer: TextNormalizer
     let preTokenizer: PreTokenizer
     let model: BytePairModel
     let postProcessor: PostProcessor
+    let decoder: TokenDecoder
     /// The bytes of every token that has an id.
     let pieces: TokenPieces
     /// The id of every token by its text in the file.
@@ -33,10 +34,12 @@ struct TokenizerFile {
   func parts(
     settings: (_ added: Set<Int>) throws(ModelError) -> TokenizerSettings = { _ in TokenizerSettings() }
   ) throws(ModelError) -> Parts {
+    // A model of another kind has other parts, too, and is named before them.
+    try VocabularyReader.checkType(reader)
     let normalizer = try normalizer()
     let preTokenizer = try PreTokenizerReader(file: reader).read()
-    try checkDecoder()
-    let vocabulary = try VocabularyReader(file: reader).read()
+    let decoder = try TokenDecoderReader(file: reader).read(byteLevel: preTokenizer.isByteLevel)
+    let vocabulary = try VocabularyReader(file: reader).read(byteLevel: preTokenizer.isByteLevel)
     let own = try addedTokens(vocabulary)
     let settings = try settings(Set(own.map { Int($0.id) }))
     let added = try AddedTokenList(own, settings: settings, vocabulary: vocabulary).tokens
@@ -45,7 +48,8 @@ struct TokenizerFile {
       let content = Array(token.content.utf8)
       if ids[content] == nil { ids.insert(content, token.id) }
     }
-    let pieces = TokenPieces(vocabulary: vocabulary, added: added, normalizer: normalizer)
+    let pieces = TokenPieces(
+      vocabulary: vocabulary, added: added, normalizer: normalizer, byteLevel: preTokenizer.isByteLevel)
     let postProcessor = try postProcessor()
     for id in postProcessor.before + postProcessor.after where Int(id) >= pieces.count {
       throw reader.fault("post_processor", "adds the id \(id), but the largest is \(pieces.count - 1)")
@@ -54,38 +58,57 @@ struct TokenizerFile {
       addedTokens: AddedTokens(
         tokens: added, normalizer: normalizer, passesSpecial: settings.splitsSpecialTokens),
       normalizer: normalizer,
-      preTokenizer: preTokenizer, model: vocabulary.model, postProcessor: postProcessor, pieces: pieces,
+      preTokenizer: preTokenizer, model: vocabulary.model, postProcessor: postProcessor,
+      decoder: decoder, pieces: pieces,
       ids: ids, addedElsewhere: settings.tokens.map { ($0.content, $0.file) })
   }
 
   // MARK: Normalizer
 
-  private func normalizer() throws(ModelError) -> UnicodeNormalizer {
-    guard let part = try reader.object("normalizer") else { return UnicodeNormalizer(forms: []) }
-    return UnicodeNormalizer(forms: try forms(part))
+  private func normalizer() throws(ModelError) -> TextNormalizer {
+    guard let part = try reader.object("normalizer") else { return TextNormalizer(steps: []) }
+    return TextNormalizer(steps: try steps(part))
   }
 
-  private func forms(_ part: ConfigurationReader) throws(ModelError) -> [UnicodeNormalizer.Form] {
+  private func steps(_ part: ConfigurationReader) throws(ModelError) -> [TextNormalizer.Step] {
     let type = try part.string("type") ?? ""
-    if let form = UnicodeNormalizer.Form(rawValue: type) { return [form] }
-    guard type == "Sequence" else {
+    if let form = UnicodeNormalizer.Form(rawValue: type) { return [.form(form)] }
+    switch type {
+    case "Sequence":
+      var steps: [TextNormalizer.Step] = []
+      for inner in try part.parts("normalizers") { steps += try self.steps(inner) }
+      return steps
+    case "Prepend": return [.prepend(Array((try part.string("prepend") ?? "").utf8))]
+    case "Replace": return [try replacement(part)]
+    case "Strip":
+      return [
+        .strip(
+          left: try part.bool("strip_left", default: true), right: try part.bool("strip_right", default: true)
+        )
+      ]
+    case "Lowercase": return [.lowercase]
+    default:
       throw part.fault(
-        "type", "the normalizer \"\(type)\" is not supported; it must be NFC, NFD, NFKC, NFKD or Sequence")
+        "type",
+        "the normalizer \"\(type)\" is not supported; it must be NFC, NFD, NFKC, NFKD, Prepend, Replace, Strip, Lowercase "
+          + "or Sequence")
     }
-    var forms: [UnicodeNormalizer.Form] = []
-    for inner in try part.parts("normalizers") { forms += try self.forms(inner) }
-    return forms
   }
 
-  // MARK: Decoder
-
-  private func checkDecoder() throws(ModelError) {
-    guard let part = try reader.object("decoder") else {
-      throw reader.fault("decoder", "is missing; a byte-level tokenizer has the decoder \"ByteLevel\"")
+  private func replacement(_ part: ConfigurationReader) throws(ModelError) -> TextNormalizer.Step {
+    let content = Array((try part.string("content") ?? "").utf8)
+    guard let kind = try part.object("pattern") else { throw part.fault("pattern", "is missing") }
+    if let literal = try kind.string("String") {
+      guard !literal.isEmpty else { throw kind.fault("String", "must not be empty") }
+      return .replace(Array(literal.utf8), with: content)
     }
-    let type = try part.string("type") ?? ""
-    guard type == "ByteLevel" else {
-      throw part.fault("type", "the decoder \"\(type)\" is not supported; it must be \"ByteLevel\"")
+    guard let text = try kind.string("Regex") else {
+      throw part.fault("pattern", "\(kind.json.text) is neither a Regex nor a String")
+    }
+    do throws(SplitPatternError) {
+      return .replaceMatches(try SplitPattern(oniguruma: text), with: content)
+    } catch {
+      throw kind.fault("Regex", "the pattern \(text) cannot be used: \(error.reason)")
     }
   }
 

@@ -16,12 +16,19 @@ struct VocabularyReader {
   /// Sixteen times the largest vocabulary in use; tables over all ids stay of a reasonable size.
   static let largestID = 1 << 22
 
-  func read() throws(ModelError) -> Vocabulary {
+  static func checkType(_ file: ConfigurationReader) throws(ModelError) {
     guard let part = try file.object("model") else { throw file.fault("model", "is missing") }
     // Older files leave the type out.
-    if let type = try part.string("type"), type != "BPE" {
-      throw part.fault("type", "the model \"\(type)\" is not supported; it must be \"BPE\"")
-    }
+    guard let type = try part.string("type"), type != "BPE" else { return }
+    let instead =
+      type == "Unigram" || type == "WordPiece"
+      ? "models with \(type) tokenizers are not supported; those with BPE are"
+      : "it must be \"BPE\""
+    throw part.fault("type", "the model \"\(type)\" is not supported; \(instead)")
+  }
+
+  func read(byteLevel: Bool) throws(ModelError) -> Vocabulary {
+    guard let part = try file.object("model") else { throw file.fault("model", "is missing") }
     let tokens = try tokens(part)
     var ids = ByteTable(capacity: tokens.count)
     var bytes = ByteTable(capacity: tokens.count)
@@ -29,10 +36,15 @@ struct VocabularyReader {
       ids.insert(Array(text.utf8), id)
       if let key = ByteLevelAlphabet.bytes(of: text) { bytes.insert(key, id) }
     }
-    try refuseUnsupported(part, bytes)
+    try refuseUnsupported(part)
+    if byteLevel { try refuseUnknown(part, bytes) }
     let merges = try MergeReader(part: part, ids: ids).read()
-    let model = BytePairModel(
-      tokens: bytes, merges: merges, ignoresMerges: try part.bool("ignore_merges", default: false))
+    let ignoresMerges = try part.bool("ignore_merges", default: false)
+    let model =
+      byteLevel
+      ? BytePairModel(tokens: bytes, merges: merges, ignoresMerges: ignoresMerges)
+      : BytePairModel(
+        characters: ids, unknown: try unknown(part, ids), merges: merges, ignoresMerges: ignoresMerges)
     return Vocabulary(model: model, ids: ids, tokens: tokens)
   }
 
@@ -58,7 +70,25 @@ struct VocabularyReader {
     ModelError(file: file.file, name: "line \(member.line), key \"model.vocab.\(member.key)\"", reason)
   }
 
-  private func refuseUnsupported(_ part: ConfigurationReader, _ bytes: ByteTable) throws(ModelError) {
+  private func unknown(
+    _ part: ConfigurationReader, _ ids: ByteTable
+  ) throws(ModelError) -> BytePairModel.Unknown {
+    var unknown = BytePairModel.Unknown(fuses: try part.bool("fuse_unk", default: false))
+    if let name = try part.string("unk_token") {
+      guard let id = ids[Array(name.utf8)] else {
+        throw part.fault("unk_token", "\"\(name)\" is not a token of the vocabulary")
+      }
+      unknown.token = id
+    }
+    guard try part.bool("byte_fallback", default: false) else { return unknown }
+    unknown.bytes = (UInt8.min...UInt8.max).map { byte in
+      let digits = String(byte, radix: 16, uppercase: true)
+      return ids[Array("<0x\(digits.count == 1 ? "0" : "")\(digits)>".utf8)] ?? -1
+    }
+    return unknown
+  }
+
+  private func refuseUnsupported(_ part: ConfigurationReader) throws(ModelError) {
     if let dropout = part.value("dropout"), dropout.double != 0 {
       throw part.fault("dropout", "is \(dropout.text); it must be null or 0")
     }
@@ -67,6 +97,9 @@ struct VocabularyReader {
         throw part.fault(key, "\"\(text)\" is not supported; it must be null or empty")
       }
     }
+  }
+
+  private func refuseUnknown(_ part: ConfigurationReader, _ bytes: ByteTable) throws(ModelError) {
     // With a token for each byte nothing is ever unknown.
     guard let missing = (UInt8.min...UInt8.max).first(where: { bytes[[$0]] == nil }) else { return }
     if let unknown = try part.string("unk_token") {

@@ -8,6 +8,7 @@ transformers, which checks both.
 import json
 import math
 import os
+import re
 
 import torch
 from safetensors.torch import load_file
@@ -25,17 +26,23 @@ class Model:
     def load_adapter(self, folder):
         with open(os.path.join(folder, "adapter_config.json")) as f:
             c = json.load(f)
-        self.scale = c["lora_alpha"] / (math.sqrt(c["r"]) if c.get("use_rslora") else c["r"])
         tensors = load_file(os.path.join(folder, "adapter_model.safetensors"))
+        self.scales = {}
+        for name, tensor in tensors.items():
+            module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+            if module + ".lora_A.weight" in name:
+                alphas = (a for p, a in (c.get("alpha_pattern") or {}).items() if re.match(rf"(.*\.)?({p})$", module))
+                rank = tensor.shape[0]
+                self.scales[module] = next(alphas, c["lora_alpha"]) / (math.sqrt(rank) if c.get("use_rslora") else rank)
         self.lora = {k: v.to(self.dtype).requires_grad_() for k, v in tensors.items()}
 
     def linear(self, x, module):
         y = x @ self.weights[module + ".weight"].T
         if module + ".bias" in self.weights:
             y = y + self.weights[module + ".bias"]
-        if self.lora:
-            peft = f"base_model.model.{module}"
-            y = y + self.scale * (x @ self.lora[peft + ".lora_A.weight"].T) @ self.lora[peft + ".lora_B.weight"].T
+        peft = f"base_model.model.{module}"
+        if self.lora and peft + ".lora_A.weight" in self.lora:
+            y = y + self.scales[module] * (x @ self.lora[peft + ".lora_A.weight"].T) @ self.lora[peft + ".lora_B.weight"].T
         return y
 
     def norm(self, x, name):

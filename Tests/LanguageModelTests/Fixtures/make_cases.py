@@ -246,8 +246,105 @@ def mlx_cases():
     yield mlx_case("whole paths", "qwen2_f32", shapes([(0, d), (3, q)]), num_layers=1, lora_parameters={**lora, "keys": [q, "model.layers.0.mlp.down_proj"]})
 
 
+SPACE = "\u2581"
+STRINGS = [
+    "Hello world", " two  spaces ", "caf\u00e9 na\u00efve \u00c5ngstr\u00f6m", "line one\nline two\r\n\ttab", "", " ", "   ", "a",
+    "The cat's hat, 12345 times; 3.14!", "\u65e5\u672c\u8a9e\u306e\u6587 and \ud55c\uad6d\uc5b4", "emoji \U0001f469\u200d\U0001f680 \U0001f680\U0001f680", "<s>start</s> end",
+    "x</s>", "</s> y", "  </s>  z </s></s>", "under" + SPACE + "score " + SPACE + SPACE, "<0x41><0x0A>", "the the the theater", "\x00\x7f\u00a0nbsp", "e\u0301 \ufb01 \u00b2 \u00bd",
+    "word " * 30, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "UPPER lower MiXed", "<tool> in <tool>the middle<tool>", "1,234,567 and 007", "--- ... ?!?! \u2014\u201cquoted\u201d", "\u00b9\u00b2\u00b3 \u0664\u0665",
+]
+
+
+def small_models():
+    """Vocabularies of characters, as SentencePiece has them, and of bytes."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    corpus = ["The cat sat on the mat and the hat. Hello world, the theater is there; words and more words: 1234 caf\u00e9."] * 3
+    marked = [SPACE + line.replace(" ", SPACE) for line in corpus]
+    sp = Tokenizer(models.BPE())
+    sp.train_from_iterator(marked, trainers.BpeTrainer(vocab_size=110, show_progress=False, special_tokens=["<unk>", "<s>", "</s>"]))
+    trained = json.loads(sp.to_str())["model"]
+    bytes_first = {"<unk>": 0, "<s>": 1, "</s>": 2, **{f"<0x{b:02X}>": b + 3 for b in range(256)}}
+    vocab = dict(bytes_first)
+    for token in sorted(trained["vocab"], key=trained["vocab"].get):
+        vocab.setdefault(token, len(vocab))
+    # One byte without a token: characters that need it are unknown.
+    holes = {t: i for t, i in vocab.items() if t != "<0xF0>"}
+    holes = {t: i for i, t in enumerate(sorted(holes, key=holes.get))}
+    level = Tokenizer(models.BPE())
+    level.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    level.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=330, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return {
+        "bytes": {"vocab": vocab, "merges": trained["merges"]},
+        "holes": {"vocab": holes, "merges": trained["merges"]},
+        "plain": {"vocab": trained["vocab"], "merges": trained["merges"]},
+        "level": {k: json.loads(level.to_str())["model"][k] for k in ("vocab", "merges")},
+    }
+
+
+def pipeline_cases():
+    """Tokenizers that are not byte-level, or have steps after ByteLevel: ids of texts, and texts of these ids."""
+    from tokenizers import Tokenizer
+
+    bases = small_models()
+    sequence = lambda kind, key, *items: {"type": "Sequence", key: list(items)} if kind else None
+    prepend = {"type": "Prepend", "prepend": SPACE}
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    norm = lambda *items: {"type": "Sequence", "normalizers": list(items)}
+    pre = lambda *items: {"type": "Sequence", "pretokenizers": list(items)}
+    meta = lambda scheme, split: {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": split}
+    dec = lambda *items: {"type": "Sequence", "decoders": list(items)}
+    back = {"type": "Replace", "pattern": {"String": SPACE}, "content": " "}
+    fallback, fuse = {"type": "ByteFallback"}, {"type": "Fuse"}
+    strip = lambda n, m=0: {"type": "Strip", "content": " ", "start": n, "stop": m}
+    split = lambda regex, behavior, invert=False: {"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": invert}
+    level = lambda prefix, regex: {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": regex}
+    llama2 = dec(back, fallback, fuse, strip(1))
+    bos = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}
+    punctuation = lambda behavior: {"type": "Punctuation", "behavior": behavior}
+    digits = lambda one: {"type": "Digits", "individual_digits": one}
+    sp = dict(unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    variants = [
+        ("Llama 2", "bytes", sp, norm(prepend, spaces), None, llama2, bos),
+        ("Llama 2, one byte missing", "holes", sp, norm(prepend, spaces), None, llama2, bos),
+        ("one byte missing, no fusing", "holes", {**sp, "fuse_unk": False}, norm(prepend, spaces), None, llama2, None),
+        ("no bytes, fused", "plain", {**sp, "byte_fallback": False}, norm(prepend, spaces), None, llama2, None),
+        ("no bytes, not fused", "plain", {**sp, "byte_fallback": False, "fuse_unk": False}, norm(prepend, spaces), None, llama2, None),
+        ("nothing for the unknown", "plain", dict(unk_token=None, fuse_unk=False, byte_fallback=False), norm(prepend, spaces), None, llama2, None),
+        ("Mistral", "bytes", sp, None, meta("first", False), llama2, bos),
+        ("Metaspace always", "bytes", sp, None, meta("always", True), {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}, None),
+        ("Metaspace never", "bytes", sp, None, meta("never", True), {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": True}, None),
+        ("Metaspace first, split", "bytes", sp, None, meta("first", True), dec(back, fallback, fuse, strip(2)), None),
+        ("Gemma", "bytes", sp, spaces, {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}, dec(back, fallback, fuse), bos),
+        ("whole words", "bytes", {**sp, "ignore_merges": True}, norm(prepend, spaces), None, llama2, None),
+        ("NFKC and lower case", "bytes", sp, norm({"type": "NFKC"}, {"type": "Lowercase"}, {"type": "Strip", "strip_left": True, "strip_right": True}, prepend, {"type": "Replace", "pattern": {"Regex": " +"}, "content": SPACE}), None, llama2, None),
+        ("digits before Metaspace", "bytes", sp, None, pre(digits(True), meta("always", False)), llama2, None),
+        ("white space dropped", "bytes", sp, None, pre({"type": "WhitespaceSplit"}, punctuation("Isolated")), dec(fallback, fuse), None),
+        ("no decoder", "plain", sp, norm(prepend, spaces), None, None, None),
+        ("Falcon 3", "level", {}, None, pre(punctuation("Contiguous"), level(False, True), digits(False), split("[0-9][0-9][0-9]", "Isolated")), level(True, True), None),
+        ("steps after ByteLevel with a prefix", "level", {}, None, pre(level(True, False), digits(True), split("\u0120", "MergedWithNext")), level(True, True), None),
+        ("DeepSeek coder", "level", {}, None, pre(split("[\r\n]", "Isolated"), split("\\s?\\p{L}+", "Isolated"), split("\\s?\\p{P}+", "Isolated"), split("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", "Isolated"), digits(True), level(False, False)), level(True, True), None),
+        ("DeepSeek V3", "level", {}, norm(), pre(split("\\p{N}{1,3}", "Isolated"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", "Isolated"), split("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+", "Isolated"), level(False, False)), dec(level(True, True)), None),
+    ]
+    added = lambda vocab: [
+        {"id": vocab[t], "content": t, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for t in ("<unk>", "<s>", "</s>") if t in vocab
+    ] + [{"id": len(vocab), "content": "<tool>", "single_word": False, "lstrip": False, "rstrip": True, "normalized": True, "special": False}]
+    result = []
+    for name, base, flags, normalizer, pre_tokenizer, decoder, post in variants:
+        model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False, **flags}
+        parts = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added(bases[base]["vocab"]), "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": post, "decoder": decoder}
+        tokenizer = Tokenizer.from_str(json.dumps({**parts, "model": {**model, **bases[base]}}))
+        ids = [tokenizer.encode(text).ids for text in STRINGS]
+        result.append({
+            "name": name, "base": base, "parts": parts, "model": model, "ids": ids,
+            "texts": [tokenizer.decode(i, skip_special_tokens=False) for i in ids], "bare": [tokenizer.decode(i, skip_special_tokens=True) for i in ids],
+        })
+    return [{"bases": bases, "strings": STRINGS}] + result
+
+
 if __name__ == "__main__":
     cases = {
+        "pipelines": pipeline_cases(),
         "adapters": [*peft_cases(), *mlx_cases()],
         "tokenizers": [tokenizer_case(*case) for case in tokenizer_cases()],
         "logits": [logits_case(*case) for case in logits_cases()],

@@ -29,8 +29,8 @@ def load(name):
     return model.train()
 
 
-def load_with_adapter(name):
-    return PeftModel.from_pretrained(load(name), adapter_folder(name), is_trainable=True).train()
+def load_with_adapter(name, adapter=None):
+    return PeftModel.from_pretrained(load(name), adapter_folder(adapter or name), is_trainable=True).train()
 
 
 def batch_logits(model, rows):

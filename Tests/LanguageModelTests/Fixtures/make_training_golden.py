@@ -14,9 +14,11 @@ import json
 import math
 import os
 import shutil
+import sys
 
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -53,6 +55,8 @@ VARIANTS = dict(
     qwen2_plain=dict(num_tiers=1, tier_update_frequencies=[1], batch_size=1, gradient_accumulation_steps=5,
                      max_grad_norm=3.2),
     qwen2_bf16_discard=dict(base="qwen2_bf16", max_grad_norm=3.0),
+    # A set of modules that is no grid, with ranks and alphas of their own.
+    qwen2_irregular=dict(adapter="qwen2_irregular", inactive_gradients="mean", max_grad_norm=1.2),
     qwen3_discard=dict(base="qwen3", tier_order="deep_fast"),
     llama_discard=dict(base="llama", lr_schedule="linear", max_grad_norm=1.7),
     mistral_discard=dict(base="mistral", tier_order="deep_fast", lr_schedule="cosine", max_grad_norm=0.5),
@@ -212,22 +216,23 @@ def whole_relative(a, b):
 def make(variant, changes):
     config = dict(COMMON, **changes)
     base = config.pop("base", "qwen2_f32")
+    adapter = config.pop("adapter", base)
     full = config.get("trainable") == "full"
     paths = dict(experiment_name=variant, base_model_path=f"../../models/{base}")
     if not full:
-        paths["adapter_path"] = f"../../adapters/{base}"
+        paths["adapter_path"] = f"../../adapters/{adapter}"
     rows = training_rows(base, "train.jsonl", config["max_seq_length"])
     validation = training_rows(base, "valid.jsonl", config["max_seq_length"])
     layers = SPECS[base]["config"]["num_hidden_layers"]
 
-    model = load(base) if full else load_with_adapter(base)
+    model = load(base) if full else load_with_adapter(base, adapter)
     named = [(peft_name(n), p) for n, p in model.named_parameters() if p.requires_grad]
     start = {n: p.detach().clone() for n, p in named}
     run = Run(named, lambda r: loss_sum(model, r), config, layers, rows, validation).run()
 
     exact = Model(model_folder(base), torch.float64)
     if not full:
-        exact.load_adapter(adapter_folder(base))
+        exact.load_adapter(adapter_folder(adapter))
     exact_run = Run(exact.trainable().items(), exact.loss_sum, config, layers, rows, validation).run()
 
     folder = os.path.join(HERE, "training", variant)
@@ -253,6 +258,26 @@ def make(variant, changes):
           f"change {change:.3f};", {k: f"{v:.1e}" for k, v in error.items()})
 
 
+def make_irregular_adapter():
+    torch.manual_seed(11)
+    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, target_modules=["q_proj", "v_proj", "mlp.down_proj"],
+                        exclude_modules=["layers.0.self_attn.q_proj", "layers.2.mlp.down_proj"],
+                        rank_pattern={"v_proj": 2, "layers.3.mlp.down_proj": 5}, alpha_pattern={r".*\.1\..*": 3})
+    model = get_peft_model(load("qwen2_f32"), config)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    folder = adapter_folder("qwen2_irregular")
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    os.path.exists(folder + "/README.md") and os.remove(folder + "/README.md")
+    path = os.path.join(folder, "adapter_config.json")
+    written = json.load(open(path))
+    written["base_model_name_or_path"] = "models/qwen2_f32"
+    written["target_modules"].sort()
+    write_json(path, written)
+
+
 def write_rows():
     for base in SPECS:
         path = os.path.join(HERE, "data", f"rows_{base}.json")
@@ -267,5 +292,7 @@ if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
     transformers.utils.logging.disable_progress_bar()
     write_rows()
+    make_irregular_adapter()
     for variant, changes in VARIANTS.items():
-        make(variant, changes)
+        if not sys.argv[1:] or variant in sys.argv[1:]:
+            make(variant, changes)

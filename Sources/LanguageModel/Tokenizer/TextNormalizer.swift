@@ -1,0 +1,83 @@
+/// What is done to a text before it is cut: normal forms of Unicode, and the replacements of SentencePiece.
+struct TextNormalizer: Sendable {
+  enum Step: Sendable {
+    case form(UnicodeNormalizer.Form)
+    /// Put before a text that is not empty.
+    case prepend([UInt8])
+    case replace([UInt8], with: [UInt8])
+    case replaceMatches(SplitPattern, with: [UInt8])
+    /// Takes white space away.
+    case strip(left: Bool, right: Bool)
+    case lowercase
+  }
+
+  var steps: [Step]
+
+  func normalize(_ text: ArraySlice<UInt8>) -> [UInt8] { normalize(Array(text)) }
+  func normalize(_ text: [UInt8]) -> [UInt8] { steps.reduce(text) { Self.apply($1, to: $0) } }
+
+  private static func apply(_ step: Step, to text: [UInt8]) -> [UInt8] {
+    switch step {
+    case .form(let form): return UnicodeNormalizer(forms: [form]).normalize(text)
+    case .prepend(let prefix): return text.isEmpty ? text : prefix + text
+    case .replace(let literal, let content): return text.replacing(literal, with: content)
+    case .replaceMatches(let pattern, let content): return replace(pattern, in: text, with: content)
+    case .strip(let left, let right): return stripped(text, left: left, right: right)
+    case .lowercase: return Array(String(decoding: text, as: UTF8.self).lowercasedScalars.utf8)
+    }
+  }
+
+  /// Text that the pattern fails on, for want of memory for one, stays as it is.
+  private static func replace(_ pattern: SplitPattern, in text: [UInt8], with content: [UInt8]) -> [UInt8] {
+    let searched = PatternPlaceholders.shared.apply(to: text)
+    var result: [UInt8] = []
+    var covered = 0
+    searched.withUnsafeBufferPointer { bytes in
+      try? pattern.forEachMatch(in: bytes, with: SplitScratch()) { match in
+        result += text[covered..<match.lowerBound] + content
+        covered = match.upperBound
+      }
+    }
+    return result + text[covered...]
+  }
+
+  private static func stripped(_ text: [UInt8], left: Bool, right: Bool) -> [UInt8] {
+    var (start, end) = (0, text.count)
+    while left, start < end, let (scalar, length) = UTF8Scan.scalar(at: start, in: text),
+      scalar.properties.isWhitespace
+    { start += length }
+    while right, end > start, let (scalar, length) = UTF8Scan.scalar(endingAt: end, in: text),
+      scalar.properties.isWhitespace
+    { end -= length }
+    return Array(text[start..<end])
+  }
+}
+
+extension [UInt8] {
+  /// Every occurrence of a text that is not empty, from left to right.
+  func replacing(_ literal: [UInt8], with content: [UInt8]) -> [UInt8] {
+    guard let first = literal.first, contains(first) else { return self }
+    var result: [UInt8] = []
+    result.reserveCapacity(count)
+    var place = 0
+    while place < count {
+      if self[place] == first, place + literal.count <= count,
+        self[place..<(place + literal.count)].elementsEqual(literal)
+      {
+        result += content
+        place += literal.count
+      } else {
+        result.append(self[place])
+        place += 1
+      }
+    }
+    return result
+  }
+}
+
+extension String {
+  /// Each scalar by itself in lower case, as Rust has it.
+  fileprivate var lowercasedScalars: String {
+    unicodeScalars.reduce(into: "") { $0 += $1.properties.lowercaseMapping }
+  }
+}
