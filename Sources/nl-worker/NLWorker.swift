@@ -50,6 +50,12 @@ struct NLWorker: ParsableCommand {
         + "~/.cache.", valueName: "dir"))
   var modelCache: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Gigabytes of base models that stay loaded for runs to come, the one at work included; by default half of the "
+        + "memory.", valueName: "GB"))
+  var modelMemory: Double?
+
   @Option(help: ArgumentHelp("This worker's secret key, by nl-tool keygen.", valueName: "file"))
   var key: String?
 
@@ -72,6 +78,9 @@ struct NLWorker: ParsableCommand {
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+    if let modelMemory, !(modelMemory >= 0 && modelMemory < 1e6) {
+      throw ValidationError("--model-memory must be a number of gigabytes, 0 or more")
+    }
     if (key == nil) != (serverKey == nil) {
       throw ValidationError("--key and --server-key belong together; see nl-tool keygen --help")
     }
@@ -95,6 +104,7 @@ struct NLWorker: ParsableCommand {
       localIndex: localIndex,
       failpoints: Failpoints.ofEnvironment())
     if localIndex != nil { options.localSecret = WorkerOptions.localSecretOfEnvironment }
+    options.modelBytes = modelMemory.map { Int($0 * 1e9) }
     options.operations = try operations.options()
     if let key, let serverKey {
       try options.useKeys(

@@ -50,7 +50,7 @@ struct LoadedModels {
 
   /// Bytes of all models together, beside the one in use.
   var limit = usualLimit
-  private var entries: [Entry] = []
+  private(set) var entries: [Entry] = []
   /// Whether the last one is in use.
   private var isInUse = false
 

@@ -14,7 +14,7 @@ final class ShardComputer: @unchecked Sendable {
   private let source: ModelSource
   private let failpoints: Failpoints
   /// The models that are loaded; the one in use is the last.
-  private var models = LoadedModels()
+  private(set) var models = LoadedModels()
   private var loaded: LoadedModels.Entry? {
     get { models.current }
     set { models.current = newValue }
