@@ -43,7 +43,7 @@ extension ResultMessage {
     switch Int.random(in: 0..<9, using: &random) {
     case 0: result.attempt = random.alter(attempt)
     case 1: result.tokens = random.alter(tokens)
-    case 2: result.seconds = [0, 1e308, 1e-320, 3600].randomElement(using: &random) ?? 0
+    case 2: result.seconds = [0, 1e308, 1e-300, 3600].randomElement(using: &random) ?? 0
     case 3: result.progress = random.alter(progress)
     case 4: result.gradients = Array(gradients.dropLast())
     case 5: result.gradients += gradients.suffix(1)
