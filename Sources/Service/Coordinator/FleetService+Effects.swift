@@ -65,6 +65,7 @@ extension FleetService {
 
   private func memberLeft(_ peer: PeerID, _ localIndex: Int?) {
     router.forget(peer)
+    movements.forget(peer)
     for driver in drivers.values { driver.modelFiles.forget(peer) }
     guard let localIndex, localPeers[localIndex] == peer else { return }
     // A process of ours that was given up is ended, and started again when its end is reported.

@@ -54,6 +54,11 @@ extension FleetService {
 
   private func receive(_ peer: PeerID, _ envelope: Envelope, _ message: Message) throws {
     let session = envelope.session
+    if case .transfer = message, fleet.isMember(peer, session: session),
+      !movements.isNews(of: peer, work: envelope.work, now: MonotonicClock.now())
+    {
+      return
+    }
     if let report = report(in: message) {
       let incoming: ResultMessage? = if case .result(let result) = message { result } else { nil }
       try handle(

@@ -69,6 +69,7 @@ final class FleetService {
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
   var connectionCheck: ConnectionCheck?
+  var movements = Movements()
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.
   var rejectedPeers = RecentPeers(limit: 1024)
