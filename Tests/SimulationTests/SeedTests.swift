@@ -32,10 +32,11 @@ import Testing
 
   /// The same seed goes the same way, whatever the number of threads, with real files too.
   @Test(arguments: [false, true]) func sameSeedSameRun(withFiles: Bool) {
-    let once = SeedRange(1...40, threads: 1, withFiles: withFiles).run()
-    let again = SeedRange(1...40, threads: 2, withFiles: withFiles).run()
+    let last: UInt64 = withFiles ? 12 : 40
+    let once = SeedRange(1...last, threads: 1, withFiles: withFiles).run()
+    let again = SeedRange(1...last, threads: 2, withFiles: withFiles).run()
     #expect(once.fingerprint == again.fingerprint && once.messages == again.messages)
     #expect(once.faults == again.faults && once.consequences == again.consequences)
-    #expect(once.fingerprint != SeedRange(2...41, withFiles: withFiles).run().fingerprint)
+    #expect(once.fingerprint != SeedRange(2...last + 1, withFiles: withFiles).run().fingerprint)
   }
 }

@@ -174,7 +174,7 @@ import Testing
     let seed = seed()
     var hits = 0
     for number in 1...operations {
-      for later in stride(from: number % 7, to: 30, by: 7) {
+      for later in stride(from: number % 13, to: 30, by: 13) {
         let bench = try Bench(seed: seed &+ UInt64(100 * number + later))
         defer { bench.remove() }
         bench.volume.plan(.syncError, at: number)
