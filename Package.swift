@@ -136,7 +136,7 @@ let package = Package(
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "CZlib"]),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "NestedLearning", "CZlib"]),
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),

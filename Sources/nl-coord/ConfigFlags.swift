@@ -17,6 +17,7 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("num_layers")) var numLayers: Int?
   @Option(parsing: .upToNextOption, help: .key("rank_pattern")) var rankPattern: [NumberPattern] = []
   @Option(parsing: .upToNextOption, help: .key("alpha_pattern")) var alphaPattern: [NumberPattern] = []
+  @Option(parsing: .upToNextOption, help: .key("modules_to_save")) var modulesToSave: [String] = []
   @Option(help: .key("mixed_precision")) var mixedPrecision: String?
   @Option(help: .key("activation_checkpointing")) var activationCheckpointing: String?
 
@@ -81,6 +82,7 @@ struct ConfigFlags: ParsableArguments {
       ("layers_to_transform", layersToTransform.isEmpty ? nil : .numbers(layersToTransform)),
       ("num_layers", json(numLayers)), ("rank_pattern", json(rankPattern)),
       ("alpha_pattern", json(alphaPattern)),
+      ("modules_to_save", modulesToSave.isEmpty ? nil : .strings(modulesToSave)),
       ("mixed_precision", mixedPrecision.map { Bool($0).map { .bool($0) } ?? .string($0) }),
       ("activation_checkpointing", activationCheckpointing.map { .string($0) }),
     ]

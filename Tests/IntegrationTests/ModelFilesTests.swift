@@ -141,6 +141,41 @@ import Testing
     }
   }
 
+  /// Embedding, head and norm beside LoRA, of a model whose head is its embedding: each makes another adapter, workers and
+  /// windows change no bit, the checkpoint trains on, and evaluate agrees with the run.
+  @Test func modulesTrainedAsAWhole() throws {
+    var digests = Set<String>()
+    for modules in [[], ["lm_head"], ["embed_tokens"], ["norm", "lm_head"]] {
+      let changes: [String: JSONValue] = [
+        "modules_to_save": .strings(modules), "num_steps": 4, "eval_every": 4, "inactive_gradients": "mean",
+      ]
+      let one = try TrainingRun(changes, model: "llama")
+      try one.train()
+      let two = try TrainingRun(changes, model: "llama")
+      try two.train(["--local-workers", "2"])
+      #expect(try one.stateDigest() == two.stateDigest(), "\(modules)")
+      digests.insert(try one.stateDigest())
+      let row = try #require(try rows(one.file("metrics/eval_metrics.jsonl")).last)
+      let result = try Program.tool.run([
+        "evaluate", "--model", Fixtures.path("models/llama"), "--adapter", one.file("checkpoints/final"),
+        "--data",
+        Fixtures.path("data/valid.jsonl"), "--batch-size", "2", "--max-seq-length", "32", "--json",
+      ])
+      #expect(
+        try JSONValue(parsing: result.output)["loss"] == row["loss"], "\(modules): \(result.everything)")
+      let further = try TrainingRun(
+        ["adapter_path": .string(one.file("checkpoints/final")), "num_steps": 1, "learning_rate": 0],
+        model: "llama")
+      var config = further.config
+      config["lora_rank"] = nil
+      try further.scratch.write("config.json", JSONValue.object(config).text)
+      try further.train()
+      let next = try #require(try further.metrics().first)
+      #expect(next["loss"]?.double != nil, "\(modules)")
+    }
+    #expect(digests.count == 4)
+  }
+
   /// A fresh adapter of irregular modules trains, and its checkpoint has these modules and ranks.
   @Test func freshAdaptersOfChosenModules() throws {
     let run = try TrainingRun([

@@ -179,12 +179,12 @@ import Testing
       let adapter = try AdapterReader.read(folder: folder.path, model: base.configuration)
       try expectLogits(adapter, base, item, name)
 
-      guard adapter.replaced.isEmpty else { continue }
       let written = folder.path + "/written"
       try AdapterWriter.write(adapter, base: "model", model: base.configuration, to: written)
       #expect(
         try AdapterReader.read(folder: written + "/peft", model: base.configuration) == adapter, "\(name)")
       try expectLogits(AdapterReader.read(folder: written, model: base.configuration), base, item, name)
+      guard adapter.replaced.isEmpty else { continue }
       // The form of mlx-lm by itself, which has one rank and one scale.
       try FileManager.default.removeItem(atPath: written + "/peft")
       try expectLogits(AdapterReader.read(folder: written, model: base.configuration), base, item, name)

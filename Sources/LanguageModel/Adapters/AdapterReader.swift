@@ -17,8 +17,8 @@ public enum AdapterReader {
       throw ModelError(file: folder, "there is no such folder")
     }
     let reader = ConfigurationReader(json: try readJSON(path: configFile), file: configFile)
-    // The form of mlx-lm has one rank and one scale; beside it the same adapter may lie as it is.
-    if manager.fileExists(atPath: mlxFile), try hasSeveralRanks(folder + "/" + AdapterForm.peftFolder) {
+    // The form of mlx-lm has one rank and one scale, and pairs alone; beside it the same adapter may lie as it is.
+    if manager.fileExists(atPath: mlxFile), try hasMoreThanPairs(folder + "/" + AdapterForm.peftFolder) {
       return try read(folder: folder + "/" + AdapterForm.peftFolder, model: model)
     }
     if manager.fileExists(atPath: mlxFile),
@@ -35,11 +35,12 @@ public enum AdapterReader {
         + "read in safetensors form alone")
   }
 
-  private static func hasSeveralRanks(_ folder: String) throws(ModelError) -> Bool {
+  private static func hasMoreThanPairs(_ folder: String) throws(ModelError) -> Bool {
     let file = folder + "/" + AdapterForm.configName
     guard FileManager.default.fileExists(atPath: file) else { return false }
     let config = try readJSON(path: file)
-    return ["rank_pattern", "alpha_pattern"].contains { config[$0]?.object?.members.isEmpty == false }
+    return config["modules_to_save"]?.array?.isEmpty == false
+      || ["rank_pattern", "alpha_pattern"].contains { config[$0]?.object?.members.isEmpty == false }
   }
 
   /// Takes the tensors of a specification out of a file, and fails unless the file holds these, `others` and no more.

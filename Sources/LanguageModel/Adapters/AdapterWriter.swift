@@ -9,7 +9,8 @@ public enum AdapterWriter {
   /// - Parameters:
   ///   - base: what to name as the base model, a path or a name.
   ///   - model: the configuration of the base model. mlx-lm can adapt the last layers only, so the tensors of
-  ///     layers that the adapter leaves out in between are written as zeros in that form.
+  ///     layers that the adapter leaves out in between are written as zeros in that form. It has no tensors that are
+  ///     trained as a whole either: these are in the form of PEFT alone.
   ///   - folder: is made if it is not there.
   public static func write(
     _ adapter: AdapterWeights, base: String, model: ModelConfiguration, to folder: String
@@ -79,10 +80,11 @@ public enum AdapterWriter {
     _ adapter: AdapterWeights, base: String, model: ModelConfiguration, to folder: String
   ) throws {
     let specification = adapter.specification
-    let items = adapter.tensors.map { name, tensor in
+    var items = adapter.tensors.map { name, tensor in
       let stored = PEFTAdapterReader.storedName(name)
       return SafetensorsItem(name: stored.name, tensor: stored.transposed ? tensor.transposed() : tensor)
     }
+    items += adapter.replaced.map { SafetensorsItem(name: AdapterForm.peftPrefix + $0.key, tensor: $0.value) }
     try SafetensorsWriter.write(items, to: folder + "/" + AdapterForm.peftWeightsName)
     // No more keys than needed: older versions of PEFT warn of those that they do not know.
     var config = JSONObject()
@@ -102,6 +104,10 @@ public enum AdapterWriter {
       }
     } else {
       config["target_modules"] = .strings(specification.modules.map(\.path).sorted(by: utf8Ascending))
+    }
+    if !adapter.replaced.isEmpty {
+      let modules = Set(adapter.replaced.keys.map(ModelConfiguration.moduleName(ofTensor:)))
+      config["modules_to_save"] = .strings(modules.sorted(by: utf8Ascending))
     }
     let written = specification.json()
     for key in ["rank_pattern", "alpha_pattern"] {

@@ -19,6 +19,9 @@ public struct LoRASpecification: Sendable, Equatable {
   public var ranks: [LoRAModule: Int] = [:]
   /// The α of modules that have another than `alpha`.
   public var alphas: [LoRAModule: Double] = [:]
+  /// Tensors of the checkpoint that are trained as a whole beside the pairs (`modules_to_save`), by their names there, in
+  /// UTF-8 order. `lm_head.weight` among them is a head of its own, even where the base model's is its embedding.
+  public var trainedTensors: [String] = []
 
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
@@ -111,6 +114,9 @@ public struct LoRASpecification: Sendable, Equatable {
     for module in excluded.union(ranks.keys).union(alphas.keys) where !known.contains(module) {
       throw fault("modules", "\(module.path) is not among the adapted projections and layers")
     }
+    for name in trainedTensors where model.shape(ofTensor: name) == nil {
+      throw fault("modules_to_save", "\"\(name)\" is not a tensor of this model")
+    }
     guard excluded.count < known.count else { throw fault("target_modules", "leaves no module to adapt") }
   }
 
@@ -137,6 +143,7 @@ extension LoRASpecification {
     object["layers"] = .numbers(layers)
     if !excluded.isEmpty { object["excluded"] = .strings(excluded.sorted().map(\.path)) }
     if !ranks.isEmpty { object["rank_pattern"] = Self.json(ranks) { .number($0) } }
+    if !trainedTensors.isEmpty { object["trained_tensors"] = .strings(trainedTensors) }
     if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
     return .object(object)
   }
@@ -173,6 +180,12 @@ extension LoRASpecification {
     }
     for item in reader.value("excluded")?.array ?? [] {
       excluded.insert(try module(item.string ?? "", "excluded"))
+    }
+    for item in reader.value("trained_tensors")?.array ?? [] {
+      guard let name = item.string else {
+        throw reader.fault("trained_tensors", "must be a list of names")
+      }
+      trainedTensors.append(name)
     }
     for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
       guard let rank = member.value.int, (1...65536).contains(rank) else {

@@ -54,8 +54,23 @@ struct PEFTTensorNames {
 
 extension ModelConfiguration {
   /// The shape of a tensor of the checkpoint, or of a head of its own; nil for any other name.
-  func shape(ofTensor name: String) -> [Int]? {
+  public func shape(ofTensor name: String) -> [Int]? {
     if name == WeightStore.headName { return [vocabularySize, hiddenSize] }
     return tensors.first { $0.name == name }?.shape
+  }
+
+  /// The name of the module that a tensor belongs to: `model.norm` for `model.norm.weight`.
+  public static func moduleName(ofTensor name: String) -> String {
+    String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)])
+  }
+
+  /// The tensors of the modules that a list of `modules_to_save` names by their paths or the ends of them. A head that is
+  /// the embedding counts by its own name alone.
+  public func tensors(ofModules names: [String]) -> [String] {
+    let all = tensors.map(\.name) + (tiedEmbeddings ? [WeightStore.headName] : [])
+    return all.filter { tensor in
+      let module = Self.moduleName(ofTensor: tensor)
+      return names.contains { module == $0 || module.hasSuffix("." + $0) }
+    }.sorted(by: utf8Ascending)
   }
 }

@@ -7,11 +7,18 @@ struct TransformerBuilder {
   /// By name.
   private(set) var trained: [String: Parameter] = [:]
   private let adapted: Set<LoRAModule>
+  /// Tensors that are trained as a whole beside the pairs.
+  private let saved: Set<String>
 
   init(loader: WeightLoader, trainable: Trainable) {
     self.loader = loader
     self.trainable = trainable
     adapted = if case .lora(let lora) = trainable { Set(lora.modules) } else { [] }
+    saved = if case .lora(let lora) = trainable { Set(lora.trainedTensors) } else { [] }
+  }
+
+  private func isTrained(_ name: String) -> Bool {
+    if case .full = trainable { true } else { saved.contains(name) }
   }
 
   private var configuration: ModelConfiguration { loader.folder.configuration }
@@ -33,7 +40,13 @@ struct TransformerBuilder {
     guard configuration.tiedEmbeddings, loader.replaced[head] == nil else {
       return try weight(head, shape: shape)
     }
-    guard loader.replaced[embedding] != nil else { return embedTokens }
+    if saved.contains(head) {
+      // It begins as what the base model has for it.
+      let parameter = Parameter(name: head, tensor: try loader.tensor(embedding, shape: shape))
+      trained[head] = parameter
+      return .trained(parameter)
+    }
+    guard loader.replaced[embedding] != nil || saved.contains(embedding) else { return embedTokens }
     return .frozen(try loader.stored(embedding, shape: shape))
   }
 
@@ -78,7 +91,7 @@ struct TransformerBuilder {
   }
 
   private mutating func weight(_ name: String, shape: [Int]) throws -> Weight {
-    guard case .full = trainable else { return .frozen(try loader.matrix(name, shape: shape)) }
+    guard isTrained(name) else { return .frozen(try loader.matrix(name, shape: shape)) }
     let parameter = Parameter(name: name, tensor: try loader.tensor(name, shape: shape))
     trained[name] = parameter
     return .trained(parameter)
@@ -86,7 +99,7 @@ struct TransformerBuilder {
 
   private mutating func vector(_ name: String, count: Int) throws -> Parameter {
     let parameter = Parameter(name: name, tensor: try loader.tensor(name, shape: [count]))
-    if case .full = trainable { trained[name] = parameter }
+    if isTrained(name) { trained[name] = parameter }
     return parameter
   }
 }

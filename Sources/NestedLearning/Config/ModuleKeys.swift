@@ -99,6 +99,22 @@ extension NestedLearningConfig {
     },
     write: { json($0.alphaPattern) { .number($0) } })
 
+  static let savedModules = ConfigKey(
+    "modules_to_save", .strings,
+    "Modules trained as a whole beside the LoRA pairs: embed_tokens, lm_head, norm, or others by name.",
+    read: { (config, value) throws(ConfigValueError) in
+      if value.isNull || value.array?.isEmpty == true {
+        config.modulesToSave = []
+      } else {
+        let expected = "a list of names such as \"lm_head\""
+        config.modulesToSave = try ConfigKey.list(value, expected) { (item) throws(ConfigValueError) in
+          guard let name = item.string, !name.isEmpty else { throw .type(expected, value) }
+          return name
+        }
+      }
+    },
+    write: { $0.modulesToSave.isEmpty ? .null : .strings($0.modulesToSave) })
+
   private static func entries<Value>(
     _ value: JSONValue, _ read: (JSONValue) throws(ConfigValueError) -> Value
   ) throws(ConfigValueError) -> [ModuleValue<Value>] {

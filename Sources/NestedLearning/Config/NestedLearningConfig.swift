@@ -22,6 +22,8 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var numLayers: Int?
   public var rankPattern: [ModuleValue<Int>] = []
   public var alphaPattern: [ModuleValue<Double>] = []
+  /// Modules that are trained as a whole beside the LoRA pairs.
+  public var modulesToSave: [String] = []
   public var mixedPrecision = MixedPrecision.off
   public var activationCheckpointing = ActivationCheckpointing.none
 

@@ -7,11 +7,14 @@ struct FreshModules {
   let model: ModelConfiguration
 
   /// The keys beside `lora_target_modules` that say which modules and with what rank.
-  static let keys = ["exclude_modules", "layers_to_transform", "num_layers", "rank_pattern", "alpha_pattern"]
+  static let keys = [
+    "exclude_modules", "layers_to_transform", "num_layers", "rank_pattern", "alpha_pattern",
+    "modules_to_save",
+  ]
 
   func specification() throws -> LoRASpecification {
     let targets = try pattern("lora_target_modules") { () throws(ModulePatternError) in
-      try ModuleTargets(selection, excluded: excluded)
+      try ModuleTargets(selection, excluded: excluded, saved: config.modulesToSave)
     }
     let layers = try layers()
     let modules = model.linearModules.filter { layers.contains($0.layer) && targets.contains($0) }
@@ -21,7 +24,7 @@ struct FreshModules {
     }
     let ranks = try map(config.rankPattern, "rank_pattern", modules)
     let alphas = try map(config.alphaPattern, "alpha_pattern", modules)
-    return LoRASpecification(
+    var specification = LoRASpecification(
       modules: Dictionary(
         uniqueKeysWithValues: modules.map {
           (
@@ -30,6 +33,15 @@ struct FreshModules {
           )
         }), rank: config.loraRank, alpha: config.loraAlpha, useRSLoRA: config.useRslora,
       dropout: Float(config.loraDropout))
+    specification.trainedTensors = try trainedTensors()
+    return specification
+  }
+
+  private func trainedTensors() throws -> [String] {
+    for name in config.modulesToSave where model.tensors(ofModules: [name]).isEmpty {
+      throw fault("modules_to_save", "\"\(name)\" is no module of this model")
+    }
+    return model.tensors(ofModules: config.modulesToSave)
   }
 
   private var selection: ModuleTargets.Selection {

@@ -127,6 +127,11 @@ public struct RunPlan: Sendable {
       lines.append(
         "Trained  LoRA of \(Self.ranks(of: lora)), on \(lora.targetModules.joined(separator: ", "))"
           + (lora.isRegular ? "" : " (\(lora.modules.count) modules)") + ": \(parameterCount) parameters")
+      if !lora.trainedTensors.isEmpty {
+        lines.append(
+          "         as a whole: \(lora.trainedTensors.joined(separator: ", ")); in the checkpoints' folder peft alone, since "
+            + "mlx-lm's form has no place for them")
+      }
     }
     for tier in scheduler.tiers {
       lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
@@ -189,8 +194,11 @@ extension RunPlan: RunContents {
     for (name, shape) in shapes { tensors[name] = HostTensor(shape: shape, values: parameters[name] ?? []) }
     switch trainable {
     case .lora(let specification):
+      let saved = Set(specification.trainedTensors)
       try AdapterWriter.write(
-        AdapterWeights(specification: specification, tensors: tensors), base: self.folder.path,
+        AdapterWeights(
+          specification: specification, tensors: tensors.filter { !saved.contains($0.key) },
+          replaced: tensors.filter { saved.contains($0.key) }), base: self.folder.path,
         model: self.folder.configuration, to: folder)
     case .full:
       // In the precision of the base model, whose place the folder takes; the state keeps the f32 masters.

@@ -58,14 +58,7 @@ struct StartingPoint {
     try fix("lora_rank", \.loraRank, lora.rank)
     try fix("lora_alpha", \.loraAlpha, lora.alpha)
     try fix("use_rslora", \.useRslora, lora.useRSLoRA)
-    guard adapter.replaced.isEmpty else {
-      throw ConfigError(
-        file: "config", key: "adapter_path",
-        reason:
-          "\(path) has modules_to_save (\(adapter.replaced.keys.sorted().joined(separator: ", "))), which cannot "
-          + "be trained on yet",
-        remedy: "evaluate, logits and generate take it; or go on from an adapter without them")
-    }
+    lora.trainedTensors = adapter.replaced.keys.sorted(by: utf8Ascending)
     let empty = NestedLearningConfig(baseModelPath: "", trainDataPath: "", experimentName: "")
     for key in FreshModules.keys
     where requested.keys(differingFrom: empty).contains(key) && requested.explicitKeys.contains(key) {
@@ -89,6 +82,7 @@ struct StartingPoint {
       config.loraDropout = Double(lora.dropout)
     }
     self.init(
-      config: config, trainable: .lora(lora), values: adapter.tensors)
+      config: config, trainable: .lora(lora),
+      values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair })
   }
 }

@@ -35,6 +35,8 @@ class Model:
                 rank = tensor.shape[0]
                 self.scales[module] = next(alphas, c["lora_alpha"]) / (math.sqrt(rank) if c.get("use_rslora") else rank)
         self.lora = {k: v.to(self.dtype).requires_grad_() for k, v in tensors.items()}
+        # What is trained as a whole stands for the base model's.
+        self.weights.update({k.removeprefix("base_model.model."): v for k, v in self.lora.items() if ".lora_" not in k})
 
     def linear(self, x, module):
         y = x @ self.weights[module + ".weight"].T

@@ -49,7 +49,7 @@ def loss_sum(model, rows):
 
 
 def peft_name(parameter):
-    return parameter.replace(".default.", ".")
+    return parameter.replace(".modules_to_save.default.", ".").replace(".default.", ".")
 
 
 def relative(a, b):

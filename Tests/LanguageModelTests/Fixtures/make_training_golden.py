@@ -57,6 +57,8 @@ VARIANTS = dict(
     qwen2_bf16_discard=dict(base="qwen2_bf16", max_grad_norm=3.0),
     # A set of modules that is no grid, with ranks and alphas of their own.
     qwen2_irregular=dict(adapter="qwen2_irregular", inactive_gradients="mean", max_grad_norm=1.2),
+    # Embedding, head and last norm as a whole beside the pairs (modules_to_save).
+    qwen2_saved=dict(adapter="qwen2_saved", inactive_gradients="sum", tier_order="deep_fast", max_grad_norm=2.0),
     qwen3_discard=dict(base="qwen3", tier_order="deep_fast"),
     llama_discard=dict(base="llama", lr_schedule="linear", max_grad_norm=1.7),
     mistral_discard=dict(base="mistral", tier_order="deep_fast", lr_schedule="cosine", max_grad_norm=0.5),
@@ -258,24 +260,31 @@ def make(variant, changes):
           f"change {change:.3f};", {k: f"{v:.1e}" for k, v in error.items()})
 
 
-def make_irregular_adapter():
+def make_adapter(name, **config):
     torch.manual_seed(11)
-    config = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, target_modules=["q_proj", "v_proj", "mlp.down_proj"],
-                        exclude_modules=["layers.0.self_attn.q_proj", "layers.2.mlp.down_proj"],
-                        rank_pattern={"v_proj": 2, "layers.3.mlp.down_proj": 5}, alpha_pattern={r".*\.1\..*": 3})
-    model = get_peft_model(load("qwen2_f32"), config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
+    model = get_peft_model(load("qwen2_f32"), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, **config))
+    for parameter_name, parameter in model.named_parameters():
+        if "lora_B" in parameter_name:
             torch.nn.init.normal_(parameter, std=0.1)
-    folder = adapter_folder("qwen2_irregular")
+    folder = adapter_folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
-    os.path.exists(folder + "/README.md") and os.remove(folder + "/README.md")
+    if os.path.exists(folder + "/README.md"):
+        os.remove(folder + "/README.md")
     path = os.path.join(folder, "adapter_config.json")
-    written = json.load(open(path))
+    with open(path) as file:
+        written = json.load(file)
     written["base_model_name_or_path"] = "models/qwen2_f32"
     written["target_modules"].sort()
     write_json(path, written)
+
+
+def make_adapters():
+    make_adapter("qwen2_irregular", target_modules=["q_proj", "v_proj", "mlp.down_proj"],
+                 exclude_modules=["layers.0.self_attn.q_proj", "layers.2.mlp.down_proj"],
+                 rank_pattern={"v_proj": 2, "layers.3.mlp.down_proj": 5}, alpha_pattern={r".*\.1\..*": 3})
+    make_adapter("qwen2_saved", target_modules=["q_proj", "down_proj"],
+                 modules_to_save=["embed_tokens", "lm_head", "model.norm"])
 
 
 def write_rows():
@@ -292,7 +301,7 @@ if __name__ == "__main__":
     torch.use_deterministic_algorithms(True)
     transformers.utils.logging.disable_progress_bar()
     write_rows()
-    make_irregular_adapter()
+    make_adapters()
     for variant, changes in VARIANTS.items():
         if not sys.argv[1:] or variant in sys.argv[1:]:
             make(variant, changes)
