@@ -177,6 +177,13 @@ extension Simulation {
   /// The run cannot go on: the process ends and says why, and its user resumes it.
   private func fail(_ reason: String) {
     note("the run fails: \(reason)")
+    if reason.contains("do not trust this run"), isDeceived {
+      // A snapshot holds a lie that nobody compared, and a replay has come to something else: what is then to be done is
+      // for the user to say.
+      outcome.count("a lie in a snapshot ended the run")
+      outcome.finished = true
+      return
+    }
     outcome.count("run failed and resumed")
     // In no scenario does every identity fail for as long as a run has patience with that; a stop may find the disk at
     // fault, or this process standing still.

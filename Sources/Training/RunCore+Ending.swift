@@ -117,6 +117,7 @@ extension RunCore {
 
   /// The run cannot go on. What its last hand-outs came to is put down, if the disk takes it.
   mutating func fail(_ error: any Error, now: Instant) {
+    takeBack()
     write(.end(.failed(error)), then: .end(.failed(error)), now: now)
   }
 

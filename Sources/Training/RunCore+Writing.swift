@@ -63,8 +63,31 @@ extension RunCore {
       record.verified = record.verified || auditedAttempts.contains(record.attempt)
       return record
     }
-    defer { (self.attempts, workerNews, auditedAttempts, newsDue) = ([], [], [], nil) }
-    return RunWrite(id: lastWriteID, content: content, attempts: attempts, workers: workerNews)
+    defer {
+      (self.attempts, workerNews, auditedAttempts, newsDue) = ([], [], [], nil)
+      hasTakenBack = false
+    }
+    var write = RunWrite(id: lastWriteID, content: content, attempts: attempts, workers: workerNews)
+    write.isRepeated = hasTakenBack
+    return write
+  }
+
+  /// A write is given up. What it took along waits for the next one; it may be on the disk all the same.
+  mutating func takeBack() {
+    let given: RunWrite
+    switch stage {
+    case .writing(let pending): given = pending.write
+    case .waitingForDisk(let pause): given = pause.pending.write
+    default: return
+    }
+    // What was to be committed counts only if it is there.
+    let records = given.attempts.map { record in
+      var record = record
+      if record.outcome == .committed, given.commitsUnit { record.outcome = .stale }
+      return record
+    }
+    (attempts, workerNews) = (records + attempts, given.workers + workerNews)
+    hasTakenBack = true
   }
 
   mutating func written(_ id: RunWrite.ID, _ outcome: RunWriteOutcome, now: Instant) {

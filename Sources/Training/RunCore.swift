@@ -34,6 +34,8 @@ package struct RunCore: Sendable {
   var workerNews: [WorkerNews] = []
   /// Attempts whose partial sums others have computed again, to the same bits.
   var auditedAttempts = Set<Int>()
+  /// Some of these may have been written before.
+  var hasTakenBack = false
   /// `newsDue`: when worker news are written without waiting for the next write; nil if none wait.
   var newsDue: Instant?
   /// Worker news that are being written by themselves.

@@ -216,7 +216,7 @@ public struct AssignmentRecord: Sendable, Hashable {
   public let workerID: Int
   public let handedOut: Instant
   public let finished: Instant
-  public let outcome: AttemptOutcome
+  public var outcome: AttemptOutcome
   /// Whether a worker of another identity came to the same bytes. Of chains that came from earlier steps nobody has
   /// then: that is for whoever has them computed again (`WindowAudit`).
   public var verified: Bool
