@@ -118,7 +118,7 @@ import WireProtocol
     arguments: [
       ("fdatasync", "EIO", 24), ("fdatasync", "EIO", 40), ("pwrite64", "ENOSPC", 300),
       ("pwrite64", "EIO", 500),
-      ("fsync", "EIO", 14), ("fsync", "EIO", 30),
+      ("fsync", "EIO", 18), ("fsync", "EIO", 30),
     ])
   func row07FailingCalls(call: String, error: String, number: Int) throws {
     let reference = try Self.reference.get()

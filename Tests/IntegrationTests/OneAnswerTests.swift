@@ -194,7 +194,7 @@ import Testing
     #expect(
       waitUntil(seconds: 5) { children.allSatisfy { kill($0, 0) != 0 } }, "workers outlived the coordinator")
     let address = try String(contentsOfFile: run.file("coordinator"), encoding: .utf8)
-    let socket = String(address.dropFirst("ipc://".count)).trimmingCharacters(in: .newlines)
+    let socket = String(address.prefix { $0 != "\n" }.dropFirst("ipc://".count))
     #expect(FileManager.default.fileExists(atPath: socket))
     try run.resume()
     #expect(try run.adapterHash() == reference.adapterHash())

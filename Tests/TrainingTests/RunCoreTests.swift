@@ -204,7 +204,7 @@ import WireProtocol
       lines = scene.at(now, .reopenFailed(.mayPass(.disk, "full")))
     }
     #expect(now == 601, "the wait is bounded")
-    #expect(lines == ["write: recording the end of the run"])
+    #expect(lines == ["write: recording the end of the run, once more"])
     let end = scene.disk(now, "full")
     #expect(end.first?.contains("did not come back within 600 s: committing step 1: full") == true)
   }
@@ -214,7 +214,7 @@ import WireProtocol
     scene.begin()
     _ = try scene.computed(1) + scene.apply(1)
     _ = scene.disk(1, "full")
-    #expect(scene.at(2, .stop(deadline: .never)) == ["write: recording the end of the run"])
+    #expect(scene.at(2, .stop(deadline: .never)) == ["write: recording the end of the run, once more"])
     #expect(scene.disk(2, "full").first?.contains("stopped while the disk could not be written") == true)
   }
 

@@ -60,6 +60,7 @@ final class RunDriver {
       service.telemetry.metrics, run: plan.config.experimentName, program: Program.version,
       numSteps: plan.config.numSteps, isOneOfMany: options.isOneOfMany)
     folderName = FleetService.name(of: prepared.store.folder.path)
+    metrics.stands(at: try store.ledger.lastStep())
     queue = SerialThread(name: "steps")
     let now = MonotonicClock.now()
     run = RunCore(rules: plan.rules(options, folder: store.folder.path), now: now)
