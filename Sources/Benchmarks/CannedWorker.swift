@@ -77,7 +77,6 @@ final class CannedWorker {
   private func carryOut(_ effect: WorkerEffect) throws -> WorkerEvent? {
     switch effect {
     case .connect:
-      if dealer != nil { fleet.lostSession() }
       dealer?.close(flushing: false)
       dealer = try Dealer(connect: endpoint, waker: waker)
     case .send(let message): return send(message)
@@ -97,7 +96,10 @@ final class CannedWorker {
     case .renew(_, let attempt): return send(.leaseRenew(LeaseRenew(attempt: attempt, progress: 0)))
     case .exit(let successful, let reason): ending = (successful, reason)
     case .armTimer(let time): timer = time
-    case .abandon: held = nil
+    case .abandon:
+      held = nil
+      // It has not only left its run.
+      if case .greeting = core.state { fleet.lostSession() }
     case .apply, .log: break
     }
     return nil

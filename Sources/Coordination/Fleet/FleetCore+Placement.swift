@@ -101,11 +101,11 @@ extension FleetCore {
 extension ShardScheduler {
   /// Whom other runs are to have, once they have nothing in hand.
   mutating func promise(to workers: Set<Int>) {
-    for id in self.workers.keys { self.workers[id]?.isPromised = workers.contains(id) }
+    promised = workers
   }
 
   /// Whether one of them has nothing in hand now.
-  var hasIdlePromised: Bool { workers.values.contains { $0.isPromised && !isAtWork($0.id) } }
+  var hasIdlePromised: Bool { promised.contains { !isAtWork($0) } }
 
   /// Whether a worker computes, or has a result that waits to be sent.
   func isAtWork(_ id: Int) -> Bool {

@@ -31,6 +31,8 @@ public struct FleetCore: Sendable {
   private var deadlines: [RunNumber: Instant] = [:]
 
   private var armed = Instant.never
+  /// Nobody has been silent for too long before then.
+  private var silence = Instant.never
   /// After a stall of the coordinator's own loop nothing is judged before then.
   private var deferredUntil: Instant?
   var effects: [FleetEffect] = []
@@ -121,7 +123,7 @@ public struct FleetCore: Sendable {
     // What is known of identities goes to whoever is told of something, and comes back.
     exchangeTrust(with: run)
     let said = runs[run]?.step(event, now: now) ?? []
-    deadlines[run] = runs[run]?.nextDeadline(now: now) ?? .never
+    if !event.isSignOfLife { deadlines[run] = runs[run]?.nextDeadline(now: now) ?? .never }
     exchangeTrust(with: run)
     for effect in said { take(effect, of: run, now: now) }
     if runs[run]?.hasIdlePromised == true { placementIsDue = true }
@@ -221,6 +223,7 @@ public struct FleetCore: Sendable {
     members[id] = Member(
       id: id, peer: peer, session: session, hello: hello, owner: owner, joined: now, lastHeard: now)
     memberOfPeer[peer] = id
+    silence = min(silence, now + settings.silenceSeconds)
     placementIsDue = true
     effects.append(.welcome(peer: peer, session: session, memberID: id, hello))
   }
@@ -322,15 +325,20 @@ public struct FleetCore: Sendable {
     for run in runs.keys.sorted() where (deadlines[run] ?? .never) <= now { tell(run, .timer, now: now) }
   }
 
+  private var firstSilence: Instant {
+    (members.values.lazy.map(\.lastHeard).min() ?? .never) + settings.silenceSeconds
+  }
+
   private var nextDeadline: Instant {
-    var next = deadlines.values.min() ?? .never
-    for member in members.values { next = min(next, member.lastHeard + settings.silenceSeconds) }
+    var next = min(deadlines.values.min() ?? .never, silence)
     if case .leaving(let until) = phase { next = min(next, until) }
     return deferredUntil.map { max($0, next) } ?? next
   }
 
   /// A timer that comes early does no harm, so it is set again only when it would come too late.
   private mutating func arm(now: Instant) {
+    // Whoever is heard is silent later; an earlier time does no harm, and looking at all at each message would.
+    if armed <= now || armed == .never { silence = firstSilence }
     let next = nextDeadline
     guard next < armed || armed <= now || (next == .never && armed != .never) else { return }
     armed = next

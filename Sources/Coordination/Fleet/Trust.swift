@@ -79,12 +79,15 @@ extension ShardScheduler {
 
   /// Workers that wait for work, the fastest first.
   func idleWorkers(now: Instant) -> [Int] {
-    workers.values.filter { $0.state == .ready && !$0.isPromised && cooldown(of: $0, now: now) == nil }
-      .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
+    workers.values.filter {
+      $0.state == .ready && !promised.contains($0.id) && cooldown(of: $0, now: now) == nil
+    }
+    .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
   }
 
   /// When the next worker may be given work again.
   func cooldownDeadline(now: Instant) -> Instant {
-    workers.values.compactMap { $0.state == .ready ? cooldown(of: $0, now: now) : nil }.min() ?? .never
+    guard !trust.backoffs.isEmpty else { return .never }
+    return workers.values.compactMap { $0.state == .ready ? cooldown(of: $0, now: now) : nil }.min() ?? .never
   }
 }

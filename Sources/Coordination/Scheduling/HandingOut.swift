@@ -13,37 +13,49 @@ extension ShardScheduler {
   /// Gives work to every idle worker, as far as there is any: first what nobody computes, then what is to be computed
   /// twice, then what is late.
   mutating func handOut(now: Instant) {
-    guard let open, !open.shards.isEmpty else { return }
+    guard open?.shards.isEmpty == false, mayWant || scanIsDue(now: now) else { return }
     var idle = idleWorkers(now: now)
     guard !idle.isEmpty else { return }
-    for wanted in [Want.gradients, .digests] { handOut(wanted, to: &idle, now: now) }
-    handOutBackups(to: &idle, now: now)
+    if mayWant {
+      var lacking = 0
+      for wanted in [Want.gradients, .digests] { lacking += handOut(wanted, to: &idle, now: now) }
+      mayWant = lacking > 0
+    }
+    if scanIsDue(now: now) { handOutBackups(to: &idle, now: now) }
   }
 
-  private mutating func handOut(_ wanted: Want, to idle: inout [Int], now: Instant) {
+  /// - Returns: how many shards nobody was found for
+  private mutating func handOut(_ wanted: Want, to idle: inout [Int], now: Instant) -> Int {
     var places: [(place: Int, barred: Set<String>)] = []
     for (place, progress) in (open?.shards ?? []).enumerated() {
       if let (want, barred) = want(of: progress), want == wanted { places.append((place, barred)) }
     }
+    guard !places.isEmpty else { return 0 }
+    var lacking = places.count
+    var isIdle = Set(idle)
     // A worker gets the same node again, as it may have kept something of it; but not one that is slow.
     let usual = workers.values.map(\.pace).sorted()
     let slow = 1.5 * (usual.isEmpty ? 1 : usual[usual.count / 2])
     for (place, barred) in places where wanted == .gradients {
-      guard let slot = open?.shards[place].slot, let id = holders[slot], idle.contains(id),
+      guard let slot = open?.shards[place].slot, let id = holders[slot], isIdle.contains(id),
         workers[id].map({ $0.pace <= slow }) == true, mayTake(place, id, barred: barred)
       else { continue }
-      idle.removeAll { $0 == id }
+      isIdle.remove(id)
+      lacking -= 1
       assign(place, to: id, digestOnly: false, now: now)
     }
+    idle.removeAll { !isIdle.contains($0) }
     for (place, barred) in places where open.flatMap({ want(of: $0.shards[place]) })?.want == wanted {
-      guard !idle.isEmpty else { return }
+      guard !idle.isEmpty else { return lacking }
       let id =
         idle.first { mayTake(place, $0, barred: barred) }
         ?? idle.first { mayTakeAgain(place, $0, barred: barred, now: now) }
       guard let id else { continue }
       idle.removeAll { $0 == id }
+      lacking -= 1
       assign(place, to: id, digestOnly: wanted == .digests, now: now)
     }
+    return lacking
   }
 
   /// Whether a worker may have a shard that it has not failed at.

@@ -146,6 +146,7 @@ extension ShardScheduler {
       }
     }
     guard let attempt = attempts.removeValue(forKey: number) else { return }
+    mayWant = true
     // What has run out of time is recorded as that, however its worker went.
     record(attempt, attempt.isExpired && outcome == .lost ? .expired : outcome, finished: now)
     if outcome != .cancelled { forgetChains(of: attempt) }

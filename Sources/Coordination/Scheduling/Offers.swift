@@ -193,6 +193,7 @@ extension ShardScheduler {
   /// - Parameter others: attempts whose bytes for the same shard are here; the first of them take the place of these.
   mutating func discardPayload(_ attempt: Int, at place: Int, others: [Int]) {
     persist(.discardPayload(attempt: attempt))
+    mayWant = true
     guard open?.shards[place].summed == attempt, let order = open?.creditOrder else { return }
     let mates = order.sharingSum(with: place)
     var next = [place: others]

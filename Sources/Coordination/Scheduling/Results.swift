@@ -51,6 +51,7 @@ extension ShardScheduler {
     open?.shards[place].running.removeAll { $0 == result.attempt }
     add(Vote(attempt: attempt, summary: result, received: now), at: place)
     settle(place, now: now)
+    if open?.shards.indices.contains(place) != true || open?.shards[place].counted == nil { mayWant = true }
   }
 
   private mutating func count(_ outcome: AttemptOutcome) { ignoredResults[outcome, default: 0] += 1 }
@@ -131,6 +132,7 @@ extension ShardScheduler {
   mutating func settle(_ place: Int, now: Instant) {
     guard let progress = open?.shards[place] else { return }
     if progress.isDisputed {
+      open?.hasChecks = true
       guard let agreed = progress.agreed else { return sayDisputed(progress) }
       let outvoted = progress.opinions.filter { !progress.agree($0.summary, agreed.summary) }
       let reason =
@@ -173,5 +175,7 @@ extension ShardScheduler {
     }
     log("the shards of \(progress.name) came with different losses; other workers compute them as well")
     for place in same { self.open?.shards[place].check = .demanded }
+    mayWant = true
+    self.open?.hasChecks = true
   }
 }

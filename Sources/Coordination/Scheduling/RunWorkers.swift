@@ -33,8 +33,6 @@ struct Worker: Sendable {
   var shardsDone = 0
   /// The time that it takes over the usual one.
   var pace = 1.0
-  /// Another run is to have it: it gets no more work here.
-  var isPromised = false
 
   var identity: String { owner.identity }
 
@@ -64,6 +62,7 @@ extension ShardScheduler {
       id: id, peer: newcomer.peer, session: newcomer.session, hello: newcomer.hello, owner: newcomer.owner,
       isNewProcess: newcomer.hello.terms[settings.run] != settings.term, state: .loading, since: now,
       lastHeard: now, admissionDeadline: now + settings.loadSeconds)
+    admitting.insert(id)
     lastWorker[newcomer.owner.identity] = id
     // Whoever is forgotten has no result here that is in nobody's record.
     if lastWorker.count > 4 * settings.maximumWorkers {
@@ -125,6 +124,7 @@ extension ShardScheduler {
   mutating func setState(of id: Int, _ state: Worker.State, now: Instant) {
     workers[id]?.state = state
     workers[id]?.since = now
+    if state == .probing { admitting.insert(id) } else { admitting.remove(id) }
   }
 
   /// The run has no use for a worker any more, nor has the fleet.
@@ -139,6 +139,8 @@ extension ShardScheduler {
     _ id: Int, reason: String, outcome: AttemptOutcome, isDismissed: Bool = false, now: Instant
   ) {
     guard let worker = workers.removeValue(forKey: id) else { return }
+    admitting.remove(id)
+    promised.remove(id)
     windows?.lost(worker: id)
     endOffers(of: id, outcome, reason: "worker \(id): \(reason)", now: now)
     if case .busy(let number) = worker.state {

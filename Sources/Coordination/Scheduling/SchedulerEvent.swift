@@ -69,6 +69,18 @@ enum SchedulerEvent: Sendable {
   case timer
 }
 
+extension SchedulerEvent {
+  /// Whether it says no more than that somebody is at something: nothing follows from it, and no deadline comes earlier.
+  var isSignOfLife: Bool {
+    switch self {
+    case .reported(_, .accepted), .reported(_, .renewed), .reported(_, .moved): true
+    default: false
+    }
+  }
+
+  var isResult: Bool { if case .reported(_, .result) = self { true } else { false } }
+}
+
 /// A worker of the fleet that comes to a run.
 struct Newcomer: Sendable {
   let peer: PeerID

@@ -117,6 +117,8 @@ struct OpenUnit: Sendable {
   var versions: [TierVersion] = []
   /// Whether any shard has failed.
   var hasFailures = false
+  /// Whether of any shard more than one word may be wanted.
+  var hasChecks = false
   /// Since when nobody computes it or could.
   var withoutWorkersSince: Instant?
   /// Since when a shard waits for a worker that could say who is right.

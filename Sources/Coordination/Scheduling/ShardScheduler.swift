@@ -56,6 +56,15 @@ public struct ShardScheduler: Sendable {
   var stateSince: Instant
   var ignoredResults: [AttemptOutcome: Int] = [:]
 
+  /// Workers that load the model, or are probed.
+  var admitting = Set<Int>()
+  /// Whom another run is to have: they get no more work here.
+  var promised = Set<Int>()
+  /// False if it is known that no shard lacks anybody; late ones may still be given to others as well.
+  var mayWant = true
+  /// When attempts were last looked through for those that are late, and when one will be.
+  var lateScan: (at: Instant, deadline: Instant)?
+
   /// When the last event came.
   private(set) var lastStep: Instant
   private var effects = EffectList()
@@ -73,8 +82,9 @@ public struct ShardScheduler: Sendable {
   /// Takes one event and says what is to be done. `now` must not go backwards.
   mutating func step(_ event: SchedulerEvent, now: Instant) -> [SchedulerEffect] {
     lastStep = now
+    if !event.isResult { mayWant = true }
     handle(event, now: now)
-    advance(now: now)
+    if !event.isSignOfLife { advance(now: now) }
     defer { effects = EffectList() }
     return effects.inOrder
   }
@@ -187,23 +197,39 @@ public struct ShardScheduler: Sendable {
   var noWorkerDeadline: Instant? { open?.withoutWorkersSince.map { $0 + settings.noWorkerSeconds } }
 
   /// When the next event is to come at the latest.
-  func nextDeadline(now: Instant) -> Instant {
+  mutating func nextDeadline(now: Instant) -> Instant {
     var next = Instant.never
-    for worker in workers.values {
-      if worker.state == .loading || worker.state == .probing { next = min(next, worker.admissionDeadline) }
-    }
-    next = min(next, attemptDeadline)
+    for id in admitting { next = min(next, workers[id]?.admissionDeadline ?? .never) }
+    next = min(next, lateDeadline(now: now))
     if failure == nil {
       if open != nil {
-        next = min(
-          next, backupDeadline(now: now), cooldownDeadline(now: now), collectionDeadline,
-          retryDeadline(now: now))
+        next = min(next, cooldownDeadline(now: now), collectionDeadline, retryDeadline(now: now))
       }
       if let deadline = arbiterDeadline { next = min(next, deadline) }
       if let deadline = poisonDeadline { next = min(next, deadline) }
       if let deadline = noWorkerDeadline { next = min(next, deadline) }
       if let deadline = gatherDeadline { next = min(next, deadline) }
     }
+    return next
+  }
+
+  /// With many attempts they are looked through at most so often, in seconds: else each message would take time that
+  /// grows with their number.
+  private static let scanSeconds = 0.01
+  private static let manyAttempts = 64
+
+  /// Whether it is time to look for attempts that are late.
+  func scanIsDue(now: Instant) -> Bool {
+    guard attempts.count > Self.manyAttempts, let lateScan else { return true }
+    return now.seconds(since: lateScan.at) >= Self.scanSeconds
+  }
+
+  /// When an attempt is to be judged, or a backup is due.
+  private mutating func lateDeadline(now: Instant) -> Instant {
+    if !scanIsDue(now: now), let lateScan { return min(lateScan.deadline, lateScan.at + Self.scanSeconds) }
+    var next = attemptDeadline
+    if failure == nil, open != nil { next = min(next, backupDeadline(now: now)) }
+    lateScan = (now, next)
     return next
   }
 

@@ -39,17 +39,14 @@ extension ShardScheduler {
   /// Cuts the open unit for the workers that are there.
   mutating func planIfPossible(now: Instant) {
     guard let open else { return }
-    let workers = usableWorkers.count { worker in
-      // One that hangs, or may, is not counted on.
-      if case .busy(let number) = worker.state { attempts[number]?.isExpired == false } else { true }
-    }
-    if !usableWorkers.isEmpty || waitsForTurn {
+    let isUsable = hasUsableWorkers
+    if isUsable || waitsForTurn {
       self.open?.withoutWorkersSince = nil
     } else if open.withoutWorkersSince == nil {
       self.open?.withoutWorkersSince = now
       stateSince = now
     }
-    guard open.shards.isEmpty, !usableWorkers.isEmpty else { return }
+    guard open.shards.isEmpty, isUsable else { return }
     if let deadline = gatherDeadline, deadline > now { return }
     gathered = true
     stateSince = now
@@ -65,7 +62,12 @@ extension ShardScheduler {
         return progress
       }
       self.open?.shards = shards
+      noteChecks()
       return orderCredit()
+    }
+    let workers = usableWorkers.count { worker in
+      // One that hangs, or may, is not counted on.
+      if case .busy(let number) = worker.state { attempts[number]?.isExpired == false } else { true }
     }
     let shards = Planner.shards(
       of: open.unit, workers: workers, tierParameterCounts: settings.tierParameterCounts,
@@ -74,7 +76,13 @@ extension ShardScheduler {
       ShardProgress(unit: open.unit, shard: $0, versions: open.versions, check: check(of: $0, in: open.unit))
     }
     self.open?.shards = progress
+    noteChecks()
     orderCredit()
+  }
+
+  private mutating func noteChecks() {
+    let hasChecks = open?.shards.contains { $0.check != .none || $0.claims != nil } ?? false
+    open?.hasChecks = hasChecks
   }
 
   private mutating func orderCredit() {

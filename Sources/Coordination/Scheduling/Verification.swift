@@ -20,7 +20,7 @@ extension ShardScheduler {
 
   /// Where nobody else is there to compare with, a shard that was only chosen by lot is not held up.
   mutating func waiveChecks(now: Instant) {
-    guard let open else { return }
+    guard let open, open.hasChecks else { return }
     let others = Set(usableWorkers.map(\.identity))
     for (place, progress) in open.shards.enumerated()
     where progress.check == .sampled && !progress.isDisputed && !progress.opinions.isEmpty {
@@ -39,7 +39,7 @@ extension ShardScheduler {
 
   /// The first shard that waits for a worker which has not yet had a say in it, while there is none.
   var shardWithoutArbiter: ShardProgress? {
-    guard let open, !usableWorkers.isEmpty else { return nil }
+    guard let open, open.hasChecks, hasUsableWorkers else { return nil }
     let identities = Set(usableWorkers.map(\.identity))
     return open.shards.first { progress in
       !progress.opinions.isEmpty && progress.agreed == nil && identities.isSubset(of: progress.voters)

@@ -81,7 +81,7 @@ extension ShardScheduler {
   }
 
   /// Whether anybody could compute now.
-  public var hasUsableWorkers: Bool { !usableWorkers.isEmpty }
+  public var hasUsableWorkers: Bool { workers.values.contains(where: \.isUsable) }
 
   // MARK: - What came
 
@@ -199,6 +199,8 @@ extension ShardScheduler {
           guard progress.check == .demanded else {
             log("\(progress.name) is not what worker \(recorded.worker) came to; another computes it as well")
             open?.shards[place].check = .demanded
+            mayWant = true
+            open?.hasChecks = true
             return false
           }
           quarantine(
