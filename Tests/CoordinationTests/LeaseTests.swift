@@ -69,6 +69,8 @@ import WireProtocol
     }
     _ = scene.at(20, .moved(peer: PeerID("a"), session: scene.session("a"), attempt: 1))
     #expect(scene.core.status.shards.map(\.state) == [.uploading])
+    // The timer was set before the last bytes came.
+    #expect(!scene.at(20, .timer).contains("made no progress"))
     _ = scene.heard(25, "a")
     #expect(scene.at(25, .timer).contains("made no progress"))
   }

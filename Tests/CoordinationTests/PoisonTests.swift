@@ -128,9 +128,7 @@ import WireProtocol
     // As a machine that has been seen to work, its processes count each.
     var proven = scene
     proven.core.provenHosts.insert("one")
-    let attempt = proven.assignments["d"]?.attempt ?? 0
-    _ = proven.at(
-      1, .renewed(peer: PeerID("d"), session: proven.session("d"), attempt: attempt, progress: 1))
+    _ = proven.at(1, .hurry)
     #expect(proven.core.status.pause == .poisonedShard)
     #expect(scene.core.status.pause == nil, "one host has failed, and another is busy")
     _ = scene.result(2, "d")
