@@ -106,5 +106,10 @@ public struct FoundBug: Sendable {
         anew, its log had a hole, and eight steps that were committed after it were gone with the power. A ledger whose \
         write has failed opens itself anew before the next one.
         """),
+    FoundBug(
+      seed: 271_452_509_352,
+      story:
+        "Late attempts of many are looked for now and then: a timer that came in between was set again at once."
+    ),
   ]
 }

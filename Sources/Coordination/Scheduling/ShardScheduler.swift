@@ -83,6 +83,8 @@ public struct ShardScheduler: Sendable {
   mutating func step(_ event: SchedulerEvent, now: Instant) -> [SchedulerEffect] {
     lastStep = now
     if !event.isResult { mayWant = true }
+    // What was due is over now, or is put off; the time of the last look would bring the timer again at once.
+    if case .timer = event { lateScan = nil }
     handle(event, now: now)
     if !event.isSignOfLife { advance(now: now) }
     defer { effects = EffectList() }

@@ -162,6 +162,12 @@ final class FleetService {
 
   func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
     queue.hasBegun(number)
+    guard !stopRequested else {
+      // It was made ready while the program was asked to end; its folder is there, and it goes on from the start.
+      logger.notice("\(prepared.store.folder.path) is not begun")
+      prepared.close()
+      return try beginNext()
+    }
     do {
       let driver = try RunDriver(number, prepared, service: self)
       drivers[number] = driver
