@@ -66,6 +66,8 @@ extension ShardScheduler {
   mutating func quarantine(_ workerID: Int, _ identity: String, _ reason: String, now: Instant) {
     guard voided.insert(identity).inserted else { return }
     trust.quarantined.insert(identity)
+    // What counted may count no more, and has to be computed by others.
+    mayWant = true
     persist(.quarantine(workerID: workerID, identity: identity, reason: reason))
     for place in (open?.shards ?? []).indices {
       void(votesOf: identity, at: place)
