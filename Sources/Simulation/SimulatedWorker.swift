@@ -238,11 +238,14 @@ extension Simulation {
     let plan = workers[place].plan
     if plan.computesOtherwise {
       if successful { return }
+      // As any worker may that finds no coordinator for so long.
+      if reason.contains("no coordinator answered") { return outcome.count("worker gives up") }
       if !reason.contains("probe") { problem("the unsound machine exits with: \(reason)") }
       return outcome.count("unsound machine refused")
     }
     if plan.isStranger {
       if successful { return }
+      if reason.contains("no coordinator answered") { return outcome.count("worker gives up") }
       if !reason.contains("numeric profile") { problem("the stranger exits with: \(reason)") }
       return outcome.count("stranger refused")
     }
