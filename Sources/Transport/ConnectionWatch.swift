@@ -47,11 +47,11 @@ final class ConnectionWatch {
 
   /// A message of so many bytes on the wire was read.
   func read(_ byteCount: Int, from descriptor: Int32, peer: PeerID) {
-    watcher.change { $0.read(byteCount, from: descriptor, peer: peer.bytes) }
+    watcher.read(byteCount, from: descriptor, peer: peer.bytes)
   }
 
   /// A peer has been welcomed as a worker.
-  func welcome(_ peer: PeerID) { watcher.change { $0.welcome(peer.bytes) } }
+  func welcome(_ peer: PeerID) { watcher.welcome(peer.bytes) }
 
   /// Connections that have ended since this was last asked, and those that were ended here.
   func take() -> (lost: LostConnections, excesses: [IntakeExcess]) { watcher.take() }
@@ -92,7 +92,13 @@ private final class Watcher: @unchecked Sendable {
     return bound
   }
 
-  func change(_ body: (inout IntakeLedger) -> Void) { lock.withLock { body(&ledger) } }
+  func read(_ byteCount: Int, from descriptor: Int32, peer: [UInt8]) {
+    lock.withLock {
+      ledger.read(byteCount, from: descriptor, peer: peer) { ConnectionCounter(descriptor: $0, ports: ports) }
+    }
+  }
+
+  func welcome(_ peer: [UInt8]) { lock.withLock { ledger.welcome(peer) } }
 
   func take() -> (lost: LostConnections, excesses: [IntakeExcess]) {
     lock.withLock {

@@ -5,29 +5,39 @@ struct IntakeLedger {
     let counter: ConnectionCounter
     /// Of the socket whose monitor has told of it.
     let monitor: Int
-    /// Bytes of the messages that have been read, as they were on the wire.
-    var read = 0
     /// What had come and was not read when it was last looked at.
     var held = 0
-    var peer: [UInt8]?
-    var limit: Int
     var isStranger = true
     var hasEnded = false
+  }
+
+  /// What the socket's thread has read over a connection, and whose it is. It is kept apart from `Connection`, since on a
+  /// busy machine the watch's thread hears of a connection only after its first messages have been read and answered.
+  private struct Reading {
+    var peer: [UInt8]
+    /// Bytes of the messages that have been read, as they were on the wire.
+    var bytes = 0
+    var isWorker = false
   }
 
   let limits: IntakeLimits
   /// By descriptor.
   private var connections: [Int32: Connection] = [:]
+  /// By the connection's cookie.
+  private var readings: [UInt64: Reading] = [:]
+  /// By descriptor: the peer that was last read from, and the cookie of its connection; nil of one that is not counted.
+  private var lastRead: [Int32: (peer: [UInt8], cookie: UInt64?)] = [:]
 
   init(limits: IntakeLimits) { self.limits = limits }
 
   var isEmpty: Bool { connections.isEmpty }
   var count: Int { connections.count }
+  /// Entries beside the connections that were heard of.
+  var rememberedCount: Int { readings.count + lastRead.count }
 
   mutating func accepted(_ counter: ConnectionCounter, monitor: Int) {
     guard connections[counter.descriptor]?.counter.cookie != counter.cookie else { return }
-    connections[counter.descriptor] = Connection(
-      counter: counter, monitor: monitor, limit: limits.strangerBytes)
+    connections[counter.descriptor] = Connection(counter: counter, monitor: monitor)
   }
 
   /// A descriptor of a socket's connections was closed. Of another socket it may be in use already.
@@ -37,23 +47,38 @@ struct IntakeLedger {
   mutating func closed(_ descriptor: Int32, monitor: Int) -> [UInt8]?? {
     guard let connection = connections[descriptor], connection.monitor == monitor else { return nil }
     connections[descriptor] = nil
-    return .some(connection.peer)
+    return .some(readings.removeValue(forKey: connection.counter.cookie)?.peer)
   }
 
-  /// A message was read, of so many bytes on the wire. Where a number has come to be another connection's meanwhile,
-  /// that one is credited with no more than it has sent: `overdue` sees to that.
-  mutating func read(_ byteCount: Int, from descriptor: Int32, peer: [UInt8]) {
-    guard connections[descriptor] != nil else { return }
-    connections[descriptor]?.read += byteCount
-    connections[descriptor]?.peer = peer
+  /// A message was read, of so many bytes on the wire. Where a descriptor has come to be another connection's meanwhile,
+  /// that one is credited with no more than it has sent: `enforce` sees to that.
+  ///
+  /// - Parameter counter: makes the counter of what the descriptor is now; asked once a peer.
+  mutating func read(
+    _ byteCount: Int, from descriptor: Int32, peer: [UInt8], counter: (Int32) -> ConnectionCounter?
+  ) {
+    if lastRead[descriptor]?.peer != peer {
+      forgetTheUnheardOf()
+      lastRead[descriptor] = (peer, counter(descriptor)?.cookie)
+    }
+    guard let cookie = lastRead[descriptor]?.cookie else { return }
+    if readings[cookie]?.peer != peer, readings[cookie]?.isWorker != true {
+      readings[cookie] = Reading(peer: peer)
+    }
+    readings[cookie]?.bytes += byteCount
+  }
+
+  /// Whatever descriptors come to be, no more is remembered than some for each connection.
+  private mutating func forgetTheUnheardOf() {
+    guard readings.count + lastRead.count > 4 * connections.count + 512 else { return }
+    let known = Set(connections.values.map(\.counter.cookie))
+    readings = readings.filter { known.contains($0.key) }
+    lastRead = lastRead.filter { $0.value.cookie.map(known.contains) ?? false }
   }
 
   /// A peer has been welcomed as a worker.
   mutating func welcome(_ peer: [UInt8]) {
-    for descriptor in connections.keys where connections[descriptor]?.peer == peer {
-      connections[descriptor]?.isStranger = false
-      connections[descriptor]?.limit = limits.workerBytes
-    }
+    for cookie in readings.keys where readings[cookie]?.peer == peer { readings[cookie]?.isWorker = true }
   }
 
   /// Ends the connections that hold more than they may, alone or together with others.
@@ -63,14 +88,17 @@ struct IntakeLedger {
       guard var connection = connections[descriptor], !connection.hasEnded else { continue }
       guard let received = connection.counter.receivedBytes else {
         connections[descriptor] = nil
+        readings[connection.counter.cookie] = nil
         continue
       }
-      connection.read = min(connection.read, received)
-      connection.held = received - connection.read
+      let reading = readings[connection.counter.cookie]
+      let read = min(reading?.bytes ?? 0, received)
+      readings[connection.counter.cookie]?.bytes = read
+      connection.held = received - read
+      connection.isStranger = reading?.isWorker != true
       connections[descriptor] = connection
-      if connection.held > connection.limit {
-        excesses.append(end(descriptor, connection.limit))
-      }
+      let limit = connection.isStranger ? limits.strangerBytes : limits.workerBytes
+      if connection.held > limit { excesses.append(end(descriptor, limit)) }
     }
     excesses += endLargest(above: limits.allStrangersBytes) { $0.isStranger }
     excesses += endLargest(above: limits.allBytes) { _ in true }
@@ -95,6 +123,7 @@ struct IntakeLedger {
     let connection = connections[descriptor]
     connection?.counter.end()
     connections[descriptor]?.hasEnded = true
-    return IntakeExcess(peer: connection?.peer, bytes: connection?.held ?? 0, limit: limit)
+    let peer = connection.flatMap { readings[$0.counter.cookie]?.peer }
+    return IntakeExcess(peer: peer, bytes: connection?.held ?? 0, limit: limit)
   }
 }
