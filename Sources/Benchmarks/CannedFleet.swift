@@ -12,7 +12,7 @@ final class CannedFleet: @unchecked Sendable {
   private var ended = 0
   private var mustStop = false
   private var firstFailure: (any Error)?
-  private var sessionsLost = 0
+  private var losses: [String] = []
 
   init(count: Int, marks: StepMarks) {
     self.count = count
@@ -37,11 +37,11 @@ final class CannedFleet: @unchecked Sendable {
   var isStopped: Bool { lock.withLock { mustStop } }
   var hasEnded: Bool { lock.withLock { ended == count } }
   var failure: (any Error)? { lock.withLock { firstFailure } }
-  /// How often a worker had to join again.
-  var lostSessions: Int { lock.withLock { sessionsLost } }
+  /// Why workers had to join again, for each time that one had to.
+  var lostSessions: [String] { lock.withLock { losses } }
 
   func admitted(_ number: Int) { lock.withLock { _ = numbersAdmitted.insert(number) } }
-  func lostSession() { lock.withLock { sessionsLost += 1 } }
+  func lostSession(_ reason: String) { lock.withLock { losses.append(reason) } }
 
   private func end(_ failure: (any Error)?) {
     lock.withLock {

@@ -21,6 +21,8 @@ final class CannedWorker {
   private var held: (job: Int, message: AssignMessage)?
   private var timer = Instant.never
   private var ending: (successful: Bool, reason: String)?
+  /// What the core said last.
+  private var lastLine = ""
 
   init(number: Int, endpoint: String, fleet: CannedFleet) throws {
     self.number = number
@@ -99,8 +101,9 @@ final class CannedWorker {
     case .abandon:
       held = nil
       // It has not only left its run.
-      if case .greeting = core.state { fleet.lostSession() }
-    case .apply, .log: break
+      if case .greeting = core.state { fleet.lostSession(lastLine) }
+    case .log(let line): lastLine = line
+    case .apply: break
     }
     return nil
   }

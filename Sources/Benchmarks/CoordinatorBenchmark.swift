@@ -115,7 +115,8 @@ extension CoordinatorBenchmark {
       JSONObject(
         what(run).members + speed(times, traffic).members + usage(marks).members + [
           .init(key: "hand_outs_per_step", value: .number(Double(handOuts) / Double(steps))),
-          .init(key: "sessions_lost", value: .number(fleet.lostSessions)),
+          .init(key: "sessions_lost", value: .number(fleet.lostSessions.count)),
+          .init(key: "lost_because", value: .array(fleet.lostSessions.map { .string($0) })),
           .init(key: "snapshot_seconds", value: .number(traffic.snapshotSeconds)),
           .init(key: "memory", value: memory(run, marks)),
           .init(key: "limit", value: comparison(limit, bytesPerStep, times)),
