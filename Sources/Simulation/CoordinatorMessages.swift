@@ -8,7 +8,8 @@ import WireProtocol
 extension Simulation {
   func receive(_ message: Message, _ envelope: Envelope, from peer: PeerID) {
     let session = envelope.session
-    if let report = report(in: message) {
+    if case .decline = message { outcome.count("declined") }
+    if let report = WorkerReport(message) {
       let incoming: ResultMessage? = if case .result(let result) = message { result } else { nil }
       handle(.reported(peer: peer, session: session, work: envelope.work, report), incoming: incoming)
       if case .leaseRenew = message { _ = deliver(.pong, to: peer, session: session) }
@@ -25,24 +26,6 @@ extension Simulation {
     }
     tellOfOffers()
     tellOfTheUnreachable()
-  }
-
-  private func report(in message: Message) -> WorkerReport? {
-    switch message {
-    case .ready(let ready): return .ready(ready)
-    case .probeResult(let result): return .probed(sha256: result.sha256)
-    case .accept(let accept): return .accepted(attempt: accept.attempt)
-    case .decline(let decline):
-      outcome.count("declined")
-      return .declined(attempt: decline.attempt, reason: decline.reason)
-    case .leaseRenew(let renew): return .renewed(attempt: renew.attempt, progress: renew.progress)
-    case .cancelled(let cancelled): return .cancelled(attempt: cancelled.attempt)
-    case .transfer: return .moved(attempt: nil)
-    case .result(let result): return .result(ResultSummary(result))
-    case .error(let error):
-      return .error(attempt: error.attempt, reason: error.reason, isNotFinite: error.code == .notFinite)
-    default: return nil
-    }
   }
 
   /// Results that were offered: of those whose bytes were not wanted the workers are free again all the same.

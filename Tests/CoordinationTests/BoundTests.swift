@@ -60,7 +60,7 @@ import WireProtocol
 
   /// A million workers that join under ever new names, take a shard and are lost, do not make the coordinator grow.
   @Test func millionsOfJoins() {
-    var scene = Scene { ($0.fleet.maximumWorkers, $0.run.maximumWorkers) = (64, 64) }
+    var scene = Scene { $0.fleet.maximumWorkers = 64 }
     scene.begin()
     _ = scene.join(0, "good")
     var (largest, sizes) = (0, [Int]())

@@ -73,7 +73,10 @@ public struct FleetCore: Sendable {
 
   private mutating func begin(_ run: RunNumber, _ settings: SchedulerSettings, now: Instant) {
     guard runs[run] == nil else { return }
-    runs[run] = ShardScheduler(settings: settings, now: now)
+    var ofRun = settings
+    ofRun.maximumWorkers = self.settings.maximumWorkers
+    ofRun.heartbeatSeconds = self.settings.heartbeatSeconds
+    runs[run] = ShardScheduler(settings: ofRun, now: now)
     deadlines[run] = .never
     trust.quarantined.formUnion(settings.quarantined)
     for member in members.values.sorted(by: { $0.id < $1.id })

@@ -26,11 +26,4 @@ extension FleetCore {
 
   /// Whether anybody could compute a run's shards now.
   public func hasUsableWorkers(_ run: RunNumber) -> Bool { runs[run]?.hasUsableWorkers ?? false }
-
-  /// Workers that are here, and those of them that work on no run.
-  public var memberCount: Int { members.count }
-  public var freeCount: Int { members.values.count { $0.place == nil } }
-
-  /// Runs whose work goes on, or rests.
-  public var runNumbers: [RunNumber] { runs.keys.sorted() }
 }

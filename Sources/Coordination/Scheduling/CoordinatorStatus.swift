@@ -12,9 +12,7 @@ public enum RunState: Sendable, Hashable {
   case paused
   /// There are fewer workers than runs, and this one comes later.
   case waiting
-  /// The workers are being sent away.
-  case draining
-  /// They are gone.
+  /// The work is over, and its workers have left the run.
   case completed
   case failed
 }
@@ -43,7 +41,6 @@ public struct CoordinatorStatus: Sendable, Hashable {
       case suspect
       /// It keeps failing, and is left alone for a while.
       case cooldown
-      case leaving
     }
     public let id: Int
     public let peer: PeerID

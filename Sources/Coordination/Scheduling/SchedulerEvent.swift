@@ -26,6 +26,23 @@ public enum WorkerReport: Sendable {
   /// ERROR: for an attempt, or, without one, for the worker as a whole. `isNotFinite`: the attempt has come to a number
   /// that is not finite, and the reason says to which.
   case error(attempt: Int?, reason: String, isNotFinite: Bool = false)
+
+  /// What a worker's message says of its work in a run; nil if it says nothing of it.
+  public init?(_ message: Message) {
+    switch message {
+    case .ready(let ready): self = .ready(ready)
+    case .probeResult(let result): self = .probed(sha256: result.sha256)
+    case .accept(let accept): self = .accepted(attempt: accept.attempt)
+    case .decline(let decline): self = .declined(attempt: decline.attempt, reason: decline.reason)
+    case .leaseRenew(let renew): self = .renewed(attempt: renew.attempt, progress: renew.progress)
+    case .cancelled(let cancelled): self = .cancelled(attempt: cancelled.attempt)
+    case .transfer: self = .moved(attempt: nil)
+    case .result(let result): self = .result(ResultSummary(result))
+    case .error(let error):
+      self = .error(attempt: error.attempt, reason: error.reason, isNotFinite: error.code == .notFinite)
+    default: return nil
+    }
+  }
 }
 
 /// What a run wants computed, and tells of what it has.

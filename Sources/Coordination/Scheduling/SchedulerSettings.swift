@@ -27,11 +27,9 @@ public struct SchedulerSettings: Sendable, Equatable {
   public var probeSeconds = 60.0
   /// How long a worker may take from ENTER_RUN to READY.
   public var loadSeconds = 600.0
-  /// More workers than this the fleet does not have.
-  public var maximumWorkers = 1024
-
-  /// How often a worker says that it is there.
-  public var heartbeatSeconds = 1.0
+  /// The fleet's, which sets them when the run begins: see ``FleetSettings``.
+  var maximumWorkers = 1024
+  var heartbeatSeconds = 1.0
 
   /// A lease lasts `leaseMedianFactor` × the median time of a micro-batch × the shard's micro-batches, and at
   /// least this.

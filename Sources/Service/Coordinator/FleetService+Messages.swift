@@ -35,23 +35,6 @@ extension FleetService {
     logger.notice("messages of \(who) were lost on the way (\(error.reason)); it joins again")
   }
 
-  /// What a worker says of its work in a run, if that is what the message is.
-  private func report(in message: Message) -> WorkerReport? {
-    switch message {
-    case .ready(let ready): .ready(ready)
-    case .probeResult(let result): .probed(sha256: result.sha256)
-    case .accept(let accept): .accepted(attempt: accept.attempt)
-    case .decline(let decline): .declined(attempt: decline.attempt, reason: decline.reason)
-    case .leaseRenew(let renew): .renewed(attempt: renew.attempt, progress: renew.progress)
-    case .cancelled(let cancelled): .cancelled(attempt: cancelled.attempt)
-    case .transfer: .moved(attempt: nil)
-    case .result(let result): .result(ResultSummary(result))
-    case .error(let error):
-      .error(attempt: error.attempt, reason: error.reason, isNotFinite: error.code == .notFinite)
-    default: nil
-    }
-  }
-
   private func receive(_ peer: PeerID, _ envelope: Envelope, _ message: Message) throws {
     let session = envelope.session
     if case .transfer = message, fleet.isMember(peer, session: session),
@@ -59,7 +42,7 @@ extension FleetService {
     {
       return
     }
-    if let report = report(in: message) {
+    if let report = WorkerReport(message) {
       let incoming: ResultMessage? = if case .result(let result) = message { result } else { nil }
       try handle(
         .reported(peer: peer, session: session, work: envelope.work, report), incoming: incoming)

@@ -148,7 +148,7 @@ final class RunMetrics {
   }
 
   private static let states = [
-    "working", "gathering", "computing", "paused", "waiting", "draining", "completed", "failed",
+    "working", "gathering", "computing", "paused", "waiting", "completed", "failed",
   ]
 
   private func gauge(_ name: String, _ label: String, _ value: String, _ number: Int) {

@@ -92,7 +92,6 @@ extension RunDriver {
     case .stepOpen: "computing"
     case .paused: "paused"
     case .waiting: "waiting"
-    case .draining: "draining"
     case .completed: "completed"
     case .failed: "failed"
     }
