@@ -25,6 +25,10 @@ struct IntakeLedger {
   private var connections: [Int32: Connection] = [:]
   /// By the connection's cookie.
   private var readings: [UInt64: Reading] = [:]
+  /// Cookies of connections that are said to have ended, oldest first. What is known of them is kept for a while: where a
+  /// connection has come and gone before it was heard of, its end is taken for that of the next with its descriptor.
+  private var ended: [UInt64] = []
+  private static let keptEnded = 256
   /// By descriptor: the peer that was last read from, and the cookie of its connection; nil of one that is not counted.
   private var lastRead: [Int32: (peer: [UInt8], cookie: UInt64?)] = [:]
 
@@ -37,6 +41,7 @@ struct IntakeLedger {
 
   mutating func accepted(_ counter: ConnectionCounter, monitor: Int) {
     guard connections[counter.descriptor]?.counter.cookie != counter.cookie else { return }
+    ended.removeAll { $0 == counter.cookie }
     connections[counter.descriptor] = Connection(counter: counter, monitor: monitor)
   }
 
@@ -46,8 +51,14 @@ struct IntakeLedger {
   ///   counted, as those of this machine's own socket files.
   mutating func closed(_ descriptor: Int32, monitor: Int) -> [UInt8]?? {
     guard let connection = connections[descriptor], connection.monitor == monitor else { return nil }
-    connections[descriptor] = nil
-    return .some(readings.removeValue(forKey: connection.counter.cookie)?.peer)
+    forget(connection)
+    return .some(readings[connection.counter.cookie]?.peer)
+  }
+
+  private mutating func forget(_ connection: Connection) {
+    connections[connection.counter.descriptor] = nil
+    ended.append(connection.counter.cookie)
+    if ended.count > Self.keptEnded { readings[ended.removeFirst()] = nil }
   }
 
   /// A message was read, of so many bytes on the wire. Where a descriptor has come to be another connection's meanwhile,
@@ -70,7 +81,7 @@ struct IntakeLedger {
 
   /// Whatever descriptors come to be, no more is remembered than some for each connection.
   private mutating func forgetTheUnheardOf() {
-    guard readings.count + lastRead.count > 4 * connections.count + 512 else { return }
+    guard readings.count + lastRead.count > 4 * connections.count + 4 * Self.keptEnded else { return }
     let known = Set(connections.values.map(\.counter.cookie))
     readings = readings.filter { known.contains($0.key) }
     lastRead = lastRead.filter { $0.value.cookie.map(known.contains) ?? false }
@@ -87,8 +98,7 @@ struct IntakeLedger {
     for descriptor in connections.keys {
       guard var connection = connections[descriptor], !connection.hasEnded else { continue }
       guard let received = connection.counter.receivedBytes else {
-        connections[descriptor] = nil
-        readings[connection.counter.cookie] = nil
+        forget(connection)
         continue
       }
       let reading = readings[connection.counter.cookie]

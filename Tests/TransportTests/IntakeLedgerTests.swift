@@ -100,6 +100,23 @@ import Testing
     #expect(ledger.enforce() == [IntakeExcess(peer: nil, bytes: (64 << 10) + 1, limit: 64 << 10)])
   }
 
+  /// A connection has come and gone before the watch heard of it, and a worker's has its descriptor already: what is heard
+  /// of the first is taken for the worker's.
+  @Test func anEndThatIsHeardOfLate() throws {
+    let connection = try Connection()
+    let counter = try #require(connection.counter)
+    var ledger = IntakeLedger(limits: Self.limits)
+    connection.carry(300)
+    ledger.read(300, from: connection.near, peer: [2]) { _ in connection.counter }
+    ledger.welcome([2])
+    ledger.accepted(counter, monitor: 0)
+    #expect(ledger.closed(connection.near, monitor: 0) == .some([2]))
+    ledger.read(100, from: connection.near, peer: [2]) { _ in connection.counter }
+    ledger.accepted(counter, monitor: 0)
+    connection.carry(1 << 20)
+    #expect(ledger.enforce() == [])
+  }
+
   /// Peers that no connection is heard of, however many: no more is remembered than what there is.
   @Test func peersWithoutConnections() throws {
     let connection = try Connection()
@@ -109,6 +126,6 @@ import Testing
         connection.counter
       }
     }
-    #expect(ledger.rememberedCount <= 514)
+    #expect(ledger.rememberedCount <= 1026)
   }
 }

@@ -16,7 +16,7 @@ extension FleetService {
     publishTelemetry(now)
     // Half a second bounds every wait, whatever the timers say.
     let next = min(
-      fleetTimer, connectionCheck?.next ?? .never, drivers.values.map(\.runTimer).min() ?? .never)
+      fleetTimer, connectionChecks.next, drivers.values.map(\.runTimer).min() ?? .never)
     let timeout = behindSince == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
     let received = try router.poll(timeout: timeout)
     for (peer, message) in received { try receive(peer, message) }

@@ -68,7 +68,7 @@ final class FleetService {
   /// Peers that could not be sent something, and results that were offered: what the fleet has not been told of yet.
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
-  var connectionCheck: ConnectionCheck?
+  var connectionChecks = ConnectionChecks()
   var movements = Movements()
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.
