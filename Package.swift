@@ -52,6 +52,7 @@ let package = Package(
     // Durable writes, mapped files, folders, locks, digests of files.
     .target(name: "Files", dependencies: ["Digests"]),
     .target(name: "JSON"),
+    .target(name: "ChatTemplate", dependencies: ["Files", "JSON"]),
     .target(name: "Tensors", dependencies: ["Kernels"]),
     .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
     .target(
