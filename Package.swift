@@ -52,12 +52,15 @@ let package = Package(
     // Durable writes, mapped files, folders, locks, digests of files.
     .target(name: "Files", dependencies: ["Digests"]),
     .target(name: "JSON"),
+    .target(name: "ChatTemplate", dependencies: ["Files", "JSON"]),
     .target(name: "Tensors", dependencies: ["Kernels"]),
     .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
-    .target(name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON", "CZlib"]),
+    .target(
+      name: "Dataset",
+      dependencies: ["ChatTemplate", "NestedLearning", "LanguageModel", "Files", "Digests", "JSON", "CZlib"]),
     .target(
       name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
     .target(name: "Coordination", dependencies: ["Digests", "WireProtocol", "NestedLearning", "JSON"]),
@@ -79,7 +82,7 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
+        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset", "ChatTemplate",
         "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
@@ -124,7 +127,7 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
+        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning", "Tensors",
         "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -136,7 +139,11 @@ let package = Package(
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
-    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "NestedLearning", "CZlib"]),
+    .testTarget(
+      name: "DatasetTests",
+      dependencies: [
+        "Harness", "Dataset", "ChatTemplate", "LanguageModel", "NestedLearning", "Files", "JSON", "CZlib",
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),

@@ -1,60 +1,117 @@
+import Files
 import LanguageModel
 import NestedLearning
 
 /// The rows of a run: those it trains on and those it is evaluated on.
 public struct TrainingData: Sendable {
-  public let train: [[Int32]]
-  public let validation: [[Int32]]
-  /// Rows that were left out, by file; only with `skip_unusable_rows`.
-  public let skipped: [SkippedRows]
-  /// What became of rows that are too long, of the file of rows to train on and of that of rows to evaluate on; the same
-  /// twice if both are of one file.
-  public let longRows: (train: LongRowCounts, validation: LongRowCounts)
-
-  public struct SkippedRows: Sendable, Equatable {
-    public let file: String
-    /// 1-based.
-    public let lines: [Int]
-  }
+  public let train: RowSet
+  public let validation: RowSet
+  /// What became of the rows of each file; those of validation are the same if its rows are of the same files.
+  public let reports: (train: [RowReport], validation: [RowReport])
+  /// Where rows are kept.
+  public let caches: [String]
+  private let packing: Bool
+  private let maxLength: Int
 
   /// Reads the files that a config names. Its paths must be ready to be opened.
   ///
+  /// - Parameters:
+  ///   - cache: where rows are kept; nil for memory.
+  ///   - sha256: gives the digest of a file.
+  ///   - progress: is told, now and then, how far the tokenizing of a file has come.
   /// - Throws: `DataError` with file, line and key.
-  public init(config: NestedLearningConfig, encoder: some TextEncoder) throws {
+  public init(
+    config: NestedLearningConfig, encoder: RowEncoder, cache: TokenCache? = nil,
+    sha256: (String) throws -> String = FileDigest.sha256(file:),
+    progress: ((TokenizingProgress) -> Void)? = nil
+  ) throws {
+    let files = try DataFiles(config: config)
     func read(_ file: String) throws -> TokenRows {
       try TokenRows(
-        file: file, encoder: encoder, maxLength: config.maxSeqLength, skipUnusable: config.skipUnusableRows,
-        longRows: config.longRows)
+        file: file, encoder: encoder, options: RowOptions(config), cache: cache, sha256: sha256,
+        progress: progress)
     }
-    let rows = try read(config.trainDataPath)
-    let validationRows = try config.valDataPath.map(read)
-    if let validationRows {
-      train = rows.rows
-      validation = validationRows.rows
+    let rows = try files.train.map { (rows: try read($0.path), weight: $0.weight) }
+    let validationRows = try files.validation.map(read)
+    reports = (
+      rows.map(\.rows.report), (validationRows.isEmpty ? rows.map(\.rows) : validationRows).map(\.report)
+    )
+    caches = (rows.map(\.rows) + validationRows).compactMap(\.cache)
+    if validationRows.isEmpty {
+      let split = try rows.map { try Self.split($0.rows, weight: $0.weight) }
+      train = RowSet(split.flatMap(\.train.parts))
+      validation = RowSet(split.flatMap(\.validation.parts))
     } else {
-      (train, validation) = try Self.split(rows)
+      train = RowSet(rows.flatMap { $0.rows.rows.weighted($0.weight).parts })
+      validation = RowSet(validationRows.flatMap(\.rows.parts))
     }
-    longRows = (rows.long, validationRows?.long ?? rows.long)
-    skipped = [rows, validationRows].compactMap(\.self).filter { !$0.skippedLines.isEmpty }.map {
-      SkippedRows(file: $0.file, lines: $0.skippedLines)
-    }
+    (packing, maxLength) = (config.packing, config.maxSeqLength)
   }
 
-  /// Keeps the last max(1, ⌊rows/10⌋) rows back for validation.
-  static func split(_ rows: TokenRows) throws(DataError) -> (train: [[Int32]], validation: [[Int32]]) {
+  /// Keeps the last max(1, ⌊rows/10⌋) rows of a file back for validation.
+  private static func split(
+    _ rows: TokenRows, weight: Double
+  ) throws(DataError) -> (train: RowSet, validation: RowSet) {
     let kept = max(1, rows.rows.count / 10)
     guard rows.rows.count > kept else {
       throw DataError(
         file: rows.file, reason: "its only row is kept for validation, and none is left to train on",
         remedy: "give more rows, or a file for val_data_path")
     }
-    return (Array(rows.rows.dropLast(kept)), Array(rows.rows.suffix(kept)))
+    let (train, validation) = rows.rows.split(at: rows.rows.count - kept)
+    return (train.weighted(weight), validation)
   }
 
-  /// The validation rows in file order, `batchSize` at a time; the last batch may be smaller.
+  /// Whether a row goes through the chat template.
+  public var hasConversations: Bool { (reports.train + reports.validation).contains { $0.conversations > 0 } }
+
+  /// What a user should know of the rows before they are trained on, a line each.
+  public var summary: [String] {
+    let all =
+      reports.train
+      + reports.validation.filter { report in !reports.train.contains { $0.file == report.file } }
+    return all.flatMap { report in [report.overview] + report.remarks }
+  }
+
+  /// What became of rows that are too long, of all files together.
+  public var longRows: (train: LongRowCounts, validation: LongRowCounts) {
+    func sum(_ reports: [RowReport]) -> LongRowCounts {
+      LongRowCounts.sum(reports.map(\.long)) ?? LongRowCounts(file: "", rule: .cut, maxLength: maxLength)
+    }
+    return (sum(reports.train), sum(reports.validation))
+  }
+
+  /// The validation rows in file order, `batchSize` rows, or packs of rows, at a time; the last batch may be smaller.
   public func evaluationBatches(batchSize: Int) -> [MicroBatch] {
-    stride(from: 0, to: validation.count, by: max(1, batchSize)).map { start in
-      MicroBatch(rows: Array(validation[start..<min(validation.count, start + max(1, batchSize))]))
+    Self.evaluationBatches(validation, batchSize: batchSize, packLength: packing ? maxLength : nil)
+  }
+
+  /// - Parameter packLength: tokens of a pack at most; nil: rows are not packed.
+  public static func evaluationBatches(
+    _ rows: RowSet, batchSize: Int, packLength: Int?
+  ) -> [MicroBatch] {
+    evaluationRanges(rows, batchSize: batchSize, packLength: packLength).map { range in
+      MicroBatch(rows: range.map { rows[$0] })
+    }
+  }
+
+  /// The numbers of the rows of each micro-batch of an evaluation.
+  public static func evaluationRanges(
+    _ rows: RowSet, batchSize: Int, packLength: Int?
+  ) -> [Range<Int>] {
+    let size = max(1, batchSize)
+    var starts = Array(rows.indices)
+    if let packLength {
+      var room = 0
+      starts = rows.indices.filter { number in
+        let length = rows.length(of: number)
+        let begins = length > room
+        room = (begins ? packLength : room) - length
+        return begins
+      }
+    }
+    return stride(from: 0, to: starts.count, by: size).map { first in
+      starts[first]..<(first + size < starts.count ? starts[first + size] : rows.count)
     }
   }
 }

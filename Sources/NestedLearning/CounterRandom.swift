@@ -11,6 +11,8 @@ public struct CounterRandom: Sendable {
     case verification = 2
     /// The numbers with which a worker's arithmetic is compared.
     case probe = 3
+    /// Which rows of a file that has a weight come once more in an epoch.
+    case rowShare = 4
   }
 
   private let key: SIMD2<UInt32>
@@ -63,6 +65,17 @@ public struct CounterRandom: Sendable {
   public static func permutation(count: Int, seed: UInt64, epoch: Int) -> [Int] {
     var order = Array(0..<max(0, count))
     var random = CounterRandom(seed: seed, purpose: .rowOrder, UInt64(max(0, epoch)))
+    for i in order.indices.dropFirst().reversed() { order.swapAt(i, random.integer(below: i + 1)) }
+    return order
+  }
+
+  /// The numbers 0 ..< count in a random order (Fisher–Yates from the end), in four bytes each; that of `.rowOrder` in
+  /// an epoch is `permutation`.
+  public static func order(
+    count: Int, seed: UInt64, _ purpose: Purpose, _ a: UInt64 = 0, _ b: UInt64 = 0
+  ) -> [UInt32] {
+    var order = (0..<UInt32(clamping: count)).map { $0 }
+    var random = CounterRandom(seed: seed, purpose: purpose, a, b)
     for i in order.indices.dropFirst().reversed() { order.swapAt(i, random.integer(below: i + 1)) }
     return order
   }

@@ -1,3 +1,4 @@
+import Dataset
 import JSON
 import LanguageModel
 
@@ -6,10 +7,16 @@ struct EmbeddingRows {
   let tokenizer: Tokenizer
   let model: ModelConfiguration
 
+  /// As `check` of rows; these are looked at only if there is such a token.
+  func check(_ data: TrainingData) throws(ServiceError) {
+    let largest = (data.reports.train + data.reports.validation).map(\.largestID).max() ?? 0
+    if Int(largest) >= model.vocabularySize { try check([data.train, data.validation].joined()) }
+  }
+
   /// - Throws: `ServiceError` that names the token without a row, why it has none, and what to do.
-  func check(_ rows: some Sequence<[Int32]>) throws(ServiceError) {
+  func check(_ rows: some Sequence<TokenRow>) throws(ServiceError) {
     let count = model.vocabularySize
-    guard let id = rows.lazy.compactMap({ row in row.first { $0 >= count } }).first(where: { _ in true })
+    guard let id = rows.lazy.compactMap({ row in row.ids.first { $0 >= count } }).first(where: { _ in true })
     else {
       return
     }

@@ -9,8 +9,8 @@ public struct Evaluation: Sendable {
   public let loss: Double
   public let tokens: Int
   public let rows: Int
-  /// What became of rows that are too long.
-  public let long: LongRowCounts
+  /// What became of the rows of each file.
+  public let reports: [RowReport]
 
   public var perplexity: Double { Self.perplexity(loss) }
 
@@ -20,12 +20,12 @@ public struct Evaluation: Sendable {
   public var json: JSONValue {
     [
       "loss": .number(loss), "perplexity": .number(perplexity), "tokens": .number(tokens),
-      "rows": .number(rows), "long_rows": long.json,
+      "rows": .number(rows), "long_rows": LongRowCounts.sum(reports.map(\.long))?.json ?? .null,
     ]
   }
 
   public var text: String {
     String(format: "Loss: %.4f | Perplexity: %.2f | %d rows, %d tokens", loss, perplexity, rows, tokens)
-      + (long.text.map { "\n" + $0 } ?? "")
+      + reports.flatMap(\.remarks).map { "\n" + $0 }.joined()
   }
 }

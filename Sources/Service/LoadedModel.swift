@@ -10,6 +10,7 @@ import Tensors
 public struct LoadedModel {
   public let model: TrainableModel
   public let tokenizer: Tokenizer
+  private let folder: String
   /// What a user should be told of the model's folder, a line each.
   public let warnings: [String]
 
@@ -21,6 +22,7 @@ public struct LoadedModel {
     let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let weights = try adapter.map { try AdapterReader.read(folder: $0, model: folder.configuration) }
     tokenizer = try Tokenizer(modelFolder: path)
+    self.folder = path
     warnings = folder.warnings
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
@@ -42,7 +44,7 @@ public struct LoadedModel {
     guard !ids.isEmpty else {
       throw ServiceError("\(option) has no token", remedy: "give a text that is not empty")
     }
-    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([Array(ids)])
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([TokenRow(ids: Array(ids))])
     return Array(ids)
   }
 
@@ -53,9 +55,14 @@ public struct LoadedModel {
 
   /// The loss on a file of rows.
   ///
-  /// - Parameter maxSequenceLength: nil: 512, or as many as the model has positions if these are fewer.
+  /// - Parameters:
+  ///   - path: a file, or a folder with a test or valid file.
+  ///   - maxSequenceLength: nil: 512, or as many as the model has positions if these are fewer.
+  ///   - date: what chat templates see, as `2026-11-29`; nil: today.
   public func evaluate(
-    data path: String, batchSize: Int, maxSequenceLength: Int?, longRows: LongRows = .cut
+    data path: String, batchSize: Int, maxSequenceLength: Int?, longRows: LongRows = .cut,
+    trainOn: TrainOn = .completions, packing: Bool = false, date: String? = nil,
+    progress: ((TokenizingProgress) -> Void)? = nil
   ) throws -> Evaluation {
     let positions = model.configuration.maxPositions
     if let length = maxSequenceLength, length > positions {
@@ -63,19 +70,32 @@ public struct LoadedModel {
         "--max-seq-length is \(length), but the model has \(positions) positions (max_position_embeddings)",
         remedy: "give \(positions) or less")
     }
-    let read = try TokenRows(
-      file: FileSystem.expandingTilde(path), encoder: tokenizer,
-      maxLength: maxSequenceLength ?? min(512, positions), skipUnusable: false, longRows: longRows)
-    let rows = read.rows
+    let maxLength = maxSequenceLength ?? min(512, positions)
+    let encoding = try RowEncoding(tokenizer: tokenizer, folder: folder, trainOn: trainOn, date: date)
+    let options = RowOptions(maxLength: maxLength, longRows: longRows)
+    let read = try Self.files(FileSystem.absolute(path)).map {
+      try TokenRows(file: $0, encoder: encoding.encoder, options: options, progress: progress)
+    }
+    let rows = RowSet(joining: read.map(\.rows))
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     var losses: [Double] = []
     var tokens = 0
-    for start in stride(from: 0, to: rows.count, by: batchSize) {
-      let batch = MicroBatch(rows: Array(rows[start..<min(start + batchSize, rows.count)]))
+    let ranges = TrainingData.evaluationRanges(
+      rows, batchSize: batchSize, packLength: packing ? maxLength : nil)
+    for range in ranges {
+      let batch = MicroBatch(rows: range.map { rows[$0] })
       losses.append(try model.evaluate(batch))
       tokens += batch.trainedTokens
     }
     let sum = try ReductionTree.reduce(losses, add: { $0 += $1 })
-    return Evaluation(loss: sum / Double(tokens), tokens: tokens, rows: rows.count, long: read.long)
+    return Evaluation(
+      loss: sum / Double(tokens), tokens: tokens, rows: rows.count, reports: read.map(\.report))
+  }
+
+  /// Of a folder its test files, else its valid files.
+  private static func files(_ path: String) throws(DataError) -> [String] {
+    do throws(DataError) { return try DataFiles.files(path, .test) } catch {
+      return try DataFiles.files(path, .valid)
+    }
   }
 }

@@ -25,6 +25,9 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("val_data_path")) var valDataPath: String?
   @Option(help: .key("max_seq_length")) var maxSeqLength: Int?
   @Option(help: .key("long_rows")) var longRows: String?
+  @Option(help: .key("train_on")) var trainOn: String?
+  @Option(help: .key("packing")) var packing: Bool?
+  @Option(help: .key("chat_template_date")) var chatTemplateDate: String?
   @Option(help: .key("shuffle")) var shuffle: Bool?
   @Option(help: .key("skip_unusable_rows")) var skipUnusableRows: Bool?
   @Option(help: .key("batch_size")) var batchSize: Int?
@@ -91,7 +94,9 @@ struct ConfigFlags: ParsableArguments {
   private var dataValues: [(String, JSONValue?)] {
     [
       ("train_data_path", json(trainDataPath)), ("val_data_path", json(valDataPath)),
-      ("max_seq_length", json(maxSeqLength)), ("long_rows", json(longRows)), ("shuffle", json(shuffle)),
+      ("max_seq_length", json(maxSeqLength)), ("long_rows", json(longRows)),
+      ("train_on", json(trainOn)), ("packing", json(packing)),
+      ("chat_template_date", json(chatTemplateDate)), ("shuffle", json(shuffle)),
       ("skip_unusable_rows", json(skipUnusableRows)), ("batch_size", json(batchSize)),
       ("gradient_accumulation_steps", json(gradientAccumulationSteps)),
     ]

@@ -12,6 +12,7 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
+      DataCommand.self,
       TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])

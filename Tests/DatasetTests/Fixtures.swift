@@ -11,6 +11,27 @@ struct ByteEncoder: TextEncoder {
     if text.contains("\t") { throw Refusal() }
     return Array((text.utf8.map(Int32.init) + [256]).prefix(maxLength))
   }
+
+  func promptIDs(text: String) throws -> [Int32] { text.utf8.map(Int32.init) }
+
+  func encode(_ text: String, countingBefore places: [Int]) throws -> (ids: [Int32], counts: [Int]) {
+    (text.utf8.map(Int32.init), places)
+  }
+
+  /// `.`
+  var turnEndTokenIDs: Set<Int32> { [46] }
+}
+
+extension TokenRows {
+  init(
+    file: String, encoder: ByteEncoder, maxLength: Int, skipUnusable: Bool, longRows: LongRows = .cut
+  ) throws {
+    try self.init(
+      file: file, encoder: RowEncoder(encoder: encoder, template: nil),
+      options: RowOptions(maxLength: maxLength, longRows: longRows, skipUnusable: skipUnusable))
+  }
+
+  var skippedLines: [Int] { report.skipped.flatMap(\.lines.first) }
 }
 
 /// A file that is there while `body` runs.

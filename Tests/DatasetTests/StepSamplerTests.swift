@@ -9,7 +9,7 @@ import Testing
   {
     try StepSampler(
       // Row n has n + 2 ids, so that its length tells which it is.
-      rows: (0..<rows).map { [Int32](repeating: Int32($0), count: $0 + 2) },
+      rows: RowSet((0..<rows).map { TokenRow(ids: [Int32](repeating: Int32($0), count: $0 + 2)) }),
       config: config {
         $0.batchSize = batch
         $0.gradientAccumulationSteps = microBatches
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test func unshuffledRowsComeInFileOrderAndWrapRound() throws {
-    var sampler = try sampler(rows: 5, batch: 2, microBatches: 3, shuffle: false)
+    let sampler = try sampler(rows: 5, batch: 2, microBatches: 3, shuffle: false)
     let numbers = (1...2).flatMap { step in (0..<3).map { sampler.rowNumbers(step: step, index: $0) } }
     #expect(numbers == [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4], [0, 1]])
     let batch = sampler.microBatch(step: 1, index: 2)
@@ -31,7 +31,7 @@ import Testing
 
   /// The rule with the permutations that `CounterRandom`'s own tests hold to a reference.
   @Test func shuffledRowsFollowEachEpochsOrder() throws {
-    var sampler = try sampler(rows: 7, batch: 2, microBatches: 2, shuffle: true)
+    let sampler = try sampler(rows: 7, batch: 2, microBatches: 2, shuffle: true)
     let orders = (0..<4).map { CounterRandom.permutation(count: 7, seed: 42, epoch: $0) }
     #expect(Set(orders).count == 4)
     let taken = (1...7).flatMap { step in (0..<2).flatMap { sampler.rowNumbers(step: step, index: $0) } }
@@ -44,8 +44,8 @@ import Testing
   }
 
   @Test func anotherSeedIsAnotherOrder() throws {
-    var one = try sampler(rows: 20, batch: 20, microBatches: 1, shuffle: true)
-    var other = try sampler(rows: 20, batch: 20, microBatches: 1, shuffle: true, seed: 43)
+    let one = try sampler(rows: 20, batch: 20, microBatches: 1, shuffle: true)
+    let other = try sampler(rows: 20, batch: 20, microBatches: 1, shuffle: true, seed: 43)
     #expect(one.rowNumbers(step: 1, index: 0) != other.rowNumbers(step: 1, index: 0))
     #expect(one.rowNumbers(step: 1, index: 0).sorted() == Array(0..<20))
   }
@@ -56,8 +56,8 @@ import Testing
   }
 
   @Test func oneRowIsEnough() throws {
-    var sampler = try sampler(rows: 1, batch: 3, microBatches: 2, shuffle: true)
+    let sampler = try sampler(rows: 1, batch: 3, microBatches: 2, shuffle: true)
     #expect(sampler.rowNumbers(step: 1_000_000_000, index: 1) == [0, 0, 0])
-    #expect(throws: DataError.self) { try StepSampler(rows: [], config: config()) }
+    #expect(throws: DataError.self) { try StepSampler(rows: RowSet([TokenRow]()), config: config()) }
   }
 }

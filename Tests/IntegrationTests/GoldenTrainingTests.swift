@@ -6,14 +6,16 @@ import Testing
 
 /// Twelve steps of nested training by the real programs against PyTorch: one `torch.optim` optimizer per tier, with
 /// `p.grad = None` on the steps at which the tier is inactive. The script is
-/// Tests/LanguageModelTests/Fixtures/make_training_golden.py, the numbers lie beside it in `training/`.
+/// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py;
+/// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
     "qwen2_discard_shallow", "qwen2_discard_deep", "qwen2_mean_shallow", "qwen2_mean_deep",
     "qwen2_mean_uneven",
     "qwen2_sum_shallow", "qwen2_sum_deep", "qwen2_manual_sum", "qwen2_plain", "qwen2_sgd_decay",
     "qwen2_bf16_discard",
-    "qwen2_irregular", "qwen2_saved", "qwen3_discard", "llama_discard", "mistral_discard", "llama_full_mean",
+    "qwen2_irregular", "qwen2_saved", "qwen2_completions", "qwen2_packed", "qwen3_discard", "llama_discard",
+    "mistral_discard", "llama_full_mean",
   ]
 
   @Test func everyVariantIsTested() throws {

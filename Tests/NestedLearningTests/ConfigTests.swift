@@ -39,7 +39,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
       "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
       "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
-      "modules_to_save": nil,
+      "modules_to_save": nil, "train_on": "completions", "packing": false, "chat_template_date": nil,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -52,7 +52,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
       "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
       "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",
-      "modules_to_save": ["lm_head"],
+      "modules_to_save": ["lm_head"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
       "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
@@ -159,6 +159,43 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     var named = try read(#""output_path": "./out""#)
     named.resolvePaths(fileFolder: "/configs", workingFolder: "/home/u")
     #expect(named.outputPath == "/configs/out")
+  }
+
+  /// A path, or a list of paths with weights, which are relative like one.
+  @Test func trainingDataMayBeAList() throws {
+    let list = #""train_data_path": ["a.jsonl", {"path": "/b", "weight": 2.5}, {"path": "c"}]"#
+    var config = try NestedLearningConfig(
+      text: "{\"base_model_path\": \"m\", \(list)}", file: "x.json", format: .json)
+    config.resolvePaths(fileFolder: "/configs", workingFolder: "/home/u")
+    #expect(
+      config.trainDataFiles == [
+        WeightedPath(path: "/configs/a.jsonl"), WeightedPath(path: "/b", weight: 2.5),
+        WeightedPath(path: "/configs/c"),
+      ])
+    #expect(config.trainDataPath == "/configs/a.jsonl")
+    let written = try #require(config.json().object)
+    let again = try NestedLearningConfig(object: written, file: "x.json")
+    #expect(again.trainDataFiles == config.trainDataFiles)
+    for (wrong, reason) in [
+      ("[]", "must be a path, or a list of paths with weights, not a list"),
+      (#"[{"path": "a", "weight": 0}]"#, "must be a weight above 0, of at most 1000000, not 0"),
+      (#"[{"weight": 2}]"#, "must be an object of path and weight, not null"),
+      (#"[{"path": "a", "size": 2}]"#, #"has an unknown key "size" in an entry"#),
+      ("7", "must be a path, or a list of paths with weights, not 7"),
+    ] {
+      let error = #expect(throws: ConfigError.self) {
+        try NestedLearningConfig(
+          text: "{\"base_model_path\": \"m\", \"train_data_path\": \(wrong)}", file: "x.json", format: .json)
+      }
+      #expect(error?.reason == reason && error?.key == "train_data_path")
+    }
+  }
+
+  @Test func daysAreDays() throws {
+    #expect(try read(#""chat_template_date": "2026-02-28""#).chatTemplateDate == "2026-02-28")
+    for wrong in [#""28 Feb""#, #""2026-2-28""#, "2026", #""2026-02-28T10""#] {
+      #expect(throws: ConfigError.self) { try read(#""chat_template_date": \#(wrong)"#) }
+    }
   }
 }
 

@@ -20,6 +20,9 @@ public final class Tokenizer: Sendable {
   /// The tokens at which a generated text ends: that which training appends, and all that `generation_config.json` and
   /// `config.json` name.
   public let endTokenIDs: Set<Int32>
+  /// The tokens that end a turn of a conversation in training: the end of a text, and all that `generation_config.json`
+  /// names, or `config.json` where there is no such file, as transformers takes them.
+  public let turnEndTokenIDs: Set<Int32>
 
   /// Reads `tokenizer.json` and what the files beside it say of its tokens and of the end of a text.
   ///
@@ -39,6 +42,8 @@ public final class Tokenizer: Sendable {
     let configured = try EndOfText(folder: modelFolder).ids()
     eosTokenID = settings.endOfText.flatMap { parts.ids[Array($0.content.utf8)] } ?? configured.first
     endTokenIDs = Set(configured + [eosTokenID].compactMap(\.self))
+    let ofTurns = try EndOfText(folder: modelFolder).idsForGeneration()
+    turnEndTokenIDs = Set(ofTurns + [eosTokenID].compactMap(\.self))
   }
 
   /// `byte-level BPE`, or `BPE` over characters.
@@ -79,25 +84,78 @@ public final class Tokenizer: Sendable {
     return ids
   }
 
-  private func encode(_ text: [UInt8], _ workspace: Workspace, into ids: inout [Int32])
-    throws(SplitPatternError)
-  {
+  /// The ids of a text that has its special tokens in it, such as a rendered conversation, and how many of them begin
+  /// before each of some places: a token belongs where its first byte does.
+  ///
+  /// - Parameter places: numbers of bytes of the text's UTF-8.
+  /// - Throws: ``ModelError`` if the pattern of the pre-tokenizer fails, for want of memory for one.
+  public func encode(_ text: String, countingBefore places: [Int]) throws -> (ids: [Int32], counts: [Int]) {
+    let workspace = lock.withLock { workspaces.popLast() } ?? Workspace()
+    defer { lock.withLock { workspaces.append(workspace) } }
+    var ids: [Int32] = []
+    var counts = places.map { _ in 0 }
+    do throws(SplitPatternError) {
+      try encode(Array(text.utf8), workspace, into: &ids) { part in
+        for (index, place) in places.enumerated() { counts[index] += part.tokens(before: place) }
+      }
+    } catch {
+      throw ModelError(file: file, name: "pre_tokenizer", "failed on a text: \(error.reason)")
+    }
+    return (ids, counts)
+  }
+
+  /// Tokens of a part of a text.
+  private struct EncodedPart {
+    /// Of the text.
+    let range: Range<Int>
+    /// Where the tokens begin, in the part as it was normalized.
+    let starts: [Int]
+    /// How long the beginning of the part is once it is normalized.
+    let normalizedLength: (_ count: Int) -> Int
+
+    func tokens(before place: Int) -> Int {
+      if place >= range.upperBound { return starts.count }
+      if place <= range.lowerBound { return 0 }
+      let place = normalizedLength(place - range.lowerBound)
+      return starts.reduce(0) { $1 < place ? $0 + 1 : $0 }
+    }
+  }
+
+  /// - Parameter placed: is told where the tokens of each part begin.
+  private func encode(
+    _ text: [UInt8], _ workspace: Workspace, into ids: inout [Int32], placed: ((EncodedPart) -> Void)? = nil
+  ) throws(SplitPatternError) {
     for part in parts.addedTokens.split(text) {
       if let id = part.id {
         ids.append(id)
+        placed?(EncodedPart(range: part.range, starts: [0]) { $0 })
         continue
       }
       let whole = part.range.count == text.count
       let normalized = whole ? parts.normalizer.normalize(text) : parts.normalizer.normalize(text[part.range])
       let isFirst = part.range.lowerBound == 0
+      var starts: [Int] = []
       for part in parts.addedTokens.split(normalized: normalized) {
         if let id = part.id {
           ids.append(id)
+          starts.append(part.range.lowerBound)
         } else {
           let plain = part.range.count == normalized.count ? normalized : Array(normalized[part.range])
+          let first = ids.count
           try encodePlain(plain, isFirst: isFirst && part.range.lowerBound == 0, workspace, into: &ids)
+          if placed != nil {
+            var alignment = TokenAlignment(
+              text: plain, pieces: parts.pieces, isByteLevel: parts.preTokenizer.isByteLevel)
+            for id in ids[first...] { starts.append(part.range.lowerBound + alignment.next(id)) }
+          }
         }
       }
+      placed?(
+        EncodedPart(range: part.range, starts: starts) { [parts] count in
+          let original = text[part.range]
+          if normalized.elementsEqual(original) { return count }
+          return zip(parts.normalizer.normalize(original.prefix(count)), normalized).prefix { $0 == $1 }.count
+        })
     }
   }
 
@@ -135,6 +193,13 @@ public final class Tokenizer: Sendable {
     return Array(ids.prefix(max(0, maxLength)))
   }
 
+  /// The ids of a text that others follow: with the post-processor's tokens before it, without those after it.
+  ///
+  /// - Throws: ``ModelError`` if the pattern of the pre-tokenizer fails, for want of memory for one.
+  public func promptIDs(text: String) throws -> [Int32] {
+    parts.postProcessor.before + (try encode(text, addSpecialTokens: false))
+  }
+
   /// What one call works in; calls at the same time have one each.
   private final class Workspace: @unchecked Sendable {
     let split = SplitScratch()
@@ -147,9 +212,17 @@ private struct EndOfText {
   let folder: String
 
   /// `eos_token_id` of `generation_config.json`, then of `config.json`.
-  func ids() throws(ModelError) -> [Int32] {
+  func ids() throws(ModelError) -> [Int32] { try ids(of: ["generation_config.json", "config.json"]) }
+
+  /// Those of `generation_config.json`, else of `config.json`.
+  func idsForGeneration() throws(ModelError) -> [Int32] {
+    let own = try ids(of: ["generation_config.json"])
+    return own.isEmpty ? try ids(of: ["config.json"]) : own
+  }
+
+  private func ids(of names: [String]) throws(ModelError) -> [Int32] {
     var ids: [Int32] = []
-    for name in ["generation_config.json", "config.json"] {
+    for name in names {
       let file = folder + "/" + name
       guard FileSystem.kind(file) != nil else { continue }
       ids += try ConfigurationReader(json: try readJSON(path: file), file: file).tokenIDs("eos_token_id").map

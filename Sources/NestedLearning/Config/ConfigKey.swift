@@ -22,7 +22,8 @@ public struct ConfigKey: Sendable {
   public let isRequired: Bool
   let read: @Sendable (inout NestedLearningConfig, JSONValue) throws(ConfigValueError) -> Void
   let write: @Sendable (NestedLearningConfig) -> JSONValue
-  let setPath: (@Sendable (inout NestedLearningConfig, String) -> Void)?
+  /// Puts the paths that are its value through a function; nil for keys that have none.
+  let mapPaths: (@Sendable (inout NestedLearningConfig, (String) -> String) -> Void)?
 
   /// The value in force if neither the file nor a flag gives one; null for none.
   public var defaultValue: JSONValue { write(NestedLearningConfig()) }
@@ -32,7 +33,7 @@ public struct ConfigKey: Sendable {
 
   init(
     _ name: String, _ kind: Kind, _ help: String, isRequired: Bool = false,
-    setPath: (@Sendable (inout NestedLearningConfig, String) -> Void)? = nil,
+    mapPaths: (@Sendable (inout NestedLearningConfig, (String) -> String) -> Void)? = nil,
     read: @escaping @Sendable (inout NestedLearningConfig, JSONValue) throws(ConfigValueError) -> Void,
     write: @escaping @Sendable (NestedLearningConfig) -> JSONValue
   ) {
@@ -40,7 +41,7 @@ public struct ConfigKey: Sendable {
     self.kind = kind
     self.help = help
     self.isRequired = isRequired
-    self.setPath = setPath
+    self.mapPaths = mapPaths
     self.read = read
     self.write = write
   }
@@ -73,7 +74,9 @@ extension ConfigKey {
   {
     ConfigKey(
       name, .path, help, isRequired: isRequired,
-      setPath: { config, value in config[keyPath: path] = value },
+      mapPaths: { config, change in
+        if !config[keyPath: path].isEmpty { config[keyPath: path] = change(config[keyPath: path]) }
+      },
       read: { (config, value) throws(ConfigValueError) in
         config[keyPath: path] = try text(value, "a path")
       },
@@ -83,7 +86,7 @@ extension ConfigKey {
   static func optionalPath(_ name: String, _ path: Path<String?>, _ help: String) -> ConfigKey {
     ConfigKey(
       name, .path, help,
-      setPath: { config, value in config[keyPath: path] = value },
+      mapPaths: { config, change in config[keyPath: path] = config[keyPath: path].map(change) },
       read: { (config, value) throws(ConfigValueError) in
         config[keyPath: path] = value.isNull ? nil : try text(value, "a path")
       },

@@ -29,12 +29,11 @@ extension NestedLearningConfig {
   ]
 
   private static let dataKeys: [ConfigKey] = [
-    .path(
-      "train_data_path", \.trainDataPath,
-      "Rows {\"text\": …}: JSONL, a JSON list, or CSV with a header; may be compressed by gzip.",
-      isRequired: true),
+    trainData,
     .optionalPath(
-      "val_data_path", \.valDataPath, "Rows to evaluate on, likewise; else the last 10 % of the rows."),
+      "val_data_path", \.valDataPath,
+      "Rows to evaluate on, likewise; else those of the folder's valid files, or the last 10 % of each file's rows."
+    ),
     .integer(
       "max_seq_length", \.maxSeqLength, 2...1_048_576,
       "Tokens of a row at most, its EOS included; not more than the model has positions."),
@@ -42,11 +41,19 @@ extension NestedLearningConfig {
       "long_rows", \.longRows,
       "Longer rows: cut (without an EOS at the cut), split into several rows, or refused. They are counted and reported."
     ),
+    .choice(
+      "train_on", \.trainOn,
+      "Tokens with a loss: those of completions and of the assistant's turns, or all. Rows of plain text have it on all."
+    ),
+    .boolean(
+      "packing", \.packing,
+      "Put rows together, as many as max_seq_length has room for; batch_size then counts these packs."),
+    templateDate,
     .boolean("shuffle", \.shuffle, "Take the rows in a new random order in each epoch."),
     .boolean(
       "skip_unusable_rows", \.skipUnusableRows, "Count rows without a trained token instead of refusing them."
     ),
-    .integer("batch_size", \.batchSize, 1...65_535, "Rows of a micro-batch."),
+    .integer("batch_size", \.batchSize, 1...65_535, "Rows, or packs of rows, of a micro-batch."),
     .integer(
       "gradient_accumulation_steps", \.gradientAccumulationSteps, 1...65_535, "Micro-batches of a step."),
   ]

@@ -131,3 +131,10 @@ public enum LongRows: String, Sendable, CaseIterable {
   /// The run does not begin.
   case error
 }
+
+/// `train_on`: which tokens of a row have a loss.
+public enum TrainOn: String, Sendable, CaseIterable {
+  /// Those of completions and of the assistant's turns; of rows of plain text all.
+  case completions
+  case all
+}

@@ -28,10 +28,17 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var activationCheckpointing = ActivationCheckpointing.none
 
   // Data
+  /// A file or folder; the first of `trainDataFiles` if there are several.
   public var trainDataPath = ""
+  /// Several files or folders with weights; empty for one without.
+  public var trainDataFiles: [WeightedPath] = []
   public var valDataPath: String?
   public var maxSeqLength = 512
   public var longRows = LongRows.cut
+  public var trainOn = TrainOn.completions
+  public var packing = false
+  /// What `strftime_now` of a chat template shows, as `2026-11-29`; nil: the day on which the run is made.
+  public var chatTemplateDate: String?
   public var shuffle = true
   public var skipUnusableRows = false
   public var batchSize = 1
@@ -111,19 +118,17 @@ public struct NestedLearningConfig: Sendable, Equatable {
   /// Makes every path absolute: those of the file relative to `fileFolder`, those of flags and the default of
   /// `output_path` relative to `workingFolder`. Both folders are absolute. Nothing on disk is looked at.
   public mutating func resolvePaths(fileFolder: String, workingFolder: String) {
-    for key in Self.keys where key.kind == .path {
-      guard let path = key.write(self).string, !path.isEmpty, !path.hasPrefix("/") else { continue }
+    for key in Self.keys {
       let fromFile = explicitKeys.contains(key.name) && !flagKeys.contains(key.name)
-      key.setPath?(&self, Self.joined(fromFile ? fileFolder : workingFolder, path))
+      key.mapPaths?(&self) { path in
+        path.hasPrefix("/") ? path : Self.joined(fromFile ? fileFolder : workingFolder, path)
+      }
     }
   }
 
   /// Puts every path through a function.
   public mutating func mapPaths(_ change: (String) -> String) {
-    for key in Self.keys where key.kind == .path {
-      guard let path = key.write(self).string, !path.isEmpty else { continue }
-      key.setPath?(&self, change(path))
-    }
+    for key in Self.keys { key.mapPaths?(&self, change) }
   }
 
   /// `folder/path` without `.` parts. A `..` stays: what stands before it may be a symbolic link.

@@ -40,7 +40,7 @@ public struct CoordinatorProcess: Sendable {
     let folder = "\(config.outputPath)/\(config.experimentName)"
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
-    let plan = try process.plan(config)
+    let plan = try process.plan(isThere ? process.dated(config, folder) : config)
     if isThere { try process.goOn(plan) } else { try process.begin(plan) }
   }
 
@@ -87,10 +87,28 @@ public struct CoordinatorProcess: Sendable {
   }
 
   private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
-    let plan = try RunPlan(config: config)
+    let plan = try read(config)
     context.set("run", .string(plan.config.experimentName))
     for warning in plan.warnings { logger.warning("\(warning)") }
     return plan
+  }
+
+  /// A run that is there keeps the day on which it was made, which its chat template may show.
+  private func dated(_ config: NestedLearningConfig, _ folder: String) throws -> NestedLearningConfig {
+    var config = config
+    let recorded = try RunConfig.recorded(open(folder)).config
+    config.chatTemplateDate = config.chatTemplateDate ?? recorded.chatTemplateDate
+    return config
+  }
+
+  /// Reads everything that a run is made from; what takes its time is told of.
+  private func read(_ config: NestedLearningConfig) throws -> RunPlan {
+    let isText = options.operations.logFormat == .text
+    let line =
+      isText
+      ? TokenizingLine.standardError() : TokenizingLine(columns: nil) { [logger] in logger.notice("\($0)") }
+    defer { line.clear() }
+    return try RunPlan(config: config, progress: line.show)
   }
 
   private func begin(_ plan: RunPlan) throws {
@@ -107,7 +125,7 @@ public struct CoordinatorProcess: Sendable {
     let folder = "\(config.outputPath)/\(config.experimentName)"
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
-    let plan = try RunPlan(config: config)
+    let plan = try read(isThere ? dated(config, folder) : config)
     for warning in plan.warnings { logger.warning("\(plan.config.experimentName): \(warning)") }
     guard isThere else {
       if let warning = try plan.checkDisk() { logger.warning("\(warning)") }

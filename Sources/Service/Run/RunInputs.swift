@@ -1,3 +1,4 @@
+import Dataset
 import Files
 import Foundation
 import JSON
@@ -17,18 +18,46 @@ struct RunInputs: Sendable, Equatable {
   /// Those of the single files of model, tokenizer and adapter, by member and name.
   private var files: [String: [String: String]] = [:]
 
-  init(config: NestedLearningConfig, folder: ModelFolder) throws {
+  /// Over the files that say how conversations are written; nil without conversations, or without such files.
+  var chatTemplate: String?
+  /// Where the single files of the data lie now, by member and name.
+  private var places: [String: [String: String]] = [:]
+
+  init(
+    config: NestedLearningConfig, folder: ModelFolder, hasConversations: Bool = false,
+    digests: FileDigests = FileDigests()
+  ) throws {
     func combined(_ member: String, _ paths: [String]) throws -> String {
-      let each = try FileDigest.each(paths)
+      let each = try paths.map { (name: FileSystem.name(of: $0), sha256: try digests.sha256($0)) }
       files[member] = Dictionary(each.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
       return FileDigest.combined(each)
     }
-    (model, tokenizer) = ("", "")
-    trainData = try FileDigest.sha256(file: config.trainDataPath)
-    valData = try config.valDataPath.map(FileDigest.sha256(file:))
+    (model, tokenizer, trainData) = ("", "", "")
+    let data = try DataFiles(config: config)
+    trainData = try dataDigest("train_data", data.train, digests)
+    if !data.validation.isEmpty {
+      valData = try dataDigest("val_data", data.validation.map { WeightedPath(path: $0) }, digests)
+    }
     model = try combined("model", folder.weightFiles())
     tokenizer = try combined("tokenizer", Self.existing(TokenizerFiles.names, in: folder.path))
     adapter = try config.adapterPath.map { try combined("adapter", Self.existing(Self.adapterFiles, in: $0)) }
+    let templates = RowEncoding.templateFiles(in: folder.path)
+    if hasConversations, !templates.isEmpty { chatTemplate = try combined("chat_template", templates) }
+  }
+
+  /// That of one file's bytes; that of several over their digests, weights and order: names do not matter.
+  private mutating func dataDigest(
+    _ member: String, _ data: [WeightedPath], _ digests: FileDigests
+  ) throws -> String {
+    if data.count == 1, data[0].weight == 1 { return try digests.sha256(data[0].path) }
+    var each: [(name: String, sha256: String)] = []
+    for (index, file) in data.enumerated() {
+      let place = String(repeating: "0", count: max(0, 6 - "\(index)".count)) + "\(index)"
+      each.append(("\(place) \(file.weight)", try digests.sha256(file.path)))
+      places[member, default: [:]][each[index].name] = file.path
+    }
+    files[member] = Dictionary(each.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
+    return FileDigest.combined(each)
   }
 
   /// The files that decide which ids a text becomes, and which weights an adapter has.
@@ -49,6 +78,7 @@ struct RunInputs: Sendable, Equatable {
       ("train_data", "the training data", trainData, config?.trainDataPath),
       ("val_data", "the validation data", valData, config?.valDataPath),
       ("adapter", "the adapter that training started from", adapter, config?.adapterPath),
+      ("chat_template", "the chat template", chatTemplate, config?.baseModelPath),
     ]
   }
 
@@ -91,6 +121,6 @@ struct RunInputs: Sendable, Equatable {
     guard !then.isEmpty, let name, let path = member.path else {
       return (member.path, member.sha256, recorded[member.key]?.string)
     }
-    return ("\(path)/\(name)", now[name], then[name])
+    return (places[member.key].map { $0[name] ?? path } ?? "\(path)/\(name)", now[name], then[name])
   }
 }

@@ -1,5 +1,4 @@
 import Files
-import Foundation
 import JSON
 import NestedLearning
 
@@ -28,17 +27,31 @@ public struct RunPaths: Sendable {
   /// A config with these paths in it.
   func applied(to config: JSONObject) -> JSONObject {
     var config = config
-    for (key, value) in values { config[key] = .string(value) }
+    for (key, value) in values { config[key] = Self.moved(config[key], to: value) }
     return config
+  }
+
+  /// Several files that now lie in one folder, under the names that they had; or one path.
+  private static func moved(_ recorded: JSONValue?, to path: String) -> JSONValue {
+    guard let list = recorded?.array, FileSystem.kind(path) == .folder else { return .string(path) }
+    return .array(
+      list.map { entry in
+        var entry = entry.object ?? JSONObject()
+        entry["path"] = (entry["path"]?.string).map { .string(path + "/" + FileSystem.name(of: $0)) }
+        return .object(entry)
+      })
+  }
+
+  /// The paths of a config's value: one, or those of a list.
+  private static func paths(_ value: JSONValue?) -> [String] {
+    value?.string.map { [$0] } ?? (value?.array ?? []).compactMap { $0["path"]?.string }
   }
 
   /// - Throws: `ServiceError` that names what is not where the run's config says, and how to say where it is.
   static func checkAllExist(_ config: NestedLearningConfig, folder: String) throws {
     let object = config.json().object ?? JSONObject()
     let missing = keys.compactMap { key in
-      (object[key.name]?.string).flatMap { path in
-        FileManager.default.fileExists(atPath: path) ? nil : (key.name, key.what, path)
-      }
+      paths(object[key.name]).first { FileSystem.kind($0) == nil }.map { (key.name, key.what, $0) }
     }
     guard !missing.isEmpty else { return }
     let places = missing.map { "\($0.1) is not at \($0.2) (\($0.0))" }.joined(separator: ", and ")

@@ -1,5 +1,4 @@
 import Dataset
-import Foundation
 import JSON
 import LanguageModel
 import Ledger
@@ -35,23 +34,13 @@ extension RunPlan {
   }
 }
 
-/// A run's data as its sampler and its validation rows give it. The sampler keeps the order of the epoch in hand, which
-/// is why it is behind a lock; what it gives depends on the place alone.
-private final class RunBatches: BatchSource, @unchecked Sendable {
-  private let plan: RunPlan
-  private let lock = NSLock()
-  private var sampler: StepSampler
-
-  init(plan: RunPlan) {
-    self.plan = plan
-    sampler = plan.sampler
-  }
+/// A run's data as its sampler and its validation rows give it.
+private struct RunBatches: BatchSource {
+  let plan: RunPlan
 
   func microBatches(step: Int) -> [AssignedMicroBatch] {
-    lock.withLock {
-      (0..<plan.config.gradientAccumulationSteps).map { number in
-        AssignedMicroBatch(number: number, sampler.microBatch(step: step, index: number))
-      }
+    (0..<plan.config.gradientAccumulationSteps).map { number in
+      AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
     }
   }
 

@@ -33,11 +33,15 @@ public struct RunPlan: Sendable {
   }
 
   /// - Throws: what is wrong, with file, line and key where there is one.
-  public init(config given: NestedLearningConfig) throws {
+  ///
+  /// - Parameter progress: is told, now and then, how far the tokenizing of data has come.
+  public init(
+    config given: NestedLearningConfig, progress: ((TokenizingProgress) -> Void)? = nil
+  ) throws {
     folder = try ModelFolder(path: given.baseModelPath)
     let requested = try Self.withinPositions(given, folder.configuration.maxPositions)
     let start = try StartingPoint(config: requested, model: folder)
-    config = start.config
+    var config = start.config
     trainable = start.trainable
     let model = try TrainableModel(
       folder: folder, trainable: trainable,
@@ -56,11 +60,20 @@ public struct RunPlan: Sendable {
         )
       })
     let tokenizer = try Tokenizer(modelFolder: folder.path)
-    data = try TrainingData(config: config, encoder: tokenizer)
+    let digests = FileDigests()
+    let encoding = try RowEncoding(
+      tokenizer: tokenizer, folder: folder.path, trainOn: config.trainOn, date: config.chatTemplateDate,
+      digest: digests.sha256)
+    data = try TrainingData(
+      config: config, encoder: encoding.encoder,
+      cache: TokenCache(environment: ProcessInfo.processInfo.environment, encoding: encoding.digests),
+      sha256: digests.sha256, progress: progress)
+    if data.hasConversations { config.chatTemplateDate = encoding.date }
     sampler = try StepSampler(rows: data.train, config: config)
-    try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration)
-      .check([data.train, data.validation].joined())
-    inputs = try RunInputs(config: config, folder: folder)
+    try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration).check(data)
+    inputs = try RunInputs(
+      config: config, folder: folder, hasConversations: data.hasConversations, digests: digests)
+    self.config = config
   }
 
   /// A length that nobody asked for is no longer than the model has positions; one that was given must not be.
@@ -137,15 +150,9 @@ public struct RunPlan: Sendable {
       lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
     }
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
-    for skipped in data.skipped {
-      lines.append(
-        "         \(skipped.lines.count) rows of \(skipped.file) skipped: they have no token to predict")
-    }
-    for long in [data.longRows.train] + (config.valDataPath == nil ? [] : [data.longRows.validation]) {
-      if let text = long.text { lines.append("         \(text)") }
-    }
+    lines += data.summary.map { "         \($0)" }
     lines.append(
-      "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) rows"
+      "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) \(config.packing ? "packs" : "rows")"
     )
     lines.append("Output   \(outputFolder)")
     return lines.joined(separator: "\n")

@@ -7,12 +7,14 @@ extension FuzzTarget {
       for skip in [false, true] {
         guard
           let rows = try? TokenRows(
-            file: path, encoder: BytesAsTokens(), maxLength: 64, skipUnusable: skip)
+            file: path, encoder: RowEncoder(encoder: BytesAsTokens(), template: nil),
+            options: RowOptions(maxLength: 64, skipUnusable: skip))
         else { continue }
-        guard !rows.rows.isEmpty, rows.rows.allSatisfy({ (2...64).contains($0.count) }) else {
+        guard !rows.rows.isEmpty, rows.rows.allSatisfy({ (2...64).contains($0.count) && $0.trainedCount > 0 })
+        else {
           return "a row without a token to predict was kept"
         }
-        let lines = rows.skippedLines
+        let lines = rows.report.skipped.flatMap(\.lines.first)
         guard skip || lines.isEmpty, zip(lines, lines.dropFirst()).allSatisfy({ $0 <= $1 }) else {
           return "lines \(lines) were skipped"
         }
@@ -25,5 +27,13 @@ extension FuzzTarget {
     func trainingIDs(text: String, maxLength: Int) throws -> [Int32] {
       Array((text.utf8.map { Int32($0) } + [256]).prefix(maxLength))
     }
+
+    func promptIDs(text: String) throws -> [Int32] { text.utf8.map { Int32($0) } }
+
+    func encode(_ text: String, countingBefore places: [Int]) throws -> (ids: [Int32], counts: [Int]) {
+      (text.utf8.map { Int32($0) }, places)
+    }
+
+    var turnEndTokenIDs: Set<Int32> { [10] }
   }
 }

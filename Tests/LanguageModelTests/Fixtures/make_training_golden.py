@@ -91,6 +91,11 @@ def training_rows(base, file, max_length):
     return rows
 
 
+def trained_tokens(row):
+    """Tokens of a row that have a loss: all but the first, unless the row says otherwise (make_data_golden.py)."""
+    return len(row) - 1 if not hasattr(row, "trained") else sum(row.trained[1:])
+
+
 def tier_of(name, config, layer_count):
     """Tier of a parameter, by its PEFT or checkpoint name."""
     module = name.removeprefix("base_model.model.").removesuffix(".weight")
@@ -163,7 +168,7 @@ class Run:
             loss = self.loss_of_rows(rows)
             loss.backward()
             total += loss.item()
-            tokens += sum(len(r) - 1 for r in rows)
+            tokens += sum(trained_tokens(r) for r in rows)
         gradients = {name: p.grad / tokens for name, p in self.named.items()}
         for p in self.named.values():
             p.grad = None
@@ -200,7 +205,7 @@ class Run:
                                active_tiers=active, grad_norm=norm, tier_grad_norms=tier_norms))
         if step % self.config["eval_every"] == 0:
             with torch.no_grad():
-                count = sum(len(r) - 1 for r in self.validation)
+                count = sum(trained_tokens(r) for r in self.validation)
                 self.evaluations.append(dict(
                     step=step, loss=self.loss_of_rows(self.validation).item() / count, tokens=count))
 

@@ -10,6 +10,27 @@ public struct DataFile: Sendable {
     public let object: JSONObject
   }
 
+  /// One row as it stands in the file.
+  enum Record: Sendable {
+    case json(line: Int, [UInt8])
+    case row(Row)
+
+    var line: Int {
+      switch self {
+      case .json(let line, _): line
+      case .row(let row): row.line
+      }
+    }
+
+    /// Bytes that it takes, roughly.
+    var size: Int {
+      switch self {
+      case .json(_, let bytes): bytes.count
+      case .row(let row): row.object.members.reduce(0) { $0 + ($1.value.string?.utf8.count ?? 8) }
+      }
+    }
+  }
+
   public let path: String
 
   public init(path: String) { self.path = path }
@@ -19,32 +40,51 @@ public struct DataFile: Sendable {
   /// - Throws: `DataError` if the file cannot be read, or a row is not UTF-8, not JSON or not an object, or if
   ///   there is no row at all; and what `body` throws.
   public func forEachRow(_ body: (Row) throws -> Void) throws {
+    try forEachRecord { record, _ in try body(row(of: record)) }
+  }
+
+  /// Calls `body` with each row, and the number of bytes of the file that have been read.
+  func forEachRecord(_ body: (Record, _ bytesRead: Int) throws -> Void) throws {
     let source = try ByteSource(path: path)
-    var rowCount = 0
-    func take(_ row: Row) throws {
-      try body(row)
-      rowCount += 1
+    var isEmpty = true
+    func take(_ record: Record) throws {
+      isEmpty = false
+      try body(record, source.storedBytesRead)
     }
     switch try DataFormat(start: source.start, path: path) {
     case .lines:
       var reader = LineReader(source: source)
       while try reader.next({ line, bytes in
         if bytes.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) { return }
-        try take(row(line, bytes))
+        try take(.json(line: line, Array(bytes)))
       }) {}
-    case .list: try JSONListReader(bytes: source.all(), path: path).forEachElement { try take(row($0, $1)) }
+    case .list:
+      try JSONListReader(bytes: source.all(), path: path).forEachElement {
+        try take(.json(line: $0, Array($1)))
+      }
     case .table(let separator):
-      try TableReader(bytes: source.all(), separator: separator, path: path).forEachRow(take)
+      try TableReader(bytes: source.all(), separator: separator, path: path).forEachRow { try take(.row($0)) }
     }
-    if rowCount == 0 {
+    if isEmpty {
       throw DataError(file: path, reason: "has no rows", remedy: #"give it one {"text": …} a line"#)
     }
   }
 
-  private func row(_ line: Int, _ bytes: UnsafeRawBufferPointer) throws(DataError) -> Row {
+  /// Reads a row.
+  func row(of record: Record) throws(DataError) -> Row {
+    switch record {
+    case .row(let row): row
+    case .json(let line, let bytes): try row(line, bytes)
+    }
+  }
+
+  private func row(_ line: Int, _ bytes: [UInt8]) throws(DataError) -> Row {
     let value: JSONValue
     do {
-      value = try JSONValue(parsing: bytes)
+      let result = bytes.withUnsafeBytes { bytes in
+        Result { () throws(JSONError) in try JSONValue(parsing: bytes) }
+      }
+      value = try result.get()
     } catch {
       let line = line + error.line - 1
       throw DataError(file: path, line: line, reason: "not JSON: \(error.reason) (column \(error.column))")
@@ -53,21 +93,5 @@ public struct DataFile: Sendable {
       throw DataError(file: path, line: line, reason: "must be an object, not \(value.kind)")
     }
     return Row(line: line, object: object)
-  }
-
-  /// The `text` of a row.
-  func text(of row: Row) throws(DataError) -> String {
-    guard let value = row.object["text"] else {
-      let others = row.object.members.prefix(5).map(\.key).joined(separator: ", ")
-      throw DataError(
-        file: path, line: row.line, key: "text",
-        reason: "is missing" + (others.isEmpty ? "" : "; the row has \(others)"),
-        remedy: #"a row is {"text": "…"}"#)
-    }
-    guard let text = value.string else {
-      throw DataError(
-        file: path, line: row.line, key: "text", reason: "must be a string, not \(value.kind)")
-    }
-    return text
   }
 }

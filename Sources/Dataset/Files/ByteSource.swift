@@ -9,6 +9,8 @@ final class ByteSource {
   /// What was read to tell what the file is, and is handed out first.
   private(set) var start: [UInt8] = []
   private var handedOut = 0
+  /// Bytes of the file that have been read, as they are stored.
+  private(set) var storedBytesRead = 0
 
   init(path: String) throws(DataError) {
     self.path = path
@@ -69,6 +71,7 @@ final class ByteSource {
       count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
     } while count < 0 && errno == EINTR
     guard count >= 0 else { throw Self.systemError(path, "cannot be read") }
+    storedBytesRead += count
     return count
   }
 }

@@ -36,6 +36,12 @@ enum DataFormat: Equatable {
     }
   }
 
+  /// What a file's name says of its format, which its bytes may not.
+  static func kindByName(of path: String) -> String {
+    let name = path.lowercased().hasSuffix(".gz") ? String(path.lowercased().dropLast(3)) : path.lowercased()
+    return name.hasSuffix(".tsv") ? "tsv" : name.hasSuffix(".csv") ? "csv" : ""
+  }
+
   /// Whether the list's first element is an object, or the list is empty.
   private static func beginsAList(_ text: ArraySlice<UInt8>) -> Bool {
     let rest = text.drop { $0 != UInt8(ascii: "[") }.dropFirst()
@@ -43,12 +49,12 @@ enum DataFormat: Equatable {
     return next == nil || next == UInt8(ascii: "{") || next == UInt8(ascii: "]")
   }
 
-  /// What separates the fields of a header that has a `text`; nil if the first line is none.
+  /// What separates the fields of a header that has a key of rows; nil if the first line is none.
   private static func separator(of text: ArraySlice<UInt8>) -> UInt8? {
     let line = text.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
     return [comma, tab, UInt8(ascii: ";")].first { separator in
       line.split(separator: separator, omittingEmptySubsequences: false).contains { field in
-        String(decoding: field, as: UTF8.self).trimmedField == "text"
+        RowKind.tableKeys.contains(String(String(decoding: field, as: UTF8.self).trimmedField))
       }
     }
   }

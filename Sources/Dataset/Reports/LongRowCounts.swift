@@ -7,18 +7,35 @@ public struct LongRowCounts: Sendable, Equatable {
   public let rule: LongRows
   public let maxLength: Int
   /// Rows that were longer.
-  public private(set) var rows = 0
+  public internal(set) var rows = 0
   /// Rows that were made of them; 0 unless they are split.
-  public private(set) var parts = 0
+  public internal(set) var parts = 0
   /// Tokens that are in no row: what was cut off, and ends of one token, in which there is nothing to predict.
-  public private(set) var tokensLeftOut = 0
+  public internal(set) var tokensLeftOut = 0
   /// Line and number of tokens of the longest, the longest first; five at most.
-  public private(set) var longest: [Row] = []
+  public internal(set) var longest: [Row] = []
 
   public struct Row: Sendable, Equatable {
     /// 1-based.
     public let line: Int
     public let tokens: Int
+
+    /// Keeps the five longest, the longest first, and of equals the first.
+    static func insert(line: Int, tokens: Int, into rows: inout [Row]) {
+      let place = rows.firstIndex { $0.tokens < tokens } ?? rows.count
+      guard place < 5 else { return }
+      rows.insert(Row(line: line, tokens: tokens), at: place)
+      if rows.count > 5 { rows.removeLast() }
+    }
+
+    var json: JSONValue { ["line": .number(line), "tokens": .number(tokens)] }
+
+    init(line: Int, tokens: Int) { (self.line, self.tokens) = (line, tokens) }
+
+    init?(json: JSONValue) {
+      guard let line = json["line"]?.int, let tokens = json["tokens"]?.int else { return nil }
+      self.init(line: line, tokens: tokens)
+    }
   }
 
   init(file: String, rule: LongRows, maxLength: Int) {
@@ -31,10 +48,7 @@ public struct LongRowCounts: Sendable, Equatable {
     rows += 1
     self.parts += parts
     tokensLeftOut += leftOut
-    let place = longest.firstIndex { $0.tokens < tokens } ?? longest.count
-    guard place < 5 else { return }
-    longest.insert(Row(line: line, tokens: tokens), at: place)
-    if longest.count > 5 { longest.removeLast() }
+    Row.insert(line: line, tokens: tokens, into: &longest)
   }
 
   /// For a person; nil if no row is too long.
@@ -57,7 +71,7 @@ public struct LongRowCounts: Sendable, Equatable {
     [
       "rule": .string(rule.rawValue), "max_seq_length": .number(maxLength), "rows": .number(rows),
       "parts": .number(parts), "tokens_left_out": .number(tokensLeftOut),
-      "longest": .array(longest.map { ["line": .number($0.line), "tokens": .number($0.tokens)] }),
+      "longest": .array(longest.map(\.json)),
     ]
   }
 }

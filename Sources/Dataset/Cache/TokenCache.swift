@@ -1,0 +1,88 @@
+import Digests
+import Files
+import Foundation
+import JSON
+import NestedLearning
+
+/// A folder of files of token rows, each named by everything that decides it: the data's bytes, the files that say how text
+/// becomes ids, and the options. What is there is used; nothing in it is ever changed.
+public struct TokenCache: Sendable {
+  public static let variable = "NL_TOKEN_CACHE"
+  /// Grows with everything that makes other rows of the same files.
+  private static let revision = 1
+  /// A file with fewer bytes is tokenized each time, in memory, unless a folder is asked for.
+  private static let leastBytes = 4 << 20
+
+  public let folder: String
+  /// Whether the folder was asked for.
+  let isChosen: Bool
+  /// Of what says how text becomes ids: digests of files, the date that templates see.
+  let encoding: [String]
+
+  /// - Parameter encoding: everything that decides how text becomes ids.
+  /// - Returns: nil if the environment says `off`, or no folder is known.
+  public init?(environment: [String: String], encoding: [String]) {
+    func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    isChosen = given(Self.variable) != nil
+    self.encoding = encoding
+    if let chosen = given(Self.variable) {
+      if chosen == "off" { return nil }
+      folder = FileSystem.absolute(chosen)
+    } else if let caches = given("XDG_CACHE_HOME"), caches.hasPrefix("/") {
+      folder = caches + "/nested-learning/tokens"
+    } else if let home = given("HOME") {
+      folder = home + "/.cache/nested-learning/tokens"
+    } else {
+      return nil
+    }
+  }
+
+  /// Where the rows of a file are, or will be; nil if they are not to be kept.
+  ///
+  /// - Parameter sha256: gives the digest of a file.
+  func path(
+    of file: String, _ options: RowOptions, _ trainOn: TrainOn, sha256: (String) throws -> String
+  ) throws -> String? {
+    var info = stat()
+    guard stat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG,
+      isChosen || info.st_size >= Self.leastBytes, !options.collectsFaults
+    else { return nil }
+    var digest = DigestBuilder()
+    let members =
+      [
+        "token rows, revision \(Self.revision)", try sha256(file), DataFormat.kindByName(of: file),
+        trainOn.rawValue, options.longRows.rawValue, "\(options.maxLength)", "\(options.skipUnusable)",
+      ] + encoding
+    for member in members { digest.update("\(member.utf8.count) \(member)\n") }
+    return "\(folder)/\(digest.finish()).rows"
+  }
+
+  /// Makes the folder, and takes away what processes that are gone have left in it.
+  func prepare() throws {
+    do {
+      try FileSystem.makeFolders(folder)
+    } catch {
+      throw DataError(
+        file: folder, reason: "token rows cannot be kept there: \(error.reason)",
+        remedy: "name another folder in \(Self.variable), or set it to off to keep them in memory")
+    }
+    for name in (try? FileSystem.names(in: folder)) ?? [] where name.hasPrefix(".tmp-") {
+      let process = name.dropFirst(5).prefix { $0.isNumber }
+      if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH {
+        try? FileSystem.remove(folder + "/" + name)
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - needed: bytes that the rows of a whole file will take, by those that were read.
+  /// - Throws: `DataError` if the disk has no room for them.
+  func checkRoom(_ needed: Int, file: String) throws(DataError) {
+    guard let free = FileSystem.freeBytes(at: folder), free < needed else { return }
+    throw DataError(
+      file: folder,
+      reason:
+        "the token rows of \(file) will take about \(needed / 1_000_000) MB, and the disk has \(free / 1_000_000) left",
+      remedy: "name a folder on a larger disk in \(Self.variable), or set it to off to keep them in memory")
+  }
+}

@@ -1,0 +1,187 @@
+import Dispatch
+import Files
+import NestedLearning
+
+/// Encodes the rows of one file, in groups, each group on all cores.
+struct FileEncoding {
+  let file: String
+  let encoder: RowEncoder
+  let options: RowOptions
+  let progress: ((TokenizingProgress) -> Void)?
+
+  private static let groupRows = 4096
+  private static let groupBytes = 4 << 20
+
+  private struct Encoded: Sendable {
+    let kind: RowKind
+    let row: EncodedRow
+    let hash: UInt64
+  }
+
+  /// - Parameter checkRoom: is given a guess of the bytes that all rows will take, once the first group tells.
+  func rows<Sink: TokenSink>(
+    into sink: Sink, checkRoom: (Int) throws -> Void = { _ in }
+  ) throws -> (sink: Sink, report: RowReport) {
+    var taker = RowTaker(file: file, options: options, sink: sink)
+    var (waiting, waitingBytes): ([DataFile.Record], Int) = ([], 0)
+    let size = FileSystem.size(file) ?? 0
+    var isFirst = true
+    func flush(_ bytesRead: Int) throws {
+      for (record, encoded) in zip(waiting, encoded(waiting)) { try take(encoded, record.line, &taker) }
+      waiting.removeAll(keepingCapacity: true)
+      waitingBytes = 0
+      if isFirst, bytesRead > 0 {
+        let share = Double(max(size, bytesRead)) / Double(bytesRead)
+        try checkRoom(Int(Double(taker.report.tokens * 4 + taker.report.rows * 32) * share))
+      }
+      isFirst = false
+      progress?(
+        TokenizingProgress(
+          file: file, bytes: bytesRead, totalBytes: size, rows: taker.report.rows,
+          tokens: taker.report.tokens))
+    }
+    var lastRead = 0
+    try DataFile(path: file).forEachRecord { record, bytesRead in
+      waiting.append(record)
+      waitingBytes += record.size
+      lastRead = bytesRead
+      if waiting.count >= Self.groupRows || waitingBytes >= Self.groupBytes { try flush(bytesRead) }
+    }
+    try flush(lastRead)
+    return (taker.sink, try taker.finished())
+  }
+
+  private func take<Sink>(
+    _ encoded: Result<Encoded, DataError>, _ line: Int, _ taker: inout RowTaker<Sink>
+  ) throws {
+    switch encoded {
+    case .success(let encoded):
+      try taker.take(encoded.row, kind: encoded.kind, line: line, hash: encoded.hash)
+    case .failure(let error):
+      guard options.collectsFaults else { throw error }
+      taker.report.skip([error.key, error.reason].compactMap(\.self).joined(separator: ": "), line: line)
+    }
+  }
+
+  /// What becomes of records, in their order.
+  private func encoded(_ records: [DataFile.Record]) -> [Result<Encoded, DataError>] {
+    [Result<Encoded, DataError>](unsafeUninitializedCapacity: records.count) { out, count in
+      // Each part writes its own elements, and all are written before the call returns.
+      nonisolated(unsafe) let out = out
+      nonisolated(unsafe) let encoding = self
+      let partRows = 32
+      DispatchQueue.concurrentPerform(iterations: (records.count + partRows - 1) / partRows) { part in
+        for i in (part * partRows)..<min(records.count, (part + 1) * partRows) {
+          let result = Result { () throws(DataError) in try encoding.encode(records[i]) }
+          out.initializeElement(at: i, to: result)
+        }
+      }
+      count = records.count
+    }
+  }
+
+  private func encode(_ record: DataFile.Record) throws(DataError) -> Encoded {
+    let row = try DataFile(path: file).row(of: record)
+    guard let kind = RowKind(of: row.object) else {
+      let keys = row.object.members.prefix(8).map(\.key).joined(separator: ", ")
+      throw DataError(
+        file: file, line: row.line,
+        reason: "is no kind of row: " + (keys.isEmpty ? "it has no keys" : "it has the keys \(keys)"),
+        remedy: RowKind.remedy)
+    }
+    do {
+      let content = try RowReader(row: row.object).content(kind)
+      let encoded = try encoder.encode(content)
+      return Encoded(kind: kind, row: encoded, hash: encoded.row.hash)
+    } catch let fault as RowReader.Fault {
+      throw DataError(
+        file: file, line: row.line, key: fault.key, reason: fault.reason, remedy: fault.remedy)
+    } catch {
+      throw DataError(
+        file: file, line: row.line, key: kind.keys.first, reason: "cannot be encoded: \(error)")
+    }
+  }
+}
+
+/// Decides what becomes of each row, and counts it.
+private struct RowTaker<Sink: TokenSink> {
+  let options: RowOptions
+  var sink: Sink
+  var report: RowReport
+
+  init(file: String, options: RowOptions, sink: Sink) {
+    self.options = options
+    self.sink = sink
+    report = RowReport(file: file, rule: options.longRows, maxLength: options.maxLength)
+  }
+
+  mutating func take(_ encoded: EncodedRow, kind: RowKind, line: Int, hash: UInt64) throws {
+    let row = encoded.row
+    report.kinds[kind, default: 0] += 1
+    report.lengths.add(row.count, line: line)
+    if encoded.isConversation { report.conversations += 1 }
+    for _ in 0..<encoded.missingTurns { report.missingTurns.add(line) }
+    let most = options.maxLength
+    guard row.count > most else { return try keep([row], of: row, kind, line, hash) }
+    switch options.longRows {
+    case .cut:
+      report.long.count(line: line, tokens: row.count, parts: 0, leftOut: row.count - most)
+      try keep([row.prefix(most)], of: row, kind, line, hash)
+    case .split:
+      // Every part begins anew at position 0; the EOS ends the last. One without a token to predict is left out.
+      let parts = row.parts(of: most).filter { $0.trainedCount > 0 }
+      let tokens = parts.reduce(0) { $0 + $1.count }
+      report.long.count(line: line, tokens: row.count, parts: parts.count, leftOut: row.count - tokens)
+      try keep(parts, of: row, kind, line, hash)
+    case .error:
+      report.long.count(line: line, tokens: row.count, parts: 0, leftOut: row.count)
+      try refuse(
+        kind, line, "has \(row.count) tokens, more than \(most) (max_seq_length)",
+        "set long_rows to cut or split, or raise max_seq_length", skips: false)
+    }
+  }
+
+  /// Keeps what a row of the file has become.
+  private mutating func keep(
+    _ rows: [TokenRow], of whole: TokenRow, _ kind: RowKind, _ line: Int, _ hash: UInt64
+  ) throws {
+    guard rows.contains(where: { $0.trainedCount > 0 }) else {
+      return try refuse(
+        kind, line, reason(whole), "remove the row, or set skip_unusable_rows to true",
+        skips: options.skipUnusable)
+    }
+    for (index, row) in rows.enumerated() {
+      report.keep(row, kind: kind)
+      try sink.append(row, line: line, hash: index == 0 ? hash : 0)
+    }
+  }
+
+  private func reason(_ row: TokenRow) -> String {
+    if row.count < 2 {
+      return "gives \(row.count) token\(row.count == 1 ? "" : "s"), so there is none to predict"
+    }
+    return row.trainedCount == 0
+      ? "has no token that is trained on (train_on: completions)"
+      : "has its trained tokens after the first \(options.maxLength) (max_seq_length), where it is cut"
+  }
+
+  private mutating func refuse(
+    _ kind: RowKind, _ line: Int, _ reason: String, _ remedy: String, skips: Bool
+  ) throws(DataError) {
+    let key = kind.keys.last ?? ""
+    if skips || options.collectsFaults {
+      report.skip("\(key): \(reason)", line: line)
+    } else {
+      throw DataError(file: report.file, line: line, key: key, reason: reason, remedy: remedy)
+    }
+  }
+
+  func finished() throws(DataError) -> RowReport {
+    if report.rows == 0, !options.collectsFaults {
+      throw DataError(
+        file: report.file, reason: "no row has a token to predict (\(report.skippedCount) skipped)",
+        remedy: "give rows with text")
+    }
+    return report
+  }
+}

@@ -1,0 +1,34 @@
+import NestedLearning
+
+/// What becomes of rows that are not as they should be.
+public struct RowOptions: Sendable {
+  /// Tokens of a row at most.
+  public var maxLength: Int
+  public var longRows: LongRows
+  /// Leave out rows without a token to predict, instead of refusing them.
+  public var skipUnusable: Bool
+  /// Leave out and count whatever is wrong with a row, to show all of it.
+  public var collectsFaults = false
+
+  public init(maxLength: Int, longRows: LongRows = .cut, skipUnusable: Bool = false) {
+    self.maxLength = maxLength
+    self.longRows = longRows
+    self.skipUnusable = skipUnusable
+  }
+
+  public init(_ config: NestedLearningConfig) {
+    self.init(
+      maxLength: config.maxSeqLength, longRows: config.longRows, skipUnusable: config.skipUnusableRows)
+  }
+}
+
+/// How far the tokenizing of a file has come.
+public struct TokenizingProgress: Sendable {
+  public let file: String
+  /// Bytes of the file that have been read.
+  public let bytes: Int
+  /// The file's size; 0 if it has none, as a pipe.
+  public let totalBytes: Int
+  public let rows: Int
+  public let tokens: Int
+}

@@ -1,0 +1,61 @@
+import LanguageModel
+
+/// The token ids of a row, and which of them are trained: predicted from those before them, with a loss.
+///
+/// The first token has none before it and is never predicted, whatever its mark says.
+public struct TokenRow: Sendable, Equatable {
+  /// The ids; one that is not trained stands as its complement `~id`, which is below zero.
+  public let marked: [Int32]
+
+  /// A row that is trained on as a whole.
+  public init(ids: [Int32]) { marked = ids }
+
+  /// - Parameter trained: ranges of places in `ids`; what of them lies beyond the row counts for nothing.
+  public init(ids: [Int32], trained: [Range<Int>]) {
+    var marked = ids.map { ~$0 }
+    for range in trained {
+      for place in range.clamped(to: ids.indices) { marked[place] = ids[place] }
+    }
+    self.marked = marked
+  }
+
+  init(marked: [Int32]) { self.marked = marked }
+
+  public var count: Int { marked.count }
+
+  public var ids: [Int32] { marked.map(Self.id) }
+
+  /// Number of tokens that are predicted.
+  public var trainedCount: Int { marked.dropFirst().reduce(0) { $1 < 0 ? $0 : $0 + 1 } }
+
+  static func id(_ marked: Int32) -> Int32 { marked < 0 ? ~marked : marked }
+
+  public func isTrained(_ place: Int) -> Bool { place > 0 && marked[place] >= 0 }
+
+  /// Its first tokens.
+  func prefix(_ length: Int) -> TokenRow { TokenRow(marked: Array(marked.prefix(length))) }
+
+  /// Consecutive parts of `length` tokens, the last of what is left.
+  func parts(of length: Int) -> [TokenRow] {
+    stride(from: 0, to: count, by: length).map { start in
+      TokenRow(marked: Array(marked[start..<min(count, start + length)]))
+    }
+  }
+}
+
+extension MicroBatch {
+  /// A loss on each trained token of each row.
+  public init(rows: [TokenRow]) {
+    var (tokens, labels, offsets): ([Int32], [Int32], [Int32]) = ([], [], [0])
+    let count = rows.reduce(0) { $0 + $1.count }
+    tokens.reserveCapacity(count)
+    labels.reserveCapacity(count)
+    for row in rows {
+      tokens.append(contentsOf: row.marked.lazy.map(TokenRow.id))
+      labels.append(contentsOf: row.marked.dropFirst().lazy.map { $0 < 0 ? Self.ignored : $0 })
+      if row.count > 0 { labels.append(Self.ignored) }
+      offsets.append(Int32(clamping: tokens.count))
+    }
+    self.init(tokens: tokens, offsets: offsets, labels: labels)
+  }
+}

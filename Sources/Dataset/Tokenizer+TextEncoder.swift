@@ -1,3 +1,0 @@
-import LanguageModel
-
-extension Tokenizer: TextEncoder {}
