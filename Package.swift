@@ -54,6 +54,8 @@ let package = Package(
     .target(name: "JSON"),
     .target(name: "Tensors", dependencies: ["Kernels"]),
     .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
+    // Models of llama.cpp: into folders in Hugging Face's layout and back.
+    .target(name: "GGUF", dependencies: ["LanguageModel", "Kernels", "Files", "JSON"]),
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
@@ -125,7 +127,7 @@ let package = Package(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
-        "Files",
+        "Files", "GGUF",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
@@ -135,6 +137,9 @@ let package = Package(
     .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "GGUFTests", dependencies: ["Harness", "GGUF", "LanguageModel", "Files", "JSON"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "NestedLearning", "CZlib"]),
     .testTarget(
@@ -172,7 +177,7 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "Digests",
+        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "GGUF", "Digests",
         "JSON",
         "Kernels",
       ],
