@@ -13,7 +13,8 @@ struct NL: ParsableCommand {
       """,
     subcommands: [
       TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
-      BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
+      ExportCommand.self, MergeCommand.self, BenchCommand.self,
+      KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 
   static func main() {
