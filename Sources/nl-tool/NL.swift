@@ -13,7 +13,7 @@ struct NL: ParsableCommand {
       """,
     subcommands: [
       TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
-      ExportCommand.self, MergeCommand.self, BenchCommand.self,
+      ExportCommand.self, MergeCommand.self, CacheCommand.self, BenchCommand.self,
       KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 
