@@ -55,6 +55,8 @@ let package = Package(
     .target(name: "ChatTemplate", dependencies: ["Files", "JSON"]),
     .target(name: "Tensors", dependencies: ["Kernels"]),
     .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
+    // Models of llama.cpp: into folders in Hugging Face's layout and back.
+    .target(name: "GGUF", dependencies: ["LanguageModel", "Kernels", "Files", "JSON"]),
     .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
@@ -128,7 +130,7 @@ let package = Package(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning", "Tensors",
-        "Files",
+        "Files", "GGUF",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
@@ -138,6 +140,9 @@ let package = Package(
     .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
       name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "GGUFTests", dependencies: ["Harness", "GGUF", "LanguageModel", "Files", "JSON"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
     .testTarget(
       name: "DatasetTests",
@@ -179,7 +184,7 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "Digests",
+        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "GGUF", "Digests",
         "JSON",
         "Kernels",
       ],

@@ -27,6 +27,9 @@ let package = Package(
       name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],
       path: "Project/LanguageModel", swiftSettings: swift),
     .target(
+      name: "GGUF", dependencies: ["LanguageModel", "Kernels", "Files", "JSON"], path: "Project/GGUF",
+      swiftSettings: swift),
+    .target(
       name: "NestedLearning",
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
       path: "Project/NestedLearning", swiftSettings: swift),
@@ -45,7 +48,7 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "Transport", "Service", "Digests",
+        "WireProtocol", "NestedLearning", "LanguageModel", "GGUF", "Dataset", "Transport", "Service", "Digests",
         "JSON",
         "Kernels",
       ],

@@ -37,6 +37,17 @@ public final class MappedFile: @unchecked Sendable {
     _ = madvise(address, size, Int32(MADV_WILLNEED))
   }
 
+  /// The system may give the memory of these bytes to others: they are not read again soon, and come back from the file
+  /// if they are.
+  package func forget(_ range: Range<Int>) {
+    guard let base = bytes.baseAddress else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = (range.lowerBound + page - 1) / page * page
+    let end = range.upperBound / page * page
+    guard start < end else { return }
+    _ = madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, Int32(MADV_DONTNEED))
+  }
+
   deinit {
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
   }

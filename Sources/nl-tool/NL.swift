@@ -14,7 +14,8 @@ struct NL: ParsableCommand {
     subcommands: [
       DataCommand.self,
       TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
-      BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
+      ExportCommand.self, MergeCommand.self, CacheCommand.self, BenchCommand.self,
+      KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 
   static func main() {

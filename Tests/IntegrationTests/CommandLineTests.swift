@@ -83,7 +83,9 @@ import Testing
         "step", "experiment_name", "is_best", "is_final", "best_val_loss", "config", "tier_stats",
         "timestamp",
       ] { #expect(metadata[key] != nil, "metadata.json of \(folder) lacks \(key)") }
-      for file in ["adapter_config.json", "adapters.safetensors", "peft/adapter_model.safetensors"] {
+      for file in [
+        "adapter_config.json", "adapters.safetensors", "peft/adapter_model.safetensors", "tokenizer.json",
+      ] {
         #expect(FileManager.default.fileExists(atPath: run.file("checkpoints/\(folder)/\(file)")))
       }
     }

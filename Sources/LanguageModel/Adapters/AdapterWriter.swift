@@ -15,6 +15,38 @@ public enum AdapterWriter {
   public static func write(
     _ adapter: AdapterWeights, base: String, model: ModelConfiguration, to folder: String
   ) throws {
+    try check(adapter, model, folder)
+    let peft = folder + "/" + AdapterForm.peftFolder
+    try FileSystem.makeFolders(peft)
+    try writeMLX(adapter, base: base, model: model, to: folder)
+    try writePEFT(adapter, base: base, model: model, to: peft)
+    try FileSystem.syncFolder(folder)
+  }
+
+  /// One of the two forms, for one of the two packages alone.
+  public enum Form: String, Sendable, CaseIterable { case peft, mlx }
+
+  /// Writes one form into a folder that is there. That of mlx-lm is refused where it cannot hold all of the adapter.
+  public static func write(
+    _ adapter: AdapterWeights, as form: Form, base: String, model: ModelConfiguration, to folder: String
+  ) throws {
+    try check(adapter, model, folder)
+    switch form {
+    case .peft: try writePEFT(adapter, base: base, model: model, to: folder)
+    case .mlx:
+      if let whole = adapter.replaced.keys.min(by: utf8Ascending) {
+        throw ModelError(
+          file: folder, name: "tensor \(whole)",
+          "is trained as a whole (modules_to_save), which the form of mlx-lm cannot hold; export it for PEFT, or merge it "
+            + "into the model with nl-tool merge")
+      }
+      try writeMLX(adapter, base: base, model: model, to: folder)
+    }
+  }
+
+  private static func check(
+    _ adapter: AdapterWeights, _ model: ModelConfiguration, _ folder: String
+  ) throws(ModelError) {
     try adapter.specification.check(for: model, file: folder)
     for expected in adapter.specification.tensors(of: model) {
       guard let tensor = adapter.tensors[expected.name], tensor.shape == expected.shape else {
@@ -22,11 +54,6 @@ public enum AdapterWriter {
           file: folder, name: "tensor \(expected.name)", "is not there, or not of shape \(expected.shape)")
       }
     }
-    let peft = folder + "/" + AdapterForm.peftFolder
-    try FileSystem.makeFolders(peft)
-    try writeMLX(adapter, base: base, model: model, to: folder)
-    try writePEFT(adapter, base: base, model: model, to: peft)
-    try FileSystem.syncFolder(folder)
   }
 
   private static func writeMLX(

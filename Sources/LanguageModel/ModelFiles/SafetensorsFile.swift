@@ -63,13 +63,13 @@ public func utf8Ascending(_ a: String, _ b: String) -> Bool { a.utf8.lexicograph
 extension String {
   /// A string that is equal to another only if it has the same bytes. (Two canonically equivalent strings, such
   /// as U+00E9 and U+0065 U+0301, are equal to Swift, but are two names to every other program.)
-  struct UTF8Bytes: Hashable, Sendable {
-    let text: String
-    init(_ text: String) { self.text = text }
+  package struct UTF8Bytes: Hashable, Sendable {
+    package let text: String
+    package init(_ text: String) { self.text = text }
 
-    static func == (a: Self, b: Self) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    package static func == (a: Self, b: Self) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
 
-    func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
       var text = text
       text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }

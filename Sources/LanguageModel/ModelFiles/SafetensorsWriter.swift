@@ -20,14 +20,7 @@ public struct SafetensorsItem {
     name: String, shape: [Int], as dtype: WrittenType = .f32, values: @escaping () throws -> [Float]
   ) {
     self.init(name: name, shape: shape, dtype: dtype.stored) { write in
-      let floats = try values()
-      switch dtype {
-      case .f32: try floats.withUnsafeBytes { try write($0) }
-      case .bf16:
-        var rounded = [UInt16](repeating: 0, count: floats.count)
-        if !floats.isEmpty { nl_f32_to_bf16(nil, floats.count, floats, &rounded) }
-        try rounded.withUnsafeBytes { try write($0) }
-      }
+      try dtype.write(try values(), write)
     }
   }
 
@@ -35,7 +28,8 @@ public struct SafetensorsItem {
     self.init(name: name, shape: tensor.shape, as: dtype) { tensor.values }
   }
 
-  private init(
+  /// Bytes that are made as they are written: `content` hands them over in order, as many as the shape needs.
+  public init(
     name: String, shape: [Int], dtype: StoredType,
     content: @escaping (_ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) {
@@ -45,7 +39,7 @@ public struct SafetensorsItem {
     self.content = content
   }
 
-  fileprivate var byteCount: Int { shape.reduce(dtype.size, *) }
+  public var byteCount: Int { shape.reduce(dtype.size, *) }
 }
 
 /// The formats that floats are written in.
@@ -53,6 +47,17 @@ public enum WrittenType: String, Sendable, CaseIterable {
   case f32, bf16
 
   public var stored: StoredType { self == .f32 ? .f32 : .bf16 }
+
+  /// Hands over floats as their bytes in this format, rounded to the nearest.
+  package func write(_ floats: [Float], _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
+    switch self {
+    case .f32: try floats.withUnsafeBytes { try write($0) }
+    case .bf16:
+      var rounded = [UInt16](repeating: 0, count: floats.count)
+      if !floats.isEmpty { nl_f32_to_bf16(nil, floats.count, floats, &rounded) }
+      try rounded.withUnsafeBytes { try write($0) }
+    }
+  }
 }
 
 /// Writes safetensors files; the same tensors always give the same bytes.

@@ -49,8 +49,14 @@ public struct StoredTensor: @unchecked Sendable {
   public var count: Int { bytes.count / dtype.size }
 
   /// The numbers, widened to 32 bits.
-  public func floats() -> [Float] {
-    guard let base = bytes.baseAddress, count > 0 else { return [] }
+  public func floats() -> [Float] { floats(in: 0..<count) }
+
+  /// Those of a part; `range` lies within 0..<count.
+  public func floats(in range: Range<Int>) -> [Float] {
+    let part = UnsafeRawBufferPointer(
+      rebasing: bytes[range.lowerBound * dtype.size..<range.upperBound * dtype.size])
+    let count = range.count
+    guard let base = part.baseAddress, count > 0 else { return [] }
     return withExtendedLifetime(owner) {
       [Float](unsafeUninitializedCapacity: count) { out, initialized in
         if let target = out.baseAddress {

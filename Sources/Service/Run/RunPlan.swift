@@ -207,6 +207,8 @@ extension RunPlan: RunContents {
           specification: specification, tensors: tensors.filter { !saved.contains($0.key) },
           replaced: tensors.filter { saved.contains($0.key) }), base: self.folder.path,
         model: self.folder.configuration, to: folder)
+      // For whoever uses the adapter; nothing of the run depends on them.
+      try ModelFolder.copyCompanions(from: self.folder.path, to: folder, required: false)
     case .full:
       // In the precision of the base model, whose place the folder takes; the state keeps the f32 masters.
       let storesBF16 = self.parameters.contains { self.folder.weights[$0.name]?.dtype == .bf16 }

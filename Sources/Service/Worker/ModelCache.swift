@@ -33,7 +33,12 @@ struct ModelCache: Sendable {
   }
 
   func folder(_ sha256: String) -> String { path + "/" + sha256 }
-  func partialFolder(_ sha256: String) -> String { folder(sha256) + ".partial" }
+  func partialFolder(_ sha256: String) -> String { folder(sha256) + Self.partialSuffix }
+
+  static let partialSuffix = ".partial"
+
+  /// Notes that a model is taken up now, by the time of its folder; that this fails matters to nobody at work.
+  func noteUse(_ sha256: String) { _ = utimensat(AT_FDCWD, folder(sha256), nil, 0) }
 
   func lock(_ sha256: String) throws -> FolderLock { try FolderLock(path: folder(sha256) + ".lock") }
 

@@ -35,6 +35,7 @@ struct ModelSource: Sendable {
         remedy: "give one with --model-cache DIR, or the model's own with --model DIR")
     }
     if try Self.digest(of: cache.folder(sha256)) == sha256 {
+      cache.noteUse(sha256)
       return try ModelFolder(path: cache.folder(sha256))
     }
     let fetch = ModelFetch(

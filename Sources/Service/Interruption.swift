@@ -1,8 +1,7 @@
-import Service
 import Synchronization
 
-/// Ctrl-C or SIGTERM as an error, so that what a benchmark has begun is cleared away before the program ends.
-final class Interruption: Sendable {
+/// Ctrl-C or SIGTERM as an error, so that what has been begun is cleared away before the program ends.
+package final class Interruption: Sendable {
   private final class Flag: Sendable {
     let isSet = Atomic(false)
   }
@@ -10,7 +9,7 @@ final class Interruption: Sendable {
   private let flag: Flag
   private let watch: Mutex<SignalWatch?>
 
-  init() {
+  package init() {
     let flag = Flag()
     self.flag = flag
     watch = Mutex(SignalWatch { _ in flag.isSet.store(true, ordering: .relaxed) })
@@ -19,7 +18,7 @@ final class Interruption: Sendable {
   deinit { watch.withLock { $0?.cancel() } }
 
   /// - Throws: `ServiceError` once the user wants the program to end.
-  func check() throws {
+  package func check() throws {
     if flag.isSet.load(ordering: .relaxed) { throw ServiceError("stopped by the user") }
   }
 }
