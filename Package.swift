@@ -126,10 +126,13 @@ let package = Package(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "NestedLearning", "Tensors",
-        "Files",
+        "ChatTemplate", "Files", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(
+      name: "ChatTemplateTests", dependencies: ["ChatTemplate", "Digests", "JSON"],
+      exclude: ["Fixtures", "conversations.py", "make_fixtures.py", "random_templates.py"]),
     .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
     .testTarget(name: "FilesTests", dependencies: ["Harness", "Files"]),
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
@@ -173,7 +176,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "Digests",
+        "Service", "Transport", "WireProtocol", "Dataset", "ChatTemplate", "NestedLearning", "LanguageModel",
+        "Digests",
         "JSON",
         "Kernels",
       ],

@@ -12,7 +12,8 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
-      TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
+      TokenizeCommand.self, RenderCommand.self, LogitsCommand.self, GenerateCommand.self,
+      EvaluateCommand.self, ModelCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 
