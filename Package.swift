@@ -130,10 +130,13 @@ let package = Package(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning", "Tensors",
-        "Files", "GGUF",
+        "ChatTemplate", "Files", "GGUF", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(
+      name: "ChatTemplateTests", dependencies: ["ChatTemplate", "Digests", "JSON"],
+      exclude: ["Fixtures", "conversations.py", "make_fixtures.py", "random_templates.py"]),
     .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
     .testTarget(name: "FilesTests", dependencies: ["Harness", "Files"]),
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
@@ -184,7 +187,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "GGUF", "Digests",
+        "Service", "Transport", "WireProtocol", "Dataset", "ChatTemplate", "NestedLearning", "LanguageModel", "GGUF",
+        "Digests",
         "JSON",
         "Kernels",
       ],

@@ -12,10 +12,9 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
-      DataCommand.self,
-      TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
-      ExportCommand.self, MergeCommand.self, CacheCommand.self, BenchCommand.self,
-      KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
+      ModelCommand.self, DataCommand.self, TokenizeCommand.self, RenderCommand.self, LogitsCommand.self,
+      GenerateCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self, CacheCommand.self,
+      BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 
   static func main() {
