@@ -163,6 +163,7 @@ final class FleetService {
         }
       }
     }
+    try handle(.expectsRuns(!queue.notBegun.isEmpty))
     if queue.isOver, !isClosed { try closeFleet() }
   }
 
