@@ -1,4 +1,5 @@
 import NestedLearning
+import Service
 import Transport
 import WireProtocol
 
@@ -7,6 +8,12 @@ import WireProtocol
 public struct Scenario: Sendable {
   /// One worker's place: processes come and go there.
   struct WorkerPlan: Sendable {
+    /// Its public key; nil if it has none.
+    var key: String?
+    /// The run whose model it has in a folder of its own, so that it takes part in no other; nil if it takes any.
+    var ownModel: RunNumber?
+    /// It has to fetch the base models.
+    var fetchesModels = false
     /// Started by the coordinator, dies with it, and its death is seen at once.
     var isLocal = false
     var starts = 0.0
@@ -24,6 +31,9 @@ public struct Scenario: Sendable {
     var quits = 0.0
     /// The probability that a message of its is altered before it is encoded.
     var alters = 0.0
+    /// The same of its HELLO, and the probability that it says HELLO once more before a message, whatever it is in.
+    var altersHello = 0.0
+    var repeatsHello = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -38,7 +48,15 @@ public struct Scenario: Sendable {
   }
 
   public let seed: UInt64
+  /// The first run, and those that come after it in the queue.
   var problem: ToyProblem
+  var others: [ToyProblem] = []
+  /// All keys of workers, and when each is put on the list of those that are let in.
+  var keys: [String: Double] = [:]
+  /// Workers of one key that the fleet takes.
+  var workersOfKey = 64
+  /// Runs that are at work together.
+  var parallelRuns = 1
   var workers: [WorkerPlan]
 
   // Without any fault.
@@ -71,6 +89,14 @@ public struct Scenario: Sendable {
   /// Kill it at exactly this persist, or send, counted over the whole run from 1.
   var killAtPersistNumber: Int?
   var killAtSendNumber: Int?
+  /// A run's probability of failing at each piece of arithmetic on its state.
+  var engineFailures = 0.0
+  /// The probability that a connection is cut over a chunk of the base model.
+  var cutsAtChunk = 0.0
+  /// How workers ask for the base model.
+  var fetchLimits = FileRequest.Limits()
+  /// Whether workers are left to join again when the runs are stopped.
+  var keepsWorkersAtStop = false
   /// Whether the run has real files, which its coordinator's code writes.
   var hasStore = false
   /// The probability that something is wrong with its disk, at each write.
@@ -141,7 +167,22 @@ extension Scenario {
     var store = SplitMix64(seed: SplitMix64.mix(seed &+ 0xD15C))
     let isDrawn = store.chance(0.1)
     if isDrawn || withFiles { addStore(using: &store) }
+    var queue = SplitMix64(seed: SplitMix64.mix(seed &+ 0x0_0E0E))
+    var keys = SplitMix64(seed: SplitMix64.mix(seed &+ 0x4E15))
+    if workers.count < 200 {
+      if keys.chance(0.08) { addHostileHellos(using: &keys) }
+      if keys.chance(0.25) { addKeys(using: &keys) }
+    }
+    if !isLong, workers.count < 200, queue.chance(0.12) { try addRuns(using: &queue) }
+    if incidents.contains(.runStopped) {
+      var stops = SplitMix64(seed: SplitMix64.mix(seed &+ 0x570B5))
+      keepsWorkersAtStop = stops.chance(0.3)
+    }
+    var models = SplitMix64(seed: SplitMix64.mix(seed &+ 0x40DE1))
+    if workers.count < 200, models.chance(0.12) { addModelFetches(using: &models) }
   }
+
+  var problems: [ToyProblem] { [problem] + others }
 
   /// Wrong results that hardly anybody verifies, and a coordinator that is killed again and again between snapshots: what
   /// is computed again comes out otherwise.
@@ -184,6 +225,7 @@ extension Scenario {
   }
 
   var hasLiars: Bool { workers.contains { $0.lies > 0 || $0.alters > 0 } }
+  var hasHostileHellos: Bool { workers.contains { $0.altersHello > 0 } }
 
   /// Results are compared, and some workers have wrong ones.
   private mutating func addLiars(using random: inout SplitMix64) {
