@@ -75,6 +75,9 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case diskFull = "disk full"
   case diskError = "disk error"
   case syncError = "sync error"
+  case readError = "read error"
+  /// A stored file has another bit than it was written with.
+  case rot
   case ledgerHeld = "ledger held"
   /// Its user stops it, and goes on later.
   case runStopped = "run stopped"

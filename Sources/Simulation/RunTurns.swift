@@ -41,6 +41,7 @@ extension Simulation {
       return beginNext()
     }
     outcome.count("terms")
+    run.store?.couldNotBeRead = false
     let problem = run.problem
     var rules = RunRules(
       config: problem.config, plan: TierPlan(scheduler: problem.scheduler), batches: problem,
@@ -141,7 +142,7 @@ extension Simulation {
       reason.contains("could not be written: ") && hasDiskFaults && coordinator?.queue.isStopped == true
       || reason.contains("could not be written down within")
         && (hasDiskFaults || outcome.faults[.coordinatorStalled] != nil)
-      || reason.contains(EngineBroken.reason)
+      || reason.contains(EngineBroken.reason) || driver.run.store?.couldNotBeRead == true
     if !isExpected || now > faultsEnd + 30 { problem("\(driver.number) failed: \(reason)") }
   }
 }

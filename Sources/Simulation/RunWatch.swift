@@ -36,10 +36,19 @@ extension Simulation {
       driver.watch.restored = run.progress.step
     case .worker: driver.watch.newsSince = driver.watch.newsSince ?? now
     case .writeFailed: driver.watch.newsSince = nil
+    case .timer: inspectGrace(effects, driver)
     default: break
     }
     for effect in effects { inspect(effect, driver) }
     inspectWait(effects, driver)
+  }
+
+  /// The step in hand has all of its grace.
+  private func inspectGrace(_ effects: [RunEffect], _ driver: SimulatedDriver) {
+    guard let deadline = driver.core.stopDeadline, let clock = coordinator?.clock(now), clock < deadline,
+      effects.contains(where: { if case .abandon = $0 { true } else { false } })
+    else { return }
+    problem("\(driver.number) gives up its step before its grace is over")
   }
 
   /// A wait for the disk is told of when it begins.
@@ -72,6 +81,11 @@ extension Simulation {
 
   private func inspectWrite(_ write: RunWrite, _ driver: SimulatedDriver) {
     if !write.workers.isEmpty { driver.watch.newsSince = nil }
+    if case .checkpoint(_, let progress, let isReplay) = write.content,
+      isReplay != (progress.step <= driver.core.replayedUpTo)
+    {
+      problem("the checkpoint of step \(progress.step) is written as one of a replay: \(isReplay)")
+    }
     guard case .end(.failed) = write.content else { return }
     let last = driver.run.disk.lastStep
     for record in write.attempts
@@ -112,8 +126,10 @@ extension Simulation {
 
   /// Whoever comes or goes is written down soon, however long a step takes.
   func watchNews(of driver: SimulatedDriver) {
-    guard let since = driver.watch.newsSince, driver.core.activity == nil, driver.run.store == nil,
-      now.seconds(since: since) > 10, now.seconds(since: diskFaultUntil) > 10
+    // It waits for whatever else is written.
+    if driver.core.activity != nil, driver.watch.newsSince != nil { driver.watch.newsSince = now }
+    guard let since = driver.watch.newsSince, driver.run.store == nil, now.seconds(since: since) > 10,
+      now.seconds(since: diskFaultUntil) > 10
     else { return }
     problem("who came and went is not in the ledger of \(driver.number) since \(since)")
   }

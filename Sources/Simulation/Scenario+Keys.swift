@@ -34,7 +34,7 @@ extension Scenario {
           key: key, altersHello: random.logarithmic(0.1...1), repeatsHello: random.logarithmic(0.01...0.5)))
       keys[key] = 0
     }
-    if random.chance(0.6) { incidents.append(.helloFlood) }
+    if random.chance(0.8) { incidents += [.helloFlood, .helloFlood] }
   }
 
   /// As long as a public key.

@@ -67,7 +67,9 @@ extension Simulation {
   }
 
   var hasDiskFaults: Bool {
-    [.diskFault, .diskFull, .diskError, .syncError, .ledgerHeld].contains { outcome.faults[$0] != nil }
+    [.diskFault, .diskFull, .diskError, .syncError, .readError, .ledgerHeld].contains {
+      outcome.faults[$0] != nil
+    }
   }
 
   // MARK: - What is written
