@@ -97,6 +97,7 @@ public struct AtomicFile: ~Copyable {
 
   /// All bytes of a file.
   public static func read(_ path: String) throws(FileError) -> [UInt8] {
+    try FileSystem.watch(.read(path))
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError(path: path, doing: "reading", code: errno) }
     defer { close(descriptor) }

@@ -11,6 +11,8 @@
 public enum FileSystem {
   /// What is about to happen to a file or folder.
   package enum Change: Sendable, Equatable {
+    /// Nothing changes: a file is read.
+    case read(String)
     case create(String)
     case write(String, count: Int)
     case truncate(String)
@@ -21,15 +23,16 @@ public enum FileSystem {
 
     package var path: String {
       switch self {
-      case .create(let path), .write(let path, _), .truncate(let path), .sync(let path), .rename(_, let path),
+      case .read(let path), .create(let path), .write(let path, _), .truncate(let path), .sync(let path),
+        .rename(_, let path),
         .makeFolder(let path), .remove(let path):
         path
       }
     }
   }
 
-  /// Hears of every change before it is made, and may make it fail with an error number: how tests cut the power, or
-  /// break the disk, at any of them.
+  /// Hears of every change before it is made, and of reading, and may make it fail with an error number: how tests cut the
+  /// power, or break the disk, at any of them.
   package final class Watcher: Sendable {
     package let hear: @Sendable (Change) -> Int32?
 
@@ -41,7 +44,8 @@ public enum FileSystem {
 
   package static func watch(_ change: Change) throws(FileError) {
     guard let watcher, let code = watcher.hear(change) else { return }
-    throw FileError(path: change.path, doing: "changing", code: code)
+    let doing = if case .read = change { "reading" } else { "changing" }
+    throw FileError(path: change.path, doing: doing, code: code)
   }
 
   public enum Kind: Sendable { case file, folder, other }

@@ -3,7 +3,7 @@ import LanguageModel
 import WireProtocol
 
 /// Which files a worker needs of a model folder, and how their digests make the model's.
-enum ModelFiles {
+package enum ModelFiles {
   static let indexName = "model.safetensors.index.json"
 
   /// The paths of a folder's files that workers are sent: what the digest covers, and the index of the shards.
@@ -24,7 +24,7 @@ enum ModelFiles {
   }
 
   /// The digest of the model that an offer's files make up, if each has the digest that is given for it.
-  static func digest(of offer: ModelOffer) -> String {
+  package static func digest(of offer: ModelOffer) -> String {
     FileDigest.combined(
       offer.files.filter { $0.name != indexName }.map { (name: $0.name, sha256: $0.sha256) })
   }

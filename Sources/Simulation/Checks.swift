@@ -27,27 +27,28 @@ extension Simulation {
   }
 
   /// The state is that of the plain computation, to the bit, unless a wrong result has not been found yet.
-  func checkState(_ coordinator: SimulatedCoordinator) throws {
-    if isDeceived { return outcome.count("steps with a lie in them") }
-    guard let state = coordinator.engine?.state else { return }
-    guard let expected = try reference.bits(after: state.step) else {
+  func checkState(of driver: SimulatedDriver) throws {
+    if isDeceived(driver) { return outcome.count("steps with a lie in them") }
+    guard let state = driver.engine?.state else { return }
+    guard let expected = try driver.run.reference.bits(after: state.step) else {
       return problem("step \(state.step) was applied, and training ends before it")
     }
     if Reference.bits(of: state) != expected { problem("step \(state.step) has come to another state") }
   }
 
-  func checkEvaluation(_ loss: Double, step: Int) {
-    if isDeceived { return }
-    let expected = try? reference.evaluationLoss(after: step)
+  func checkEvaluation(_ loss: Double, step: Int, _ driver: SimulatedDriver) {
+    if isDeceived(driver) { return }
+    let expected = try? driver.run.reference.evaluationLoss(after: step)
     if expected?.bitPattern != loss.bitPattern {
       problem("the evaluation after step \(step) has come to \(loss), not \(expected ?? .nan)")
     }
   }
 
   /// Nothing is called committed that is not durable.
-  func checkAcknowledgement(of attempt: Int, _ result: ResultOutcome, _ coordinator: SimulatedCoordinator) {
+  func checkAcknowledgement(of attempt: Int, _ result: ResultOutcome, _ driver: SimulatedDriver) {
     guard result == .committed else { return }
-    guard let unit = coordinator.units[attempt] else {
+    let disk = driver.run.disk
+    guard let unit = driver.units[attempt] else {
       return problem("attempt \(attempt) was never handed out")
     }
     guard unit.hasLoss else { return }
@@ -57,48 +58,63 @@ extension Simulation {
   }
 
   /// Whoever stops a run finds it where it was, unless part of its state was with workers or nobody could be trusted.
-  func checkStop() {
-    guard let run = coordinator?.run, !scenario.problem.usesWindows, !scenario.hasLiars else { return }
-    let newest = disk.snapshots.first?.step ?? 0
-    if newest < run.progress.step {
-      problem(
-        "the run was stopped after step \(run.progress.step), and its last snapshot is of step \(newest)")
+  func checkStop(of driver: SimulatedDriver) {
+    guard !driver.run.problem.usesWindows, !scenario.hasLiars else { return }
+    let newest = driver.run.disk.snapshots.first?.step ?? 0
+    let step = driver.core.progress.step
+    if newest < step {
+      problem("the run was stopped after step \(step), and its last snapshot is of step \(newest)")
     }
   }
 
-  func checkEnd() throws {
-    if isDeceived {
+  /// What a run has come to is what it comes to alone, without any cluster.
+  func checkEnd(of driver: SimulatedDriver) {
+    let run = driver.run
+    if isDeceived(driver) {
       // Chance has it that nobody compared it.
-      if scenario.problem.config.verifyFraction >= 1 { problem("a wrong result counts to the end") }
+      if run.problem.config.verifyFraction >= 1 { problem("a wrong result counts to the end") }
       return outcome.count("lies that were never found")
     }
-    let (digest, step) = try reference.end()
-    guard let state = coordinator?.engine?.state else {
-      return problem("the run ended without a coordinator")
+    do { try checkEnd(of: driver, reference: run.reference.end()) } catch {
+      problem("the end of \(run.number) cannot be checked: \(error)")
     }
-    let snapshot = try coordinator?.engine?.snapshot()
-    outcome.digest = Reference.digest(of: snapshot?.tensors ?? [], state.optimizer.updateCounts)
-    if state.step != step { problem("the run ended after step \(state.step), not \(step)") }
-    if outcome.digest != digest { problem("the final state is \(outcome.digest), not \(digest)") }
+  }
+
+  private func checkEnd(of driver: SimulatedDriver, reference: (digest: String, step: Int)) throws {
+    guard let engine = driver.engine else { return problem("the run ended without a state") }
+    let (digest, step) = reference
+    let disk = driver.run.disk
+    let snapshot = try engine.snapshot()
+    driver.run.digest = Reference.digest(of: snapshot.tensors, engine.state.optimizer.updateCounts)
+    if engine.state.step != step { problem("the run ended after step \(engine.state.step), not \(step)") }
+    if driver.run.digest != digest { problem("the final state is \(driver.run.digest), not \(digest)") }
     if disk.lastStep != step { problem("\(disk.lastStep) steps are committed, not \(step)") }
-    if disk.best != reference.best { problem("the best checkpoint is \(disk.best), not \(reference.best)") }
-    if disk.snapshots.first?.digest != StateDigest.of(snapshot?.tensors ?? []) {
+    let best = driver.run.reference.best
+    if disk.best != best { problem("the best checkpoint is \(disk.best), not \(best)") }
+    if disk.snapshots.first?.digest != StateDigest.of(snapshot.tensors) {
       problem("the last snapshot is not of the final state")
     }
   }
 
   /// Kept results are those of the open unit, so no more than its shards; connections are those that stand.
   func checkMemory(_ coordinator: SimulatedCoordinator) {
-    outcome.peakPayloads = max(outcome.peakPayloads, coordinator.payloads.count)
-    let limit = scenario.problem.config.gradientAccumulationSteps * max(1, scenario.problem.tierCount)
+    for driver in coordinator.drivers.values { checkPayloads(of: driver) }
+    if routes.count > 3 * workers.count + 100 + (scenario.hasHostileHellos ? 2000 : 0) {
+      problem("\(routes.count) connections are known")
+    }
+    // Messages under way, and for each process its timer and what is on its queue.
+    if events.count > 600 * (workers.count + runs.count + (scenario.hasHostileHellos ? routes.count : 0)) {
+      problem("\(events.count) things are still to come")
+    }
+  }
+
+  private func checkPayloads(of driver: SimulatedDriver) {
+    let (count, problem) = (driver.payloads.count, driver.run.problem)
+    outcome.peakPayloads = max(outcome.peakPayloads, count)
+    let limit = problem.config.gradientAccumulationSteps * max(1, problem.tierCount)
     // While results differ, each of them is kept.
     let opinions = scenario.hasLiars ? 4 : 1
-    if coordinator.payloads.count > opinions * max(limit, scenario.problem.evaluationCount) {
-      problem("\(coordinator.payloads.count) results are kept")
-    }
-    if routes.count > 3 * workers.count + 100 { problem("\(routes.count) connections are known") }
-    // Messages under way, and for each process its timer and what is on its queue.
-    if events.count > 600 * (workers.count + 1) { problem("\(events.count) things are still to come") }
+    if count > opinions * max(limit, problem.evaluationCount) { self.problem("\(count) results are kept") }
   }
 
   /// Once a second: nothing waits past its deadline, and nobody idle waits while there is work.
@@ -107,22 +123,27 @@ extension Simulation {
     watchTransfers()
     // Nobody is judged at once by a loop that stood still.
     guard let coordinator, now.seconds(since: coordinator.stalledUntil) > 4 else { return }
-    if coordinator.run.activity?.isPaused == true,
-      disk.snapshots.first?.step ?? 0 < coordinator.run.progress.step
-    {
-      problem("the run rests after step \(coordinator.run.progress.step) without a snapshot of it")
+    watchKeys(coordinator)
+    for driver in coordinator.inOrder { watch(driver, coordinator) }
+  }
+
+  private func watch(_ driver: SimulatedDriver, _ coordinator: SimulatedCoordinator) {
+    let step = driver.core.progress.step
+    if driver.core.activity?.isPaused == true, driver.run.disk.snapshots.first?.step ?? 0 < step {
+      problem("\(driver.number) rests after step \(step) without a snapshot of it")
     }
-    guard let status = coordinator.status else { return }
+    watchNews(of: driver)
+    guard let status = coordinator.fleet.status(of: driver.number) else { return }
     let clock = coordinator.clock(now)
     if let deadline = status.deadline, clock.seconds(since: deadline) > 4 {
-      problem("\(status.run) waits past its deadline: \(status.reason)")
+      problem("\(driver.number), \(status.run), waits past its deadline: \(status.reason)")
     }
     let idle = status.workers.contains { $0.state == .ready }
     if idle, status.run == .paused, status.pause == .noWorkers {
-      problem("the run is paused although a worker is ready")
+      problem("\(driver.number) is paused although a worker is ready")
     }
     // Chains can only be collected from the worker that keeps them, and not checked by the one that sent them.
-    let isOpenToAll = status.unit?.purpose != .collect && !coordinator.run.isAuditing
+    let isOpenToAll = status.unit?.purpose != .collect && !driver.core.isAuditing
     if idle, isOpenToAll, status.shards.contains(where: { $0.state == .pending && $0.deadline == nil }) {
       let names = status.shards.filter { $0.state == .pending }.map { "\($0.name): \($0.reason)" }
       problem("a shard is pending although a worker is ready: \(names.joined(separator: "; "))")

@@ -168,14 +168,9 @@ extension Simulation {
     let worker = workers[place]
     if let lie {
       note("worker \(place) lies in attempt \(assign.attempt): \(lie.kind)")
-      liars.insert(worker.core.settings.identity)
+      liars.insert(worker.identity)
     }
     guard workers[place].wrongChains.computed(assign, lie: lie) else { return }
-    lies.insert(SimulatedDisk.Row.Key(term: worker.core.work.term, attempt: assign.attempt))
+    run(worker.run).lies.insert(SimulatedDisk.Row.Key(term: worker.core.work.term, attempt: assign.attempt))
   }
-}
-
-extension WorkerSettings {
-  /// As the coordinator knows a worker without a key.
-  var identity: String { "\(hello.host)/\(hello.processID)" }
 }

@@ -9,6 +9,7 @@ extension Simulation {
 
   func arriveAtCoordinator(_ packet: Packet) {
     guard let route = takeOff(packet, .up), let coordinator, route.term == coordinator.life else { return }
+    if let error = route.key.flatMap(allowedKeys.objection) { return refuse(error, from: route.peer) }
     var end = route.link
     let received = decoded(packet, "worker \(route.place) → coordinator") {
       envelope, message throws(ProtocolError) in
@@ -19,7 +20,9 @@ extension Simulation {
     }
     routes[route.id]?.link = end
     switch received {
-    case .success(let (envelope, message)): receive(message, envelope, from: route.peer)
+    case .success(let (envelope, message)):
+      if case .hello = message { coordinator.origins[route.peer] = (route.place, route.key) }
+      receive(message, envelope, from: route.peer)
     case .failure(let error): refuse(error, from: route.peer)
     }
   }
@@ -65,7 +68,9 @@ extension Simulation {
     }
     workers[place].link = end
     switch received {
-    case .success(let (envelope, message)): tell(place, .message(envelope, message))
+    case .success(let (envelope, message)):
+      feed(message, envelope, to: place)
+      tell(place, .message(envelope, message))
     case .failure(let error): tell(place, .connectionFailed(reason: "\(error)"))
     }
     if workers[place].ending != nil, workers[place].link.hasSentAll { close(place) }

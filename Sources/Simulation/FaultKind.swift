@@ -30,6 +30,21 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   /// A gradient or loss is not a number.
   case resultNotFinite = "result not finite"
 
+  /// The owner of a key is known from an earlier connection, or from another that stands.
+  case identityBack = "identity back"
+  case twinIdentity = "second worker of a key"
+  /// As many workers of a key are here as the fleet takes.
+  case keyQuota = "quota of a key"
+  /// A key is struck off the list, and its worker's connection ends; or it comes to the list while the run goes on.
+  case keyStruck = "key struck off"
+  case keyAdded = "key added"
+  /// A worker's connection, or process, ends while it fetches the base model.
+  case fetchBroken = "model fetch broken off"
+  /// HELLO has other fields than its program would give it, or comes again in a session, or over many connections.
+  case helloAltered = "HELLO altered"
+  case helloRepeated = "HELLO repeated"
+  case helloFlood = "HELLO flood"
+
   /// All workers send hundreds of messages at once.
   case burst = "burst of messages"
   /// A worker with a valid key says something else than its program would.
@@ -60,11 +75,16 @@ public enum FaultKind: String, Sendable, CaseIterable, Comparable {
   case diskFull = "disk full"
   case diskError = "disk error"
   case syncError = "sync error"
+  case readError = "read error"
+  /// A stored file has another bit than it was written with.
+  case rot
   case ledgerHeld = "ledger held"
   /// Its user stops it, and goes on later.
   case runStopped = "run stopped"
   /// Its user has it rest for a time.
   case runPaused = "run paused"
+  /// The arithmetic of one run cannot go on: that run fails, and no other.
+  case engineBroken = "engine broken"
   /// The wall clock jumps.
   case clockJump = "clock jump"
 

@@ -45,39 +45,53 @@ extension Simulation {
       wallClockOffset += wallClockOffset > 0 ? -7_200_000 : wallClockOffset < 0 ? 7_200_000 : 3_600_000
     case .diskFault: diskFaultUntil = max(diskFaultUntil, until)
     case .burst: burst()
-    case .runStopped: stopRun()
+    case .keyStruck: strikeKey(of: place, until: until)
+    case .helloFlood: floodHellos(of: place)
+    case .runStopped: stopRuns()
     case .runPaused: pauseRun(until: until)
     default: break
     }
   }
 
   /// By Ctrl-C, which has no deadline, or by whatever ends processes, which has.
-  private func stopRun() {
+  private func stopRuns() {
     guard let coordinator else { return }
     let grace = random.logarithmic(0.1...10)
     let hasDeadline = random.chance(0.5)
     if hasDeadline { outcome.count("stops with a deadline") }
-    if hasDeadline, coordinator.run.stopDeadline == nil {
-      expectEnd(of: coordinator, at: now + grace + coordinator.run.rules.closingSeconds + 5)
+    guard !coordinator.queue.isStopped else { return }
+    let waiting = coordinator.queue.stop()
+    if !waiting.isEmpty { outcome.count("stops while runs wait") }
+    if hasDeadline { expectEnd(of: coordinator, at: now + grace + Self.closingSeconds) }
+    for driver in coordinator.inOrder {
+      tell(driver, .stop(deadline: hasDeadline ? coordinator.clock(now) + grace : .never))
     }
-    tell(.stop(deadline: hasDeadline ? coordinator.clock(now) + grace : .never))
+    if self.coordinator === coordinator { beginNext() }
   }
+
+  /// What writing everything down may take once the grace is over, and some seconds for sending the workers away.
+  private static let closingSeconds = 15.0
 
   /// A stop is bounded, but for the time in which the coordinator's own loop stands still.
   private func expectEnd(of coordinator: SimulatedCoordinator, at time: Instant) {
     let check = Event.coordinatorWork(life: coordinator.life, name: "a stop is to be over") { simulation in
-      let earliest = coordinator.stalledUntil + coordinator.run.rules.closingSeconds + 5
+      let earliest = coordinator.stalledUntil + Self.closingSeconds
       guard simulation.now >= earliest else { return simulation.expectEnd(of: coordinator, at: earliest) }
-      simulation.problem("a run that was to stop goes on: \(coordinator.run.waitsFor)")
+      let waits = coordinator.inOrder.map(\.core.waitsFor).joined(separator: "; ")
+      simulation.problem("a coordinator that was to stop goes on: \(waits)")
     }
     events.add(check, at: time)
   }
 
   private func pauseRun(until: Instant) {
-    guard let coordinator else { return }
-    tell(.pause)
-    let resume = Event.coordinatorWork(life: coordinator.life, name: "the run is resumed") {
-      $0.tell(.resume)
+    guard let coordinator, var driver = coordinator.inOrder.first else { return }
+    if runs.count > 1 {
+      driver = coordinator.inOrder.randomElement(using: &random) ?? driver
+      outcome.count("one of several runs paused")
+    }
+    tell(driver, .pause)
+    let resume = Event.coordinatorWork(life: coordinator.life, name: "\(driver.number) is resumed") {
+      $0.tell(driver, .resume)
     }
     events.add(resume, at: until)
   }
@@ -89,6 +103,8 @@ extension Simulation {
       workers[place].isAlive
     case .coordinatorKilled, .coordinatorStalled, .clockJump, .runStopped, .runPaused: coordinator != nil
     case .partition, .partitionOneWay, .diskFault, .burst: true
+    case .keyStruck: workers[place].plan.key.map(allowedKeys.contains) ?? false
+    case .helloFlood: workers[place].plan.altersHello > 0 && workers[place].isAlive && coordinator != nil
     // They come with a message, a shard or a worker.
     default: false
     }
@@ -98,10 +114,14 @@ extension Simulation {
 extension Scenario {
   /// After faults have stopped, what the rest of the run may take: every step once more on one slow worker, and time
   /// for the waits that the faults have left behind.
-  var secondsAfterFaults: Double { graceSeconds + workSeconds }
+  var secondsAfterFaults: Double { graceSeconds * Double(problems.count) + workSeconds }
 
   /// What all of the run takes on the slowest worker alone, at most.
   var workSeconds: Double {
+    problems.map(workSeconds(of:)).reduce(0, +)
+  }
+
+  private func workSeconds(of problem: ToyProblem) -> Double {
     let config = problem.config
     let evaluations = config.numSteps / max(1, config.evalEvery) + 1
     let microBatches =

@@ -107,6 +107,18 @@ public struct FoundBug: Sendable {
         write has failed opens itself anew before the next one.
         """),
     FoundBug(
+      seed: 90,
+      story: """
+        A worker that had the model of a run which still waited in the queue was sent away for good, as no run at work \
+        had that model. While runs wait, a worker that fits none of the others stays.
+        """),
+    FoundBug(
+      seed: 187,
+      story: """
+        A run failed between a step's computation and its commit, and recorded the hand-outs of the step as committed. What \
+        a unit came to is recorded with its commit alone.
+        """),
+    FoundBug(
       seed: 271_452_509_352,
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."

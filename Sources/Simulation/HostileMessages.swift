@@ -96,12 +96,15 @@ extension Simulation {
 
   /// What a worker says in place of a message.
   func alter(_ message: Message, from place: Int) -> Message? {
+    if case .hello(let hello) = message, workers[place].plan.altersHello > 0 {
+      return alter(hello, from: place)
+    }
     guard isFaulty, random.chance(workers[place].plan.alters),
       let altered = message.altered(using: &random)
     else { return nil }
     outcome.count(.messageAltered)
     note("worker \(place) alters \(message.line)")
-    liars.insert(workers[place].core.settings.identity)
+    liars.insert(workers[place].identity)
     return altered
   }
 }

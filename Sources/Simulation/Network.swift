@@ -21,15 +21,21 @@ extension Simulation {
     guard let coordinator else {
       return events.add(.reconnect(place: place, socket: socket), at: now + reconnectSeconds)
     }
-    let route = Route(
-      id: nextRoute, place: place, socket: socket, term: coordinator.life,
-      link: .coordinator(scenario.transport, kept: coordinator.kept))
-    nextRoute += 1
-    routes[route.id] = route
-    outcome.peakRoutes = max(outcome.peakRoutes, routes.count)
+    guard isLetIn(place) else { return }
+    let route = makeRoute(to: place, socket: socket, coordinator)
     workers[place].route = route.id
     note("connection \(route.id) of worker \(place) stands")
     for frames in workers[place].takeUnsent() { transmit(frames, over: route.id, .up) }
+  }
+
+  func makeRoute(to place: Int, socket: Int, _ coordinator: SimulatedCoordinator) -> Route {
+    let route = Route(
+      id: nextRoute, place: place, socket: socket, term: coordinator.life,
+      key: workers[place].plan.key, link: .coordinator(scenario.transport, kept: coordinator.kept))
+    nextRoute += 1
+    routes[route.id] = route
+    outcome.peakRoutes = max(outcome.peakRoutes, routes.count)
+    return route
   }
 
   private var reconnectSeconds: Double { Double.random(in: 0.1...2, using: &random) }

@@ -133,6 +133,11 @@ extension Scenario {
     let config = problem.config
     if config.gradientAccumulationSteps >= 64 { outcome.count("runs of 64 micro-batches") }
     if workers.count >= 200 { outcome.count("runs with 200 workers") }
+    if problems.count > 1 { outcome.count("fleets of \(problems.count) runs") }
+    if problems.count > parallelRuns { outcome.count("fleets with a queue") }
+    if !keys.isEmpty { outcome.count("fleets with keys") }
+    if workers.contains(where: \.fetchesModels) { outcome.count("fleets with models to fetch") }
+    if hasHostileHellos { outcome.count("fleets with hostile HELLOs") }
     if config.lossEvery > 1 { outcome.count("runs with loss_every") }
   }
 }

@@ -19,6 +19,8 @@ struct Route {
   let socket: Int
   /// The coordinator process that it leads to.
   let term: Int
+  /// The public key with which it was let in; nil if it has none.
+  let key: String?
   var up = Line()
   var down = Line()
   /// As the coordinator's socket keeps it.

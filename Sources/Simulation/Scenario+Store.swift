@@ -7,6 +7,9 @@ extension Scenario {
     faultsAtPersist = random.chance(0.6) ? random.logarithmic(0.01...0.2) : 0
     if random.chance(0.5) { incidents.append(.diskFault) }
     if random.chance(0.3) { incidents.append(.coordinatorKilled) }
+    var damage = SplitMix64(seed: SplitMix64.mix(seed &+ 0xDA_3A6E))
+    if damage.chance(0.8) { rot = damage.logarithmic(0.3...1) }
+    if damage.chance(0.5) { readErrors = damage.logarithmic(0.1...0.5) }
     problem.config.saveBestOnly = random.chance(0.2)
     problem.config.keepLastNCheckpoints = Int.random(in: 1...3, using: &random)
   }

@@ -1,4 +1,5 @@
 import NestedLearning
+import Service
 import Transport
 import WireProtocol
 
@@ -7,6 +8,12 @@ import WireProtocol
 public struct Scenario: Sendable {
   /// One worker's place: processes come and go there.
   struct WorkerPlan: Sendable {
+    /// Its public key; nil if it has none.
+    var key: String?
+    /// The run whose model it has in a folder of its own, so that it takes part in no other; nil if it takes any.
+    var ownModel: RunNumber?
+    /// It has to fetch the base models.
+    var fetchesModels = false
     /// Started by the coordinator, dies with it, and its death is seen at once.
     var isLocal = false
     var starts = 0.0
@@ -24,6 +31,9 @@ public struct Scenario: Sendable {
     var quits = 0.0
     /// The probability that a message of its is altered before it is encoded.
     var alters = 0.0
+    /// The same of its HELLO, and the probability that it says HELLO once more before a message, whatever it is in.
+    var altersHello = 0.0
+    var repeatsHello = 0.0
   }
 
   /// What may happen to messages, each with its probability, until faults stop.
@@ -38,7 +48,15 @@ public struct Scenario: Sendable {
   }
 
   public let seed: UInt64
+  /// The first run, and those that come after it in the queue.
   var problem: ToyProblem
+  var others: [ToyProblem] = []
+  /// All keys of workers, and when each is put on the list of those that are let in.
+  var keys: [String: Double] = [:]
+  /// Workers of one key that the fleet takes.
+  var workersOfKey = 64
+  /// Runs that are at work together.
+  var parallelRuns = 1
   var workers: [WorkerPlan]
 
   // Without any fault.
@@ -71,8 +89,19 @@ public struct Scenario: Sendable {
   /// Kill it at exactly this persist, or send, counted over the whole run from 1.
   var killAtPersistNumber: Int?
   var killAtSendNumber: Int?
+  /// A run's probability of failing at each piece of arithmetic on its state.
+  var engineFailures = 0.0
+  /// The probability that a connection is cut over a chunk of the base model.
+  var cutsAtChunk = 0.0
+  /// How workers ask for the base model.
+  var fetchLimits = FileRequest.Limits()
+  /// Whether workers are left to join again when the runs are stopped.
+  var keepsWorkersAtStop = false
   /// Whether the run has real files, which its coordinator's code writes.
   var hasStore = false
+  /// The probability that a bit of a stored file has flipped when the run is taken, and that its state cannot be read.
+  var rot = 0.0
+  var readErrors = 0.0
   /// The probability that something is wrong with its disk, at each write.
   var faultsAtPersist = 0.0
   /// What happens at a given time rather than at random.
@@ -141,64 +170,22 @@ extension Scenario {
     var store = SplitMix64(seed: SplitMix64.mix(seed &+ 0xD15C))
     let isDrawn = store.chance(0.1)
     if isDrawn || withFiles { addStore(using: &store) }
+    var queue = SplitMix64(seed: SplitMix64.mix(seed &+ 0x0_0E0E))
+    var keys = SplitMix64(seed: SplitMix64.mix(seed &+ 0x4E15))
+    if workers.count < 200 {
+      if keys.chance(0.08) { addHostileHellos(using: &keys) }
+      if keys.chance(0.25) { addKeys(using: &keys) }
+    }
+    if !isLong, workers.count < 200, queue.chance(0.12) { try addRuns(using: &queue) }
+    if incidents.contains(.runStopped) {
+      var stops = SplitMix64(seed: SplitMix64.mix(seed &+ 0x570B5))
+      keepsWorkersAtStop = stops.chance(0.3)
+    }
+    var models = SplitMix64(seed: SplitMix64.mix(seed &+ 0x40DE1))
+    if workers.count < 200, models.chance(0.12) { addModelFetches(using: &models) }
   }
 
-  /// Wrong results that hardly anybody verifies, and a coordinator that is killed again and again between snapshots: what
-  /// is computed again comes out otherwise.
-  private mutating func addUnverifiedLiars(using random: inout SplitMix64) {
-    problem.config.verifyFraction = [0, 0, 0.1].randomElement(using: &random) ?? 0
-    problem.config.numSteps = max(problem.config.numSteps, 10)
-    problem.config.checkpointEvery = 1000
-    snapshotSeconds = 1
-    while workers.count(where: { !$0.isStranger && !$0.computesOtherwise && $0.lies == 0 }) < 3 {
-      workers.append(WorkerPlan())
-    }
-    for _ in 0..<Int.random(in: 1...2, using: &random) {
-      workers.append(WorkerPlan(lies: random.logarithmic(0.1...1)))
-    }
-    incidents = [.coordinatorKilled]
-    incidentSeconds = random.logarithmic(0.5...3)
-    faultsUntil = max(faultsUntil, 15)
-    restartSeconds = 0.2
-  }
-
-  /// Two hundred workers, most of which come in the same moment.
-  private mutating func addCrowd(using random: inout SplitMix64) {
-    let starts = Double.random(in: 0...faultsUntil / 2, using: &random)
-    while workers.count < 200 { workers.append(WorkerPlan(starts: random.chance(0.8) ? starts : 0)) }
-  }
-
-  /// Machines that take shards and do not compute them, beside others that do.
-  private mutating func addUselessMachines(using random: inout SplitMix64) {
-    if random.chance(0.15) {
-      workers.append(WorkerPlan(isLocal: random.chance(0.3), fails: random.chance(0.7) ? 1 : 0.5))
-    }
-    if random.chance(0.1) { workers.append(WorkerPlan(quits: random.chance(0.7) ? 1 : 0.5)) }
-  }
-
-  /// Workers with a valid key that say what they like, beside others that do not.
-  private mutating func addHostileWorkers(using random: inout SplitMix64) {
-    for _ in 0..<Int.random(in: 1...2, using: &random) {
-      workers.append(WorkerPlan(isLocal: random.chance(0.2), alters: random.logarithmic(0.05...0.7)))
-    }
-  }
-
-  var hasLiars: Bool { workers.contains { $0.lies > 0 || $0.alters > 0 } }
-
-  /// Results are compared, and some workers have wrong ones.
-  private mutating func addLiars(using random: inout SplitMix64) {
-    let fractions: [Double] = [1, 1, 0.6, 0.2]
-    let fraction: Double = fractions.randomElement(using: &random) ?? 1
-    problem.config.verifyFraction = fraction
-    // Two have to agree, also when one of them is away.
-    while workers.count(where: { !$0.isStranger && !$0.computesOtherwise }) < 3 {
-      workers.append(WorkerPlan())
-    }
-    for _ in 0..<Int.random(in: 0...2, using: &random) {
-      workers.append(
-        WorkerPlan(isLocal: random.chance(0.3), lies: random.logarithmic(0.02...1)))
-    }
-  }
+  var problems: [ToyProblem] { [problem] + others }
 
   private mutating func addFaults(isLong: Bool, using random: inout SplitMix64) {
     faultsUntil =
@@ -219,33 +206,5 @@ extension Scenario {
     }
     if random.chance(0.1) { workers.append(WorkerPlan(isStranger: true)) }
     if random.chance(0.1) { workers.append(WorkerPlan(computesOtherwise: true)) }
-  }
-}
-
-extension ToyProblem {
-  static func random(seed: UInt64, isLong: Bool, using random: inout SplitMix64) throws -> ToyProblem {
-    var config = NestedLearningConfig(baseModelPath: "/model", trainDataPath: "/data", experimentName: "run")
-    config.seed = seed
-    let tierCount = Int.random(in: 1...4, using: &random)
-    let periods = (0..<tierCount).map { tier in
-      tier == 0 ? 1 : Int.random(in: 1...6, using: &random)
-    }
-    config.tierUpdateFrequencies = random.chance(0.2) ? periods.map { $0 + 1 } : periods
-    config.gradientAccumulationSteps = random.chance(0.1) ? 17 : Int.random(in: 1...7, using: &random)
-    config.inactiveGradients = InactiveGradients.allCases.randomElement(using: &random) ?? .discard
-    config.flushEvery = Int.random(in: 1...8, using: &random)
-    config.optimizer = random.chance(0.8) ? .adam : random.chance(0.5) ? .adamw : .sgd
-    config.learningRate = 0.01
-    config.warmupSteps = Int.random(in: 0...3, using: &random)
-    config.numSteps =
-      isLong ? Int.random(in: 60...150, using: &random) : Int.random(in: 2...12, using: &random)
-    config.evalEvery = Int.random(in: 2...8, using: &random)
-    config.earlyStop = random.chance(0.2)
-    config.patience = Int.random(in: 1...3, using: &random)
-    config.checkpointEvery = Int.random(in: 1...6, using: &random)
-    return try ToyProblem(
-      tierSizes: (0..<tierCount).map { _ in
-        (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
-      }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
   }
 }

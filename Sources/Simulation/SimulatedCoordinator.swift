@@ -5,69 +5,52 @@ import Training
 import Transport
 import WireProtocol
 
-/// A coordinator process with one run: the cores, and what FleetService and RunDriver hold beside them.
+/// A coordinator process: the fleet's core, the runs that have begun, and what FleetService holds beside them.
 final class SimulatedCoordinator {
   /// Counts the processes.
   let life: Int
-  let term: UInt64
   /// Added to the simulation's time to make the process's own clock.
   let clockOffset: Int64
   var fleet: FleetCore
-  var run: RunCore
-  /// Nil until the state has been restored.
-  var engine: StepEngine?
+  /// Runs that have begun and are not over, and whose turn it is of the others.
+  var drivers: [RunNumber: SimulatedDriver] = [:]
+  var queue: RunQueue
 
   /// What a core has not been told of yet: it is told of one thing at a time, after all that followed from the last.
   enum Told {
     case fleet(FleetEvent, incoming: ResultMessage?)
-    case run(RunEvent)
+    case run(SimulatedDriver, RunEvent)
   }
   var told: [Told] = []
   var isTelling = false
-  /// Count the timers that were set.
+  /// Counts the timers that were set.
   var fleetTimer = 0
-  var runTimer = 0
   var stalledUntil = Instant.zero
-  /// When all that was given to the queue beside the loop is done.
-  var queueIsFree = Instant.zero
 
   /// What has come of transfers whose connections broke.
   let kept: KeptObjects
-  /// Results that the fleet said to keep, by attempt.
-  var payloads: [Int: ResultMessage] = [:]
-  var recorded = Set<Int>()
-  /// What each attempt was for.
-  var units: [Int: WorkUnit] = [:]
-  /// What workers said in HELLO, and the connections of local ones.
-  var members: [Int: Hello] = [:]
+  /// The connections of local workers.
   var localPeers: [Int: PeerID] = [:]
   /// Local workers that are not started again.
   var retired = Set<Int>()
-  /// The run has let its workers go, and they will be sent away.
+  /// Where those are that have said HELLO, and the keys with which they were let in.
+  var origins: [PeerID: (place: Int, key: String?)] = [:]
+  /// Keys whose workers were welcomed.
+  var keysSeen = Set<String>()
+  /// The workers will be sent away.
   var expectsEnds = false
-  /// How the run ended; nil while it goes on.
-  var ending: RunEnding?
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
 
-  init(
-    life: Int, term: UInt64, clockOffset: Int64, fleet: FleetCore, run: RunCore,
-    transport: TransportOptions
-  ) {
+  init(life: Int, clockOffset: Int64, fleet: FleetCore, queue: RunQueue, transport: TransportOptions) {
     kept = KeptObjects(settings: transport.transfers)
     self.life = life
-    self.term = term
     self.clockOffset = clockOffset
     self.fleet = fleet
-    self.run = run
+    self.queue = queue
   }
 
-  /// What all messages about the run bear.
-  var work: RunTerm { RunTerm(Self.number, term: term) }
-  /// How the work of the run stands; nil once it is over.
-  var status: CoordinatorStatus? { fleet.status(of: Self.number) }
-
-  static let number = RunNumber(1)
+  var inOrder: [SimulatedDriver] { drivers.sorted { $0.key < $1.key }.map(\.value) }
 
   func clock(_ now: Instant) -> Instant { Instant(nanoseconds: now.nanoseconds + clockOffset) }
   func time(of clock: Instant) -> Instant { Instant(nanoseconds: clock.nanoseconds - clockOffset) }
@@ -75,55 +58,34 @@ final class SimulatedCoordinator {
 
 /// The life of coordinator processes.
 extension Simulation {
-  static let model = String(repeating: "a", count: 64)
-
   func startCoordinator() {
     guard coordinator == nil, !outcome.finished else { return }
-    guard beginTerm() else { return }
+    // A single run is taken before there is a fleet.
+    if runs.count == 1, !isReady(runs[0]) { return }
     coordinatorLives += 1
-    outcome.count("terms")
+    outcome.count("coordinator processes")
     let offset = Int64.random(in: 0...1 << 50, using: &random)
     let clock = Instant(nanoseconds: now.nanoseconds + offset)
-    let problem = scenario.problem
-    let rules = RunRules(
-      config: problem.config, plan: TierPlan(scheduler: problem.scheduler), batches: problem,
-      stateBytes: 1000,
-      resumeCommand: "nl-coord resume")
+    var settings = FleetSettings(sessionSeed: random.next())
+    settings.maximumWorkersOfKey = scenario.workersOfKey
     let coordinator = SimulatedCoordinator(
-      life: coordinatorLives, term: disk.term, clockOffset: offset,
-      fleet: FleetCore(settings: FleetSettings(sessionSeed: random.next()), now: clock),
-      run: RunCore(rules: rules, now: clock), transport: scenario.transport)
+      life: coordinatorLives, clockOffset: offset, fleet: FleetCore(settings: settings, now: clock),
+      queue: RunQueue(runs.map(\.number), parallel: scenario.parallelRuns), transport: scenario.transport)
     self.coordinator = coordinator
-    note("coordinator of term \(disk.term) begins")
+    note("coordinator \(coordinatorLives) begins")
     for worker in workers where worker.plan.isLocal {
       events.add(.workerStart(place: worker.place), at: now + 0.05)
     }
-    handle(.begin(SimulatedCoordinator.number, settings()))
-    carryOut(coordinator.run.begin(now: clock), coordinator)
-  }
-
-  private func settings() -> SchedulerSettings {
-    var settings = SchedulerSettings(
-      term: disk.term, run: "simulated",
-      tierParameterCounts: scenario.problem.scheduler.tiers.map(\.parameterCount),
-      modelSHA256: Self.model, numericProfile: "toy")
-    settings.expectedLocalWorkers = workers.count { $0.plan.isLocal }
-    settings.initialLeaseSeconds = scenario.initialLeaseSeconds
-    settings.probeSHA256 = Self.rightProbe
-    // So that the order of results is kept however small they are.
-    settings.resultBytes = 0
-    settings.verifyFraction = scenario.problem.config.verifyFraction
-    settings.verifySeed = random.next()
-    settings.quarantined = Set(disk.quarantined)
-    return settings
+    beginNext()
   }
 
   /// The process is gone, its children with it, and every connection. Somebody starts it again.
   func endCoordinator(restart: Bool) {
     guard coordinator != nil else { return }
     coordinator = nil
-    leaveStore()
+    leaveStores()
     for worker in workers where worker.plan.isLocal && worker.isAlive {
+      endDownload(at: worker.place)
       disconnect(worker.place, flushing: false)
       workers[worker.place].end()
     }

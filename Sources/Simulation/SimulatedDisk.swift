@@ -128,6 +128,13 @@ struct SimulatedDisk {
 
   // MARK: - Real files
 
+  /// Without so many of the newest snapshots, which were found damaged.
+  func without(newest count: Int) -> SimulatedDisk {
+    var disk = self
+    disk.snapshots.removeFirst(count)
+    return disk
+  }
+
   func hasSteps(_ digests: [String]) -> Bool { steps == digests.map(Self.fingerprint) }
 
   /// Takes over what may be one or the other after a crash.

@@ -13,6 +13,8 @@ struct SimulatedWorker {
   private(set) var isAlive = false
   /// Counts the processes that were here.
   private(set) var life = 0
+  /// What the coordinator has told this local worker alone; nil for all others, and where nobody has a secret.
+  private(set) var secret: String?
   /// Counts the sessions of the process: what belongs to an earlier one is dropped.
   var session = 0
   /// Added to the simulation's time to make the process's own clock.
@@ -29,7 +31,13 @@ struct SimulatedWorker {
   var ending: (successful: Bool, reason: String)?
   private var unsent: [[[UInt8]]] = []
 
+  var models = FetchedModels()
+  /// The model that is being fetched.
+  var download: ModelDownload?
+
   // The arithmetic.
+  /// The run whose model is loaded.
+  var run = RunNumber(1)
   var queue = ComputeQueue()
   var parameters = ToyParameters(counts: [])
   var chains = WorkerChains()
@@ -41,24 +49,34 @@ struct SimulatedWorker {
     self.plan = plan
     self.transport = transport
     link = .worker(transport)
-    core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan))
+    core = WorkerCore(settings: SimulatedWorker.settings(place: place, life: 0, plan: plan, secret: nil))
   }
 
-  private static func settings(place: Int, life: Int, plan: Scenario.WorkerPlan) -> WorkerSettings {
+  private static func settings(
+    place: Int, life: Int, plan: Scenario.WorkerPlan, secret: String?
+  ) -> WorkerSettings {
     WorkerSettings(
       hello: Hello(
         program: "nl-worker", numericProfile: plan.isStranger ? "other" : "toy",
         isa: "toy", threads: 1,
-        host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil),
+        host: "host\(place)", processID: 1000 + life, localIndex: plan.isLocal ? place : nil,
+        modelSHA256: plan.ownModel.map(SimulatedRun.model), localSecret: secret),
       endpoint: "sim")
+  }
+
+  /// As the coordinator knows it: by its key, or without one as this process.
+  var identity: String {
+    plan.key ?? "\(core.settings.hello.host)/\(core.settings.hello.processID)"
   }
 
   func isAlive(_ life: Int) -> Bool { isAlive && self.life == life }
 
-  mutating func start(clockOffset: Int64) {
+  /// - Parameter hasSecret: whether anybody else might say that it is this local worker.
+  mutating func start(clockOffset: Int64, hasSecret: Bool) {
     life += 1
     isAlive = true
-    core = WorkerCore(settings: Self.settings(place: place, life: life, plan: plan))
+    secret = plan.isLocal && hasSecret ? "what only \(place).\(life) knows" : nil
+    core = WorkerCore(settings: Self.settings(place: place, life: life, plan: plan, secret: secret))
     self.clockOffset = clockOffset
     session = 0
     kept = KeptObjects(settings: transport.transfers)
@@ -111,7 +129,8 @@ extension Simulation {
 
   func startWorker(_ place: Int) {
     guard !workers[place].isAlive, !outcome.finished else { return }
-    workers[place].start(clockOffset: Int64.random(in: 0...1 << 50, using: &random))
+    workers[place].start(
+      clockOffset: Int64.random(in: 0...1 << 50, using: &random), hasSecret: scenario.hasHostileHellos)
     note("worker \(place) is started, process \(workers[place].life)")
     tell(place, .start)
   }
@@ -119,6 +138,7 @@ extension Simulation {
   /// The process ends at once, however.
   func endWorker(_ place: Int, flushing: Bool) {
     guard workers[place].isAlive else { return }
+    endDownload(at: place)
     disconnect(place, flushing: flushing)
     workers[place].end()
     if workers[place].plan.isLocal, let coordinator {
@@ -152,17 +172,11 @@ extension Simulation {
       workers[place].openSocket(now: seconds)
       reconnect(place, socket: workers[place].socket)
     case .abandon:
+      endDownload(at: place)
       workers[place].session += 1
       cancel(nil, place)
     case .send(let message): return send(message, from: place)
-    case .loadModel(let run):
-      enqueue(place, .other, seconds: scenario.loadSeconds) { simulation in
-        simulation.workers[place].chains = WorkerChains()
-        simulation.workers[place].wrongChains = WrongChains()
-        simulation.workers[place].parameters = ToyParameters(
-          counts: run.tiers.map { $0.reduce(0) { $0 + $1.count } })
-        return .modelLoaded(sha256: run.modelSHA256)
-      }
+    case .loadModel(let run): load(run, at: place)
     case .apply(let parameters):
       enqueue(place, .other, seconds: 0) { simulation in
         do {
@@ -173,8 +187,9 @@ extension Simulation {
       }
     case .takeWindow(let window):
       outcome.count("chains handed over")
+      let layout = run(workers[place].core.work.run).problem.layout
       enqueue(place, .other, seconds: 0) { simulation in
-        try? simulation.workers[place].chains.take(window, layout: simulation.scenario.problem.layout)
+        try? simulation.workers[place].chains.take(window, layout: layout)
         simulation.workers[place].wrongChains.take(window)
         return nil
       }
@@ -201,12 +216,13 @@ extension Simulation {
   }
 
   func send(_ message: Message, from place: Int) -> String? {
+    repeatHello(before: message, from: place)
     if let altered = alter(message, from: place) { return send(altered, unless: message, from: place) }
     return send(message, unless: nil, from: place)
   }
 
   /// - Parameter other: what is sent in its place if it cannot be encoded.
-  private func send(_ message: Message, unless other: Message?, from place: Int) -> String? {
+  func send(_ message: Message, unless other: Message?, from place: Int) -> String? {
     let worker = workers[place]
     var end = worker.link
     do throws(TransportError) {
@@ -220,50 +236,5 @@ extension Simulation {
       if error.kind == .message { problem("worker \(place) cannot send \(message.type.name): \(error)") }
       return error.description
     }
-  }
-
-  private func exited(_ place: Int, successful: Bool, _ reason: String) {
-    note("worker \(place) exits: \(reason)")
-    workers[place].ending = (successful, reason)
-    // What it has sent goes out first, for a bounded time.
-    guard workers[place].route != nil, !workers[place].link.hasSentAll else { return close(place) }
-    events.add(
-      .workerClose(place: place, life: workers[place].life), at: now + scenario.transport.drainSeconds)
-  }
-
-  func close(_ place: Int) {
-    guard let (successful, reason) = workers[place].ending else { return }
-    workers[place].ending = nil
-    endWorker(place, flushing: true)
-    let plan = workers[place].plan
-    if plan.computesOtherwise {
-      if successful { return }
-      // As any worker may that finds no coordinator for so long.
-      if reason.contains("no coordinator answered") { return outcome.count("worker gives up") }
-      if !reason.contains("probe") { problem("the unsound machine exits with: \(reason)") }
-      return outcome.count("unsound machine refused")
-    }
-    if plan.isStranger {
-      if successful { return }
-      if reason.contains("no coordinator answered") { return outcome.count("worker gives up") }
-      if !reason.contains("numeric profile") { problem("the stranger exits with: \(reason)") }
-      return outcome.count("stranger refused")
-    }
-    if liars.contains(workers[place].core.settings.identity),
-      reason.contains("is not the one") || reason.contains("is not what")
-        || reason.contains("wrong result")
-    {
-      outcome.count("liar sent away")
-    } else {
-      outcome.count(successful ? "worker exits" : "worker gives up")
-    }
-    if plan.alters > 0 { outcome.count("hostile worker exits") }
-    if !successful, !liars.contains(workers[place].core.settings.identity),
-      !reason.contains("no coordinator answered"), !reason.contains("takes no workers")
-    {
-      problem("worker \(place) exits: \(reason)")
-    }
-    // Whoever looks after that machine starts it again; the coordinator looks after its own.
-    if !plan.isLocal { events.add(.workerStart(place: place), at: now + 5) }
   }
 }

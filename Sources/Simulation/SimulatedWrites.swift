@@ -8,42 +8,43 @@ import WireProtocol
 extension Simulation {
   /// Writes in a transaction, after the time that the disk takes. While the disk is at fault nothing counts as written;
   /// what was refused may be there all the same, as after a sync that failed.
-  func write(_ write: RunWrite, _ coordinator: SimulatedCoordinator) {
+  func write(_ write: RunWrite, _ driver: SimulatedDriver) {
     var seconds = scenario.diskSeconds
     if case .snapshot = write.content { seconds = scenario.snapshotSeconds }
-    beside(write.doing, seconds) { $0.perform(write, coordinator) }
+    beside(driver, write.doing, seconds) { $0.perform(write, driver) }
   }
 
-  private func perform(_ write: RunWrite, _ coordinator: SimulatedCoordinator) {
-    if let store { return performStored(write, store, coordinator) }
+  private func perform(_ write: RunWrite, _ driver: SimulatedDriver) {
+    let run = driver.run
+    if let store = run.store { return perform(write, driver, in: store) }
     guard now >= diskFaultUntil else {
       outcome.count("writes refused by the disk")
       if random.chance(0.3) {
         outcome.count("refused writes that were there")
-        _ = apply(write, to: &disk, coordinator)
+        _ = apply(write, to: &run.disk, driver)
       }
       let cause: WaitCause = random.chance(0.3) ? .ledger : .disk
       if cause == .ledger { outcome.count(.ledgerHeld) }
-      return tell(.writeFailed(write.id, .mayPass(cause, "as simulated")))
+      return tell(driver, .writeFailed(write.id, .mayPass(cause, "as simulated")))
     }
     var result: Result<RunWriteOutcome, WriteError> = .success(.done)
-    let lives = transact(write.doing) { result = apply(write, to: &$0, coordinator) }
-    if let fault = disk.fault { problem(fault) }
+    let lives = transact(write.doing, run) { result = apply(write, to: &$0, driver) }
+    if let fault = run.disk.fault { problem(fault) }
     guard lives else { return killCoordinator(.coordinatorKilledAtPersist) }
     switch result {
-    case .success(let outcome): tell(.written(write.id, outcome))
-    case .failure(let error): tell(.writeFailed(write.id, error.failure))
+    case .success(let outcome): tell(driver, .written(write.id, outcome))
+    case .failure(let error): tell(driver, .writeFailed(write.id, error.failure))
     }
   }
 
-  func reopenLedger() {
-    beside("the ledger is opened anew", scenario.diskSeconds) {
-      if let store = $0.store {
-        $0.reopen(store)
+  func reopenLedger(_ driver: SimulatedDriver) {
+    beside(driver, "the ledger is opened anew", scenario.diskSeconds) {
+      if let store = driver.run.store {
+        $0.reopen(store, driver)
       } else if $0.now < $0.diskFaultUntil {
-        $0.tell(.reopenFailed(.mayPass(.disk, "as simulated")))
+        $0.tell(driver, .reopenFailed(.mayPass(.disk, "as simulated")))
       } else {
-        $0.tell(.reopened)
+        $0.tell(driver, .reopened)
       }
     }
   }
@@ -51,24 +52,24 @@ extension Simulation {
   /// A transaction with its fsync.
   ///
   /// - Returns: whether the coordinator lives on. If not, the write has been done or not done.
-  func transact(_ name: String, _ write: (inout SimulatedDisk) -> Void) -> Bool {
+  func transact(_ name: String, _ run: SimulatedRun, _ write: (inout SimulatedDisk) -> Void) -> Bool {
     persists += 1
     let isHere = persists == scenario.killAtPersistNumber
     if isHere || (isFaulty && coordinator != nil && random.chance(scenario.killsAtPersist)) {
       // Exactly half of the crashes that are asked for by number come before the write is on the disk.
       let isDone = isHere ? scenario.seed % 2 == 1 : random.chance(0.5)
       note("persist \(persists), \(name): killed, \(isDone ? "done" : "not done")")
-      if isDone { write(&disk) }
-      // Before there is a process to kill, its start simply fails.
-      if coordinator == nil { events.add(.coordinatorStart, at: now + scenario.restartSeconds) }
+      if isDone { write(&run.disk) }
       return false
     }
-    write(&disk)
+    write(&run.disk)
     return true
   }
 
   var hasDiskFaults: Bool {
-    [.diskFault, .diskFull, .diskError, .syncError, .ledgerHeld].contains { outcome.faults[$0] != nil }
+    [.diskFault, .diskFull, .diskError, .syncError, .readError, .ledgerHeld].contains {
+      outcome.faults[$0] != nil
+    }
   }
 
   // MARK: - What is written
@@ -78,17 +79,17 @@ extension Simulation {
   }
 
   func apply(
-    _ write: RunWrite, to disk: inout SimulatedDisk, _ coordinator: SimulatedCoordinator
+    _ write: RunWrite, to disk: inout SimulatedDisk, _ driver: SimulatedDriver
   ) -> Result<RunWriteOutcome, WriteError> {
-    disk.record(rows(of: write, coordinator), quarantined: quarantines(of: write))
+    disk.record(rows(of: write, driver), quarantined: quarantines(of: write))
     switch write.content {
     case .tiers, .end, .nothing, .checkpoint(.final, _, _), .checkpoint(.step, _, _): break
     case .step(let step):
       disk.commit(
-        step: step.applied.step, digest: step.applied.digest, term: coordinator.term,
+        step: step.applied.step, digest: step.applied.digest, term: driver.term,
         timestamp: wallClock, isRepeated: write.isRepeated)
-      if scenario.hasLiars || store != nil {
-        let count = scenario.problem.config.gradientAccumulationSteps
+      if keepsRows(of: driver.run) {
+        let count = driver.run.problem.config.gradientAccumulationSteps
         disk.record(step.shards.map { ComputedShard($0, leafCount: count) }, step: step.applied.step)
       }
     case .replayedStep(let applied):
@@ -100,8 +101,8 @@ extension Simulation {
             failure: .differs(step: applied.step, recorded: "another")))
       }
     case .evaluation(let evaluation): disk.record(evaluation: evaluation.loss, step: evaluation.step)
-    case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, coordinator)
-    case .snapshot(let progress, _): saveSnapshot(progress, to: &disk, coordinator)
+    case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, driver)
+    case .snapshot(let progress, _): saveSnapshot(progress, to: &disk, driver)
     case .rollback(let identities, let step):
       let returns = disk.returns
       for identity in identities { disk.rollBack(identity: identity) }
@@ -119,35 +120,36 @@ extension Simulation {
 
   /// A replay comes past checkpoints that were written before the crash.
   private func saveBest(
-    _ progress: RunProgress, _ isReplay: Bool, to disk: inout SimulatedDisk,
-    _ coordinator: SimulatedCoordinator
+    _ progress: RunProgress, _ isReplay: Bool, to disk: inout SimulatedDisk, _ driver: SimulatedDriver
   ) {
-    guard let state = coordinator.engine?.state, !(isReplay && disk.best.step >= progress.step) else {
+    guard let state = driver.engine?.state, !(isReplay && disk.best.step >= progress.step) else {
       return
     }
     disk.record(best: progress.step, bits: Reference.bits(of: state))
   }
 
   private func saveSnapshot(
-    _ progress: RunProgress, to disk: inout SimulatedDisk, _ coordinator: SimulatedCoordinator
+    _ progress: RunProgress, to disk: inout SimulatedDisk, _ driver: SimulatedDriver
   ) {
     do {
-      guard let state = try coordinator.engine?.snapshot() else { return }
+      guard let state = try driver.engine?.snapshot() else { return }
       disk.record(
         SimulatedDisk.Snapshot(
           step: progress.step, trainer: state, progress: progress, digest: StateDigest.of(state.tensors)),
-        prunes: store == nil)
+        prunes: driver.run.store == nil)
     } catch { problem("no snapshot can be taken: \(error)") }
   }
 
   /// Whose results count is of use only if somebody's may be undone.
-  func rows(of write: RunWrite, _ coordinator: SimulatedCoordinator) -> [SimulatedDisk.Row] {
-    guard scenario.hasLiars || store != nil else { return [] }
+  private func keepsRows(of run: SimulatedRun) -> Bool { scenario.hasLiars || run.store != nil }
+
+  func rows(of write: RunWrite, _ driver: SimulatedDriver) -> [SimulatedDisk.Row] {
+    guard keepsRows(of: driver.run) else { return [] }
     return write.attempts.compactMap { record in
-      guard record.outcome == .committed, let hello = coordinator.members[record.workerID] else { return nil }
+      guard record.outcome == .committed, let member = driver.members[record.workerID] else { return nil }
       return SimulatedDisk.Row(
-        key: SimulatedDisk.Row.Key(term: coordinator.term, attempt: record.attempt), step: record.step,
-        identity: "\(hello.host)/\(hello.processID)", isVerified: record.verified)
+        key: SimulatedDisk.Row.Key(term: driver.term, attempt: record.attempt), step: record.step,
+        identity: member.identity, isVerified: record.verified)
     }
   }
 
@@ -160,11 +162,12 @@ extension Simulation {
   /// Milliseconds of the coordinator's wall clock.
   private var wallClock: Int { Int(now.nanoseconds / 1_000_000) + wallClockOffset }
 
-  /// Whether a lie is in what counts: then the state is as wrong as it is, until the lie is found.
-  var isDeceived: Bool {
-    guard let coordinator, !lies.isEmpty else { return false }
-    return coordinator.run.unwrittenAttempts.contains {
-      lies.contains(SimulatedDisk.Row.Key(term: coordinator.term, attempt: $0))
-    } || disk.rows.keys.contains(where: lies.contains)
+  /// Whether a lie is in what counts of a run: then its state is as wrong as it is, until the lie is found.
+  func isDeceived(_ driver: SimulatedDriver) -> Bool {
+    let run = driver.run
+    guard !run.lies.isEmpty else { return false }
+    return driver.core.unwrittenAttempts.contains {
+      run.lies.contains(SimulatedDisk.Row.Key(term: driver.term, attempt: $0))
+    } || run.disk.rows.keys.contains(where: run.lies.contains)
   }
 }

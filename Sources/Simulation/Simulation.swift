@@ -1,4 +1,5 @@
 import Coordination
+import Transport
 import WireProtocol
 
 /// A run on simulated machines: the real cores of coordinator and workers, the real codec, planner and arithmetic, and
@@ -11,7 +12,7 @@ public final class Simulation {
     case toCoordinator(Packet)
     case toWorker(Packet)
     case coordinatorTimer(life: Int, generation: Int)
-    case runTimer(life: Int, generation: Int)
+    case runTimer(life: Int, RunNumber, generation: Int)
     /// Arithmetic or disk work beside the coordinator's loop is done.
     case coordinatorWork(life: Int, name: String, (Simulation) -> Void)
     case childEnded(life: Int, place: Int)
@@ -24,22 +25,23 @@ public final class Simulation {
     /// What a process that leaves has sent is out, or has had its time.
     case workerClose(place: Int, life: Int)
     case reconnect(place: Int, socket: Int)
+    /// A key may join from now on.
+    case keyAllowed(String)
+    /// A connection of a flood is given up.
+    case floodEnds(route: Int)
     case incident
     case planned(Int)
     case watch
   }
 
   let scenario: Scenario
-  let reference: Reference
+  let runs: [SimulatedRun]
   var random: SplitMix64
   var now = Instant.zero
   var events = EventQueue<Event>()
   var outcome: Outcome
   var transcript: Transcript
 
-  var disk = SimulatedDisk()
-  /// The real files of the run; nil if it has none. `disk` is what they must hold then.
-  let store: SimulatedStore?
   /// Nil while no coordinator runs.
   var coordinator: SimulatedCoordinator?
   var workers: [SimulatedWorker]
@@ -49,8 +51,10 @@ public final class Simulation {
   var partitions: [Partition] = []
   /// Until when the disk takes nothing.
   var diskFaultUntil = Instant.zero
-  /// Hand-outs whose results say or bring something wrong, and the identities of those that ever lied.
-  var lies = Set<SimulatedDisk.Row.Key>()
+  /// The keys that are let in, and when each of the others was struck off.
+  var allowedKeys: AllowedKeys
+  var struckKeys: [String: Instant] = [:]
+  /// The identities of those that ever lied.
   var liars = Set<String>()
   /// Coordinator processes so far, and what they have done since the run began.
   var coordinatorLives = 0
@@ -66,10 +70,14 @@ public final class Simulation {
   /// - Parameter trace: called with every line of a readable transcript.
   public init(_ scenario: Scenario, trace: ((String) -> Void)? = nil) throws {
     self.scenario = scenario
-    reference = try Reference(scenario.problem)
+    runs = try scenario.problems.enumerated().map { index, problem in
+      try SimulatedRun(
+        RunNumber(UInt32(index + 1)), problem, seed: scenario.seed, hasStore: scenario.hasStore,
+        isFetched: scenario.workers.contains(where: \.fetchesModels))
+    }
     random = SplitMix64(seed: scenario.seed)
-    store = scenario.hasStore ? try SimulatedStore(seed: scenario.seed, problem: scenario.problem) : nil
     outcome = Outcome(seed: scenario.seed)
+    allowedKeys = AllowedKeys(scenario.keys.filter { $0.value <= 0 }.keys)
     transcript = Transcript(write: trace)
     workers = scenario.workers.indices.map {
       SimulatedWorker(place: $0, plan: scenario.workers[$0], transport: scenario.transport)
@@ -89,6 +97,10 @@ public final class Simulation {
       events.add(.workerStart(place: worker.place), at: .zero + worker.plan.starts)
     }
     scenario.countFeatures(&outcome)
+    for (key, time) in scenario.keys.sorted(by: { $0.key < $1.key }) where time > 0 {
+      struckKeys[key] = .zero
+      events.add(.keyAllowed(key), at: .zero + time)
+    }
     if !scenario.incidents.isEmpty { events.add(.incident, at: .zero + scenario.incidentSeconds * 0.5) }
     for (number, planned) in scenario.planned.enumerated() {
       events.add(.planned(number), at: .zero + planned.time)
@@ -103,8 +115,8 @@ public final class Simulation {
       if now > deadline { problem("not finished by \(now): \(whatIsWaitedFor)") }
       try take(next)
     }
-    if outcome.problems.isEmpty { try checkEnd() }
-    if outcome.problems.isEmpty { checkStore() }
+    for run in runs where outcome.problems.isEmpty { checkStore(of: run) }
+    outcome.digest = runs.map(\.digest).joined(separator: " ")
     outcome.simulatedSeconds = now.seconds(since: .zero)
     outcome.secondsToEnd = max(0, now.seconds(since: faultsEnd))
     outcome.secondsBeyondWork = max(0, outcome.secondsToEnd - scenario.workSeconds)
@@ -123,9 +135,14 @@ public final class Simulation {
 
   private var whatIsWaitedFor: String {
     guard let coordinator else { return "there is no coordinator" }
-    guard let status = coordinator.status else { return "the run is over" }
+    guard !coordinator.drivers.isEmpty else { return "no run is at work" }
+    return coordinator.inOrder.map { whatIsWaitedFor(by: $0, coordinator) }.joined(separator: " | ")
+  }
+
+  private func whatIsWaitedFor(by driver: SimulatedDriver, _ coordinator: SimulatedCoordinator) -> String {
+    guard let status = coordinator.fleet.status(of: driver.number) else { return "\(driver.number) is over" }
     let workers = status.workers.map { "worker \($0.id) \($0.state.rawValue): \($0.reason)" }
-    return "\(status.run), \(status.reason); \(coordinator.run.waitsFor); \(workers.joined(separator: "; "))"
+    return "\(status.run), \(status.reason); \(driver.core.waitsFor); \(workers.joined(separator: "; "))"
   }
 
   // MARK: - One thing after the other
@@ -143,9 +160,11 @@ public final class Simulation {
         return
       }
       handle(.timer)
-    case .runTimer(let life, let generation):
-      guard let coordinator, coordinator.life == life, coordinator.runTimer == generation else { return }
-      tell(.timer)
+    case .runTimer(let life, let run, let generation):
+      guard let coordinator, coordinator.life == life, let driver = coordinator.drivers[run],
+        driver.timer == generation
+      else { return }
+      tell(driver, .timer)
     case .coordinatorWork(let life, let name, let work):
       guard coordinator?.life == life else { return }
       note("coordinator: \(name)")
@@ -163,6 +182,8 @@ public final class Simulation {
     case .workerStart(let place): startWorker(place)
     case .workerClose(let place, let life): if workers[place].isAlive(life) { close(place) }
     case .reconnect(let place, let socket): reconnect(place, socket: socket)
+    case .keyAllowed(let key): allow(key)
+    case .floodEnds(let route): routes[route] = nil
     case .incident: incident()
     case .planned(let number):
       let planned = scenario.planned[number]
@@ -183,7 +204,9 @@ public final class Simulation {
       return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
     case .workerTimer(let place, _, _), .workerDone(let place, _, _), .workerEvent(let place, _, _, _):
       return workers[place].thaw(after: now)
-    case .coordinatorStart, .workerStart, .workerClose, .reconnect, .incident, .planned, .watch: return nil
+    case .coordinatorStart, .workerStart, .workerClose, .reconnect, .incident, .planned, .watch,
+      .keyAllowed, .floodEnds:
+      return nil
     }
   }
 

@@ -30,6 +30,8 @@ struct Transcript {
     case .workerStart(let place): fingerprint.add(1 << 19 + place)
     case .reconnect(let place, _): fingerprint.add(1 << 20 + place)
     case .workerClose(let place, _): fingerprint.add(1 << 21 + place)
+    case .keyAllowed: fingerprint.add(10)
+    case .floodEnds(let route): fingerprint.add(1 << 22 + route)
     case .incident: fingerprint.add(6)
     case .planned: fingerprint.add(7)
     case .watch: fingerprint.add(8)

@@ -11,7 +11,6 @@ extension RunCore {
           + "\(rules.plan.number)")
       return fail(error, now: now)
     }
-    let isFirst = tiers.isEmpty
     progress = run.progress
     tiers = run.tiers
     replayedUpTo = run.lastStep
@@ -22,12 +21,7 @@ extension RunCore {
     windowsAreHere = true
     toUndo.formUnion(run.toUndo)
     tell(.stands(at: max(progress.step, replayedUpTo)))
-    if isFirst {
-      snapshots = SnapshotSchedule(
-        step: progress.step, bytes: rules.stateBytes, now: now.seconds(since: .zero))
-    } else {
-      snapshots.rollBack(to: progress.step)
-    }
+    snapshots.rollBack(to: progress.step)
     write(.tiers(tiers), then: .publish, now: now)
   }
 

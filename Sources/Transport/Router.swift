@@ -23,7 +23,7 @@ public final class Router {
   private let options: TransportOptions
   private let kept: KeptObjects
   /// Those with which a connection may speak, as text.
-  private var allowedKeys: Set<String>
+  private var allowedKeys: AllowedKeys
   private var links: [PeerID: Link] = [:]
   private var keys: [PeerID: String] = [:]
   /// Peers with a transfer under way, or a message that waits for one.
@@ -48,7 +48,7 @@ public final class Router {
     self.waker = waker
     self.options = options
     kept = KeptObjects(settings: options.transfers)
-    allowedKeys = Set((security?.allowedKeys ?? [:]).keys.map(\.description))
+    allowedKeys = AllowedKeys((security?.allowedKeys ?? [:]).keys.map(\.description))
     let context = try Context()
     plain = try Socket(type: ZMQ_ROUTER, context: context, options: options)
     if let security {
@@ -222,8 +222,8 @@ public final class Router {
     if isLast { return (peer, .failure(ProtocolError(.frames, "the message has no frames"))) }
     guard let received = try socket.receiveMessage(needsKey: lane == .secured) else { return nil }
     if let origin = socket.origin { watch.read(origin.byteCount, from: origin.descriptor, peer: peer) }
-    if lane == .secured, let key = socket.senderKey, !allowedKeys.contains(key) {
-      return (peer, .failure(ProtocolError(.frames, "the public key \(key) is no longer allowed")))
+    if lane == .secured, let error = socket.senderKey.flatMap(allowedKeys.objection) {
+      return (peer, .failure(error))
     }
     // It stays the same for a connection, and only HELLO asks for it.
     if lane == .secured, case .success((let envelope, _)) = received, envelope.type == .hello {
@@ -238,7 +238,7 @@ public final class Router {
   /// Changes who may join. Of a connection whose key is not among these nothing is listened to any more: whatever it
   /// says next is a failure.
   public func allow(_ keys: [PublicKey: String]) {
-    allowedKeys = Set(keys.keys.map(\.description))
+    allowedKeys = AllowedKeys(keys.keys.map(\.description))
     secured?.authenticator.allow(keys)
   }
 

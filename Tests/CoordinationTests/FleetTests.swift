@@ -127,6 +127,19 @@ import WireProtocol
     #expect(scene.members(of: 1) == ["c", "d"] && scene.members(of: 2) == ["b"])
   }
 
+  /// A worker that has the model of a run which still waits is not sent away for the sake of those that are at work; once
+  /// no more are to come, it is.
+  @Test func aModelOfARunToCome() {
+    let other = String(repeating: "b", count: 64)
+    var scene = Scene()
+    _ = scene.at(0, .expectsRuns(true))
+    _ = scene.begin(1)
+    #expect(scene.joins("b", model: other) == [])
+    #expect(scene.begin(2, at: 1, model: other) == ["b enters run 2 as worker 1"])
+    _ = scene.at(2, .expectsRuns(false))
+    #expect(scene.joins("c", at: 2, model: String(repeating: "c", count: 64)) == ["c is refused: model"])
+  }
+
   /// A worker that computes goes to another run when it is done, and not before: nothing is computed for nothing.
   @Test func nothingInHandIsLost() {
     var scene = Scene()

@@ -49,6 +49,26 @@ import WireProtocol
     #expect(try scene.apply(0.6) == ["write: committing step 2"])
   }
 
+  /// What a unit came to is committed with it alone: neither who came and went takes its hand-outs along, nor does a run
+  /// that fails before its commit say so of them. Found by seed 187 of the simulation.
+  @Test func handOutsOfAUnitAreCommittedWithIt() throws {
+    var scene = try RunScene()
+    scene.begin()
+    _ = scene.at(1, .attemptEnded(.ended(1, .failed)))
+    _ = scene.at(1, .attemptEnded(.ended(2, .committed)))
+    _ = scene.at(1, .worker(.left(workerID: 1, reason: "gone", at: .zero)))
+    #expect(
+      scene.at(2, .timer) == ["write: recording who came and went, 1 hand-outs, 1 news of workers"])
+    #expect(scene.write?.attempts.map(\.attempt) == [1])
+    _ = scene.written(2)
+    _ = scene.computed(3)
+    var failing = scene
+    #expect(try scene.apply(3) == ["write: committing step 1, 1 hand-outs"])
+    #expect(scene.write?.attempts.map(\.outcome) == [.committed])
+    _ = failing.at(3, .engineFailed(TrainingError("no memory", remedy: "none")))
+    #expect(failing.write?.attempts.map(\.outcome) == [.stale])
+  }
+
   /// During a long step who came and went is put down by itself, a second later; what a disk does not take comes with
   /// the next commit.
   @Test func newsOfWorkersDoNotWaitForALongStep() throws {

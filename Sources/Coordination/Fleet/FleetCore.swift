@@ -25,6 +25,8 @@ public struct FleetCore: Sendable {
   /// Runs that rest: others may have their workers.
   var resting = Set<RunNumber>()
   var trust = Trust()
+  /// Whether runs are to begin that are not known yet.
+  private var expectsRuns = false
   /// Who works on what is to be looked at anew.
   var placementIsDue = false
   /// When each run's scheduler wants to be told of the time.
@@ -64,6 +66,7 @@ public struct FleetCore: Sendable {
     case .begin(let run, let settings): begin(run, settings, now: now)
     case .requested(let run, let request): tell(run, .requested(request), now: now)
     case .rest(let run, let rests): rest(run, rests)
+    case .expectsRuns(let expects): expectsRuns = expects
     case .close: if case .open = phase { phase = .closing }
     case .timer: judgeDeadlines(now: now)
     }
@@ -244,7 +247,7 @@ public struct FleetCore: Sendable {
       return (.quarantined, "a worker of \(owner.identity) has come to a wrong result before in this run")
     }
     let misfits = runs.sorted { $0.key < $1.key }.map { Member.misfit(hello, $0.value.settings) }
-    if let first = misfits.first, misfits.allSatisfy({ $0 != nil }) { return first }
+    if !expectsRuns, let first = misfits.first, misfits.allSatisfy({ $0 != nil }) { return first }
     if members.count >= settings.maximumWorkers {
       return (.full, "the run already has \(settings.maximumWorkers) workers")
     }

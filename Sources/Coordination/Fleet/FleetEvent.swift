@@ -21,6 +21,9 @@ public enum FleetEvent: Sendable {
   /// A run rests: its workers are free for others. Or it goes on.
   case rest(RunNumber, Bool)
 
+  /// Whether runs are to begin that are not known yet: whoever fits none of the present ones may fit them, and stays.
+  case expectsRuns(Bool)
+
   /// Send all workers away, once no run is left; `closed` follows in bounded time.
   case close
   /// The time that was asked for by `armTimer` has come (an early or extra one does no harm). To be said after the

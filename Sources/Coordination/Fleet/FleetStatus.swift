@@ -21,6 +21,11 @@ extension FleetCore {
   /// What a worker has said of itself; nil if the connection is nobody's.
   public func hello(of peer: PeerID) -> Hello? { memberOfPeer[peer].flatMap { members[$0]?.hello } }
 
+  /// As whom a worker is known: by its key, else by its host and process; nil if the connection is nobody's.
+  public func identity(of peer: PeerID) -> String? {
+    memberOfPeer[peer].flatMap { members[$0]?.owner.identity }
+  }
+
   /// The run that a worker works on.
   public func run(of peer: PeerID) -> RunNumber? { memberOfPeer[peer].flatMap { members[$0]?.place?.run } }
 

@@ -66,12 +66,8 @@ extension FleetService {
   }
 
   private func greet(_ hello: Hello, _ peer: PeerID) throws {
-    var hello = hello
     statusClients.remove(peer)
-    // A worker is one that this program has started if it knows the secret that it was given, whatever it says.
-    if !localWorkers.vouches(for: hello) { hello.localIndex = nil }
-    hello.localSecret = nil
-    try handle(.hello(peer: peer, hello, key: router.key(of: peer)))
+    try handle(.hello(peer: peer, localWorkers.vouched(hello), key: router.key(of: peer)))
   }
 
   // MARK: - Those who watch

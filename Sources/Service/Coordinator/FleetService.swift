@@ -47,10 +47,10 @@ final class FleetService {
   let token = (0..<2).map { _ in String(UInt64.random(in: 0...UInt64.max), radix: 16) }.joined()
 
   var fleet: FleetCore
-  /// Runs that are at work, and those that wait for their turn.
+  /// Runs that have begun and are not over, what is known of all others, and whose turn it is.
   var drivers: [RunNumber: RunDriver] = [:]
-  var queue: RunQueue
-  private var resting = Set<RunNumber>()
+  private var queued: [RunNumber: QueuedRun]
+  private var queue: RunQueue
   /// How each run ended, in the order of ending.
   private(set) var ends: [RunEnd] = []
   var told: [Told] = []
@@ -61,7 +61,8 @@ final class FleetService {
   var behindSince: Instant?
   /// All workers have been sent away, or nobody wants them to be.
   var isClosed = false
-  private(set) var stopRequested = false
+  /// Whether the user, or the system, wants this program to end.
+  var stopRequested: Bool { queue.isStopped }
 
   /// The connection of each local worker.
   var localPeers: [Int: PeerID] = [:]
@@ -93,7 +94,9 @@ final class FleetService {
     self.endpoint = endpoint
     let mailbox = Mailbox<DriverEvent> { waker.wake() }
     self.mailbox = mailbox
-    queue = RunQueue(runs, parallel: options.parallelRuns)
+    let numbers = runs.indices.map { RunNumber(UInt32($0 + 1)) }
+    queued = Dictionary(uniqueKeysWithValues: zip(numbers, runs))
+    queue = RunQueue(numbers, parallel: options.parallelRuns)
     var settings = FleetSettings(sessionSeed: UInt64.random(in: 0...UInt64.max))
     options.failpoints.shorten(&settings)
     fleet = FleetCore(settings: settings, now: MonotonicClock.now())
@@ -146,9 +149,12 @@ final class FleetService {
 
   // MARK: - Runs
 
+  /// Runs that wait for their turn, or are being made ready.
+  var namesOfWaiting: [String] { queue.notBegun.compactMap { queued[$0]?.name } }
+
   /// Begins as many of the runs that wait as may be at work together.
   func beginNext() throws {
-    while let (number, run) = queue.next(atWork: drivers.count - resting.count) {
+    while let number = queue.next(), let run = queued[number] {
       if let prepared = run.prepared {
         try begin(number, prepared)
       } else {
@@ -157,12 +163,13 @@ final class FleetService {
         }
       }
     }
-    if drivers.isEmpty, queue.isEmpty, !isClosed { try closeFleet() }
+    try handle(.expectsRuns(!queue.notBegun.isEmpty))
+    if queue.isOver, !isClosed { try closeFleet() }
   }
 
   func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
-    queue.hasBegun(number)
-    guard !stopRequested else {
+    queued[number]?.prepared = nil
+    guard queue.begins(number) else {
       // It was made ready while the program was asked to end; its folder is there, and it goes on from the start.
       logger.notice("\(prepared.store.folder.path) is not begun")
       prepared.close()
@@ -182,15 +189,14 @@ final class FleetService {
 
   /// A run that waited could not be made ready; the others go on.
   func cannotBegin(_ number: RunNumber, _ error: any Error) throws {
-    let name = queue.name(of: number)
-    queue.hasBegun(number)
+    let name = queued[number]?.name ?? "\(number)"
     if !(error is FinishedRun) { logger.error("\(name) was not begun: \(error)") }
     try end(number, folder: name, .failure(error), sendsAway: true)
   }
 
   /// A run rests, and leaves its place to the next that waits; or it goes on, whoever is at work by then.
   func rest(_ number: RunNumber, _ rests: Bool) throws {
-    if rests { resting.insert(number) } else { resting.remove(number) }
+    queue.rest(number, rests)
     try handle(.rest(number, rests))
     if rests { try beginNext() }
   }
@@ -202,8 +208,7 @@ final class FleetService {
     throws
   {
     drivers[number] = nil
-    resting.remove(number)
-    queue.sendsAway = sendsAway
+    queue.ended(number, sendsAway: sendsAway)
     ends.append(RunEnd(folder: folder, result: result))
     try handle(.requested(number, .close))
     try beginNext()
@@ -225,8 +230,7 @@ final class FleetService {
     if stopRequested {
       throw ServiceError("stopped at once", remedy: "the run can be resumed from its last snapshot")
     }
-    stopRequested = true
-    for waiting in queue.removeWaiting() { logger.notice("\(waiting) is not begun") }
+    for waiting in queue.stop() { logger.notice("\(queued[waiting]?.name ?? "\(waiting)") is not begun") }
     var deadline = Instant.never
     if number == SIGTERM {
       let grace = options.operations.graceSeconds
@@ -236,7 +240,7 @@ final class FleetService {
       logger.notice("stopping when this step is done; press Ctrl-C again to stop at once")
     }
     for run in drivers.keys.sorted() { try tell(run, .stop(deadline: deadline)) }
-    if drivers.isEmpty { try beginNext() }
+    try beginNext()
   }
 }
 

@@ -93,11 +93,8 @@ final class LocalWorkers {
   /// anybody who connects, and another's process would be ended in its place.
   static let secretVariable = "NL_LOCAL_SECRET"
 
-  /// Whether a worker is the child whose number it says.
-  func vouches(for hello: Hello) -> Bool {
-    guard let index = hello.localIndex, let child = children[index] else { return false }
-    return hello.localSecret == child.secret
-  }
+  /// What a worker says of itself, without the number of a child that it is not.
+  func vouched(_ hello: Hello) -> Hello { hello.vouched { children[$0]?.secret } }
 
   /// Starts a worker again after it ended.
   ///

@@ -6,15 +6,7 @@ import WireProtocol
 /// Gives workers the base model's files, chunk by chunk, to each in its turn. Files are hashed and read on a queue of
 /// its own; the socket's thread only asks, and sends what it is handed.
 final class ModelFileServer: @unchecked Sendable {
-  struct Limits {
-    /// Bytes that one worker may have asked for and not been handed yet: twice what it asks for at once, as it asks
-    /// again after damage.
-    var askedBytes = 8 << 20
-    /// Bytes that are on their way out to one worker, and to all.
-    var workerBytes = 4 << 20
-    var totalBytes = 256 << 20
-  }
-
+  typealias Limits = ModelTurns.Limits
   typealias Deliver = @Sendable (PeerID, SessionID, Message) -> Void
 
   /// How long nothing is read when nobody takes more, in milliseconds.
@@ -22,13 +14,10 @@ final class ModelFileServer: @unchecked Sendable {
 
   private let paths: [String]
   private let sha256: String
-  private let limits: Limits
   private let deliver: Deliver
   private let queue = DispatchQueue(label: "model")
   private let lock = NSLock()
-  private var readers: [PeerID: ModelReader] = [:]
-  /// In the order in which they get their next chunk.
-  private var turns: [PeerID] = []
+  private var turns: ModelTurns
   private var isServing = false
   /// Belongs to the queue.
   private var opened: (offer: ModelOffer, files: [ModelFile])?
@@ -40,7 +29,7 @@ final class ModelFileServer: @unchecked Sendable {
   init(paths: [String], sha256: String, limits: Limits = Limits(), deliver: @escaping Deliver) {
     self.paths = paths
     self.sha256 = sha256
-    self.limits = limits
+    turns = ModelTurns(limits: limits)
     self.deliver = deliver
   }
 
@@ -48,9 +37,7 @@ final class ModelFileServer: @unchecked Sendable {
   func ask(_ credit: ModelCredit, peer: PeerID, session: SessionID) -> Bool {
     if credit.piece?.byteCount == 0 { return true }
     let (isAllowed, begins) = lock.withLock {
-      var reader = readers[peer] ?? ModelReader(session: session)
-      guard reader.ask(credit.piece, limit: limits.askedBytes) else { return (false, false) }
-      if readers.updateValue(reader, forKey: peer) == nil { turns.append(peer) }
+      guard turns.ask(credit.piece, peer: peer, session: session) else { return (false, false) }
       defer { isServing = true }
       return (true, !isServing)
     }
@@ -60,10 +47,7 @@ final class ModelFileServer: @unchecked Sendable {
 
   /// A worker that has gone gets no more, and what is on its way to it holds nobody up.
   func forget(_ peer: PeerID) {
-    lock.withLock {
-      readers[peer] = nil
-      turns.removeAll { $0 == peer }
-    }
+    lock.withLock { turns.forget(peer) }
   }
 
   /// Answers until nothing is asked for; while nobody takes more, it looks again a little later.
@@ -77,24 +61,11 @@ final class ModelFileServer: @unchecked Sendable {
     }
   }
 
-  private enum Next {
-    case nothing
-    case later
-    case item(ModelReader.Item, PeerID, SessionID)
-  }
-
-  private func next() -> Next {
+  private func next() -> ModelTurns.Next {
     lock.withLock {
-      var held: [PeerID: Int] = [:]
-      for peer in turns { held[peer] = readers[peer]?.heldBytes() }
-      let hasRoom = held.values.reduce(0, +) < limits.totalBytes
-      for (place, peer) in turns.enumerated() where hasRoom && held[peer, default: 0] < limits.workerBytes {
-        guard let session = readers[peer]?.session, let item = readers[peer]?.take() else { continue }
-        turns.append(turns.remove(at: place))
-        return .item(item, peer, session)
-      }
-      isServing = turns.contains { readers[$0]?.isWaiting == true }
-      return isServing ? .later : .nothing
+      let next = turns.next()
+      if case .nothing = next { isServing = false } else { isServing = true }
+      return next
     }
   }
 
@@ -108,7 +79,7 @@ final class ModelFileServer: @unchecked Sendable {
         throw ServiceError("byte \(offset) of file \(number) was asked for, which is not there")
       }
       let bytes = try files[number].read(offset..<min(files[number].byteCount, offset + byteCount))
-      lock.withLock { readers[peer]?.hasSent(bytes) }
+      lock.withLock { turns.hasSent(bytes, to: peer) }
       let chunk = ModelChunk(file: number, offset: offset, payload: WireSlice(bytes))
       deliver(peer, session, .model(.chunk(chunk)))
     } catch {

@@ -1,9 +1,9 @@
 import WireProtocol
 
 /// A worker that is given the base model: what it has asked for, and what is still on its way out.
-struct ModelReader {
+package struct ModelReader {
   /// Something to be answered: a part of a file that is no longer than a chunk, or the offer.
-  enum Item: Sendable {
+  package enum Item: Sendable {
     case offer
     case chunk(file: Int, offset: Int, byteCount: Int)
   }

@@ -156,7 +156,13 @@ package final class OpenRun: @unchecked Sendable {
     let kept = try SnapshotRetention.kept(ledger.snapshots(), checkpoints: numberedCheckpoints())
     var readable: [(record: SnapshotRecord, blobs: [SnapshotBlob])] = []
     for record in kept {
-      if let blobs = try blobs(of: record) { readable.append((record, blobs)) }
+      do {
+        if let blobs = try blobs(of: record) { readable.append((record, blobs)) }
+      } catch let error as SnapshotError where error.isDamage {
+        // A disk that fails now may give it back later: until all of them can be read, nothing is deleted.
+        logger.notice("the snapshot of step \(record.step) cannot be read, so none is deleted: \(error)")
+        return
+      }
     }
     try ledger.pruneSnapshots(keeping: readable.map(\.record.step))
     let referenced = Set(readable.flatMap(\.blobs).map(\.sha256))
@@ -165,9 +171,11 @@ package final class OpenRun: @unchecked Sendable {
   }
 
   /// Nil if the snapshot's manifest is damaged.
+  ///
+  /// - Throws: if it cannot be read from the disk.
   private func blobs(of record: SnapshotRecord) throws -> [SnapshotBlob]? {
     do { return try snapshots.open(record.manifest).blobs } catch {
-      guard error.isDamage else { throw error }
+      guard error.isDamage, !error.isDiskFault else { throw error }
       logger.notice("the snapshot of step \(record.step) is damaged, and no longer kept: \(error)")
       return nil
     }

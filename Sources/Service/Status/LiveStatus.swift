@@ -33,7 +33,7 @@ extension FleetService {
         "step": .number(driver.run.progress.step), "num_steps": .number(driver.plan.config.numSteps),
       ]
     }
-    let waiting = queue.names.map { name -> JSONValue in ["folder": .string(name), "state": "queued"] }
+    let waiting = namesOfWaiting.map { name -> JSONValue in ["folder": .string(name), "state": "queued"] }
     let over = ends.map { end -> JSONValue in
       let state = if case .failure = end.result { "failed" } else { "over" }
       return ["folder": .string(end.folder), "state": .string(state)]

@@ -9,7 +9,7 @@ final class ModelChannel: @unchecked Sendable {
   struct Closed: Error {}
 
   /// Bytes that may lie here unread: more than is ever asked for ahead, with what is asked for again after damage.
-  private static let heldBytes = 4 * ModelFetch.windowBytes
+  private static let heldBytes = 4 * FileRequest.Limits().windowBytes
 
   private let lock = NSLock()
   /// Signalled whenever there is something to look at.

@@ -7,12 +7,9 @@ import WireProtocol
 /// Fetches a base model from the coordinator into the cache, from wherever an earlier fetch stopped. Nothing gets its
 /// name before its digest is right. Keeps the caller's thread until it is done; another one feeds the channel.
 struct ModelFetch {
-  /// Bytes that are asked for ahead of what has come.
-  static let windowBytes = 4 << 20
-  /// How often a file, or a chunk, that arrives damaged is asked for again.
+  /// How often a file that arrives damaged is asked for again.
   private static let tries = 3
-  private static let damagedChunks = 10
-  /// Messages that are not the next chunk, as there are after a damaged one, before the coordinator is not believed.
+  /// Messages that are not the offer before the coordinator is not believed.
   private static let strayMessages = 256
   /// How long the coordinator may take for any answer, in seconds: for the first it reads all files for their digests,
   /// for the others many workers may be before this one.
@@ -159,45 +156,18 @@ struct ModelFetch {
   private func receive(
     _ number: Int, _ file: ModelOffer.File, _ part: PartialFile, _ progress: inout FetchProgress
   ) throws {
-    var asked = part.byteCount
-    var (damaged, strays) = (0, 0)
-    while part.byteCount < file.byteCount {
-      ask(number, file, part, &asked, progress)
-      guard case .chunk(let chunk) = try channel.receive(seconds: Self.answerSeconds), chunk.file == number,
-        chunk.offset == part.byteCount, chunk.payload.byteCount <= file.byteCount - chunk.offset
-      else {
-        strays += 1
-        guard strays <= Self.strayMessages else {
-          throw ServiceError("the coordinator does not send what it is asked for of \(file.name)")
-        }
-        continue
+    var request = FileRequest(file, number: number, received: part.byteCount)
+    while !request.isComplete {
+      while let piece = request.nextPiece() {
+        channel.send(.credit(ModelCredit(received: max(0, progress.bytes), piece)))
       }
-      guard chunk.isIntact else {
-        damaged += 1
-        guard damaged <= Self.damagedChunks else {
-          throw ServiceError("chunks of \(file.name) of the base model have arrived damaged \(damaged) times")
-        }
-        asked = part.byteCount
-        continue
-      }
-      try chunk.payload.withUnsafeBytes { try part.append($0) }
-      strays = 0
-      progress.add(chunk.payload.byteCount, fetched: true)
+      let message = try channel.receive(seconds: Self.answerSeconds)
+      guard let payload = try request.take(message) else { continue }
+      try payload.withUnsafeBytes { try part.append($0) }
+      progress.add(payload.byteCount, fetched: true)
       // The last window has all been asked for, and may take long.
       if progress.isReportDue { channel.send(.credit(.report(received: max(0, progress.bytes)))) }
       if let seconds = failpoints.number(.modelDelay) { try channel.pause(seconds: seconds) }
-    }
-  }
-
-  /// Asks for the next pieces, as many as the window takes.
-  private func ask(
-    _ number: Int, _ file: ModelOffer.File, _ part: PartialFile, _ asked: inout Int, _ progress: FetchProgress
-  ) {
-    while asked < file.byteCount, asked + WireLimits.modelPieceBytes - part.byteCount <= Self.windowBytes {
-      let count = min(WireLimits.modelPieceBytes, file.byteCount - asked)
-      let piece = ModelCredit.Piece(file: number, offset: asked, byteCount: count)
-      channel.send(.credit(ModelCredit(received: max(0, progress.bytes), piece)))
-      asked += count
     }
   }
 }

@@ -19,6 +19,13 @@ final class SimulatedStore {
 
   let volume: SimulatedVolume
   var random: SplitMix64
+  /// For what it was given later, so that older seeds remain what they were.
+  var more: SplitMix64
+  /// Steps of the snapshots on the record whose files are not what was written.
+  var damaged = Set<Int>()
+  /// Whether the disk was at fault when the state was read.
+  var couldNotBeRead = false
+  let log = RunLog()
   private let contents: ToyContents
   /// Nil while no coordinator has the run.
   private(set) var run: OpenRun?
@@ -35,7 +42,7 @@ final class SimulatedStore {
   var bestParameters: [Int: [UInt8]] = [:]
 
   private var outputPath: String { volume.folder + "/runs" }
-  private var path: String { outputPath + "/" + contents.config.experimentName }
+  var path: String { outputPath + "/" + contents.config.experimentName }
 
   init(seed: UInt64, problem: ToyProblem) throws {
     let memory = "/dev/shm"
@@ -44,6 +51,7 @@ final class SimulatedStore {
     try FileSystem.makeFolders(folder)
     contents = ToyContents(problem: problem)
     random = SplitMix64(seed: SplitMix64.mix(seed &+ 0x5704))
+    more = SplitMix64(seed: SplitMix64.mix(seed &+ 0x2_07))
     volume = SimulatedVolume(folder: folder, seed: random.next())
     try SimulatedVFS.mount(volume)
   }
@@ -73,8 +81,7 @@ final class SimulatedStore {
           run: RunRecord(
             experimentName: contents.config.experimentName, baseModelPath: contents.config.baseModelPath,
             configuration: contents.config.json(), program: "simulated"), busySeconds: 0)
-      let logger = Logger(label: "simulated") { _ in SwiftLogNoOpLogHandler() }
-      let run = try OpenRun(folder: folder, config: contents.config, options: options, logger: logger)
+      let run = try OpenRun(folder: folder, config: contents.config, options: options, logger: log.logger)
       self.run = run
       mayBeClosed = false
       return run.term
@@ -90,7 +97,7 @@ final class SimulatedStore {
     try volume.start(losingPower: end == .powerLost)
   }
 
-  private func open() throws -> OpenRun {
+  func open() throws -> OpenRun {
     guard let run else { throw ServiceError("there is no run") }
     return run
   }

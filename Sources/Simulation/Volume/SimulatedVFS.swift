@@ -157,7 +157,7 @@ struct OpenFile {
       let written = [UInt8](UnsafeRawBufferPointer(start: bytes, count: Int(count)))
       switch open.owner.volume.begin(.write) {
       case .full: return SQLITE_FULL
-      case .writeError, .syncError, .off: return SQLITE_IOERR | (3 << 8)
+      case .writeError, .syncError, .readError, .off: return SQLITE_IOERR | (3 << 8)
       case .powerLoss:
         // It may have come as far as the volume.
         open.owner.volume.wrote(open.owner.path, offset: Int(offset), bytes: written)
@@ -193,6 +193,7 @@ struct OpenFile {
     methods.xRead = { file, bytes, count, offset in
       guard let file else { return SQLITE_MISUSE }
       let open = OpenFile(file)
+      if open.owner.volume.begin(.read) != nil { return SQLITE_IOERR | (1 << 8) }
       return open.methods.xRead(open.system, bytes, count, offset)
     }
     methods.xFileSize = { file, size in

@@ -17,20 +17,34 @@ package final class SimulatedVolume: Sendable {
     case writeError
     /// Syncs fail.
     case syncError
+    /// Reading fails.
+    case readError
   }
 
   /// What the power loss makes of a pending sector.
   package enum Fate: Sendable, CaseIterable { case applied, dropped, trashed }
 
-  package enum Operation: Sendable { case write, truncate, sync, name }
+  package enum Operation: Sendable { case read, write, truncate, sync, name }
 
   private struct State {
     var volume: VolumeState
     var count = 0
+    /// What was read since a fault of reading was planned.
+    var reads = 0
     var total = 0
     var fault: (kind: Fault, from: Int, times: Int)?
     var isOff = false
     var hits = 0
+
+    /// A file is read, which changes nothing, so that it is not counted as an operation.
+    mutating func read() -> Fault? {
+      guard let fault, fault.kind == .readError else { return nil }
+      reads += 1
+      guard reads >= fault.from, fault.times > 0 else { return nil }
+      self.fault?.times -= 1
+      hits += 1
+      return .readError
+    }
   }
 
   /// Everything below this folder is on the volume.
@@ -68,6 +82,11 @@ package final class SimulatedVolume: Sendable {
     state.withLock { $0.fault = (fault, $0.count + 1 + operations, times) }
   }
 
+  /// Reading fails after so many reads, so many times.
+  package func planReadErrors(after reads: Int, times: Int) {
+    state.withLock { ($0.fault, $0.reads) = ((.readError, reads + 1, times), 0) }
+  }
+
   /// Nothing fails any more that was planned.
   package func cancelPlan() { state.withLock { $0.fault = nil } }
 
@@ -91,6 +110,7 @@ package final class SimulatedVolume: Sendable {
     guard let path = relative(change.path) else { return nil }
     let operation: Operation =
       switch change {
+      case .read: .read
       case .write: .write
       case .truncate: .truncate
       case .sync: .sync
@@ -102,6 +122,7 @@ package final class SimulatedVolume: Sendable {
     }
     state.withLock { state in
       switch change {
+      case .read: break
       case .create, .write, .truncate: state.volume.touch(path)
       case .sync: state.volume.sync(path, bytes)
       case .makeFolder: state.volume.make(path, isFolder: true)
@@ -115,10 +136,11 @@ package final class SimulatedVolume: Sendable {
   /// Counts an operation that is about to happen; returns the fault that hits it.
   func begin(_ operation: Operation) -> Fault? {
     state.withLock { state in
+      if operation == .read { return state.read() }
       if state.isOff { return .off }
       state.count += 1
       state.total += 1
-      guard let fault = state.fault, state.count >= fault.from, fault.times > 0,
+      guard let fault = state.fault, fault.kind != .readError, state.count >= fault.from, fault.times > 0,
         Self.concerns(fault.kind, operation)
       else { return nil }
       state.fault?.times -= 1
@@ -134,6 +156,7 @@ package final class SimulatedVolume: Sendable {
     case .full: operation == .write
     case .writeError: operation != .sync
     case .syncError: operation == .sync
+    case .readError: operation == .read
     }
   }
 
@@ -162,7 +185,16 @@ package final class SimulatedVolume: Sendable {
     return rest.isEmpty || rest.hasPrefix("/") ? String(rest) : nil
   }
 
-  private func bytes(_ path: String) -> [UInt8] { (try? AtomicFile.read(folder + path)) ?? [] }
+  /// What a file shows; read by nobody who might be heard, or fail.
+  private func bytes(_ path: String) -> [UInt8] {
+    FileSystem.$watcher.withValue(nil) { (try? AtomicFile.read(folder + path)) ?? [] }
+  }
+
+  /// A file has other bytes on the disk than those that were written, and shows them.
+  package func replace(_ path: String, _ bytes: [UInt8]) throws {
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    state.withLock { $0.volume.settle(relative(path) ?? path, bytes: bytes) }
+  }
 
   // MARK: - Ends
 

@@ -5,83 +5,105 @@ import Training
 
 /// A run whose files are real, on a simulated volume. What they hold is held to the plain model all along.
 extension Simulation {
-  /// Begins a coordinator's term on the disk.
-  ///
-  /// - Returns: whether that was done, and the coordinator lives.
-  func beginTerm() -> Bool {
-    guard let store else {
-      if now >= diskFaultUntil { return transact("the term", { $0.beginTerm() }) }
-      // It cannot begin its term, and says so; whoever looks after it starts it again.
-      events.add(.coordinatorStart, at: now + scenario.restartSeconds)
-      return false
-    }
-    persists += 1
-    let begun = attempt(store) { try store.begin() }
-    if case .done(let term) = begun {
-      if term <= disk.term { problem("the term \(term) came after \(disk.term)") }
-      disk.begin(term: term)
-      compare(store)
-      return true
-    }
-    if case .failed(let error, expected: false) = begun { problem("the run cannot be taken: \(error)") }
-    if case .killed = begun { outcome.count(.coordinatorKilledAtPersist) }
-    leaveStore()
+  enum Beginning {
+    case begun
+    /// The disk was at fault, or held.
+    case failed
+    /// The process was killed over it.
+    case killed
+  }
+
+  /// Takes a run before there is a coordinator process; if that fails, whoever looks after it starts it again.
+  func isReady(_ run: SimulatedRun) -> Bool {
+    if case .begun = beginTerm(of: run) { return true }
+    leaveStores()
     events.add(.coordinatorStart, at: now + scenario.restartSeconds)
     return false
   }
 
-  func performStored(_ write: RunWrite, _ store: SimulatedStore, _ coordinator: SimulatedCoordinator) {
+  /// Begins a term of a run on the disk.
+  func beginTerm(of run: SimulatedRun) -> Beginning {
+    guard let store = run.store else {
+      if now < diskFaultUntil { return .failed }
+      return transact("the term", run, { $0.beginTerm() }) ? .begun : .killed
+    }
     persists += 1
-    noteUnderWay(write, store, coordinator)
-    var after = disk
-    let expected = apply(write, to: &after, coordinator)
-    store.underWay += states(of: write, after)
-    switch attempt(store, { try store.perform(write, engine: coordinator.engine) }) {
+    switch attempt(store, { try store.begin() }) {
+    case .done(let term):
+      if term <= run.disk.term { problem("the term \(term) came after \(run.disk.term)") }
+      run.disk.begin(term: term)
+      compare(run, store)
+      rot(store)
+      return .begun
+    case .failed(_, expected: true): return .failed
+    case .failed(let error, expected: false):
+      problem("the run cannot be taken: \(error)")
+      return .failed
+    case .killed:
+      if coordinator == nil { outcome.count(.coordinatorKilledAtPersist) }
+      return .killed
+    }
+  }
+
+  func perform(_ write: RunWrite, _ driver: SimulatedDriver, in store: SimulatedStore) {
+    persists += 1
+    noteUnderWay(write, store, driver)
+    let run = driver.run
+    var after = run.disk
+    let expected = apply(write, to: &after, driver)
+    store.underWay += states(of: write, run.disk, after)
+    switch attempt(store, { try store.perform(write, engine: driver.engine) }) {
     case .killed: killCoordinator(.coordinatorKilledAtPersist)
     case .failed(let error, let isExpected):
       let failure = WriteFailure(error)
       if case .differs = failure {
         if case .success = expected { problem("a step differs, and did not in the model") }
-        (disk, store.underWay) = (after, [])
+        (run.disk, store.underWay) = (after, [])
       } else {
         note("\(write.doing) failed: \(error)")
         outcome.count("real writes refused")
         if !isExpected { problem("\(write.doing) failed: \(error)") }
       }
-      tell(.writeFailed(write.id, failure))
+      tell(driver, .writeFailed(write.id, failure))
     case .done(let result):
       if case .failure = expected { problem("a step differs in the model, and not here") }
       outcome.count("real writes")
-      acknowledge(write, result, after, store)
-      tell(.written(write.id, result))
+      acknowledge(write, result, after, run, store)
+      tell(driver, .written(write.id, result))
     }
   }
 
   private func acknowledge(
-    _ write: RunWrite, _ result: RunWriteOutcome, _ after: SimulatedDisk, _ store: SimulatedStore
+    _ write: RunWrite, _ result: RunWriteOutcome, _ after: SimulatedDisk, _ run: SimulatedRun,
+    _ store: SimulatedStore
   ) {
     if case .rolledBack(let lines, let lastStep) = result {
-      let states = lines.isEmpty ? [disk] : store.underWay
+      let states = lines.isEmpty ? [run.disk] : store.underWay
       guard let state = states.last(where: { $0.lastStep == lastStep }) else {
         return problem("the run went back to step \(lastStep), where it cannot go")
       }
-      if lastStep < disk.lastStep { outcome.count("went back in real files") }
-      disk = state
+      if lastStep < run.disk.lastStep { outcome.count("went back in real files") }
+      run.disk = state
     } else {
-      disk = after
+      run.disk = after
     }
     switch write.content {
     // What was refused before may be there all the same.
     case .end, .nothing: break
     default: store.underWay = []
     }
+    if case .snapshot = write.content {
+      // What was damaged may have been written anew.
+      if !store.damaged.isEmpty { noteDamage(store) }
+      if store.more.chance(0.3) { rot(store) }
+    }
     let isReturn = if case .rollback = write.content { true } else { false }
     let isSnapshot = if case .snapshot = write.content { true } else { false }
-    if isReturn || isSnapshot || store.random.chance(0.05) { compare(store) }
+    if isReturn || isSnapshot || store.random.chance(0.05) { compare(run, store) }
   }
 
   /// The states that a write may leave if it is cut short, in their order.
-  private func states(of write: RunWrite, _ after: SimulatedDisk) -> [SimulatedDisk] {
+  private func states(of write: RunWrite, _ disk: SimulatedDisk, _ after: SimulatedDisk) -> [SimulatedDisk] {
     guard case .rollback(let identities, let step) = write.content else { return [after] }
     // The record is made void from any snapshot before the first of what is to be undone.
     let firsts = identities.compactMap { disk.firstUnverifiedStep(of: $0) } + (step.map { [$0] } ?? [])
@@ -94,21 +116,19 @@ extension Simulation {
       }
   }
 
-  private func noteUnderWay(
-    _ write: RunWrite, _ store: SimulatedStore, _ coordinator: SimulatedCoordinator
-  ) {
-    for row in rows(of: write, coordinator) { store.rowsUnderWay[row.key] = row }
+  private func noteUnderWay(_ write: RunWrite, _ store: SimulatedStore, _ driver: SimulatedDriver) {
+    for row in rows(of: write, driver) { store.rowsUnderWay[row.key] = row }
     store.quarantinedUnderWay.formUnion(quarantines(of: write))
-    if case .checkpoint(.best, let progress, _) = write.content, let state = coordinator.engine?.state {
+    if case .checkpoint(.best, let progress, _) = write.content, let state = driver.engine?.state {
       store.bestParameters[progress.step] = ToyContents.bytes(of: state.parameters)
     }
   }
 
   /// The files must be in a state that they may be in.
-  private func compare(_ store: SimulatedStore) {
+  private func compare(_ run: SimulatedRun, _ store: SimulatedStore) {
     outcome.count("real files compared")
     do {
-      if let fault = try store.match(&disk) { problem(fault) }
+      if let fault = try store.match(&run.disk) { problem(fault) }
     } catch {
       problem("the files cannot be read: \(error)")
     }
@@ -116,65 +136,128 @@ extension Simulation {
 
   // MARK: - Restoring
 
-  func restoredFromStore(
-    _ store: SimulatedStore, withShards: Bool
+  func restored(
+    _ run: SimulatedRun, from store: SimulatedStore, withShards: Bool
   ) throws -> (StepEngine, RestoredRun) {
-    let (engine, run) = try store.restored(withShards: withShards)
+    let (engine, restored) = try read(run, store, withShards: withShards)
+    let disk = run.disk
     let newest = disk.snapshots.first
-    if run.progress.step != newest?.step ?? 0 {
-      problem("the run is restored from step \(run.progress.step), not \(newest?.step ?? 0)")
-    }
     if let newest, StateDigest.of(try engine.snapshot().tensors) != newest.digest {
       problem("the snapshot of step \(newest.step) is not what was written")
     }
-    if run.lastStep != disk.lastStep { problem("the run is restored up to step \(run.lastStep)") }
-    if Set(run.toUndo) != Set(disk.identitiesToUndo) { problem("the run is to undo \(run.toUndo)") }
-    if withShards, run.shards.contains(where: { disk.shards[$0.key] != $0.value }) {
+    if restored.lastStep != disk.lastStep { problem("the run is restored up to step \(restored.lastStep)") }
+    if Set(restored.toUndo) != Set(disk.identitiesToUndo) { problem("the run is to undo \(restored.toUndo)") }
+    if withShards, restored.shards.contains(where: { disk.shards[$0.key] != $0.value }) {
       problem("the shards of steps to come are others")
     }
-    return (engine, run)
+    return (engine, restored)
   }
 
-  func reopen(_ store: SimulatedStore) {
+  /// Reads the state while reading may fail; it must be that of the newest snapshot that is sound, and of an older one
+  /// only if reading did fail. What came after it has left the record.
+  private func read(
+    _ run: SimulatedRun, _ store: SimulatedStore, withShards: Bool
+  ) throws -> (StepEngine, RestoredRun) {
+    let steps = run.disk.snapshots.map(\.step)
+    _ = store.log.take()
+    let (result, isHit) = reading(store) { try store.restored(withShards: withShards) }
+    if case .failure(let error) = result {
+      note("the state cannot be read: \(error)")
+      store.couldNotBeRead = isHit
+      if !isHit { problem("the state cannot be read: \(error)") }
+      // Of the damaged ones any number may have left the record.
+      store.underWay += steps.indices.dropFirst().map { run.disk.without(newest: $0) }
+      store.underWay.append(run.disk.without(newest: steps.count))
+      throw error
+    }
+    let (engine, restored) = try result.get()
+    let step = restored.progress.step
+    let expected = steps.first { !store.damaged.contains($0) } ?? 0
+    if isHit ? step > expected || !([0] + steps).contains(step) : step != expected {
+      problem("the run is restored from step \(step), not \(expected)")
+    }
+    let lost = steps.filter { $0 > step }
+    let told = store.log.take()
+    for step in lost where !told.contains(where: { $0.contains("the snapshot of step \(step) is damaged") }) {
+      problem("nobody is told that the snapshot of step \(step) is damaged")
+    }
+    if !lost.isEmpty { outcome.count("fell back to an older snapshot, or the start") }
+    run.disk = run.disk.without(newest: lost.count)
+    return (engine, restored)
+  }
+
+  private func reading<Value>(
+    _ store: SimulatedStore, _ work: () throws -> Value
+  ) -> (Result<Value, any Error>, isHit: Bool) {
+    let volume = store.volume
+    if isFaulty, store.more.chance(scenario.readErrors) {
+      volume.planReadErrors(
+        after: Int.random(in: 0..<20, using: &store.more), times: Int.random(in: 1...3, using: &store.more))
+    }
+    defer { volume.cancelPlan() }
+    let hits = volume.counts.hits
+    let result = Result { try work() }
+    let isHit = volume.counts.hits > hits
+    if isHit { outcome.count(.readError) }
+    return (result, isHit)
+  }
+
+  /// A bit of a stored file may be another than it was.
+  private func rot(_ store: SimulatedStore) {
+    guard isFaulty, store.more.chance(scenario.rot) else { return }
+    do {
+      guard try store.rot(using: &store.more) else { return }
+      outcome.count(.rot)
+      note("a stored file is damaged; the snapshots of steps \(store.damaged.sorted()) are")
+    } catch { problem("the record of snapshots cannot be read: \(error)") }
+  }
+
+  private func noteDamage(_ store: SimulatedStore) {
+    do { try store.noteDamage() } catch { problem("the record of snapshots cannot be read: \(error)") }
+  }
+
+  func reopen(_ store: SimulatedStore, _ driver: SimulatedDriver) {
     switch attempt(store, { try store.reopen() }) {
-    case .done: tell(.reopened)
+    case .done: tell(driver, .reopened)
     case .killed: killCoordinator(.coordinatorKilledAtPersist)
     case .failed(let error, let isExpected):
       if !isExpected { problem("the ledger cannot be opened anew: \(error)") }
-      tell(.reopenFailed(WriteFailure(error)))
+      tell(driver, .reopenFailed(WriteFailure(error)))
     }
   }
 
   // MARK: - Ends
 
   /// The coordinator's process is gone, in one way or another.
-  func leaveStore() {
-    guard let store else { return }
+  func leaveStores() {
+    let stores = runs.compactMap(\.store)
+    guard let first = stores.first else { return }
     var ends: [SimulatedStore.End] = [.killed, .powerLost]
-    if !store.volume.isOff { ends.append(.exited) }
-    let end = ends.randomElement(using: &store.random) ?? .killed
+    if !stores.contains(where: \.volume.isOff) { ends.append(.exited) }
+    let end = ends.randomElement(using: &first.random) ?? .killed
     if end == .powerLost, coordinatorLives > 0 { outcome.count(.powerLost) }
     note("the coordinator's process is gone: \(end)")
-    do { try store.end(end) } catch { problem("the volume cannot be made again: \(error)") }
+    for store in stores {
+      do { try store.end(end) } catch { problem("the volume cannot be made again: \(error)") }
+    }
   }
 
-  /// What is there once the run is over, and the power was lost once more.
-  func checkStore() {
-    guard let store else { return }
+  /// What is there of a run once it is over, and the power was lost once more.
+  func checkStore(of run: SimulatedRun) {
+    guard let store = run.store else { return }
     outcome.count("runs with real files")
-    outcome.consequences["changes of real files"] = store.volume.total
+    outcome.consequences["changes of real files", default: 0] += store.volume.total
     do {
       try store.end(.powerLost)
-      disk.begin(term: try store.begin())
-      compare(store)
+      run.disk.begin(term: try store.begin())
+      compare(run, store)
       let rows = try store.metrics()
-      if rows != Array(1..<disk.lastStep + 1) { problem("the metrics have the steps \(rows)") }
-      guard disk.best.step > 0 else { return }
+      if rows != Array(1..<run.disk.lastStep + 1) { problem("the metrics have the steps \(rows)") }
+      let step = run.disk.best.step
+      guard step > 0 else { return }
       let best = try store.bestCheckpoint()
-      if best?.step != disk.best.step { problem("the best checkpoint is of step \(best?.step ?? 0)") }
-      if best?.bytes != store.bestParameters[disk.best.step] {
-        problem("the best checkpoint has other bytes")
-      }
+      if best?.step != step { problem("the best checkpoint is of step \(best?.step ?? 0)") }
+      if best?.bytes != store.bestParameters[step] { problem("the best checkpoint has other bytes") }
     } catch {
       problem("the run cannot be opened after its end: \(error)")
     }
@@ -226,6 +309,9 @@ extension Simulation {
     let operations = Int.random(in: 0..<20, using: &store.random)
     switch kind {
     case .diskFull: store.volume.plan(.full, after: operations, times: 1000)
+    case .diskError where store.more.chance(scenario.readErrors):
+      store.volume.planReadErrors(after: operations, times: 1000)
+      return .readError
     case .diskError: store.volume.plan(.writeError, after: operations, times: 1000)
     case .syncError: store.volume.plan(.syncError, after: operations / 4, times: 1000)
     default: break

@@ -1,0 +1,72 @@
+import WireProtocol
+
+/// The runs of one coordinator, in the order in which they are to begin; so many are at work together. One that rests
+/// leaves its place to the next that waits, and goes on beside the others when it is told to. A run that cannot begin, or
+/// fails, changes nothing for the others. Pure: the driver asks for the `next` run, and says what has become of it.
+public struct RunQueue: Sendable, Equatable {
+  /// Most runs that are at work together, those that rest apart; at least 1.
+  public let parallel: Int
+  private var waiting: [RunNumber]
+  /// Runs that are being made ready.
+  private var preparing = Set<RunNumber>()
+  /// Runs that have begun, and of these the ones that rest.
+  private var begun = Set<RunNumber>()
+  private var resting = Set<RunNumber>()
+  /// Whether the user wants everything to stop: nothing begins any more.
+  public private(set) var isStopped = false
+  /// Whether the workers are to be sent away once all runs are over: not if the last one has left them to join again.
+  public private(set) var sendsAway = true
+
+  public init(_ runs: some Sequence<RunNumber>, parallel: Int) {
+    waiting = Array(runs)
+    self.parallel = max(1, parallel)
+  }
+
+  /// Runs that wait, or are being made ready, in their order.
+  public var notBegun: [RunNumber] { preparing.sorted() + waiting }
+
+  /// Whether no run waits, is being made ready, or has begun and not ended.
+  public var isOver: Bool { waiting.isEmpty && preparing.isEmpty && begun.isEmpty }
+
+  /// The run that is to be made ready now, if one more may be at work.
+  public mutating func next() -> RunNumber? {
+    guard begun.count - resting.count + preparing.count < parallel, !waiting.isEmpty else { return nil }
+    let run = waiting.removeFirst()
+    preparing.insert(run)
+    return run
+  }
+
+  /// A run is ready.
+  ///
+  /// - Returns: whether it begins; not if everything has been stopped meanwhile.
+  public mutating func begins(_ run: RunNumber) -> Bool {
+    preparing.remove(run)
+    if !isStopped { begun.insert(run) }
+    return !isStopped
+  }
+
+  /// A run rests, or goes on, whoever is at work by then.
+  public mutating func rest(_ run: RunNumber, _ rests: Bool) {
+    guard begun.contains(run) else { return }
+    if rests { resting.insert(run) } else { resting.remove(run) }
+  }
+
+  /// A run is over, or cannot begin.
+  ///
+  /// - Parameter sendsAway: whether its workers are to be sent away if nothing is left for them.
+  public mutating func ended(_ run: RunNumber, sendsAway: Bool) {
+    preparing.remove(run)
+    begun.remove(run)
+    resting.remove(run)
+    self.sendsAway = sendsAway
+  }
+
+  /// Everything is to stop.
+  ///
+  /// - Returns: the runs that waited, which do not begin.
+  public mutating func stop() -> [RunNumber] {
+    isStopped = true
+    defer { waiting = [] }
+    return waiting
+  }
+}

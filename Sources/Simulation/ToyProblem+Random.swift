@@ -1,0 +1,30 @@
+import NestedLearning
+
+/// The training problem of a seed.
+extension ToyProblem {
+  static func random(seed: UInt64, isLong: Bool, using random: inout SplitMix64) throws -> ToyProblem {
+    var config = NestedLearningConfig(baseModelPath: "/model", trainDataPath: "/data", experimentName: "run")
+    config.seed = seed
+    let tierCount = Int.random(in: 1...4, using: &random)
+    let periods = (0..<tierCount).map { tier in
+      tier == 0 ? 1 : Int.random(in: 1...6, using: &random)
+    }
+    config.tierUpdateFrequencies = random.chance(0.2) ? periods.map { $0 + 1 } : periods
+    config.gradientAccumulationSteps = random.chance(0.1) ? 17 : Int.random(in: 1...7, using: &random)
+    config.inactiveGradients = InactiveGradients.allCases.randomElement(using: &random) ?? .discard
+    config.flushEvery = Int.random(in: 1...8, using: &random)
+    config.optimizer = random.chance(0.8) ? .adam : random.chance(0.5) ? .adamw : .sgd
+    config.learningRate = 0.01
+    config.warmupSteps = Int.random(in: 0...3, using: &random)
+    config.numSteps =
+      isLong ? Int.random(in: 60...150, using: &random) : Int.random(in: 2...12, using: &random)
+    config.evalEvery = Int.random(in: 2...8, using: &random)
+    config.earlyStop = random.chance(0.2)
+    config.patience = Int.random(in: 1...3, using: &random)
+    config.checkpointEvery = Int.random(in: 1...6, using: &random)
+    return try ToyProblem(
+      tierSizes: (0..<tierCount).map { _ in
+        (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
+      }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
+  }
+}
