@@ -84,7 +84,8 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset", "ChatTemplate",
+        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
+        "ChatTemplate",
         "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
@@ -129,7 +130,8 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning", "Tensors",
+        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning",
+        "Tensors",
         "ChatTemplate", "Files", "GGUF", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -187,7 +189,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "ChatTemplate", "NestedLearning", "LanguageModel", "GGUF",
+        "Service", "Transport", "WireProtocol", "Dataset", "ChatTemplate", "NestedLearning", "LanguageModel",
+        "GGUF",
         "Digests",
         "JSON",
         "Kernels",

@@ -51,7 +51,8 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "WireProtocol", "NestedLearning", "LanguageModel", "GGUF", "Dataset", "ChatTemplate", "Transport", "Service",
+        "WireProtocol", "NestedLearning", "LanguageModel", "GGUF", "Dataset", "ChatTemplate", "Transport",
+        "Service",
         "Digests",
         "JSON",
         "Kernels",
