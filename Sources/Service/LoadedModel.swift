@@ -21,7 +21,9 @@ public struct LoadedModel {
     let folder = try ModelFolder(path: path)
     let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let weights = try adapter.map { try AdapterReader.read(folder: $0, model: folder.configuration) }
-    tokenizer = try Tokenizer(modelFolder: path)
+    let base = try Tokenizer(modelFolder: path)
+    let added = try adapter.map { try TokenizerWriter.tokens(addedIn: $0, to: base) } ?? []
+    tokenizer = added.isEmpty ? base : try Tokenizer(modelFolder: path, adding: added)
     self.folder = path
     warnings = folder.warnings
     let model = try TrainableModel(

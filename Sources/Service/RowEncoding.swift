@@ -31,6 +31,7 @@ struct RowEncoding {
     encoder = RowEncoder(encoder: tokenizer, template: (folder, templateDate), trainOn: trainOn)
     digests =
       try files.map { "\(FileSystem.name(of: $0)) \(try digest($0))" } + (asks ? [day] : [])
+      + tokenizer.addedHere.map { "added \($0)" }
   }
 
   /// The files that say how conversations are written.

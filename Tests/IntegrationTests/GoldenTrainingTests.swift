@@ -14,7 +14,8 @@ import Testing
     "qwen2_mean_uneven",
     "qwen2_sum_shallow", "qwen2_sum_deep", "qwen2_manual_sum", "qwen2_plain", "qwen2_sgd_decay",
     "qwen2_bf16_discard",
-    "qwen2_irregular", "qwen2_saved", "qwen2_completions", "qwen2_packed", "qwen3_discard", "llama_discard",
+    "qwen2_irregular", "qwen2_saved", "qwen2_tokens", "qwen2_completions", "qwen2_packed", "qwen3_discard",
+    "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 

@@ -49,6 +49,32 @@ import Testing
     #expect(adapter.tensors["model.layers.0.self_attn.q_proj.lora_a"] == a)
   }
 
+  /// Of an embedding that was resized PEFT 0.21 writes three tensors (`save_embedding_layers="auto"`): as it is, as it is
+  /// once more by the name of its wrapper, and as it was. Two that should be the same and are not are an error.
+  @Test func resizedEmbeddings() throws {
+    let model = try model("qwen2_f32")
+    let folder = fixture("adapters/qwen2_tokens")
+    let adapter = try AdapterReader.read(folder: folder, model: model)
+    #expect(adapter.specification.vocabularyRows == model.vocabularySize + 2)
+    #expect(adapter.replaced["lm_head.weight"]?.shape == [model.vocabularySize + 2, model.hiddenSize])
+    let file = try SafetensorsFile(path: folder + "/adapter_model.safetensors")
+    var tensors = try Dictionary(
+      uniqueKeysWithValues: file.names.map { ($0, try file.tensor($0).hostTensor()) })
+    let copy = try TemporaryFolder()
+    try FileManager.default.copyItem(
+      atPath: folder + "/adapter_config.json", toPath: copy.path + "/adapter_config.json")
+    for module in ["base_model.model.model.embed_tokens", "base_model.model.lm_head"] {
+      let own = try #require(tensors[module + ".weight"])
+      tensors[module + ".modules_to_save.weight"] = own
+      tensors[module + ".original_module.weight"] = HostTensor(zeros: own.shape)
+    }
+    try SafetensorsWriter.write(tensors, to: copy.path + "/adapter_model.safetensors")
+    #expect(try AdapterReader.read(folder: copy.path, model: model) == adapter)
+    tensors["base_model.model.lm_head.modules_to_save.weight"]?.values[0] += 1
+    try SafetensorsWriter.write(tensors, to: copy.path + "/adapter_model.safetensors")
+    #expect(throws: ModelError.self) { try AdapterReader.read(folder: copy.path, model: model) }
+  }
+
   /// Both forms read back to the same tensors and scale.
   @Test func writesBothForms() throws {
     let model = try model("qwen3")

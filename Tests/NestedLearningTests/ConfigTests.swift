@@ -39,7 +39,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
       "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
       "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
-      "modules_to_save": nil, "train_on": "completions", "packing": false, "chat_template_date": nil,
+      "modules_to_save": nil, "add_tokens": nil, "train_on": "completions", "packing": false, "chat_template_date": nil,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -52,7 +52,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
       "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
       "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",
-      "modules_to_save": ["lm_head"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
+      "modules_to_save": ["lm_head"], "add_tokens": ["<a>", "é"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
       "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",

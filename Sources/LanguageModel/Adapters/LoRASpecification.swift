@@ -22,6 +22,9 @@ public struct LoRASpecification: Sendable, Equatable {
   /// Tensors of the checkpoint that are trained as a whole beside the pairs (`modules_to_save`), by their names there, in
   /// UTF-8 order. `lm_head.weight` among them is a head of its own, even where the base model's is its embedding.
   public var trainedTensors: [String] = []
+  /// Rows of the embedding and the head where tokens were added, so that these are more than the base model's; nil where
+  /// they are the base model's.
+  public var vocabularyRows: Int?
 
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
@@ -144,6 +147,7 @@ extension LoRASpecification {
     if !excluded.isEmpty { object["excluded"] = .strings(excluded.sorted().map(\.path)) }
     if !ranks.isEmpty { object["rank_pattern"] = Self.json(ranks) { .number($0) } }
     if !trainedTensors.isEmpty { object["trained_tensors"] = .strings(trainedTensors) }
+    if let vocabularyRows { object["vocabulary_rows"] = .number(vocabularyRows) }
     if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
     return .object(object)
   }
@@ -187,6 +191,7 @@ extension LoRASpecification {
       }
       trainedTensors.append(name)
     }
+    vocabularyRows = try reader.count("vocabulary_rows")
     for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
       guard let rank = member.value.int, (1...65536).contains(rank) else {
         throw reader.fault("rank_pattern", "must give whole numbers from 1 to 65536")

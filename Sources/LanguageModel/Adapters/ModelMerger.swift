@@ -25,8 +25,8 @@ public struct ModelMerger {
   public init(model: String, adapter adapterFolder: String) throws {
     let base = try ModelFolder(path: model)
     let stored = try base.configuration.tensors.map { try base.weights.tensor($0.name).dtype }
-    self.base = base
     adapter = try AdapterReader.read(folder: adapterFolder, model: base.configuration)
+    self.base = try base.grown(to: adapter.specification.vocabularyRows ?? base.configuration.vocabularySize)
     dtype = stored.contains(.bf16) ? .bf16 : .f32
     tokenizerFolder = FileSystem.kind(adapterFolder + "/tokenizer.json") == nil ? model : adapterFolder
   }
@@ -140,6 +140,7 @@ public struct ModelMerger {
     object[object["dtype"] == nil ? "torch_dtype" : "dtype"] = .string(dtype.stored.configName)
     if object["dtype"] != nil { object["torch_dtype"] = nil }
     object["tie_word_embeddings"] = .bool(!hasHeadOfItsOwn)
+    object["vocab_size"] = .number(base.configuration.vocabularySize)
     return .object(object)
   }
 

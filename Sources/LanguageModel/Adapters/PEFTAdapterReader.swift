@@ -4,7 +4,7 @@ import JSON
 /// `lora_alpha`, which is divided by r (or by √r with `use_rslora`).
 struct PEFTAdapterReader {
   let reader: ConfigurationReader
-  let model: ModelConfiguration
+  var model: ModelConfiguration
 
   /// Keys that change nothing about what an adapter computes, or that are read below. Any other key must have a
   /// value that switches its feature off.
@@ -23,11 +23,34 @@ struct PEFTAdapterReader {
     try refuseUnsupported()
     let file = try SafetensorsFile(path: path)
     let names = try PEFTTensorNames(of: file, model: model)
+    let rows = try vocabularyRows(names, file)
+    if rows > model.vocabularySize {
+      var grown = self
+      grown.model.vocabularySize = rows
+      var adapter = try grown.read(names, file)
+      adapter.specification.vocabularyRows = rows
+      return adapter
+    }
+    return try read(names, file)
+  }
+
+  /// The most rows that the adapter's embedding or head has: more than the model's where tokens were added.
+  private func vocabularyRows(_ names: PEFTTensorNames, _ file: SafetensorsFile) throws(ModelError) -> Int {
+    var rows = 0
+    for name in [WeightStore.embeddingName, WeightStore.headName] {
+      guard let stored = names.replaced[name] else { continue }
+      rows = max(rows, try file.tensor(stored).shape.first ?? 0)
+    }
+    return rows
+  }
+
+  private func read(_ names: PEFTTensorNames, _ file: SafetensorsFile) throws(ModelError) -> AdapterWeights {
+    let path = file.path
     try checkTargets(names.modules, file: path)
     let specification = try specification(names.modules)
     try specification.check(for: model, file: reader.file)
     let tensors = try AdapterReader.tensors(
-      specification, model: model, file: file, others: Set(names.replaced.values)
+      specification, model: model, file: file, others: names.passedOver.union(names.replaced.values)
     ) { name in names.stored[name].map { ($0, name.hasSuffix(".lora_b")) } ?? Self.storedName(name) }
     return AdapterWeights(
       specification: specification, tensors: tensors, replaced: try replaced(names, file))

@@ -8,6 +8,8 @@ struct PEFTTensorNames {
   /// The names in the file of tensors that stand for those of the checkpoint, by the latter.
   private(set) var replaced: [String: String] = [:]
   private(set) var modules = Set<LoRAModule>()
+  /// Names in the file of tensors that say nothing more.
+  private(set) var passedOver = Set<String>()
 
   init(of file: SafetensorsFile, model: ModelConfiguration) throws(ModelError) {
     for name in file.names {
@@ -26,12 +28,28 @@ struct PEFTTensorNames {
         guard stored[own] == nil else { throw fault("is there twice, as \(stored[own] ?? "") too") }
         stored[own] = name
       } else {
+        // Of an embedding whose rows are more than the base model's PEFT writes what it was as well, and what it is twice.
+        if parts.contains("original_module") {
+          passedOver.insert(name)
+          continue
+        }
         let own = Self.withoutWrapper(parts).joined(separator: ".")
         guard model.shape(ofTensor: own) != nil else { throw fault(Self.strangeName) }
-        guard replaced[own] == nil else { throw fault("is there twice, as \(replaced[own] ?? "") too") }
-        replaced[own] = name
+        if let other = replaced[own] {
+          guard try Self.areEqual(name, other, file) else { throw fault("is there twice, as \(other) too") }
+          passedOver.insert(name)
+        } else {
+          replaced[own] = name
+        }
       }
     }
+  }
+
+  private static func areEqual(
+    _ a: String, _ b: String, _ file: SafetensorsFile
+  ) throws(ModelError) -> Bool {
+    let (a, b) = (try file.tensor(a), try file.tensor(b))
+    return a.shape == b.shape && a.dtype == b.dtype && a.bytes.elementsEqual(b.bytes)
   }
 
   private static let strangeName =

@@ -33,8 +33,12 @@ public final class TrainableModel {
     precision: Precision = .f32, recomputesLayers: Bool = false, replaced: [String: HostTensor] = [:]
   ) throws {
     self.recomputesLayers = recomputesLayers
-    configuration = folder.configuration
     self.trainable = trainable
+    var folder = folder
+    if case .lora(let specification) = trainable, let rows = specification.vocabularyRows {
+      folder = try folder.grown(to: rows)
+    }
+    configuration = folder.configuration
     if case .lora(let specification) = trainable {
       try specification.check(for: configuration, file: folder.path)
     }

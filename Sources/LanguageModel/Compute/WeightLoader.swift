@@ -32,6 +32,7 @@ struct WeightLoader {
   /// The numbers as f32 in memory that may be written.
   func tensor(_ name: String, shape: [Int]) throws -> Tensor {
     guard let replaced = replaced[name] else {
+      if let grown = try grown(name, shape: shape) { return grown }
       let stored: StoredTensor = try stored(name, shape: shape)
       return try widened(stored)
     }
@@ -43,6 +44,21 @@ struct WeightLoader {
     let tensor = try memory.tensor(shape)
     tensor.withMutableValues { values in
       replaced.values.withUnsafeBufferPointer { _ = values.update(from: $0) }
+    }
+    return tensor
+  }
+
+  /// An embedding or a head with zeros in the rows of tokens that were added; nil for other tensors.
+  private func grown(_ name: String, shape: [Int]) throws -> Tensor? {
+    guard folder.addedRows > 0, [WeightStore.embeddingName, WeightStore.headName].contains(name),
+      let rows = shape.first
+    else { return nil }
+    let base = try widened(try stored(name, shape: [rows - folder.addedRows] + shape.dropFirst()))
+    let tensor = try memory.zeros(shape)
+    tensor.withMutableValues { target in
+      base.values.withUnsafeBufferPointer { source in
+        for i in 0..<min(source.count, target.count) { target[i] = source[i] }
+      }
     }
     return tensor
   }

@@ -4,7 +4,9 @@ import JSON
 /// A model in the Hugging Face layout: `config.json`, weights, and a tokenizer.
 public struct ModelFolder: Sendable {
   public let path: String
-  public let configuration: ModelConfiguration
+  public private(set) var configuration: ModelConfiguration
+  /// Rows of the embedding and the head beyond those of the files; see ``grown(to:)``.
+  public private(set) var addedRows = 0
   public let weights: WeightStore
 
   /// Reads `config.json` and maps the weights; every tensor that the configuration asks for is there, with its
@@ -44,6 +46,22 @@ public struct ModelFolder: Sendable {
       )
     }
     return warnings
+  }
+
+  /// The same model with more tokens in its vocabulary. The embedding and the head have rows of zeros for these, which
+  /// whoever adds tokens gives their values; both must be trained, or come from an adapter.
+  ///
+  /// - Parameter rows: those of the embedding and the head, in all.
+  /// - Throws: ``ModelError`` if these are fewer than the files have.
+  public func grown(to rows: Int) throws(ModelError) -> ModelFolder {
+    let own = configuration.vocabularySize - addedRows
+    guard rows >= own, rows <= Int(Int32.max) else {
+      throw ModelError(file: path, "has \(own) rows in its embedding, and \(rows) were asked for")
+    }
+    var folder = self
+    folder.configuration.vocabularySize = rows
+    folder.addedRows = rows - own
+    return folder
   }
 
   /// Reads `config.json` alone. `generation_config.json`, where there is one, has the last word on the tokens

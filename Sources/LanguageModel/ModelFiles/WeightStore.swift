@@ -16,8 +16,8 @@ public final class WeightStore: Sendable {
   /// The tensor that stands for another that is not in the files, by the other's name.
   private let standIns: [String: String]
 
-  static let embeddingName = "model.embed_tokens.weight"
-  static let headName = "lm_head.weight"
+  public static let embeddingName = "model.embed_tokens.weight"
+  public static let headName = "lm_head.weight"
   static let singleName = "model.safetensors"
   static let indexName = "model.safetensors.index.json"
 

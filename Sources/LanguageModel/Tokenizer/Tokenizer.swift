@@ -24,11 +24,27 @@ public final class Tokenizer: Sendable {
   /// names, or `config.json` where there is no such file, as transformers takes them.
   public let turnEndTokenIDs: Set<Int32>
 
+  /// Tokens that were added to those of the files, in the order of their ids.
+  public let addedHere: [String]
+
   /// Reads `tokenizer.json` and what the files beside it say of its tokens and of the end of a text.
   ///
-  /// - Throws: ``ModelError``, which names the file and the part of it that is broken or not supported.
-  public init(modelFolder: String) throws {
+  /// - Parameter adding: texts to be tokens too, with the next free ids, as `add_tokens` of transformers gives them: looked
+  ///   for in the normalized text, and not special.
+  /// - Throws: ``ModelError``, which names the file and the part of it that is broken or not supported, or a text to be
+  ///   added that is a token already.
+  public init(modelFolder: String, adding: [String] = []) throws {
     file = modelFolder + "/tokenizer.json"
+    addedHere = adding
+    if !adding.isEmpty {
+      let known = try Tokenizer(modelFolder: modelFolder)
+      for text in adding {
+        guard let id = known.tokenID(text) else { continue }
+        throw ModelError(
+          file: file, name: "token \"\(text)\"",
+          "is a token already, with the id \(id); leave it out of add_tokens")
+      }
+    }
     guard FileManager.default.fileExists(atPath: file) else {
       throw ModelError(file: file, "there is no such file; tokenizers are read in this form alone")
     }
@@ -36,7 +52,7 @@ public final class Tokenizer: Sendable {
     let parts = try TokenizerFile(json: try readJSON(path: file), file: file).parts {
       added throws(ModelError) in
       settings = try TokenizerSettings(folder: modelFolder, added: added)
-      return settings
+      return settings.adding(adding)
     }
     self.parts = parts
     let configured = try EndOfText(folder: modelFolder).ids()
@@ -54,6 +70,9 @@ public final class Tokenizer: Sendable {
 
   /// The id of a token by its text in `tokenizer.json`; nil if there is none.
   public func tokenID(_ token: String) -> Int32? { parts.ids[Array(token.utf8)] }
+
+  /// The tokens that are cut out of a text before anything else is done to it.
+  var addedTokens: [AddedTokens.Token] { parts.addedTokens.tokens }
 
   /// Of a token that is added to those of `tokenizer.json`, or that is added in it, its text and the file that says so;
   /// nil for the tokens of the model itself.

@@ -41,6 +41,13 @@ struct TokenizerSettings {
     replacesAddedTokens = reader.isQwen2 && reader.hasDecoder
   }
 
+  /// With further tokens after those of the files.
+  func adding(_ texts: [String]) -> TokenizerSettings {
+    var settings = self
+    settings.tokens += texts.map { Token(content: $0, normalized: true, special: false, file: "add_tokens") }
+    return settings
+  }
+
   static let configName = "tokenizer_config.json"
   static let mapName = "special_tokens_map.json"
   static let addedName = "added_tokens.json"

@@ -21,7 +21,7 @@ extension NestedLearningConfig {
       "Probability with which an input of a LoRA pair is dropped."),
     .boolean("use_rslora", \.useRslora, "Scale by alpha/√r instead of alpha/r."),
     targetModules, excludedModules, transformedLayers, lastLayers, rankPatterns, alphaPatterns,
-    savedModules,
+    savedModules, addedTokens,
     mixedPrecisionKey,
     .choice(
       "activation_checkpointing", \.activationCheckpointing,

@@ -115,6 +115,24 @@ extension NestedLearningConfig {
     },
     write: { $0.modulesToSave.isEmpty ? .null : .strings($0.modulesToSave) })
 
+  static let addedTokens = ConfigKey(
+    "add_tokens", .strings,
+    "Tokens to add to the vocabulary; embed_tokens and lm_head are then trained as a whole, the new rows from the mean row.",
+    read: { (config, value) throws(ConfigValueError) in
+      config.addTokens = []
+      if value.isNull || value.array?.isEmpty == true { return }
+      let expected = "a list of texts such as \"<tool>\""
+      var seen = Set<[UInt8]>()
+      config.addTokens = try ConfigKey.list(value, expected) { (item) throws(ConfigValueError) in
+        guard let token = item.string, !token.isEmpty else { throw .type(expected, value) }
+        guard seen.insert(Array(token.utf8)).inserted else {
+          throw ConfigValueError(reason: "names \"\(token)\" twice")
+        }
+        return token
+      }
+    },
+    write: { $0.addTokens.isEmpty ? .null : .strings($0.addTokens) })
+
   private static func entries<Value>(
     _ value: JSONValue, _ read: (JSONValue) throws(ConfigValueError) -> Value
   ) throws(ConfigValueError) -> [ModuleValue<Value>] {

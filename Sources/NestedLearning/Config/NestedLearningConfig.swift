@@ -24,6 +24,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var alphaPattern: [ModuleValue<Double>] = []
   /// Modules that are trained as a whole beside the LoRA pairs.
   public var modulesToSave: [String] = []
+  public var addTokens: [String] = []
   public var mixedPrecision = MixedPrecision.off
   public var activationCheckpointing = ActivationCheckpointing.none
 

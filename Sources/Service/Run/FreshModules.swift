@@ -9,12 +9,12 @@ struct FreshModules {
   /// The keys beside `lora_target_modules` that say which modules and with what rank.
   static let keys = [
     "exclude_modules", "layers_to_transform", "num_layers", "rank_pattern", "alpha_pattern",
-    "modules_to_save",
+    "modules_to_save", "add_tokens",
   ]
 
   func specification() throws -> LoRASpecification {
     let targets = try pattern("lora_target_modules") { () throws(ModulePatternError) in
-      try ModuleTargets(selection, excluded: excluded, saved: config.modulesToSave)
+      try ModuleTargets(selection, excluded: excluded, saved: savedModules)
     }
     let layers = try layers()
     let modules = model.linearModules.filter { layers.contains($0.layer) && targets.contains($0) }
@@ -34,14 +34,21 @@ struct FreshModules {
         }), rank: config.loraRank, alpha: config.loraAlpha, useRSLoRA: config.useRslora,
       dropout: Float(config.loraDropout))
     specification.trainedTensors = try trainedTensors()
+    if !config.addTokens.isEmpty { specification.vocabularyRows = model.vocabularySize }
     return specification
+  }
+
+  /// New tokens are of use only where their rows are trained.
+  private var savedModules: [String] {
+    let rows = config.addTokens.isEmpty ? [] : ["embed_tokens", "lm_head"]
+    return config.modulesToSave + rows.filter { !config.modulesToSave.contains($0) }
   }
 
   private func trainedTensors() throws -> [String] {
     for name in config.modulesToSave where model.tensors(ofModules: [name]).isEmpty {
       throw fault("modules_to_save", "\"\(name)\" is no module of this model")
     }
-    return model.tensors(ofModules: config.modulesToSave)
+    return model.tensors(ofModules: savedModules)
   }
 
   private var selection: ModuleTargets.Selection {

@@ -13,6 +13,7 @@ public struct RunPlan: Sendable {
   /// Every value in force; a loaded adapter's rank, scale and modules among them.
   public let config: NestedLearningConfig
   let folder: ModelFolder
+  let newTokens: NewTokens
   let trainable: Trainable
   /// Sorted by the UTF-8 bytes of their names.
   let parameters: [ParameterInfo]
@@ -38,11 +39,14 @@ public struct RunPlan: Sendable {
   public init(
     config given: NestedLearningConfig, progress: ((TokenizingProgress) -> Void)? = nil
   ) throws {
-    folder = try ModelFolder(path: given.baseModelPath)
-    let requested = try Self.withinPositions(given, folder.configuration.maxPositions)
-    let start = try StartingPoint(config: requested, model: folder)
+    let base = try ModelFolder(path: given.baseModelPath)
+    let requested = try Self.withinPositions(given, base.configuration.maxPositions)
+    let newTokens = try NewTokens(requested.addTokens, adapter: requested.adapterPath, folder: base)
+    let start = try StartingPoint(config: requested, model: newTokens.folder)
     var config = start.config
     trainable = start.trainable
+    folder = try newTokens.folder.grown(
+      to: start.vocabularyRows ?? newTokens.folder.configuration.vocabularySize)
     let model = try TrainableModel(
       folder: folder, trainable: trainable,
       pool: ThreadPool(threads: ProcessInfo.processInfo.activeProcessorCount))
@@ -54,12 +58,13 @@ public struct RunPlan: Sendable {
       })
     initialValues = try Dictionary(
       uniqueKeysWithValues: model.parameters.map { parameter in
-        (
-          parameter.name,
-          try start.values[parameter.name]?.values ?? model.parameterValues(parameter.name).values
-        )
+        if let values = start.values[parameter.name]?.values { return (parameter.name, values) }
+        let values = try model.parameterValues(parameter.name)
+        let hasTokenRows = [WeightStore.embeddingName, WeightStore.headName].contains(parameter.name)
+        return (parameter.name, hasTokenRows ? newTokens.withMeanRows(values) : values.values)
       })
-    let tokenizer = try Tokenizer(modelFolder: folder.path)
+    self.newTokens = newTokens
+    let tokenizer = newTokens.tokenizer
     let digests = FileDigests()
     let encoding = try RowEncoding(
       tokenizer: tokenizer, folder: folder.path, trainOn: config.trainOn, date: config.chatTemplateDate,
@@ -146,6 +151,7 @@ public struct RunPlan: Sendable {
             + "mlx-lm's form has no place for them")
       }
     }
+    if let line = newTokens.line { lines.append(line) }
     for tier in scheduler.tiers {
       lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
     }
@@ -209,6 +215,7 @@ extension RunPlan: RunContents {
         model: self.folder.configuration, to: folder)
       // For whoever uses the adapter; nothing of the run depends on them.
       try ModelFolder.copyCompanions(from: self.folder.path, to: folder, required: false)
+      if !newTokens.tokenizer.addedHere.isEmpty { try TokenizerWriter.write(newTokens.tokenizer, to: folder) }
     case .full:
       // In the precision of the base model, whose place the folder takes; the state keeps the f32 masters.
       let storesBF16 = self.parameters.contains { self.folder.weights[$0.name]?.dtype == .bf16 }

@@ -10,7 +10,15 @@ struct StartingPoint {
   /// Empty for full training, which starts from the checkpoint itself.
   let values: [String: HostTensor]
 
+  /// Rows of the embedding and the head where tokens were added; nil where they are the base model's.
+  var vocabularyRows: Int? { if case .lora(let lora) = trainable { lora.vocabularyRows } else { nil } }
+
   init(config requested: NestedLearningConfig, model: ModelFolder) throws {
+    if requested.trainable == .full, !requested.addTokens.isEmpty {
+      throw ConfigError(
+        file: "config", key: "add_tokens", reason: "is for LoRA; here all weights of the model are trained",
+        remedy: "leave it out, or set \"trainable\" to \"lora\"")
+    }
     switch (requested.trainable, requested.adapterPath) {
     case (.full, nil): self.init(config: requested, trainable: .full)
     case (.full, let path?):

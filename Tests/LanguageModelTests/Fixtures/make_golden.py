@@ -12,6 +12,7 @@ import torch
 import transformers
 from peft import PeftModel
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 import golden_models
@@ -30,7 +31,12 @@ def load(name):
 
 
 def load_with_adapter(name, adapter=None):
-    return PeftModel.from_pretrained(load(name), adapter_folder(adapter or name), is_trainable=True).train()
+    model, folder = load(name), adapter_folder(adapter or name)
+    if os.path.exists(os.path.join(folder, "tokenizer.json")):
+        # It has tokens that were added, and their rows.
+        tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+        model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
+    return PeftModel.from_pretrained(model, folder, is_trainable=True).train()
 
 
 def batch_logits(model, rows):

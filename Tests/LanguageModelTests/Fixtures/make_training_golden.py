@@ -59,6 +59,8 @@ VARIANTS = dict(
     qwen2_irregular=dict(adapter="qwen2_irregular", inactive_gradients="mean", max_grad_norm=1.2),
     # Embedding, head and last norm as a whole beside the pairs (modules_to_save).
     qwen2_saved=dict(adapter="qwen2_saved", inactive_gradients="sum", tier_order="deep_fast", max_grad_norm=2.0),
+    # Two tokens that were added, with rows that began as the mean row.
+    qwen2_tokens=dict(adapter="qwen2_tokens", inactive_gradients="mean", max_grad_norm=2.0),
     qwen3_discard=dict(base="qwen3", tier_order="deep_fast"),
     llama_discard=dict(base="llama", lr_schedule="linear", max_grad_norm=1.7),
     mistral_discard=dict(base="mistral", tier_order="deep_fast", lr_schedule="cosine", max_grad_norm=0.5),
@@ -77,10 +79,10 @@ def end_of_text(folder, tokenizer):
     return ids[0] if isinstance(ids, list) else ids
 
 
-def training_rows(base, file, max_length):
+def training_rows(base, file, max_length, tokenizer_folder=None):
     """The first max_length of: the ids, BOS counted and the tokenizer's own end of text dropped, then end of text. A row
     that is cut does not end in an end of text."""
-    tokenizer = Tokenizer.from_file(os.path.join(model_folder(base), "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(os.path.join(tokenizer_folder or model_folder(base), "tokenizer.json"))
     end = end_of_text(model_folder(base), tokenizer)
     rows = []
     for text in read_texts(file):
@@ -228,8 +230,10 @@ def make(variant, changes):
     paths = dict(experiment_name=variant, base_model_path=f"../../models/{base}")
     if not full:
         paths["adapter_path"] = f"../../adapters/{adapter}"
-    rows = training_rows(base, "train.jsonl", config["max_seq_length"])
-    validation = training_rows(base, "valid.jsonl", config["max_seq_length"])
+    own = os.path.exists(os.path.join(adapter_folder(adapter), "tokenizer.json"))
+    tokenizer_folder = adapter_folder(adapter) if own else None
+    rows = training_rows(base, "train.jsonl", config["max_seq_length"], tokenizer_folder)
+    validation = training_rows(base, "valid.jsonl", config["max_seq_length"], tokenizer_folder)
     layers = SPECS[base]["config"]["num_hidden_layers"]
 
     model = load(base) if full else load_with_adapter(base, adapter)
@@ -265,15 +269,31 @@ def make(variant, changes):
           f"change {change:.3f};", {k: f"{v:.1e}" for k, v in error.items()})
 
 
-def make_adapter(name, **config):
+def add_tokens(model, tokens, folder):
+    """Adds tokens and their rows, which begin as the mean row, and writes the tokenizer that has them."""
+    tokenizer = Tokenizer.from_file(os.path.join(model_folder("qwen2_f32"), "tokenizer.json"))
+    tokenizer.add_tokens(tokens)
+    count = model.get_input_embeddings().weight.shape[0]
+    means = [m.weight.detach().double().mean(0).float() for m in (model.get_input_embeddings(), model.lm_head)]
+    model.resize_token_embeddings(tokenizer.get_vocab_size(), mean_resizing=False)
+    for module, mean in zip((model.get_input_embeddings(), model.lm_head), means):
+        module.weight.data[count:] = mean
+    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+
+
+def make_adapter(name, tokens=(), **config):
     torch.manual_seed(11)
-    model = get_peft_model(load("qwen2_f32"), LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, **config))
+    folder = adapter_folder(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    base = load("qwen2_f32")
+    if tokens:
+        add_tokens(base, tokens, folder)
+    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=6, **config))
     for parameter_name, parameter in model.named_parameters():
         if "lora_B" in parameter_name:
             torch.nn.init.normal_(parameter, std=0.1)
-    folder = adapter_folder(name)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_embedding_layers=False)
     if os.path.exists(folder + "/README.md"):
         os.remove(folder + "/README.md")
     path = os.path.join(folder, "adapter_config.json")
@@ -290,6 +310,8 @@ def make_adapters():
                  rank_pattern={"v_proj": 2, "layers.3.mlp.down_proj": 5}, alpha_pattern={r".*\.1\..*": 3})
     make_adapter("qwen2_saved", target_modules=["q_proj", "down_proj"],
                  modules_to_save=["embed_tokens", "lm_head", "model.norm"])
+    make_adapter("qwen2_tokens", tokens=["the", "boats"], target_modules=["q_proj", "down_proj"],
+                 modules_to_save=["embed_tokens", "lm_head"])
 
 
 def write_rows():
