@@ -42,7 +42,9 @@ struct GGUFCursor {
   mutating func count(ofSize size: Int, in what: String) throws(ModelError) -> Int {
     let number = try integer(UInt64.self, in: what)
     guard let count = Int(exactly: number), count <= left / max(1, size) else {
-      throw fault("its count, \(number), is more than the rest of the file can hold", in: what)
+      throw fault(
+        "its count, \(number), is more than the rest of the file can hold; it was cut short, or is not a GGUF file",
+        in: what)
     }
     return count
   }

@@ -50,14 +50,14 @@ struct GGUFHeader {
     var seen = Set<String.UTF8Bytes>()
     for number in 0..<count {
       let key = try cursor.text(in: "metadata \(number)", isName: true)
-      guard seen.insert(.init(key)).inserted else { throw cursor.fault("stands twice", in: "key \(key)") }
-      let kind = try cursor.kind(in: "key \(key)")
-      let value = try cursor.value(kind, in: "key \(key)")
+      guard seen.insert(.init(key)).inserted else { throw cursor.fault("stands twice", in: "key \"\(key)\"") }
+      let kind = try cursor.kind(in: "key \"\(key)\"")
+      let value = try cursor.value(kind, in: "key \"\(key)\"")
       metadata.append((key, value))
       if key == "general.alignment" {
         // 8 and a multiple of it, as the format says; data that lies at odd places could not be used as it is.
         guard let size = value.int, size > 0, size <= 1 << 16, size % 8 == 0 else {
-          throw cursor.fault("must be a multiple of 8", in: "key \(key)")
+          throw cursor.fault("must be a multiple of 8", in: "key \"\(key)\"")
         }
         alignment = size
       }

@@ -46,9 +46,9 @@ public struct GGUFImporter {
       tokenizerFolder == nil
       ? try GGUFTokenizer(
         metadata: gguf.metadata, rules: rules, maxPositions: configuration.maxPositions) : nil
-    if let need = FileSystem.freeBytes(at: output), need < weights.byteCount {
+    if let free = FileSystem.freeBytes(at: output), free < weights.byteCount {
       throw ModelError(
-        file: output, "needs \(weights.byteCount) bytes, but \(need) are free on this volume; free some space"
+        file: output, "needs \(weights.byteCount) bytes, but \(free) are free on this volume; free some space"
       )
     }
     var report = Report()
@@ -61,6 +61,12 @@ public struct GGUFImporter {
     }
     report.lines.append("tokenizer  \(tokenizerSummary(tokenizer))")
     report.warnings = reader.remarks + weights.remarks + (tokenizer?.remarks ?? [])
+    if tokenizer != nil, rules == .transformers, configuration.family == .qwen2 {
+      report.warnings.append(
+        "transformers reads a GGUF file of qwen2 without Unicode form NFC, but a folder with it: text that is not in this "
+          + "form has other ids when it reads \(output), unless it is imported with --tokenizer-rules original"
+      )
+    }
     return report
   }
 

@@ -302,6 +302,12 @@ def random_models():
         compare_ids(label, folder, AutoTokenizer.from_pretrained(directory, gguf_file="m.gguf"),
                     random_gguf.strings(rng, 200))
         theirs = logits(load(folder), text_ids(folder))
+        original = fresh("random", str(seed), "original")
+        nl("model", "import", path, "--output", original, "--tokenizer-rules", "original")
+        # Of a qwen2 folder transformers reads tokens and merges alone, and brings the rest of Qwen2's own tokenizer.
+        if architecture != "qwen2" or tokenizer in ("qwen2", "deepseek-r1-qwen"):
+            compare_ids(label + " original rules, the folder read by transformers:", original,
+                        AutoTokenizer.from_pretrained(original), random_gguf.strings(rng, 100))
         difference, size = distance(our_logits(folder), theirs), float(np.abs(theirs).max())
         check(difference < max(1e-4, 1e-5 * size), label,
               f"logits (up to {size:.0f}) against transformers on the folder: {difference:.1e}")

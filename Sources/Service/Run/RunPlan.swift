@@ -1,4 +1,5 @@
 import Dataset
+import Files
 import Foundation
 import JSON
 import LanguageModel
@@ -177,10 +178,14 @@ public struct RunPlan: Sendable {
     parameterCount * 4 * (3 + (usesWindows ? config.gradientAccumulationSteps : 0))
   }
 
-  /// What a checkpoint's tensors take: an adapter is written in two forms, a model in the precision of its base.
+  /// What a checkpoint takes: an adapter is written in two forms, with the tokenizer's files beside it, a model in the
+  /// precision of its base.
   var checkpointBytes: Int {
     switch trainable {
-    case .lora: parameterCount * 4 * 2
+    case .lora:
+      ModelFolder.companionFiles.reduce(parameterCount * 4 * 2) {
+        $0 + (FileSystem.size(folder.path + "/" + $1) ?? 0)
+      }
     case .full:
       folder.configuration.tensors.reduce(0) {
         $0 + $1.shape.reduce(1, *) * (folder.weights[$1.name]?.dtype == .bf16 ? 2 : 4)
