@@ -72,7 +72,8 @@ struct TurnFinder {
     var from = start
     for _ in 0..<Self.mostPlaces {
       guard let place = TextSearch.find(turn, in: text, from: from, to: text.count) else { break }
-      let common = zip(text[..<place].reversed(), before.reversed()).prefix(Self.mostCompared).prefix { $0 == $1 }.count
+      let pairs = zip(text[..<place].reversed(), before.reversed()).prefix(Self.mostCompared)
+      let common = pairs.prefix { $0 == $1 }.count
       if common > best?.common ?? 0 { best = (place, common) }
       from = place + turn.count
     }

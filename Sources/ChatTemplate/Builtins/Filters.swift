@@ -9,7 +9,9 @@ enum Filters {
   ) throws(Failure) -> Value {
     guard let filter = all[name] else { throw Failure("there is no filter '\(name)'") }
     try renderer.budget.spend()
-    guard case .markup(let text) = value, name != "escape", name != "e" else { return try filter(value, arguments.plain, &renderer) }
+    guard case .markup(let text) = value, name != "escape", name != "e" else {
+      return try filter(value, arguments.plain, &renderer)
+    }
     let result = try filter(.string(text), arguments.plain, &renderer)
     return Markup.keeping.contains(name) ? result.marked : result
   }

@@ -18,7 +18,8 @@ enum Markup {
 
   /// Filters that give marked text for marked text.
   static let keeping: Set<String> = [
-    "default", "d", "upper", "lower", "capitalize", "trim", "string", "center", "indent", "truncate", "reverse",
+    "default", "d", "upper", "lower", "capitalize", "trim", "string", "center", "indent", "truncate",
+    "reverse",
   ]
 
   /// An operator of which a side is marked; nil for other operators and values.
