@@ -33,6 +33,11 @@ struct RowEncoding {
       try files.map { "\(FileSystem.name(of: $0)) \(try digest($0))" } + (asks ? [day] : [])
   }
 
+  /// Where the rows of large files are kept; nil: nowhere.
+  var cache: TokenCache? {
+    TokenCache(environment: ProcessInfo.processInfo.environment, encoding: digests)
+  }
+
   /// The files that say how conversations are written.
   static func templateFiles(in folder: String) -> [String] {
     let more = folder + "/additional_chat_templates"

@@ -9,7 +9,7 @@ struct FuzzTarget: Sendable {
 
   static let all: [FuzzTarget] = [
     .frames, .transfers, .configJSON, .configYAML, .modelConfiguration, .safetensors, .safetensorsHeader,
-    .tokenizer, .tokenizerText, .endOfText, .adapter, .rows, .keys, .authentication,
+    .tokenizer, .tokenizerText, .endOfText, .adapter, .rows, .tokenCache, .keys, .authentication,
   ]
 
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
