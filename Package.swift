@@ -127,11 +127,14 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning", "Tensors",
-        "Files",
+        "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning",
+        "Tensors", "ChatTemplate", "Files", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .testTarget(name: "JSONTests", dependencies: ["JSON"]),
+    .testTarget(
+      name: "ChatTemplateTests", dependencies: ["ChatTemplate", "Digests", "JSON"],
+      exclude: ["Fixtures", "conversations.py", "make_fixtures.py", "random_templates.py"]),
     .testTarget(name: "DigestsTests", dependencies: ["Digests"]),
     .testTarget(name: "FilesTests", dependencies: ["Harness", "Files"]),
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
@@ -179,7 +182,8 @@ let package = Package(
     .testTarget(
       name: "FuzzTests",
       dependencies: [
-        "Service", "Transport", "WireProtocol", "Dataset", "NestedLearning", "LanguageModel", "Digests",
+        "Service", "Transport", "WireProtocol", "Dataset", "ChatTemplate", "NestedLearning", "LanguageModel",
+        "Digests",
         "JSON",
         "Kernels",
       ],

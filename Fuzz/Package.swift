@@ -22,6 +22,9 @@ let package = Package(
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
     .target(name: "Files", dependencies: ["Digests"], path: "Project/Files", swiftSettings: swift),
     .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
+    .target(
+      name: "ChatTemplate", dependencies: ["Files", "JSON"], path: "Project/ChatTemplate",
+      swiftSettings: swift),
     .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
     .target(
       name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],
@@ -49,7 +52,8 @@ let package = Package(
     .executableTarget(
       name: "Fuzz",
       dependencies: [
-        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "Transport", "Service", "Digests",
+        "WireProtocol", "NestedLearning", "LanguageModel", "Dataset", "ChatTemplate", "Transport", "Service",
+        "Digests",
         "JSON",
         "Kernels",
       ],

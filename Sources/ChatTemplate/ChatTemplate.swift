@@ -68,7 +68,8 @@ public struct ChatTemplate: Sendable {
     messages: [JSONValue], tools: JSONValue? = nil, documents: JSONValue? = nil,
     variables: JSONObject = [:], date: TemplateDate
   ) throws(ChatTemplateError) -> RenderedConversation {
-    try TurnFinder(conversation(messages, tools, documents, variables, date), messages).conversation()
+    var finder = try TurnFinder(conversation(messages, tools, documents, variables, date), messages)
+    return finder.find()
   }
 
   private func conversation(

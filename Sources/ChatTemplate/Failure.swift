@@ -21,9 +21,9 @@ enum Limits {
   /// Statements, expressions and macros that are being evaluated at one time.
   static let evaluationDepth = 600
   /// Units of work of a rendering: an expression counts 1, and so do 64 bytes of a string that is made or read.
-  static let steps = 100_000_000
+  static let steps = 30_000_000
   /// Bytes of a rendering, and of each string in it.
-  static let text = 64 << 20
+  static let text = 16 << 20
   /// Bytes of all strings and lists that a rendering makes, gone ones included.
   static let allocation = 1 << 30
   /// Items of a list that is made.

@@ -12,8 +12,8 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
-      DataCommand.self,
-      TokenizeCommand.self, LogitsCommand.self, GenerateCommand.self, EvaluateCommand.self, ModelCommand.self,
+      TokenizeCommand.self, DataCommand.self, RenderCommand.self, LogitsCommand.self, GenerateCommand.self,
+      EvaluateCommand.self, ModelCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 

@@ -125,7 +125,7 @@ struct BraceFormat {
   private static func show(
     _ value: Value, _ conversion: Unicode.Scalar?, _ spec: String, _ renderer: inout Renderer
   ) throws(Failure) -> String {
-    var value = value
+    var value = value.plain
     switch conversion {
     case nil: break
     case "s": value = .string(try renderer.text(of: value))

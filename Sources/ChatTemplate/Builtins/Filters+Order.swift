@@ -172,7 +172,7 @@ struct ItemKey {
 
 extension Value {
   fileprivate var ignoringCase: Value {
-    if case .string(let text) = self { return .string(PythonText.lower(text)) }
+    if case .string(let text) = plain { return .string(PythonText.lower(text)) }
     return self
   }
 

@@ -1,7 +1,5 @@
 /// Filters on strings. Other values are taken as their text.
 extension Filters {
-  private typealias Change = @Sendable (String) -> String
-
   private static func simple(_ change: @escaping @Sendable (String) -> String) -> Filter {
     { (value, _, renderer) throws(Failure) in try renderer.made(change(try renderer.text(of: value))) }
   }
@@ -9,7 +7,8 @@ extension Filters {
   static let texts: [String: Filter] = [
     "upper": simple(PythonText.upper), "lower": simple(PythonText.lower),
     "capitalize": simple(PythonText.capitalize), "title": simple(titled),
-    "safe": simple { $0 }, "escape": simple(escaped), "e": simple(escaped), "forceescape": simple(escaped),
+    "safe": { (value, _, renderer) throws(Failure) in .markup(try renderer.text(of: value)) },
+    "escape": escape, "e": escape, "forceescape": escape,
     "trim": { (value, arguments, renderer) throws(Failure) in
       let characters = try arguments.bound("chars", of: "trim").optionalText(0)
       return try renderer.made(TextSearch.stripped(try renderer.text(of: value), characters, .both))
@@ -56,19 +55,13 @@ extension Filters {
     return result + finished(word)
   }
 
-  private static func escaped(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      case "\"": result += "&#34;"
-      case "'": result += "&#39;"
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result
+  private static func escape(
+    _ value: Value, _ arguments: Arguments, _ renderer: inout Renderer
+  ) throws(Failure) -> Value {
+    if case .markup = value { return value }
+    let text = Markup.escaped(try renderer.text(of: value))
+    try renderer.budget.allocate(bytes: text.utf8.count)
+    return .markup(text)
   }
 
   private static func indent(

@@ -9,7 +9,11 @@ enum Filters {
   ) throws(Failure) -> Value {
     guard let filter = all[name] else { throw Failure("there is no filter '\(name)'") }
     try renderer.budget.spend()
-    return try filter(value, arguments, &renderer)
+    guard case .markup(let text) = value, name != "escape", name != "e" else {
+      return try filter(value, arguments.plain, &renderer)
+    }
+    let result = try filter(.string(text), arguments.plain, &renderer)
+    return Markup.keeping.contains(name) ? result.marked : result
   }
 
   private static let all: [String: Filter] = texts.merging(sequences) { a, _ in a }.merging(values) { a, _ in
@@ -40,7 +44,7 @@ enum Filters {
   /// How many items a value has; nil if it cannot be counted without going through them.
   static func length(of value: Value) -> Int? {
     switch value {
-    case .string(let text): PythonText.count(text)
+    case .string(let text), .markup(let text): PythonText.count(text)
     case .list(let items), .tuple(let items): items.values.count
     case .dict(let dict): dict.count
     case .view(let view): view.dict.count

@@ -10,6 +10,7 @@ enum Methods {
         try renderer.budget.spend(text: text)
         return try method(text, arguments, &renderer)
       }
+    case .markup(let text): return Markup.method(name, of: text)
     case .dict(let dict):
       if refusedByDict.contains(name) { return refused(name, value) }
       guard let method = dictMethods[name] else { return nil }

@@ -132,6 +132,7 @@ struct PercentFormat {
     switch conversion {
     case "s", "r", "a":
       spec.isZeroPadded = false
+      spec.sign = nil
       spec.align = align
       let text = conversion == "s" ? try renderer.text(of: value) : try Representation.repr(value)
       return try spec.text(text, &renderer.budget)

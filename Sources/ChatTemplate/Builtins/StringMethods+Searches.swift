@@ -154,7 +154,7 @@ extension StringMethods {
       var result = ""
       for (i, item) in try renderer.items(of: arguments.list(of: "join", 1...1)[0]).enumerated() {
         if i > 0 { result += text }
-        guard case .string(let piece) = item else {
+        guard case .string(let piece) = item.plain else {
           throw Failure("sequence item \(i): expected str instance, \(item.type) found")
         }
         result += piece

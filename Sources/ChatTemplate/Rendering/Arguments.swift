@@ -5,6 +5,11 @@ struct Arguments {
 
   var isEmpty: Bool { positional.isEmpty && keywords.isEmpty }
 
+  /// With text that is marked as escaped taken as any other.
+  var plain: Arguments {
+    Arguments(positional: positional.map(\.plain), keywords: keywords.map { ($0.name, $0.value.plain) })
+  }
+
   mutating func take(keyword name: String) -> Value? {
     guard let place = keywords.firstIndex(where: { PythonText.same($0.name, name) }) else { return nil }
     return keywords.remove(at: place).value

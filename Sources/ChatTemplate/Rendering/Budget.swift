@@ -1,12 +1,18 @@
 /// What a rendering may still use.
 struct Budget {
-  private var steps = Limits.steps
+  private var steps: Int
+  private let allSteps: Int
   private var allocation = Limits.allocation
+
+  init(steps: Int) {
+    self.steps = steps
+    allSteps = steps
+  }
 
   mutating func spend(_ count: Int = 1) throws(Failure) {
     steps -= count
     guard steps >= 0 else {
-      throw Failure("the template does not come to an end within \(Limits.steps) steps")
+      throw Failure("the template does not come to an end within \(allSteps) steps")
     }
   }
 

@@ -6,6 +6,7 @@ enum Operators {
     if case .string(let format) = a, binary == .modulo {
       return try renderer.made(try PercentFormat.apply(format, b, &renderer))
     }
+    if let result = try Markup.apply(binary, a, b, &renderer) { return result }
     switch (a, b) {
     case (.undefined(let undefined), _), (_, .undefined(let undefined)): throw undefined.failure
     case (.bigInteger, _), (_, .bigInteger): throw Number.tooLarge

@@ -26,8 +26,9 @@ extension Renderer {
     try budget.spend()
     switch value {
     case .undefined(let undefined): throw undefined.failure
+    case .markup(let text) where index.index != nil: return try item(index, of: .string(text)).marked
     case .dict(let dict):
-      if case .string(let name) = index {
+      if case .string(let name) = index.plain {
         if let item = dict[name] { return item }
       } else if case .undefined = index {
         break
@@ -38,7 +39,7 @@ extension Renderer {
     default:
       if let place = index.index, let item = try element(place, of: value) { return item }
     }
-    if case .string(let name) = index, let member = try ownAttribute(name, of: value) { return member }
+    if case .string(let name) = index.plain, let member = try ownAttribute(name, of: value) { return member }
     return Self.missing(try Representation.text(index), of: value)
   }
 
@@ -87,6 +88,7 @@ extension Renderer {
     case .tuple(let items):
       return try .tuple(Self.places(items.values.count, start, stop, step).map { items.values[$0] })
     case .string(let text): return try slice(text, start, stop, step)
+    case .markup(let text): return try slice(text, start, stop, step).marked
     case .range(let range):
       return .range(Self.slice(range, start, stop, step))
     default: throw Failure("'\(value.type)' object cannot be sliced")

@@ -4,7 +4,7 @@ struct Renderer {
 
   let names: NameTable
   let date: TemplateDate
-  var budget = Budget()
+  var budget: Budget
   var output = ""
   var scope = Scope(parent: nil)
   /// The line being rendered, for errors.
@@ -14,15 +14,17 @@ struct Renderer {
   private var namespaces: [Namespace] = []
   private var retained: [Scope] = []
 
-  init(names: NameTable, date: TemplateDate) {
+  init(names: NameTable, date: TemplateDate, steps: Int) {
     self.names = names
+    budget = Budget(steps: steps)
     self.date = date
   }
 
   static func render(
-    _ template: ParsedTemplate, variables: [(name: String, value: Value)], date: TemplateDate
+    _ template: ParsedTemplate, variables: [(name: String, value: Value)], date: TemplateDate,
+    steps: Int = Limits.steps
   ) throws(Failure) -> String {
-    var renderer = Renderer(names: template.names, date: date)
+    var renderer = Renderer(names: template.names, date: date, steps: steps)
     for variable in variables {
       if let number = template.names.number(of: variable.name) { renderer.scope.set(number, variable.value) }
     }
@@ -122,7 +124,7 @@ struct Renderer {
   }
 
   mutating func text(of value: Value) throws(Failure) -> String {
-    if case .string(let text) = value { return text }
+    if case .string(let text) = value.plain { return text }
     try budget.spend(value.weight)
     return try Representation.text(value)
   }

@@ -15,6 +15,7 @@ enum Comparison {
     case (.view(let x), .view(let y)):
       x.kind == y.kind && x.kind != .values && equal(x.dict, y.dict, onlyKeys: x.kind == .keys)
     case (.bigInteger(let x), .bigInteger(let y)): x == y
+    case (.markup, _), (_, .markup): equal(a.plain, b.plain)
     default: numbersEqual(a, b)
     }
   }
@@ -46,7 +47,7 @@ enum Comparison {
 
   /// Below, at or above zero; nil where one is not a number.
   static func order(_ a: Value, _ b: Value, sign: String) throws(Failure) -> Int? {
-    switch (a, b) {
+    switch (a.plain, b.plain) {
     case (.undefined(let undefined), _), (_, .undefined(let undefined)): throw undefined.failure
     case (.string(let x), .string(let y)):
       return PythonText.same(x, y) ? 0 : x.utf8.lexicographicallyPrecedes(y.utf8) ? -1 : 1
@@ -65,9 +66,9 @@ enum Comparison {
 
   /// `a in b`.
   static func contains(_ b: Value, _ a: Value, _ renderer: inout Renderer) throws(Failure) -> Bool {
-    switch b {
+    switch b.plain {
     case .string(let text):
-      guard case .string(let part) = a else {
+      guard case .string(let part) = a.plain else {
         if case .undefined(let undefined) = a { throw undefined.failure }
         throw Failure("'in <string>' requires string as left operand, not \(a.type)")
       }

@@ -29,6 +29,7 @@ final class Dict {
     depth = max(depth, 1 + max(key.depth, value.depth))
     weight += key.weight + value.weight
     try Items.check(depth: depth, weight: weight)
+    let key = key.plain
     let hashed = try Key(key)
     if let place = place(of: hashed, key) {
       values[place] = value
@@ -93,7 +94,7 @@ enum Key: Hashable {
     case .int(let number): self = .int(number)
     case .float(let number): self = Int(exactly: number).map { .int($0) } ?? .float(number)
     case .bigInteger(let digits): self = .bigInteger(digits)
-    case .string(let text): self = .text(TextKey(text: text))
+    case .string(let text), .markup(let text): self = .text(TextKey(text: text))
     case .tuple(let items):
       var keys: [Key] = []
       for item in items.values { keys.append(try Key(item)) }

@@ -59,7 +59,7 @@ extension Generator {
     case .generator(let generator): return generator
     case .list(let items), .tuple(let items): return try Generator(values: items.values, depth: items.depth)
     case .dict(let dict): return try Generator(values: dict.keys, depth: dict.depth)
-    case .string(let text):
+    case .string(let text), .markup(let text):
       var scalars = text.unicodeScalars.makeIterator()
       return try Generator(depth: 0) { (_) throws(Failure) in scalars.next().map { .string(String($0)) } }
     case .view(let view):

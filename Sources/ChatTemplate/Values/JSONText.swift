@@ -26,7 +26,7 @@ struct JSONText {
     case .int(let number): out += String(number)
     case .bigInteger(let digits): out += digits
     case .float(let number): out += Self.float(number)
-    case .string(let text): write(text)
+    case .string(let text), .markup(let text): write(text)
     case .list(let items), .tuple(let items): try write(items.values, level: level)
     case .dict(let dict): try write(dict, level: level)
     default: throw Failure("Object of type \(value.type) is not JSON serializable")
@@ -83,7 +83,7 @@ struct JSONText {
 
   private static func key(_ value: Value) throws(Failure) -> String {
     switch value {
-    case .string(let text): return text
+    case .string(let text), .markup(let text): return text
     case .none: return "null"
     case .bool(let flag): return flag ? "true" : "false"
     case .int(let number): return String(number)

@@ -85,10 +85,11 @@ enum PythonText {
 
   /// `str.title`: a letter after one that has no case is a capital, every other one is not.
   static func title(_ text: String) -> String {
+    let scalars = Array(text.unicodeScalars)
     var result = ""
     var afterCased = false
-    for scalar in text.unicodeScalars {
-      result += afterCased ? scalar.properties.lowercaseMapping : scalar.properties.titlecaseMapping
+    for (i, scalar) in scalars.enumerated() {
+      result += afterCased ? lower(i, of: scalars) : scalar.properties.titlecaseMapping
       afterCased = scalar.properties.isCased
     }
     return result

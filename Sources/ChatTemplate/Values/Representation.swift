@@ -3,7 +3,7 @@ enum Representation {
   /// What `{{ … }}` prints.
   static func text(_ value: Value) throws(Failure) -> String {
     switch value {
-    case .string(let text): text
+    case .string(let text), .markup(let text): text
     case .undefined: ""
     default: try repr(value)
     }
@@ -27,6 +27,10 @@ enum Representation {
     case .bigInteger(let digits): out += digits
     case .float(let number): out += FloatText.repr(number)
     case .string(let text): write(text, to: &out)
+    case .markup(let text):
+      out += "Markup("
+      write(text, to: &out)
+      out += ")"
     case .list(let items): try write(items.values, "[", "]", to: &out, level: level)
     case .tuple(let items):
       try write(items.values, "(", items.values.count == 1 ? ",)" : ")", to: &out, level: level)

@@ -8,6 +8,8 @@ enum Value {
   case bigInteger(String)
   case float(Double)
   case string(String)
+  /// Text that needs no more escaping: what `escape` and `safe` give. What is added to it is escaped.
+  case markup(String)
   case list(Items)
   case tuple(Items)
   case dict(Dict)
@@ -32,6 +34,7 @@ enum Value {
     case .int, .bigInteger: "int"
     case .float: "float"
     case .string: "str"
+    case .markup: "Markup"
     case .list: "list"
     case .tuple: "tuple"
     case .dict: "dict"
@@ -72,7 +75,7 @@ enum Value {
     case .bool(let flag): flag
     case .int(let number): number != 0
     case .float(let number): number != 0
-    case .string(let text): !text.isEmpty
+    case .string(let text), .markup(let text): !text.isEmpty
     case .list(let items), .tuple(let items): !items.values.isEmpty
     case .dict(let dict): dict.count > 0
     case .view(let view): view.dict.count > 0

@@ -10,6 +10,7 @@ struct FuzzTarget: Sendable {
   static let all: [FuzzTarget] = [
     .frames, .transfers, .configJSON, .configYAML, .modelConfiguration, .safetensors, .safetensorsHeader,
     .tokenizer, .tokenizerText, .endOfText, .adapter, .rows, .tokenCache, .keys, .authentication,
+    .chatTemplate,
   ]
 
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
