@@ -37,7 +37,11 @@ let package = Package(
       dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
       path: "Project/NestedLearning", swiftSettings: swift),
     .target(
-      name: "Dataset", dependencies: ["NestedLearning", "LanguageModel", "JSON", "CZlib"],
+      name: "ChatTemplate", dependencies: ["Files", "JSON"], path: "Project/ChatTemplate",
+      swiftSettings: swift),
+    .target(
+      name: "Dataset",
+      dependencies: ["ChatTemplate", "NestedLearning", "LanguageModel", "Files", "Digests", "JSON", "CZlib"],
       path: "Project/Dataset", swiftSettings: swift),
     .target(
       name: "WireProtocol",

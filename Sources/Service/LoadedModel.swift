@@ -76,7 +76,8 @@ public struct LoadedModel {
     let encoding = try RowEncoding(tokenizer: tokenizer, folder: folder, trainOn: trainOn, date: date)
     let options = RowOptions(maxLength: maxLength, longRows: longRows)
     let read = try Self.files(FileSystem.absolute(path)).map {
-      try TokenRows(file: $0, encoder: encoding.encoder, options: options, progress: progress)
+      try TokenRows(
+        file: $0, encoder: encoding.encoder, options: options, cache: encoding.cache, progress: progress)
     }
     let rows = RowSet(joining: read.map(\.rows))
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)

@@ -34,6 +34,11 @@ struct RowEncoding {
       + tokenizer.addedHere.map { "added \($0)" }
   }
 
+  /// Where the rows of large files are kept; nil: nowhere.
+  var cache: TokenCache? {
+    TokenCache(environment: ProcessInfo.processInfo.environment, encoding: digests)
+  }
+
   /// The files that say how conversations are written.
   static func templateFiles(in folder: String) -> [String] {
     let more = folder + "/additional_chat_templates"

@@ -14,6 +14,9 @@ struct TrainCommand: ParsableCommand {
       `nl-coord rollback DIR` goes back. With --or-resume, model and data may lie elsewhere than before: they are \
       recognised by their SHA-256.
 
+      Data files of 4 MB and more are tokenized once, into ~/.cache/nested-learning/tokens; NL_TOKEN_CACHE names another \
+      folder, and `off` keeps their rows in memory. nl-tool data inspect shows what is made of a file.
+
       Examples:
         nl-coord train --config demo.yaml
         nl-coord train --config demo.yaml --local-workers 2 --threads-per-worker 4 --num-steps 200

@@ -18,6 +18,10 @@ struct ByteEncoder: TextEncoder {
     (text.utf8.map(Int32.init), places)
   }
 
+  func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String {
+    ids.map { $0 == 256 ? "<end>" : String(UnicodeScalar(UInt8($0))) }.joined()
+  }
+
   /// `.`
   var turnEndTokenIDs: Set<Int32> { [46] }
 }

@@ -51,6 +51,18 @@ import Testing
       ])
   }
 
+  /// Tables have lists as text.
+  @Test func listsMayBeText() throws {
+    let row = try JSONValue(parsing: #"{"messages": "[{\"role\": \"user\"}]", "tools": " "}"#)
+    guard
+      case .conversation(let messages, nil, 0) = try RowReader(row: #require(row.object)).content(.messages)
+    else {
+      Issue.record("no conversation")
+      return
+    }
+    #expect(messages == [["role": "user"]])
+  }
+
   @Test func trainOnAllTrainsOnPrompts() throws {
     let line = #"{"prompt": "abc", "completion": "de"}"#
     #expect(try read([line]).rows[0].marked == [~97, ~98, ~99, 100, 101, 256])
@@ -82,7 +94,7 @@ import Testing
     ),
     (
       #"{"messages": [], "tools": 7}"#,
-      ":1: tools: must be a list, not a number; give the list of functions"
+      ":1: tools: must be a list, not a number"
     ),
     (#"{"instruction": 1, "output": "x"}"#, ":1: instruction: must be a string, not a number"),
     (

@@ -216,7 +216,8 @@ private func failure(_ content: [UInt8], skipUnusable: Bool = false) -> String {
     #expect(rows.skippedLines == [1, 4])
     #expect(
       failure(Array("{\"text\": \"\"}\n".utf8), skipUnusable: true)
-        == ": no row has a token to predict (1 skipped); give rows with text")
+        == ": no row has a token to predict (1 skipped, text: gives 1 token, so there is none to predict); the first "
+        + "begins \"<end>\"; give rows with text")
   }
 
   @Test func filesThatCannotBeReadAreNamed() {

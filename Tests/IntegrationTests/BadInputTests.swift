@@ -67,7 +67,7 @@ import Testing
 
   @Test(arguments: [
     ("{\"text\": \"one two\"}\n{\"text\": \"one\n", ["data.jsonl:2:"]),
-    ("{\"text\": \"one two\"}\n\n{\"txt\": \"one\"}\n", ["data.jsonl:3: text:"]),
+    ("{\"text\": \"one two\"}\n\n{\"txt\": \"one\"}\n", ["data.jsonl:3: is no kind of row", "txt"]),
     ("", ["data.jsonl", "no rows"]), ("{\"text\": 5}\n", ["data.jsonl:1: text:"]),
     ("{\"text\": \"\"}\n", ["data.jsonl:1: text:", "skip_unusable_rows"]),
   ]) func brokenData(text: String, words: [String]) throws {

@@ -39,7 +39,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
       "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
       "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
-      "modules_to_save": nil, "add_tokens": nil, "train_on": "completions", "packing": false, "chat_template_date": nil,
+      "modules_to_save": nil, "add_tokens": nil, "train_on": "completions", "packing": false,
+      "chat_template_date": nil,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)

@@ -45,13 +45,14 @@ public struct TokenCache: Sendable {
   ) throws -> String? {
     var info = stat()
     guard stat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG,
-      isChosen || info.st_size >= Self.leastBytes, !options.collectsFaults
+      isChosen || info.st_size >= Self.leastBytes
     else { return nil }
     var digest = DigestBuilder()
     let members =
       [
         "token rows, revision \(Self.revision)", try sha256(file), DataFormat.kindByName(of: file),
         trainOn.rawValue, options.longRows.rawValue, "\(options.maxLength)", "\(options.skipUnusable)",
+        "\(options.collectsFaults)",
       ] + encoding
     for member in members { digest.update("\(member.utf8.count) \(member)\n") }
     return "\(folder)/\(digest.finish()).rows"

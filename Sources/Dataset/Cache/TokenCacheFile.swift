@@ -56,8 +56,7 @@ enum TokenCacheFile {
     guard fstat(descriptor, &info) == 0, info.st_size >= footerBytes else { return nil }
     let size = Int(info.st_size)
     guard let footer = read(descriptor, at: size - footerBytes, count: footerBytes),
-      let layout = Layout(footer: footer, size: size), layout.entryCount > 0,
-      isSound(descriptor, layout, footer),
+      let layout = Layout(footer: footer, size: size), isSound(descriptor, layout, footer),
       let report = read(descriptor, at: layout.reportStart, count: layout.reportBytes).flatMap({
         try? JSONValue(parsing: String(decoding: $0, as: UTF8.self))
       })
@@ -91,6 +90,7 @@ enum TokenCacheFile {
 
   private static func map(_ descriptor: Int32, _ layout: Layout) -> TokenTable? {
     let size = layout.reportStart
+    if size == 0 { return TokenTable(tokens: [], entries: []) }
     guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
       return nil
     }

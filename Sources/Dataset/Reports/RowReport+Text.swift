@@ -9,14 +9,18 @@ extension RowReport {
       + "\(trainedTokens) of them trained on"
   }
 
+  private static func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  }
+
   /// What is not as one would expect it, a line each.
   public var remarks: [String] {
     var lines = skipped.map { skipped in
-      "\(skipped.lines.count) rows of \(file) skipped: \(skipped.reason) (\(skipped.lines.text))"
+      "\(Self.count(skipped.lines.count, "row")) of \(file) skipped: \(skipped.reason) (\(skipped.lines.text))"
     }
     if missingTurns.count > 0 {
       lines.append(
-        "\(missingTurns.count) turns of \(file) are not trained on: the chat template shows them otherwise in the whole "
+        "\(Self.count(missingTurns.count, "turn")) of \(file) not trained on: the chat template shows it otherwise in the whole "
           + "conversation (\(missingTurns.text))")
     }
     if duplicates.count > 0 {
@@ -24,7 +28,7 @@ extension RowReport {
         group.prefix(3).map(String.init).joined(separator: " = ")
       }
       lines.append(
-        "\(duplicates.count) rows of \(file) are there more than once (lines \(examples.joined(separator: ", ")))"
+        "\(Self.count(duplicates.count, "row")) of \(file) repeated from earlier lines (lines \(examples.joined(separator: ", ")))"
       )
     }
     if let text = long.text { lines.append(text) }

@@ -1,5 +1,6 @@
 import Dispatch
 import Files
+import JSON
 import NestedLearning
 
 /// Encodes the rows of one file, in groups, each group on all cores.
@@ -18,37 +19,40 @@ struct FileEncoding {
     let hash: UInt64
   }
 
-  /// - Parameter checkRoom: is given a guess of the bytes that all rows will take, once the first group tells.
+  /// - Parameter checkRoom: is given a guess of the bytes that all rows will take on the disk, once the first group tells;
+  ///   nil if they are not written.
   func rows<Sink: TokenSink>(
-    into sink: Sink, checkRoom: (Int) throws -> Void = { _ in }
+    into sink: Sink, checkRoom: ((Int) throws -> Void)? = nil
   ) throws -> (sink: Sink, report: RowReport) {
     var taker = RowTaker(file: file, options: options, sink: sink)
-    var (waiting, waitingBytes): ([DataFile.Record], Int) = ([], 0)
+    var (waiting, waitingBytes, lastRead, isFirst) = ([DataFile.Record](), 0, 0, true)
     let size = FileSystem.size(file) ?? 0
-    var isFirst = true
-    func flush(_ bytesRead: Int) throws {
+    func flush() throws {
       for (record, encoded) in zip(waiting, encoded(waiting)) { try take(encoded, record.line, &taker) }
       waiting.removeAll(keepingCapacity: true)
       waitingBytes = 0
-      if isFirst, bytesRead > 0 {
-        let share = Double(max(size, bytesRead)) / Double(bytesRead)
-        try checkRoom(Int(Double(taker.report.tokens * 4 + taker.report.rows * 32) * share))
-      }
+      let all = Self.diskBytes(taker.report, share: Double(lastRead) / Double(max(size, lastRead, 1)))
+      if isFirst { try checkRoom?(all) }
       isFirst = false
       progress?(
         TokenizingProgress(
-          file: file, bytes: bytesRead, totalBytes: size, rows: taker.report.rows,
-          tokens: taker.report.tokens))
+          file: file, bytes: lastRead, totalBytes: size, rows: taker.report.rows,
+          tokens: taker.report.tokens, diskBytes: checkRoom == nil ? nil : all))
     }
-    var lastRead = 0
     try DataFile(path: file).forEachRecord { record, bytesRead in
       waiting.append(record)
       waitingBytes += record.size
       lastRead = bytesRead
-      if waiting.count >= Self.groupRows || waitingBytes >= Self.groupBytes { try flush(bytesRead) }
+      if waiting.count >= Self.groupRows || waitingBytes >= Self.groupBytes { try flush() }
     }
-    try flush(lastRead)
-    return (taker.sink, try taker.finished())
+    try flush()
+    return (taker.sink, try taker.finished(decode: encoder.encoder.decode))
+  }
+
+  /// What all rows will take, if those that were counted are a share of them.
+  private static func diskBytes(_ report: RowReport, share: Double) -> Int {
+    let entry = MemoryLayout<TokenTable.Entry>.stride
+    return Int(min(Double(report.tokens * 4 + report.rows * entry) / max(share, 1e-9), 1e18))
   }
 
   private func take<Sink>(
@@ -108,6 +112,8 @@ private struct RowTaker<Sink: TokenSink> {
   let options: RowOptions
   var sink: Sink
   var report: RowReport
+  /// The first row that was left out.
+  private var sample: TokenRow?
 
   init(file: String, options: RowOptions, sink: Sink) {
     self.options = options
@@ -146,6 +152,7 @@ private struct RowTaker<Sink: TokenSink> {
     _ rows: [TokenRow], of whole: TokenRow, _ kind: RowKind, _ line: Int, _ hash: UInt64
   ) throws {
     guard rows.contains(where: { $0.trainedCount > 0 }) else {
+      sample = sample ?? whole
       return try refuse(
         kind, line, reason(whole), "remove the row, or set skip_unusable_rows to true",
         skips: options.skipUnusable)
@@ -176,12 +183,13 @@ private struct RowTaker<Sink: TokenSink> {
     }
   }
 
-  func finished() throws(DataError) -> RowReport {
-    if report.rows == 0, !options.collectsFaults {
-      throw DataError(
-        file: report.file, reason: "no row has a token to predict (\(report.skippedCount) skipped)",
-        remedy: "give rows with text")
-    }
-    return report
+  func finished(decode: ([Int32], Bool) -> String) throws(DataError) -> RowReport {
+    guard report.rows == 0, !options.collectsFaults else { return report }
+    let text = sample.map { decode(Array($0.ids.prefix(60)), false) } ?? ""
+    let reasons = report.skipped.map { "\($0.lines.count) skipped, \($0.reason)" }.joined(separator: "; ")
+    throw DataError(
+      file: report.file,
+      reason: "no row has a token to predict (\(reasons)); the first begins \(JSONValue.string(text).text)",
+      remedy: "give rows with text")
   }
 }

@@ -74,8 +74,7 @@ struct RowReader {
 
   /// Messages are left as they are, for the template; only that each has a role is looked at.
   private func messages(_ key: String) throws(Fault) -> [JSONValue] {
-    let value = row[key] ?? .null
-    guard let list = value.array else { throw Fault(key: key, reason: "must be a list, not \(value.kind)") }
+    let list = try list(key)
     for (index, message) in list.enumerated() {
       guard message.object != nil else {
         throw Fault(key: "\(key)[\(index)]", reason: "must be an object, not \(message.kind)")
@@ -89,16 +88,18 @@ struct RowReader {
     return list
   }
 
-  /// The functions that the model may call: a list, or the text of one.
+  /// The functions that the model may call; nil if there are none.
   private func tools() throws(Fault) -> JSONValue? {
     guard let value = row["tools"], !value.isNull else { return nil }
-    if value.array != nil { return value }
-    if let text = value.string {
-      if text.allSatisfy(\.isWhitespace) { return nil }
-      if let list = try? JSONValue(parsing: text), list.array != nil { return list }
-    }
-    throw Fault(
-      key: "tools", reason: "must be a list, not \(value.kind)", remedy: "give the list of functions")
+    if value.string.map({ $0.allSatisfy(\.isWhitespace) }) == true { return nil }
+    return .array(try list("tools"))
+  }
+
+  /// A list, or the text of one, as tables have it.
+  private func list(_ key: String) throws(Fault) -> [JSONValue] {
+    let value = row[key] ?? .null
+    if let list = value.array ?? value.string.flatMap({ try? JSONValue(parsing: $0).array }) { return list }
+    throw Fault(key: key, reason: "must be a list, not \(value.kind)")
   }
 
   // MARK: ShareGPT
@@ -112,10 +113,7 @@ struct RowReader {
 
   /// `conversations`, of `from` and `value`, or of `role` and `content`; a `system` beside it goes first.
   private func conversation() throws(Fault) -> [JSONValue] {
-    let value = row["conversations"] ?? .null
-    guard let list = value.array else {
-      throw Fault(key: "conversations", reason: "must be a list, not \(value.kind)")
-    }
+    let list = try list("conversations")
     var messages: [JSONValue] = []
     if let system = row["system"]?.string, !system.isEmpty {
       messages.append(["role": "system", "content": .string(system)])

@@ -31,4 +31,6 @@ public struct TokenizingProgress: Sendable {
   public let totalBytes: Int
   public let rows: Int
   public let tokens: Int
+  /// What the rows of the whole file will take on the disk, by those that were read; nil if they are in memory.
+  public let diskBytes: Int?
 }

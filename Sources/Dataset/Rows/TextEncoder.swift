@@ -9,6 +9,8 @@ public protocol TextEncoder: Sendable {
   /// The ids of a text that has its special tokens in it, and how many of them have their first byte before each of
   /// some places, which are numbers of bytes of UTF-8.
   func encode(_ text: String, countingBefore places: [Int]) throws -> (ids: [Int32], counts: [Int])
+  /// The text of ids, for people.
+  func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String
   /// The tokens that end a turn.
   var turnEndTokenIDs: Set<Int32> { get }
 }

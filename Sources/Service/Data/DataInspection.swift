@@ -29,7 +29,8 @@ public struct DataInspection: Sendable {
     var options = options
     options.collectsFaults = true
     files = try paths.flatMap { try DataFiles.all(FileSystem.absolute($0)) }.map { file in
-      let read = try TokenRows(file: file, encoder: encoding.encoder, options: options, progress: progress)
+      let read = try TokenRows(
+        file: file, encoder: encoding.encoder, options: options, cache: encoding.cache, progress: progress)
       return File(
         report: read.report,
         examples: Self.examples(of: read, count: exampleCount).map { number in

@@ -32,7 +32,8 @@ struct ReportText {
         let range = LengthHistogram.range(index)
         let name = range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
         let bar = String(repeating: "#", count: (counts[index] * 30 + most - 1) / most)
-        return "    " + Self.right(name, 18) + Self.right("\(counts[index])", 10) + "  " + bar
+        let line = "    " + Self.right(name, 18) + Self.right("\(counts[index])", 10)
+        return bar.isEmpty ? line : line + "  " + bar
       }
   }
 

@@ -72,8 +72,7 @@ public struct RunPlan: Sendable {
       digest: digests.sha256)
     data = try TrainingData(
       config: config, encoder: encoding.encoder,
-      cache: TokenCache(environment: ProcessInfo.processInfo.environment, encoding: encoding.digests),
-      sha256: digests.sha256, progress: progress)
+      cache: encoding.cache, sha256: digests.sha256, progress: progress)
     if data.hasConversations { config.chatTemplateDate = encoding.date }
     sampler = try StepSampler(rows: data.train, config: config)
     try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration).check(data)
@@ -129,7 +128,16 @@ public struct RunPlan: Sendable {
   var usesWindows: Bool { config.inactiveGradients != .discard }
 
   /// What a user should be told before training, a line each; for standard error.
-  public var warnings: [String] { folder.warnings }
+  public var warnings: [String] { folder.warnings + [longEvaluations].compactMap(\.self) }
+
+  /// Evaluations that take longer than the steps between them: a forward pass is a third of a training step.
+  private var longEvaluations: String? {
+    let (rows, between) = (data.validation.count, config.rowsPerStep * config.evalEvery)
+    guard !config.packing, rows > 1000, rows / 3 > between else { return nil }
+    return
+      "each evaluation computes \(rows) rows, and takes longer than the \(config.evalEvery) steps between two "
+      + "(\(between) rows); raise eval_every, or name fewer rows in val_data_path"
+  }
 
   /// - Returns: what a user should be told of the disk that the run will write to; nil if it has room.
   /// - Throws: `ServiceError` if it is too small.

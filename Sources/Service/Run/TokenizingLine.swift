@@ -49,7 +49,7 @@ public final class TokenizingLine {
     isShown = false
   }
 
-  /// `Tokenizing train.jsonl: 34 % | 120000 rows, 5300 rows/s | ETA: 1.2m`
+  /// `Tokenizing train.jsonl: 34 % | 120000 rows, 5300 rows/s | ETA: 1.2m | 880.1 MB on the disk in the end`
   static func text(_ progress: TokenizingProgress, seconds: Double) -> String {
     var text = "Tokenizing \(FileSystem.name(of: progress.file)): "
     if progress.totalBytes > 0 {
@@ -60,6 +60,7 @@ public final class TokenizingLine {
       let left = seconds * Double(max(0, progress.totalBytes - progress.bytes)) / Double(progress.bytes)
       text += " | ETA: \(ProgressLine.duration(left))"
     }
+    if let bytes = progress.diskBytes { text += " | \(megabytes(bytes)) on the disk in the end" }
     return text
   }
 }

@@ -34,6 +34,8 @@ extension FuzzTarget {
       (text.utf8.map { Int32($0) }, places)
     }
 
+    func decode(_ ids: [Int32], skipSpecialTokens: Bool) -> String { "\(ids)" }
+
     var turnEndTokenIDs: Set<Int32> { [10] }
   }
 }

@@ -9,7 +9,8 @@ struct FuzzTarget: Sendable {
 
   static let all: [FuzzTarget] = [
     .frames, .transfers, .configJSON, .configYAML, .modelConfiguration, .safetensors, .safetensorsHeader,
-    .tokenizer, .tokenizerText, .endOfText, .adapter, .gguf, .rows, .keys, .authentication, .chatTemplate,
+    .tokenizer, .tokenizerText, .endOfText, .adapter, .gguf, .rows, .tokenCache, .keys, .authentication,
+    .chatTemplate,
   ]
 
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
