@@ -33,6 +33,9 @@ struct PreTokenizer: Sendable {
   /// The last step of what is not byte-level.
   var metaspace: Metaspace?
 
+  /// Whether the first piece of a text is another than the same piece later.
+  var asksForFirst: Bool { metaspace?.asksForFirst ?? false }
+
   /// Calls `body` with each piece of `text`, in order.
   ///
   /// - Parameter isFirst: nothing stands before `text`, not even an added token.

@@ -27,6 +27,45 @@ struct TextNormalizer: Sendable {
     }
   }
 
+  /// Whether what a text begins with once it is normalized is what the text itself begins with: where the crate
+  /// `tokenizers` asks whether a piece is the first of a text, it asks for this. A beginning that is taken away counts, and
+  /// so does one of several characters for which something else stands.
+  func keepsStart(of text: [UInt8]) -> Bool {
+    var text = text
+    for step in steps {
+      if Self.movesStart(step, of: text) { return false }
+      text = Self.apply(step, to: text)
+    }
+    return true
+  }
+
+  private static func movesStart(_ step: Step, of text: [UInt8]) -> Bool {
+    switch step {
+    case .form, .prepend, .lowercase: return false
+    case .strip(let left, _):
+      guard left, let (scalar, _) = UTF8Scan.scalar(at: 0, in: text) else { return false }
+      return scalar.properties.isWhitespace
+    case .replace(let literal, let content):
+      return text.starts(with: literal) && moves(literal[...], content)
+    case .replaceMatches(let pattern, let content):
+      guard let match = firstMatch(of: pattern, in: text), match.lowerBound == 0 else { return false }
+      return moves(text[match], content)
+    }
+  }
+
+  private static func moves(_ replaced: ArraySlice<UInt8>, _ content: [UInt8]) -> Bool {
+    let scalars = replaced.count { $0 & 0xC0 != 0x80 }
+    return scalars > (content.isEmpty ? 0 : 1)
+  }
+
+  private static func firstMatch(of pattern: SplitPattern, in text: [UInt8]) -> Range<Int>? {
+    var first: Range<Int>?
+    PatternPlaceholders.shared.apply(to: text).withUnsafeBufferPointer { bytes in
+      try? pattern.forEachMatch(in: bytes, with: SplitScratch()) { first = first ?? $0 }
+    }
+    return first
+  }
+
   /// Text that the pattern fails on, for want of memory for one, stays as it is.
   private static func replace(_ pattern: SplitPattern, in text: [UInt8], with content: [UInt8]) -> [UInt8] {
     let searched = PatternPlaceholders.shared.apply(to: text)

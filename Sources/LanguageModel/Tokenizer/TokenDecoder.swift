@@ -168,6 +168,8 @@ struct Metaspace: Sendable {
     splits = try part.bool("split", default: true)
   }
 
+  var asksForFirst: Bool { scheme == .first }
+
   /// A piece with its spaces replaced and one before it, unless there is one.
   func written(_ piece: ArraySlice<UInt8>, isFirst: Bool) -> [UInt8] {
     let mark = Array(String(replacement).utf8)

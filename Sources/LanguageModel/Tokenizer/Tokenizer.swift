@@ -152,7 +152,9 @@ public final class Tokenizer: Sendable {
       }
       let whole = part.range.count == text.count
       let normalized = whole ? parts.normalizer.normalize(text) : parts.normalizer.normalize(text[part.range])
-      let isFirst = part.range.lowerBound == 0
+      let isFirst =
+        part.range.lowerBound == 0
+        && (!parts.preTokenizer.asksForFirst || parts.normalizer.keepsStart(of: Array(text[part.range])))
       var starts: [Int] = []
       for part in parts.addedTokens.split(normalized: normalized) {
         if let id = part.id {
