@@ -41,19 +41,21 @@ public struct GGUFImporter {
     let dtype = self.dtype ?? GGUFWeights.standardType(of: gguf)
     var reader = try GGUFConfiguration(file: gguf)
     let configuration = try reader.configuration(dtype: dtype.stored.configName)
-    let weights = try GGUFWeights(file: gguf, configuration: configuration, dtype: dtype, progress: progress)
+    let weights = GGUFWeights(file: gguf, configuration: configuration, dtype: dtype, progress: progress)
+    let items = try weights.items()
+    let byteCount = items.reduce(0) { $0 + $1.byteCount }
     let tokenizer =
       tokenizerFolder == nil
       ? try GGUFTokenizer(
         metadata: gguf.metadata, rules: rules, maxPositions: configuration.maxPositions) : nil
-    if let free = FileSystem.freeBytes(at: output), free < weights.byteCount {
+    if let free = FileSystem.freeBytes(at: output), free < byteCount {
       throw ModelError(
-        file: output, "needs \(weights.byteCount) bytes, but \(free) are free on this volume; free some space"
+        file: output, "needs \(byteCount) bytes, but \(free) are free on this volume; free some space"
       )
     }
     var report = Report()
     try AtomicFolder.make(output) { folder in
-      let files = try ShardedSafetensorsWriter.write(weights.items, size: shardSize, to: folder)
+      let files = try ShardedSafetensorsWriter.write(items, size: shardSize, to: folder)
       try AtomicFile.write(
         try json(configuration, gguf).bytes(indent: 2), to: folder + "/config.json")
       try write(tokenizer, gguf, to: folder)

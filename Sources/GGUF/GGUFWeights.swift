@@ -6,8 +6,7 @@ final class GGUFWeights {
   private let configuration: ModelConfiguration
   private let dtype: WrittenType
   private let progress: (_ written: Int, _ total: Int) throws -> Void
-  private(set) var items: [SafetensorsItem] = []
-  private(set) var byteCount = 0
+  private var byteCount = 0
   private(set) var remarks: [String] = []
 
   private var written = 0
@@ -25,17 +24,23 @@ final class GGUFWeights {
     return matrices.contains { $0.type == .f32 || $0.type == .f16 } ? .f32 : .bf16
   }
 
-  /// - Throws: ``ModelError`` unless the file has every tensor of the configuration with its shape in a known type, and no
-  ///   other. A bias that the file has in some layers or projections only is zero in the rest.
   init(
     file: GGUFFile, configuration: ModelConfiguration, dtype: WrittenType,
     progress: @escaping (_ written: Int, _ total: Int) throws -> Void
-  ) throws(ModelError) {
+  ) {
     self.file = file
     self.configuration = configuration
     self.dtype = dtype
     self.progress = progress
+  }
+
+  /// The tensors to be written, which keep this object alive.
+  ///
+  /// - Throws: ``ModelError`` unless the file has every tensor of the configuration with its shape in a known type, and no
+  ///   other. A bias that the file has in some layers or projections only is zero in the rest.
+  func items() throws(ModelError) -> [SafetensorsItem] {
     try checkNames()
+    var items: [SafetensorsItem] = []
     var zeros: [String] = []
     for expected in configuration.tensors {
       let name = GGUFNames.name(ofTensor: expected.name) ?? ""
@@ -44,12 +49,7 @@ final class GGUFWeights {
         items.append(item(expected, tensor))
       } else if name.hasSuffix(".bias"), configuration.family != .qwen2 {
         zeros.append(expected.name)
-        let shape = expected.shape
-        items.append(
-          SafetensorsItem(name: expected.name, shape: shape, as: dtype) { [self] in
-            try advance(by: shape.reduce(dtype.stored.size, *))
-            return [Float](repeating: 0, count: shape.reduce(1, *))
-          })
+        items.append(zeroItem(expected))
       } else {
         throw ModelError(file: file.path, name: "tensor \(name)", "is missing")
       }
@@ -58,6 +58,15 @@ final class GGUFWeights {
     byteCount = items.reduce(0) { $0 + $1.byteCount }
     if !zeros.isEmpty {
       remarks.append("\(zeros.count) biases that the file does not have are zero, as \(zeros[0])")
+    }
+    return items
+  }
+
+  private func zeroItem(_ expected: ModelConfiguration.TensorShape) -> SafetensorsItem {
+    SafetensorsItem(name: expected.name, shape: expected.shape, as: dtype) { [self] in
+      let count = expected.shape.reduce(1, *)
+      try advance(by: count * dtype.stored.size)
+      return [Float](repeating: 0, count: count)
     }
   }
 
