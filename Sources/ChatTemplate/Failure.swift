@@ -19,7 +19,7 @@ enum Limits {
   /// Levels of an expression's tree.
   static let expressionDepth = 150
   /// Statements, expressions and macros that are being evaluated at one time.
-  static let evaluationDepth = 600
+  static let evaluationDepth = 300
   /// Units of work of a rendering: an expression counts 1, and so do 64 bytes of a string that is made or read.
   static let steps = 30_000_000
   /// Bytes of a rendering, and of each string in it.
