@@ -82,7 +82,8 @@ let package = Package(
     .target(
       name: "Service",
       dependencies: [
-        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset", "ChatTemplate",
+        "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
+        "ChatTemplate",
         "NestedLearning",
         "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
@@ -170,7 +171,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["Harness", "Service", "Simulation", "Observability", "Files", "Digests"]),
+      dependencies: ["Harness", "Service", "Simulation", "Observability", "Dataset", "Files", "Digests"]),
     .testTarget(
       name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
     // What several tests need: the real programs, processes, random numbers.
