@@ -107,6 +107,20 @@ import Testing
     #expect(try FileSystem.names(in: scratch.path("cache")) == [".tmp-999999999-y.rows"])
   }
 
+  /// A folder that was asked for must be there; the user's own need not be.
+  @Test func withoutAFolderRowsAreInMemory() throws {
+    let scratch = try Scratch()
+    let long = String(repeating: "x", count: 5 << 20)
+    let file = try scratch.write("data.jsonl", "{\"text\": \"\(long)\"}\n")
+    try scratch.write("home", "a file")
+    let own = TokenCache(environment: ["HOME": scratch.path("home")], encoding: [])
+    let rows = try read(file, own)
+    #expect(rows.cache == nil && rows.rows.count == 1)
+    #expect(rows.notKept?.contains("token rows cannot be kept there") == true)
+    let chosen = TokenCache(environment: [TokenCache.variable: scratch.path("home/x")], encoding: [])
+    #expect(throws: DataError.self) { try read(file, chosen) }
+  }
+
   @Test func whereItIs() {
     func folder(_ environment: [String: String]) -> String? {
       TokenCache(environment: environment, encoding: [])?.folder

@@ -59,9 +59,12 @@ public struct TokenCache: Sendable {
   }
 
   /// Makes the folder, and takes away what processes that are gone have left in it.
-  func prepare() throws {
-    do {
+  func prepare() throws(DataError) {
+    do throws(FileError) {
       try FileSystem.makeFolders(folder)
+      guard access(folder, W_OK | X_OK) == 0 else {
+        throw FileError(path: folder, doing: "writing", code: errno)
+      }
     } catch {
       throw DataError(
         file: folder, reason: "token rows cannot be kept there: \(error.reason)",
