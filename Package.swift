@@ -177,7 +177,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["Harness", "Service", "Simulation", "Observability", "Files", "Digests"]),
+      dependencies: ["Harness", "Service", "Simulation", "Observability", "Dataset", "Files", "Digests"]),
     .testTarget(
       name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
     // What several tests need: the real programs, processes, random numbers.

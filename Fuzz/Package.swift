@@ -22,9 +22,6 @@ let package = Package(
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
     .target(name: "Files", dependencies: ["Digests"], path: "Project/Files", swiftSettings: swift),
     .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
-    .target(
-      name: "ChatTemplate", dependencies: ["Files", "JSON"], path: "Project/ChatTemplate",
-      swiftSettings: swift),
     .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
     .target(
       name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],

@@ -10,6 +10,8 @@ public struct TrainingData: Sendable {
   public let reports: (train: [RowReport], validation: [RowReport])
   /// Where rows are kept.
   public let caches: [String]
+  /// Why rows that would be kept are in memory.
+  public let notKept: [String]
   private let packing: Bool
   private let maxLength: Int
 
@@ -37,6 +39,7 @@ public struct TrainingData: Sendable {
       rows.map(\.rows.report), (validationRows.isEmpty ? rows.map(\.rows) : validationRows).map(\.report)
     )
     caches = (rows.map(\.rows) + validationRows).compactMap(\.cache)
+    notKept = (rows.map(\.rows) + validationRows).compactMap(\.notKept)
     if validationRows.isEmpty {
       let split = try rows.map { try Self.split($0.rows, weight: $0.weight) }
       train = RowSet(split.flatMap(\.train.parts))

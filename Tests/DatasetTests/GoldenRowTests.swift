@@ -23,8 +23,10 @@ import Testing
   private func folder(_ item: JSONValue, _ scratch: Scratch) throws -> String {
     let name = try #require(item["tokenizer"]?.string)
     try FileManager.default.createDirectory(atPath: scratch.path("model"), withIntermediateDirectories: true)
+    let own = item["json"]?.object
     var tokenizer = try #require(
-      try JSONValue(parsing: try AtomicFile.read(Fixtures.path("tokenizers/\(name)/tokenizer.json"))).object)
+      try own
+        ?? JSONValue(parsing: try AtomicFile.read(Fixtures.path("tokenizers/\(name)/tokenizer.json"))).object)
     let added = try #require(item["added"]?.array).map { token -> JSONValue in
       [
         "id": token["id"] ?? .null, "content": token["content"] ?? .null, "single_word": false,
@@ -42,7 +44,7 @@ import Testing
     return scratch.path("model")
   }
 
-  @Test(arguments: 0..<4) func idsAndSpans(number: Int) throws {
+  @Test(arguments: 0..<6) func idsAndSpans(number: Int) throws {
     let item = try #require(try Self.fixture.array)[number]
     let scratch = try Scratch()
     let folder = try folder(item, scratch)

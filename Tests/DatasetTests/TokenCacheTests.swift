@@ -96,9 +96,29 @@ import Testing
     let scratch = try Scratch()
     let file = try scratch.write("data.jsonl", "{\"text\": \"ab\"}\n{\"text\": 7}\n")
     try FileManager.default.createDirectory(atPath: scratch.path("cache"), withIntermediateDirectories: true)
-    try scratch.write("cache/.tmp-999999999-x.rows", "half")
+    for name in ["cache/.tmp-999999999-x.rows", "cache/.tmp-999999999-y.rows"] {
+      try scratch.write(name, "half")
+    }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -700)],
+      ofItemAtPath: scratch.path("cache/.tmp-999999999-x.rows"))
     #expect(throws: DataError.self) { try read(file, try cache(scratch)) }
-    #expect(try FileSystem.names(in: scratch.path("cache")).isEmpty)
+    // Somebody elsewhere may still be writing the other.
+    #expect(try FileSystem.names(in: scratch.path("cache")) == [".tmp-999999999-y.rows"])
+  }
+
+  /// A folder that was asked for must be there; the user's own need not be.
+  @Test func withoutAFolderRowsAreInMemory() throws {
+    let scratch = try Scratch()
+    let long = String(repeating: "x", count: 5 << 20)
+    let file = try scratch.write("data.jsonl", "{\"text\": \"\(long)\"}\n")
+    try scratch.write("home", "a file")
+    let own = TokenCache(environment: ["HOME": scratch.path("home")], encoding: [])
+    let rows = try read(file, own)
+    #expect(rows.cache == nil && rows.rows.count == 1)
+    #expect(rows.notKept?.contains("token rows cannot be kept there") == true)
+    let chosen = TokenCache(environment: [TokenCache.variable: scratch.path("home/x")], encoding: [])
+    #expect(throws: DataError.self) { try read(file, chosen) }
   }
 
   @Test func whereItIs() {

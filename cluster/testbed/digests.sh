@@ -40,6 +40,7 @@ bf16|"mixed_precision": true, "inactive_gradients": "mean"|--local-workers 2|
 killed|"inactive_gradients": "mean", "num_steps": 60, "checkpoint_every": 20|--local-workers 2|kill kill
 stopped|"num_steps": 60, "checkpoint_every": 20|--local-workers 2|stop
 lost|"inactive_gradients": "sum", "flush_every": 50, "num_steps": 60|--local-workers 3|worker worker
+packed|"packing": true, "inactive_gradients": "mean", "num_steps": 24|--local-workers 3|kill
 full|"trainable": "full", "optimizer": "adamw", "weight_decay": 0.1|--local-workers 2|
 END
 }

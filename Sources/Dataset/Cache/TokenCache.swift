@@ -59,20 +59,31 @@ public struct TokenCache: Sendable {
   }
 
   /// Makes the folder, and takes away what processes that are gone have left in it.
-  func prepare() throws {
-    do {
+  func prepare() throws(DataError) {
+    do throws(FileError) {
       try FileSystem.makeFolders(folder)
+      guard access(folder, W_OK | X_OK) == 0 else {
+        throw FileError(path: folder, doing: "writing", code: errno)
+      }
     } catch {
       throw DataError(
         file: folder, reason: "token rows cannot be kept there: \(error.reason)",
         remedy: "name another folder in \(Self.variable), or set it to off to keep them in memory")
     }
-    for name in (try? FileSystem.names(in: folder)) ?? [] where name.hasPrefix(".tmp-") {
-      let process = name.dropFirst(5).prefix { $0.isNumber }
-      if let id = pid_t(process), kill(id, 0) != 0, errno == ESRCH {
-        try? FileSystem.remove(folder + "/" + name)
-      }
+    for name in (try? FileSystem.names(in: folder)) ?? [] where Self.isLeftBehind(name, in: folder) {
+      try? FileSystem.remove(folder + "/" + name)
     }
+  }
+
+  /// Whether a file was being written by a process that is gone. One of another machine, with which the folder may be
+  /// shared, is known by its writing: nothing is written for ten minutes by none.
+  private static func isLeftBehind(_ name: String, in folder: String) -> Bool {
+    guard name.hasPrefix(".tmp-"), let id = pid_t(name.dropFirst(5).prefix { $0.isNumber }) else {
+      return false
+    }
+    var info = stat()
+    guard stat(folder + "/" + name, &info) == 0, info.st_mtim.tv_sec < time(nil) - 600 else { return false }
+    return kill(id, 0) != 0 && errno == ESRCH
   }
 
   /// - Parameters:

@@ -101,7 +101,10 @@ enum TokenCacheFile {
       tokens: tokens.assumingMemoryBound(to: Int32.self),
       entries: entries.assumingMemoryBound(to: TokenTable.Entry.self)
     ) { munmap(UnsafeMutableRawPointer(mutating: address), size) }
-    return table.isSound(tokenCount: layout.tokenCount) ? table : nil
+    guard table.isSound(tokenCount: layout.tokenCount) else { return nil }
+    // What was only looked at once need not stay.
+    madvise(address, size, MADV_DONTNEED)
+    return table
   }
 
   private static func read(_ descriptor: Int32, at place: Int, count: Int) -> [UInt8]? {

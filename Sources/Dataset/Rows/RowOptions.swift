@@ -33,4 +33,9 @@ public struct TokenizingProgress: Sendable {
   public let tokens: Int
   /// What the rows of the whole file will take on the disk, by those that were read; nil if they are in memory.
   public let diskBytes: Int?
+
+  package init(file: String, bytes: Int, totalBytes: Int, rows: Int, tokens: Int, diskBytes: Int?) {
+    (self.file, self.bytes, self.totalBytes) = (file, bytes, totalBytes)
+    (self.rows, self.tokens, self.diskBytes) = (rows, tokens, diskBytes)
+  }
 }

@@ -11,6 +11,8 @@ public struct TokenRows: Sendable {
   public let cache: String?
   /// Whether they were there already.
   public let wasCached: Bool
+  /// Why rows that would be kept are in memory: there is no folder for them, and none was asked for.
+  public private(set) var notKept: String?
 
   public var file: String { report.file }
   public var long: LongRowCounts { report.long }
@@ -29,16 +31,19 @@ public struct TokenRows: Sendable {
   ) throws {
     let encoding = FileEncoding(file: file, encoder: encoder, options: options, progress: progress)
     guard let cache, let path = try cache.path(of: file, options, encoder.trainOn, sha256: sha256) else {
-      let (sink, report) = try encoding.rows(into: TokenTableBuilder())
-      let table = sink.table()
-      self.init(table, report.completed(by: table), cache: nil, wasCached: false)
+      try self.init(inMemory: encoding)
       return
     }
     if let known = Self.open(path, file: file, options: options) {
       self.init(known.table, known.report, cache: path, wasCached: true)
       return
     }
-    try cache.prepare()
+    do throws(DataError) { try cache.prepare() } catch {
+      if cache.isChosen { throw error }
+      try self.init(inMemory: encoding)
+      notKept = error.description
+      return
+    }
     let (writer, report) = try encoding.rows(into: TokenCacheWriter(path: path)) { needed in
       try cache.checkRoom(needed, file: file)
     }
@@ -49,6 +54,12 @@ public struct TokenRows: Sendable {
         remedy: "check this volume (the system's log says more)")
     }
     self.init(written.table, written.report, cache: path, wasCached: false)
+  }
+
+  private init(inMemory encoding: FileEncoding) throws {
+    let (sink, report) = try encoding.rows(into: TokenTableBuilder())
+    let table = sink.table()
+    self.init(table, report.completed(by: table), cache: nil, wasCached: false)
   }
 
   private init(_ table: TokenTable, _ report: RowReport, cache: String?, wasCached: Bool) {

@@ -128,7 +128,9 @@ public struct RunPlan: Sendable {
   var usesWindows: Bool { config.inactiveGradients != .discard }
 
   /// What a user should be told before training, a line each; for standard error.
-  public var warnings: [String] { folder.warnings + [longEvaluations].compactMap(\.self) }
+  public var warnings: [String] {
+    folder.warnings + [longEvaluations, data.notKept.first].compactMap(\.self)
+  }
 
   /// Evaluations that take longer than the steps between them: a forward pass is a third of a training step.
   private var longEvaluations: String? {

@@ -15,7 +15,7 @@ import json
 import os
 import random
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,7 +29,8 @@ LOOSE = ("{{ bos_token }}{% for m in messages %}[{{ m.role }}]{% if m.role == 'a
 # Thoughts are shown in the last turn alone, so earlier ones are not found as they were when they were the last.
 THINK = ("{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' and loop.last %}<think>{{ m.thought or '' }}"
          "</think>{% endif %}{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|><think>{% endif %}")
-CASES = [("qwen2", PLAIN), ("llama3", LOOSE), ("smollm", THINK), ("qwen2", LOOSE)]
+CASES = [("qwen2", PLAIN), ("llama3", LOOSE), ("smollm", THINK), ("qwen2", LOOSE), ("llama2", LOOSE),
+         ("metaspace", PLAIN)]
 
 WORDS = ["river", " froze", "é", "e\u0301", "\n", "\n\n", " ", "  ", "12", "Café", "don't", "👍🏽", "名前", ".", ", ", "a"]
 
@@ -45,9 +46,32 @@ def common(a, b):
     return n
 
 
+def sentencepiece(style):
+    """A BPE over characters that falls back to bytes, with spaces written by the normalizer or by the pre-tokenizer."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    if style == "llama2":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.normalizer = normalizers.NFC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    rng = random.Random(7)
+    texts = [text(rng, 3).replace("👍🏽", "").replace("名", "") for _ in range(200)]
+    bytes_ = [f"<0x{b:02X}>" for b in range(256)]
+    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=360, special_tokens=["<unk>"] + bytes_, show_progress=False))
+    saved = json.loads(tokenizer.to_str())
+    # Bytes are tokens of the model, not added ones.
+    saved["added_tokens"] = [t for t in saved["added_tokens"] if t["content"] == "<unk>"]
+    saved["decoder"] = json.loads(decoders.Sequence([
+        decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]).__getstate__())
+    return json.dumps(saved, ensure_ascii=False)
+
+
 class Reference:
     def __init__(self, name, template):
-        self.raw = Tokenizer.from_file(f"{TOKENIZERS}/{name}/tokenizer.json")
+        self.own = None if os.path.exists(f"{TOKENIZERS}/{name}") else sentencepiece(name)
+        self.raw = Tokenizer.from_str(self.own) if self.own else Tokenizer.from_file(
+            f"{TOKENIZERS}/{name}/tokenizer.json")
         self.raw.add_special_tokens(
             [AddedToken(t, special=True, normalized=False)
              for t in ["<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<eot>"]])
@@ -151,6 +175,7 @@ def main():
                  for t in ["<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<eot>"]]
         cases.append(dict(
             tokenizer=name, template=template, added=added,
+            json=json.loads(reference.own) if reference.own else None,
             rows=[dict(row=row, ids=" ".join(map(str, ids)), trained=spans, missing=missing)
                   for row, ids, spans, missing in rows(reference, rng, 60)]))
     with open(os.path.join(HERE, "rows.json"), "w", encoding="utf-8") as f:
