@@ -5,7 +5,9 @@ import WireProtocol
 
 /// Whose turn it is of several runs: held to what `nl-coord train --parallel-runs` promises.
 @Suite struct RunQueueTests {
-  private let (a, b, c) = (RunNumber(1), RunNumber(2), RunNumber(3))
+  private let a = RunNumber(1)
+  private let b = RunNumber(2)
+  private let c = RunNumber(3)
 
   private func all(_ queue: inout RunQueue) -> [RunNumber] {
     var taken: [RunNumber] = []
