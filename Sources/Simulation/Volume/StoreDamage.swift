@@ -22,9 +22,16 @@ extension SimulatedStore {
     return true
   }
 
-  /// Looks at the files of all snapshots on the record, whatever the product makes of them.
+  /// Looks at the files of all snapshots on the record, whatever the product makes of them. A damaged one may have left
+  /// the record since; it is sound again once it has been written anew.
   func noteDamage() throws {
-    damaged = Set(try recorded().filter { !files($0).allSatisfy(Self.isSound) }.map(\.step))
+    for record in try recorded() {
+      if files(record).allSatisfy(Self.isSound) {
+        damaged.remove(record.step)
+      } else {
+        damaged.insert(record.step)
+      }
+    }
   }
 
   private func recorded() throws -> [SnapshotRecord] { try open().ledger.snapshots() }
