@@ -16,6 +16,16 @@ import Testing
     ("{% macro f() %}{% call f() %}{{ caller() }}{% endcall %}{% endmacro %}{{ f() }}", "levels"),
     ("{% for i in [[1]] recursive %}{{ loop([[1]]) }}{% endfor %}", "levels"),
     ("{{ 'a' * 10000000000 }}", "16 MiB"),
+    // A little beyond each limit.
+    ("{{ 'a' * 20000000 }}", "16 MiB"),
+    (
+      "{% set ns = namespace(x=[]) %}{% for i in range(250) %}{% set ns.x = [ns.x] %}{% endfor %}",
+      "inside each other"
+    ),
+    (
+      "{{ " + String(repeating: "(", count: 110) + "1" + String(repeating: ")", count: 110) + " }}",
+      "inside each other"
+    ),
     ("{{ [1] * 10000000000 }}", "items"),
     ("{{ '%1000000000d' % 1 }}", "16 MiB"),
     ("{{ '%*d' % (1000000000, 1) }}", "16 MiB"),
