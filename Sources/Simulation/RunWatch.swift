@@ -104,6 +104,8 @@ extension Simulation {
       problem("\(unit) brings copies of partial sums: \(unit.isFlush)")
     }
     if unit.step <= watch.certainUpTo, !unit.isVerified { problem("\(unit) is computed by one worker alone") }
+    let unwritten = driver.core.unwrittenAttempts
+    if !unwritten.isEmpty { problem("attempts \(unwritten) count, and are not in the ledger before \(unit)") }
     if unit.step > driver.core.replayedUpTo, unit.isVerified {
       problem("\(unit) is new, and computed by two")
     }

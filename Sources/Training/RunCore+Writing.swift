@@ -79,13 +79,7 @@ extension RunCore {
     case .waitingForDisk(let pause): given = pause.pending.write
     default: return
     }
-    // What was to be committed counts only if it is there.
-    let records = given.attempts.map { record in
-      var record = record
-      if record.outcome == .committed, given.commitsUnit { record.outcome = .stale }
-      return record
-    }
-    (attempts, workerNews) = (records + attempts, given.workers + workerNews)
+    (attempts, workerNews) = (given.attempts + attempts, given.workers + workerNews)
     hasTakenBack = true
   }
 

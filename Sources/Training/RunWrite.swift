@@ -36,14 +36,6 @@ package struct RunWrite: Sendable, Identifiable {
   /// Whether it has been tried before: what is done already is not to be done twice.
   package internal(set) var isRepeated = false
 
-  /// Whether a unit's results count once it is on the disk.
-  var commitsUnit: Bool {
-    switch content {
-    case .step, .evaluation: true
-    default: false
-    }
-  }
-
   /// What is being done, for people.
   package var doing: String {
     switch content {

@@ -34,12 +34,13 @@ extension SimulatedStore {
       return "the shards of step \(step) are \(shards), not \(state.shards[step] ?? [])"
     }
     // Those that are damaged may be there still, or not any more.
-    let newest = state.snapshots.map(\.step).filter { !damaged.contains($0) }.prefix(2)
+    let newest = state.snapshots.prefix(2).map(\.step).filter { !damaged.contains($0) }
     let sound = view.snapshots.filter { !damaged.contains($0) }
-    if sound.first != newest.first || !sound.contains(newest.last)
+    if newest.first.map({ $0 != sound.first }) ?? (state.snapshots.isEmpty && !sound.isEmpty)
+      || !sound.contains(newest.last)
       || !known.isSuperset(of: view.snapshots)
     {
-      return "the snapshots are those of \(view.snapshots), not \(Array(newest))"
+      return "the snapshots are those of \(view.snapshots), not \(newest)"
     }
     let quarantined = Set(state.quarantined)
     if !view.quarantined.isSuperset(of: quarantined)

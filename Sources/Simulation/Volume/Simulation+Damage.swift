@@ -65,3 +65,11 @@ extension Simulation {
     do { try store.noteDamage() } catch { problem("the record of snapshots cannot be read: \(error)") }
   }
 }
+
+extension RunWrite {
+  /// Whether a failure to read changes nothing of what it writes: not so of a checkpoint that a replay comes past,
+  /// which is written anew, of the earlier step, if the one that is there cannot be read.
+  var mayFailToRead: Bool {
+    if case .checkpoint(.best, _, isReplay: true) = content { false } else { true }
+  }
+}

@@ -52,7 +52,7 @@ extension Simulation {
     var after = run.disk
     let expected = apply(write, to: &after, driver)
     store.underWay += states(of: write, run.disk, after)
-    switch attempt(store, { try store.perform(write, engine: driver.engine) }) {
+    switch attempt(store, reads: write.mayFailToRead, { try store.perform(write, engine: driver.engine) }) {
     case .killed: killCoordinator(.coordinatorKilledAtPersist)
     case .failed(let error, let isExpected):
       let failure = WriteFailure(error)
@@ -211,7 +211,11 @@ extension Simulation {
   }
 
   /// Does something with the files while the process may be killed in the middle of it, or the disk be at fault.
-  private func attempt<Value>(_ store: SimulatedStore, _ work: () throws -> Value) -> Attempt<Value> {
+  ///
+  /// - Parameter reads: whether reading may fail, too.
+  private func attempt<Value>(
+    _ store: SimulatedStore, reads: Bool = true, _ work: () throws -> Value
+  ) -> Attempt<Value> {
     let volume = store.volume
     let dies = isFaulty && store.random.chance(scenario.killsAtPersist)
     var kind: FaultKind?
@@ -220,9 +224,9 @@ extension Simulation {
       // Most writes take fewer than thirty operations, and then it is killed after the write.
       volume.plan(.powerLoss, after: Int.random(in: 0..<30, using: &store.random))
     } else if now < diskFaultUntil || isFaulty && store.random.chance(scenario.faultsAtPersist) {
-      kind = planDiskFault(store)
+      kind = planDiskFault(store, reads: reads)
       if kind == .ledgerHeld { holder = store.hold() }
-    } else if isFaulty, store.more.chance(scenario.readErrors) {
+    } else if reads, isFaulty, store.more.chance(scenario.readErrors) {
       kind = .readError
       volume.planReadErrors(
         after: Int.random(in: 0..<8, using: &store.more), times: Int.random(in: 1...4, using: &store.more))
@@ -244,13 +248,13 @@ extension Simulation {
     }
   }
 
-  private func planDiskFault(_ store: SimulatedStore) -> FaultKind {
+  private func planDiskFault(_ store: SimulatedStore, reads: Bool) -> FaultKind {
     let kinds: [FaultKind] = [.diskFull, .diskError, .syncError, .ledgerHeld]
     let kind = kinds.randomElement(using: &store.random) ?? .diskFull
     let operations = Int.random(in: 0..<20, using: &store.random)
     switch kind {
     case .diskFull: store.volume.plan(.full, after: operations, times: 1000)
-    case .diskError where store.more.chance(scenario.readErrors):
+    case .diskError where reads && store.more.chance(scenario.readErrors):
       store.volume.planReadErrors(after: operations, times: 1000)
       return .readError
     case .diskError: store.volume.plan(.writeError, after: operations, times: 1000)
