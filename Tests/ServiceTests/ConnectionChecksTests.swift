@@ -47,7 +47,7 @@ import WireProtocol
     checks.ended(
       lost([PeerID("stranger"), worker]), isWorker: Self.workers.contains, local: [PeerID("local")],
       now: .zero)
-    #expect(checks.next == .zero + 0.01)
+    #expect(checks.next == Instant.zero + 0.01)
     #expect(told(&checks, from: 0) == [[worker], [worker], [worker]])
     #expect(checks.next == .never)
   }

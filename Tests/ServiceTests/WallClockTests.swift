@@ -2,8 +2,8 @@ import Foundation
 import Testing
 
 /// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read
-/// for times that people read alone: in the ledger and in metadata, in lines of the log, and as the start of the process in
-/// the metrics.
+/// for times that people read alone: in the ledger and in metadata, in lines of the log, as the start of the process in
+/// the metrics, as the day that chat templates see (which a run records), and as the age of files in the caches.
 @Suite struct WallClockTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../Sources").standardizedFileURL.path
@@ -25,7 +25,8 @@ import Testing
       readers
         == [
           "Ledger/Timestamp.swift", "Observability/JSONLogHandler.swift",
-          "Observability/ProcessMetrics.swift",
+          "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/TokenCache.swift",
+          "nl-tool/CacheCommand.swift", "nl-tool/RenderCommand.swift",
         ])
   }
 

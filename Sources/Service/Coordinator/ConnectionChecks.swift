@@ -30,7 +30,7 @@ struct ConnectionChecks {
     let suspects = lost.peers.filter(isWorker) + (lost.hasUncounted ? Array(local) : [])
     guard !suspects.isEmpty else { return }
     peers.formUnion(suspects)
-    next = min(next, now + Self.firstSeconds)
+    if next == .never { next = now + Self.firstSeconds }
     until = now + Self.lastSeconds
   }
 

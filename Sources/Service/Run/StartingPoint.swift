@@ -28,7 +28,8 @@ struct StartingPoint {
     case (.lora, nil): try self.init(fresh: requested, model: model.configuration)
     case (.lora, let path?):
       try self.init(
-        loaded: AdapterReader.read(folder: path, model: model.configuration), path: path, config: requested)
+        loaded: AdapterReader.read(folder: path, model: model.configuration), path: path, model: model,
+        config: requested)
     }
   }
 
@@ -49,8 +50,11 @@ struct StartingPoint {
   }
 
   /// A loaded adapter fixes rank, scale and modules; a key that says otherwise is an error rather than ignored.
-  private init(loaded adapter: AdapterWeights, path: String, config requested: NestedLearningConfig) throws {
+  private init(
+    loaded adapter: AdapterWeights, path: String, model: ModelFolder, config requested: NestedLearningConfig
+  ) throws {
     var lora = adapter.specification
+    if model.addedRows > 0 { lora.vocabularyRows = lora.vocabularyRows ?? model.configuration.vocabularySize }
     var config = requested
     func fix<Value: Equatable>(
       _ key: String, _ property: WritableKeyPath<NestedLearningConfig, Value>, _ value: Value
