@@ -15,12 +15,17 @@ public struct LoadedModel {
   public let warnings: [String]
 
   /// - Parameter adapter: a folder in the form of mlx-lm or PEFT; nil for the base model by itself.
+  /// - Parameter adapterScale: what the adapter's own scale is multiplied with, 0 or more. At 0 there is no adapter. Tensors
+  ///   that it has in full, as `modules_to_save`, have no scale.
   /// - Parameter threads: nil for one a core.
   /// - Throws: what is wrong with the folder, the weights, the tokenizer or the adapter.
-  public init(folder path: String, adapter: String?, threads: Int?) throws {
+  public init(folder path: String, adapter: String?, adapterScale: Double = 1, threads: Int?) throws {
+    let adapter = adapterScale == 0 ? nil : adapter
     let folder = try ModelFolder(path: path)
     let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
-    let weights = try adapter.map { try AdapterReader.read(folder: $0, model: folder.configuration) }
+    let weights = try adapter.map {
+      try AdapterReader.read(folder: $0, model: folder.configuration).scaled(by: adapterScale)
+    }
     let base = try Tokenizer(modelFolder: path)
     let added = try adapter.map { try TokenizerWriter.tokens(addedIn: $0, to: base) } ?? []
     tokenizer = added.isEmpty ? base : try Tokenizer(modelFolder: path, adding: added)
@@ -100,5 +105,16 @@ public struct LoadedModel {
     do throws(DataError) { return try DataFiles.files(path, .test) } catch {
       return try DataFiles.files(path, .valid)
     }
+  }
+}
+
+extension AdapterWeights {
+  /// The same matrices with another scale.
+  fileprivate func scaled(by factor: Double) -> AdapterWeights {
+    guard factor != 1 else { return self }
+    var scaled = self
+    scaled.specification.alpha *= factor
+    scaled.specification.alphas = specification.alphas.mapValues { $0 * factor }
+    return scaled
   }
 }

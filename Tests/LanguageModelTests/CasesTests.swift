@@ -140,7 +140,7 @@ import Testing
       }
       // Token by token the same numbers, from the cache.
       var continued: [Int32] = []
-      try model.generate(prompt: ids, maxTokens: 1, temperature: 0, seed: 0, endTokens: []) {
+      try model.generate(prompt: ids, maxTokens: 1, endTokens: []) {
         continued.append($0)
         return true
       }

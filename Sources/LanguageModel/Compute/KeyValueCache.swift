@@ -2,14 +2,16 @@ import Tensors
 
 /// The keys and values of all tokens so far, per layer [capacity, kvHeads, dim], for generating token by token.
 final class KeyValueCache {
-  let capacity: Int
+  private(set) var capacity: Int
   /// Tokens whose keys and values are in the cache.
   private(set) var count = 0
-  private let keys: [Tensor]
-  private let values: [Tensor]
+  private var keys: [Tensor]
+  private var values: [Tensor]
+  private let memory: MemoryPool
 
   init(configuration: ModelConfiguration, capacity: Int, memory: MemoryPool) throws(TensorError) {
     self.capacity = capacity
+    self.memory = memory
     let shape = [capacity, configuration.keyValueHeadCount, configuration.headDimension]
     var tensors: [Tensor] = []
     for _ in 0..<2 * configuration.layerCount { tensors.append(try memory.tensor(shape)) }
@@ -28,6 +30,31 @@ final class KeyValueCache {
 
   /// Call it when all layers have appended so many tokens.
   func advance(by tokens: Int) { count += tokens }
+
+  /// Forgets all tokens but the first.
+  func truncate(to tokens: Int) { count = min(count, max(0, tokens)) }
+
+  /// Makes room for so many tokens, and for half as many again as there was room for.
+  func reserve(_ tokens: Int) throws(TensorError) {
+    guard tokens > capacity else { return }
+    let grown = max(tokens, capacity + capacity / 2)
+    // All new tensors before any is put in place, so that an error changes nothing.
+    let newKeys = try keys.map { (old) throws(TensorError) in try copy(of: old, capacity: grown) }
+    values = try values.map { (old) throws(TensorError) in try copy(of: old, capacity: grown) }
+    keys = newKeys
+    capacity = grown
+  }
+
+  private func copy(of old: Tensor, capacity grown: Int) throws(TensorError) -> Tensor {
+    let new = try memory.tensor([grown] + old.shape.dropFirst())
+    let kept = count * (old.count / max(capacity, 1))
+    old.withValues { old in
+      new.withMutableValues { new in
+        _ = UnsafeMutableBufferPointer(rebasing: new[..<kept]).update(from: old[..<kept])
+      }
+    }
+    return new
+  }
 
   private func copy(_ new: Tensor, to all: Tensor) {
     let start = count * (all.count / max(capacity, 1))

@@ -55,7 +55,7 @@ public struct RowExample: Sendable {
   }
 
   private func shown(_ part: Part, colors: Bool) -> String {
-    let text = Self.abridged(Self.visible(part.text))
+    let text = Self.abridged(TerminalText.visible(part.text))
     if colors { return "\u{1B}[\(part.isTrained ? "32" : "2")m\(text)\u{1B}[0m" }
     return part.isTrained ? Self.marks.begin + text + Self.marks.end : text
   }
@@ -64,19 +64,5 @@ public struct RowExample: Sendable {
   private static func abridged(_ text: String) -> String {
     guard text.count > most else { return text }
     return text.prefix(most / 2) + " … \(text.count - most / 2 * 2) characters … " + text.suffix(most / 2)
-  }
-
-  /// Control characters, which a terminal might obey, by their pictures (U+2400 and on).
-  private static func visible(_ text: String) -> String {
-    var shown = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
-      switch scalar.value {
-      case 0x09, 0x0A: shown.append(scalar)
-      case ..<0x20: shown.append(Unicode.Scalar(0x2400 + scalar.value) ?? scalar)
-      case 0x7F..<0xA0: shown.append("\u{FFFD}")
-      default: shown.append(scalar)
-      }
-    }
-    return String(shown)
   }
 }
