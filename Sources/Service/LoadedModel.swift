@@ -1,16 +1,17 @@
 import Dataset
-import Files
 import Foundation
 import LanguageModel
-import NestedLearning
 import Tensors
 
-/// A model folder ready to compute, with an adapter if there is one: what `nl-tool logits`, `generate` and `evaluate`
-/// work on.
+/// A model folder ready to compute, with an adapter if there is one: what `nl-tool logits`, `generate`, `chat` and
+/// `evaluate` work on.
 public struct LoadedModel {
   public let model: TrainableModel
   public let tokenizer: Tokenizer
-  private let folder: String
+  let folder: String
+  private let pool: ThreadPool
+  /// Whether an adapter is in place.
+  public let isAdapted: Bool
   /// What a user should be told of the model's folder, a line each.
   public let warnings: [String]
 
@@ -22,7 +23,7 @@ public struct LoadedModel {
   public init(folder path: String, adapter: String?, adapterScale: Double = 1, threads: Int?) throws {
     let adapter = adapterScale == 0 ? nil : adapter
     let folder = try ModelFolder(path: path)
-    let pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let weights = try adapter.map {
       try AdapterReader.read(folder: $0, model: folder.configuration).scaled(by: adapterScale)
     }
@@ -30,6 +31,7 @@ public struct LoadedModel {
     let added = try adapter.map { try TokenizerWriter.tokens(addedIn: $0, to: base) } ?? []
     tokenizer = added.isEmpty ? base : try Tokenizer(modelFolder: path, adding: added)
     self.folder = path
+    isAdapted = adapter != nil
     warnings = folder.warnings
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
@@ -38,6 +40,13 @@ public struct LoadedModel {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
     self.model = model
+  }
+
+  /// The model without its adapter, which has the same weights mapped.
+  public func base() throws -> TrainableModel {
+    try TrainableModel(
+      folder: ModelFolder(path: folder), trainable: .lora(Self.neutral), pool: pool,
+      scansForNonFinite: false)
   }
 
   /// An adapter whose matrices are zero, so that the base model computes as it is, from its mapped file.
@@ -51,60 +60,18 @@ public struct LoadedModel {
     guard !ids.isEmpty else {
       throw ServiceError("\(option) has no token", remedy: "give a text that is not empty")
     }
-    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([TokenRow(ids: Array(ids))])
+    try check(ids)
     return Array(ids)
+  }
+
+  /// - Throws: what is the matter with a token that the embedding has no row for.
+  func check(_ ids: some Sequence<Int32>) throws {
+    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check([TokenRow(ids: Array(ids))])
   }
 
   /// Writes logits, [tokens, vocabulary], to a safetensors file.
   public func write(logits: HostTensor, to path: String) throws {
     try SafetensorsWriter.write(["logits": logits], to: path)
-  }
-
-  /// The loss on a file of rows.
-  ///
-  /// - Parameters:
-  ///   - path: a file, or a folder with a test or valid file.
-  ///   - maxSequenceLength: nil: 512, or as many as the model has positions if these are fewer.
-  ///   - date: what chat templates see, as `2026-11-29`; nil: today.
-  public func evaluate(
-    data path: String, batchSize: Int, maxSequenceLength: Int?, longRows: LongRows = .cut,
-    trainOn: TrainOn = .completions, packing: Bool = false, date: String? = nil,
-    progress: ((TokenizingProgress) -> Void)? = nil
-  ) throws -> Evaluation {
-    let positions = model.configuration.maxPositions
-    if let length = maxSequenceLength, length > positions {
-      throw ServiceError(
-        "--max-seq-length is \(length), but the model has \(positions) positions (max_position_embeddings)",
-        remedy: "give \(positions) or less")
-    }
-    let maxLength = maxSequenceLength ?? min(512, positions)
-    let encoding = try RowEncoding(tokenizer: tokenizer, folder: folder, trainOn: trainOn, date: date)
-    let options = RowOptions(maxLength: maxLength, longRows: longRows)
-    let read = try Self.files(FileSystem.absolute(path)).map {
-      try TokenRows(
-        file: $0, encoder: encoding.encoder, options: options, cache: encoding.cache, progress: progress)
-    }
-    let rows = RowSet(joining: read.map(\.rows))
-    try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
-    var losses: [Double] = []
-    var tokens = 0
-    let ranges = TrainingData.evaluationRanges(
-      rows, batchSize: batchSize, packLength: packing ? maxLength : nil)
-    for range in ranges {
-      let batch = MicroBatch(rows: range.map { rows[$0] })
-      losses.append(try model.evaluate(batch))
-      tokens += batch.trainedTokens
-    }
-    let sum = try ReductionTree.reduce(losses, add: { $0 += $1 })
-    return Evaluation(
-      loss: sum / Double(tokens), tokens: tokens, rows: rows.count, reports: read.map(\.report))
-  }
-
-  /// Of a folder its test files, else its valid files.
-  private static func files(_ path: String) throws(DataError) -> [String] {
-    do throws(DataError) { return try DataFiles.files(path, .test) } catch {
-      return try DataFiles.files(path, .valid)
-    }
   }
 }
 

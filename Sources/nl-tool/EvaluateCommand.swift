@@ -5,14 +5,15 @@ import Service
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Measure the loss of a model on a file of rows: the mean over all trained tokens.",
+    abstract: "Measure a model on a file of rows: loss, perplexity and accuracy over all trained tokens.",
     discussion: """
       Example:
         nl-tool evaluate --model Qwen2.5-0.5B --adapter runs/demo/checkpoints/best --data valid.jsonl
         nl-tool evaluate --model SmolLM2-135M-Instruct --data conversations.jsonl --train-on all
+        nl-tool evaluate --model Qwen2.5-0.5B --adapter runs/demo/checkpoints/best --data test.jsonl --kl --exact-match
 
       Of prompt/completion rows and conversations, the loss is that of completions and of the assistant's turns, as in \
-      training, unless --train-on all is given.
+      training, unless --train-on all is given. Accuracy is the share of these tokens that the model finds the likeliest.
       """)
 
   @OptionGroup var options: ModelOptions
@@ -45,6 +46,18 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "The day that the chat template sees, as 2026-11-29; by default today.")
   var chatTemplateDate: String?
 
+  @Flag(
+    help:
+      "Compare with the base model: the mean of KL(p_base ‖ p) over the trained tokens and the whole vocabulary, in nats."
+  )
+  var kl = false
+
+  @Flag(
+    help:
+      "Answer the prompts, always by the likeliest token, and count the answers that are those of the rows: a completion, or a conversation's last turn of the assistant."
+  )
+  var exactMatch = false
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
@@ -54,12 +67,34 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   func run() throws {
+    let loaded = try options.load()
     let line = TokenizingLine.standardError()
-    let result = try options.load().evaluate(
-      data: data, batchSize: batchSize, maxSequenceLength: maxSeqLength, longRows: longRows, trainOn: trainOn,
-      packing: packing, date: chatTemplateDate, progress: line.show)
+    var progress: WorkProgress?
+    var label = ""
+    let result = try loaded.evaluate(data: data, measured, tokenizing: line.show) { done in
+      line.clear()
+      if done.label != label {
+        progress?.finish()
+        (progress, label) = (WorkProgress(label: done.label, unit: .rows), done.label)
+      }
+      progress?.show(done.rows, of: done.totalRows)
+    }
     line.clear()
+    progress?.finish()
     print(json ? result.json.text : result.text)
+  }
+
+  private var measured: EvaluationOptions {
+    var options = EvaluationOptions()
+    options.batchSize = batchSize
+    options.maxSequenceLength = maxSeqLength
+    options.longRows = longRows
+    options.trainOn = trainOn
+    options.packing = packing
+    options.date = chatTemplateDate
+    options.comparesBase = kl
+    options.matchesAnswers = exactMatch
+    return options
   }
 }
 

@@ -35,7 +35,23 @@ public struct RowEncoder: Sendable {
       return EncodedRow(row: TokenRow(ids: try encoder.trainingIDs(text: text, maxLength: .max)))
     case .completion(let prompt, let completion): return try encode(prompt: prompt, completion: completion)
     case .conversation(let messages, let tools, let firstTrained):
-      return try encode(messages, tools, firstTrained: firstTrained)
+      return try encode(messages, tools, firstTrained: firstTrained, trainOn)
+    }
+  }
+
+  /// The ids before the answer that a row has, and this answer's text; nil if it has none.
+  func question(_ content: RowContent) throws -> (prompt: [Int32], answer: String)? {
+    switch content {
+    case .text: return nil
+    case .completion(let prompt, let completion):
+      return (try encoder.promptIDs(text: prompt), completion)
+    case .conversation(let messages, let tools, let firstTrained):
+      let row = try encode(messages, tools, firstTrained: firstTrained, .completions).row
+      guard let last = row.lastTrained else { return nil }
+      let ids = row.ids
+      return (
+        Array(ids[..<last.lowerBound]), encoder.decode(Array(ids[last]), skipSpecialTokens: true)
+      )
     }
   }
 
@@ -48,7 +64,9 @@ public struct RowEncoder: Sendable {
   }
 
   /// The rendered conversation, trained where the assistant's turns are, each up to its first end-of-turn id.
-  private func encode(_ messages: [JSONValue], _ tools: JSONValue?, firstTrained: Int) throws -> EncodedRow {
+  private func encode(
+    _ messages: [JSONValue], _ tools: JSONValue?, firstTrained: Int, _ trainOn: TrainOn
+  ) throws -> EncodedRow {
     let (template, date) = try template.get()
     let rendered = try template.renderForTraining(messages: messages, tools: tools, date: date)
     let turns = rendered.turns.filter { $0.message >= firstTrained }

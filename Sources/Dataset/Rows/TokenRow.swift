@@ -32,6 +32,13 @@ public struct TokenRow: Sendable, Equatable {
 
   public func isTrained(_ place: Int) -> Bool { place > 0 && marked[place] >= 0 }
 
+  /// The last tokens that are trained one after the other; nil if none is.
+  var lastTrained: Range<Int>? {
+    guard let last = marked.indices.last(where: isTrained) else { return nil }
+    let before = marked[..<last].indices.last { !isTrained($0) } ?? 0
+    return before + 1..<last + 1
+  }
+
   /// Its first tokens.
   func prefix(_ length: Int) -> TokenRow { TokenRow(marked: Array(marked.prefix(length))) }
 

@@ -26,17 +26,22 @@ struct Transformer {
   func lossSum(
     _ hidden: Variable, places: [Int32], labels: [Int32], _ pass: ForwardPass
   ) throws(TensorError) -> Double {
-    let rows = try normed(pass.tape.gatherRows(hidden, places), pass)
+    let rows = try normed(hidden, places: places, pass)
     return try pass.tape.crossEntropy(rows, head: head.matrix, labels: labels)
   }
 
   /// Logits [places, vocabulary].
   func logits(_ hidden: Variable, places: [Int32], _ pass: ForwardPass) throws(TensorError) -> Tensor {
-    let rows = try normed(pass.tape.gatherRows(hidden, places), pass)
+    let rows = try normed(hidden, places: places, pass)
     return try pass.tape.linear(rows, head.matrix).tensor
   }
 
-  private func normed(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
-    try pass.tape.rmsNorm(x, weight: norm.variable, epsilon: Float(configuration.rmsNormEpsilon))
+  /// What the head is multiplied with, [places, hidden].
+  func normed(
+    _ hidden: Variable, places: [Int32], _ pass: ForwardPass
+  ) throws(TensorError) -> Variable {
+    try pass.tape.rmsNorm(
+      pass.tape.gatherRows(hidden, places), weight: norm.variable,
+      epsilon: Float(configuration.rmsNormEpsilon))
   }
 }
