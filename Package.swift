@@ -199,8 +199,8 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel", "JSON", "nl-coord",
-        "nl-worker", "nl-tool",
+        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel", "ChatTemplate", "JSON",
+        "nl-coord", "nl-worker", "nl-tool",
       ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(

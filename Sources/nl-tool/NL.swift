@@ -13,7 +13,8 @@ struct NL: ParsableCommand {
       """,
     subcommands: [
       ModelCommand.self, DataCommand.self, TokenizeCommand.self, RenderCommand.self, LogitsCommand.self,
-      GenerateCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self, CacheCommand.self,
+      GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self,
+      CacheCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])
 

@@ -50,15 +50,11 @@ struct RenderCommand: ParsableCommand {
     if trained, generationPrompt {
       throw ValidationError("--trained shows a conversation as it is trained on, without --generation-prompt")
     }
-    if let date, TemplateDate(parsing: date) == nil {
-      throw ValidationError("--date \(date) is no date like 2026-11-29 or 2026-11-29T08:30:00")
-    }
-    for setting in settings where !setting.contains("=") {
-      throw ValidationError("--set \(setting) has no '='; write --set name=value")
-    }
+    try TemplateFlags.check(settings: settings, date: date)
   }
 
   func run() throws {
+    let (variables, shownDate) = (TemplateFlags.variables(settings), try TemplateFlags.date(date))
     let template = try ChatTemplate(modelFolder: FileSystem.expandingTilde(model))
     let conversation = try conversation()
     guard let messages = (conversation.array ?? conversation["messages"]?.array) else {
@@ -108,29 +104,6 @@ struct RenderCommand: ParsableCommand {
     }
     do { return try JSONValue(parsing: lines[row - 1]) } catch {
       throw ServiceError("\(shownFile): line \(row): \(error.reason)")
-    }
-  }
-
-  private var variables: JSONObject {
-    var variables = JSONObject()
-    for setting in settings {
-      guard let equals = setting.firstIndex(of: "=") else { continue }
-      let text = String(setting[setting.index(after: equals)...])
-      variables[String(setting[..<equals])] = (try? JSONValue(parsing: text)) ?? .string(text)
-    }
-    return variables
-  }
-
-  private var shownDate: TemplateDate {
-    get throws {
-      if let given = date.flatMap({ TemplateDate(parsing: $0) }) { return given }
-      let now = Calendar.current.dateComponents([.year, .month, .day, .hour, .minute, .second], from: Date())
-      guard
-        let date = TemplateDate(
-          year: now.year ?? 0, month: now.month ?? 0, day: now.day ?? 0, hour: now.hour ?? 0,
-          minute: now.minute ?? 0, second: min(59, now.second ?? 0))
-      else { throw ServiceError("the clock shows no date that a template can show", remedy: "give --date") }
-      return date
     }
   }
 }

@@ -26,7 +26,7 @@ import Testing
         == [
           "Ledger/Timestamp.swift", "Observability/JSONLogHandler.swift",
           "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/TokenCache.swift",
-          "nl-tool/CacheCommand.swift", "nl-tool/RenderCommand.swift",
+          "nl-tool/CacheCommand.swift", "nl-tool/TemplateFlags.swift",
         ])
   }
 
