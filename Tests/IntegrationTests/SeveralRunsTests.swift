@@ -64,6 +64,27 @@ import Testing
     #expect(try b.adapterHash() == alone.1.adapterHash() && b.stateDigest() == alone.1.stateDigest())
   }
 
+  /// Workers that were started with a model's folder work on the runs of that model, and are not sent into others.
+  @Test func workersWithModelsOfTheirOwn() throws {
+    let (a, b) = try (Self.run("llama", ["num_steps": 30]), Self.run("qwen3", ["num_steps": 30]))
+    let alone = try (Self.run("llama", ["num_steps": 30]), Self.run("qwen3", ["num_steps": 30]))
+    try alone.0.train()
+    try alone.1.train()
+    let port = freePort()
+    let workers = try ["qwen3", "llama"].map { model in
+      try Program.worker.start([
+        "--connect", "tcp://127.0.0.1:\(port)", "--threads", "1", "--model", Fixtures.path("models/\(model)"),
+      ])
+    }
+    let coordinator = try Program.coord.start([
+      "train", "--config", a.configPath, "--config", b.configPath, "--parallel-runs", "2", "--local-workers",
+      "0", "--listen", "tcp://127.0.0.1:\(port)",
+    ])
+    try coordinator.wait().expectSuccess()
+    for worker in workers { #expect(try worker.wait().status == 0) }
+    #expect(try a.adapterHash() == alone.0.adapterHash() && b.adapterHash() == alone.1.adapterHash())
+  }
+
   /// A queue: in order; a run that cannot begin, or fails, does not keep the others from going on, and is named at the
   /// end. The same command again goes on with what was not finished, and leaves the rest.
   @Test func aQueueGoesOn() throws {

@@ -26,7 +26,12 @@ struct Member: Sendable {
       )
     }
     if let model = hello.modelSHA256, model != settings.modelSHA256 {
-      return (.model, "its model folder has SHA-256 \(model), the run's has \(settings.modelSHA256)")
+      return (
+        .model,
+        "its model folder is not the coordinator's base model: its SHA-256 is \(model), the run's is "
+          + "\(settings.modelSHA256) (give the run's model with --model DIR, or leave --model out, and it is fetched from "
+          + "the coordinator)"
+      )
     }
     return nil
   }

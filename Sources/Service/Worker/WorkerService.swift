@@ -28,6 +28,7 @@ public final class WorkerService {
   private let queue = DispatchQueue(label: "compute")
   private let generation = Generation()
 
+  private var settings: WorkerSettings
   private var core: WorkerCore
   private var computer: ShardComputer?
   /// The job at hand.
@@ -60,6 +61,7 @@ public final class WorkerService {
     var settings = WorkerSettings(hello: hello, endpoint: options.endpoint)
     settings.drainSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.silence) { settings.silenceSeconds = seconds }
+    self.settings = settings
     core = WorkerCore(settings: settings)
   }
 
@@ -82,12 +84,21 @@ public final class WorkerService {
     computer = try ShardComputer(
       threads: options.threads, source: try modelSource(), failpoints: options.failpoints,
       modelBytes: options.modelBytes)
+    try sayWhichModel()
     try handle(.start, waker, mailbox)
     while ending == nil { try serve(waker, mailbox) }
     dealer?.close(flushing: true)
     guard let ending else { return }
     if !ending.successful { throw ServiceError(ending.reason) }
     logger.info("\(ending.reason)")
+  }
+
+  /// A worker that was started with a model's folder says which model that is, so that it is not sent into runs of others.
+  /// A folder that cannot be read as one is an error once a run asks for it.
+  private func sayWhichModel() throws {
+    guard let path = options.modelPath else { return }
+    settings.hello.modelSHA256 = try ModelSource.digest(of: path)
+    core = WorkerCore(settings: settings)
   }
 
   private func modelSource() throws -> ModelSource {
