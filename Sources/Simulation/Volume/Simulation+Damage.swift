@@ -8,6 +8,8 @@ extension Simulation {
     _ run: SimulatedRun, _ store: SimulatedStore, withShards: Bool
   ) throws -> (StepEngine, RestoredRun) {
     let steps = run.disk.snapshots.map(\.step)
+    // A write that failed in the end may have written anew what was damaged.
+    if !store.damaged.isEmpty { noteDamage(store) }
     _ = store.log.take()
     let (result, isHit) = reading(store) { try store.restored(withShards: withShards) }
     if case .failure(let error) = result {
