@@ -119,6 +119,13 @@ public struct FoundBug: Sendable {
         a unit came to is recorded with its commit alone.
         """),
     FoundBug(
+      seed: 900_470,
+      story: """
+        Three runs had a worker each, and each was in a replay that two workers had to agree on: all waited for a second \
+        worker for 600 s, and failed. A run that cannot go on without one gets it of the last runs, which wait meanwhile.
+        """),
+    FoundBug(seed: 902_133, story: "As 900470, with runs of which one had failed."),
+    FoundBug(
       seed: 271_452_509_352,
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."

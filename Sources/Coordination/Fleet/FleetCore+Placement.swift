@@ -22,8 +22,42 @@ extension FleetCore {
     let wanting = runs.filter { !resting.contains($0.key) && $0.value.failure == nil }.map(\.key).sorted()
     guard !wanting.isEmpty else { return [:] }
     let (each, rest) = members.count.quotientAndRemainder(dividingBy: wanting.count)
-    return Dictionary(
+    let even = Dictionary(
       uniqueKeysWithValues: wanting.enumerated().map { ($1, each + ($0 < rest ? 1 : 0)) })
+    return withSecondWorkers(even)
+  }
+
+  /// Where one worker cannot go on without another to compare with, as in a replay that two have to agree on, it gets
+  /// one of the last runs, which wait meanwhile: with a worker each, all would wait for ever.
+  private func withSecondWorkers(_ even: [RunNumber: Int]) -> [RunNumber: Int] {
+    var shares = even
+    var served: Set<RunNumber> = []
+    for run in even.keys.sorted() where needsSecond.contains(run) {
+      served.insert(run)
+      while shares[run] ?? 0 < 2,
+        let other = shares.keys.sorted().last(where: { !served.contains($0) && (shares[$0] ?? 0) > 0 })
+      {
+        shares[other, default: 0] -= 1
+        shares[run, default: 0] += 1
+      }
+    }
+    return shares
+  }
+
+  /// Keeps up which runs need a second worker: from when they wait for one, until nothing is left to be compared.
+  mutating func noteNeed(of run: RunNumber) {
+    guard let scheduler = runs[run] else {
+      needsSecond.remove(run)
+      return
+    }
+    if needsSecond.contains(run) {
+      guard !scheduler.comparesResults else { return }
+      needsSecond.remove(run)
+      placementIsDue = true
+    } else if runs.count > 1, scheduler.waitsForArbiter {
+      needsSecond.insert(run)
+      placementIsDue = true
+    }
   }
 
   /// A run without a share waits for its turn, and not for workers that are not there.

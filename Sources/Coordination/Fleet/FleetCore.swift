@@ -24,6 +24,8 @@ public struct FleetCore: Sendable {
   var runs: [RunNumber: ShardScheduler] = [:]
   /// Runs that rest: others may have their workers.
   var resting = Set<RunNumber>()
+  /// Runs with a shard that nobody can go on with before a second worker has computed it.
+  var needsSecond: Set<RunNumber> = []
   var trust = Trust()
   /// Whether runs are to begin that are not known yet.
   private var expectsRuns = false
@@ -133,6 +135,7 @@ public struct FleetCore: Sendable {
     exchangeTrust(with: run)
     for effect in said { take(effect, of: run, now: now) }
     if runs[run]?.hasIdlePromised == true { placementIsDue = true }
+    noteNeed(of: run)
   }
 
   private mutating func exchangeTrust(with run: RunNumber) {

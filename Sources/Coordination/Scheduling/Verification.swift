@@ -46,6 +46,15 @@ extension ShardScheduler {
     }
   }
 
+  /// Whether a shard waits for a worker that is not here.
+  var waitsForArbiter: Bool { open?.withoutArbiterSince != nil }
+
+  /// Whether results of the open unit are still to be compared.
+  var comparesResults: Bool {
+    guard let open, open.hasChecks else { return false }
+    return open.shards.contains { $0.counted == nil && $0.agreed == nil }
+  }
+
   /// Notes since when there is no arbiter.
   mutating func watchArbiters(now: Instant) {
     guard open != nil else { return }
