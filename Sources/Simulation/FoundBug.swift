@@ -126,6 +126,12 @@ public struct FoundBug: Sendable {
         """),
     FoundBug(seed: 902_133, story: "As 900470, with runs of which one had failed."),
     FoundBug(
+      seed: 1_100_475,
+      story: """
+        A worker that asked for a piece of the base model while its connection took nothing gave up the run for good. It \
+        joins again now, as with every other message, and goes on with what has come.
+        """),
+    FoundBug(
       seed: 271_452_509_352,
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."

@@ -148,6 +148,6 @@ extension Simulation {
       return
     }
     workers[place].download = nil
-    tell(place, .modelFailed(reason: "the base model cannot be asked for: \(reason)"))
+    tell(place, .connectionFailed(reason: reason))
   }
 }

@@ -135,7 +135,8 @@ public final class WorkerService {
     for event in mailbox.take() {
       switch event {
       case .model(let message, let generation):
-        if generation == self.generation.current { ask(message) }
+        guard generation == self.generation.current, let failure = ask(message) else { break }
+        try handle(failure, waker, mailbox)
       case .terminate: try terminate(waker, mailbox)
       case .event(let event, let generation):
         guard generation == self.generation.current else { break }
@@ -331,9 +332,13 @@ public final class WorkerService {
     }
   }
 
-  private func ask(_ message: ModelMessage) {
-    do { try dealer?.send(.model(message), of: core.work, session: core.session) } catch {
-      channel?.fail("the base model cannot be asked for: \(error)")
+  /// - Returns: why the connection is of no use, if it does not take the message; what has come of the model is kept.
+  private func ask(_ message: ModelMessage) -> WorkerEvent? {
+    do {
+      try dealer?.send(.model(message), of: core.work, session: core.session)
+      return nil
+    } catch {
+      return .connectionFailed(reason: "\(error)")
     }
   }
 
