@@ -29,29 +29,22 @@ struct ChatCommand: ParsableCommand {
 
   @OptionGroup var sampling: SamplingFlags
 
-  @Option(
-    name: .customLong("set"),
-    help: "A variable of the template and its value, as JSON or as a string: --set enable_thinking=false.")
-  var settings: [String] = []
-
-  @Option(help: "The date that the template may show, 2026-11-29 or 2026-11-29T08:30:00; by default now.")
-  var date: String?
+  @OptionGroup var template: TemplateFlags
 
   func validate() throws {
     if !(1...1 << 20).contains(maxTokens) {
       throw ValidationError("--max-tokens must be from 1 to \(1 << 20)")
     }
-    try TemplateFlags.check(settings: settings, date: date)
   }
 
   func run() throws {
     // Without a template nothing else is worth waiting for.
     _ = try ChatTemplate(modelFolder: options.folder)
-    var answers = ChatSession.Options(date: try TemplateFlags.date(date))
+    var answers = ChatSession.Options(date: try template.shownDate)
     answers.maxTokens = maxTokens
     answers.sampling = sampling.options
     answers.stops = sampling.stop
-    answers.variables = TemplateFlags.variables(settings)
+    answers.variables = template.variables
     let session = try ChatSession(options.load(), system: system, options: answers)
     try ChatTerminal(session, isInteractive: isatty(0) == 1).run()
   }

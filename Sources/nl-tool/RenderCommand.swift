@@ -37,24 +37,17 @@ struct RenderCommand: ParsableCommand {
   @Flag(help: "Print the assistant's turns with their places in the text, in bytes.")
   var trained = false
 
-  @Option(
-    name: .customLong("set"),
-    help: "A variable of the template and its value, as JSON or as a string: --set enable_thinking=false.")
-  var settings: [String] = []
-
-  @Option(help: "The date that the template may show, 2026-11-29 or 2026-11-29T08:30:00; by default now.")
-  var date: String?
+  @OptionGroup var template: TemplateFlags
 
   func validate() throws {
     if let row, row < 1 { throw ValidationError("--row counts from 1") }
     if trained, generationPrompt {
       throw ValidationError("--trained shows a conversation as it is trained on, without --generation-prompt")
     }
-    try TemplateFlags.check(settings: settings, date: date)
   }
 
   func run() throws {
-    let (variables, shownDate) = (TemplateFlags.variables(settings), try TemplateFlags.date(date))
+    let (variables, shownDate) = (template.variables, try template.shownDate)
     let template = try ChatTemplate(modelFolder: FileSystem.expandingTilde(model))
     let conversation = try conversation()
     guard let messages = (conversation.array ?? conversation["messages"]?.array) else {
