@@ -31,7 +31,8 @@ extension Ledger {
   /// Records an evaluation and its hand-outs. A replay may record one again: it must have the same loss to the
   /// last bit, and changes nothing.
   public func record(
-    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = [], notes: [WorkerNote] = []
+    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = [], notes: [WorkerNote] = [],
+    mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard evaluation.loss.isFinite, !evaluation.perplexity.isNaN else {
       throw .invalid("the evaluation after step \(evaluation.step) has the loss \(evaluation.loss)")
@@ -45,8 +46,7 @@ extension Ledger {
           "the evaluation after step \(evaluation.step) gives the loss \(evaluation.loss), but \(known) is recorded"
         )
       }
-      for note in notes { try Self.insert(note, db, term: term) }
-      for assignment in assignments { try Self.insert(assignment, db) }
+      try Self.insert(assignments, notes, mayBeThere: mayBeThere, db, term: term)
       if known != nil { return }
       try db.execute(
         sql: """

@@ -19,11 +19,12 @@ extension Ledger {
   /// - Parameter tiers: those whose version changed. Before step 1, see `record(tiers:)`.
   /// - Parameter assignments: finished hand-outs; their workers must be recorded, or be among the notes.
   /// - Parameter shardDigests: those of the shards that count, by workers of the present term.
+  /// - Parameter mayBeThere: some of the hand-outs and notes may have been recorded before.
   /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
   ///   for a loss, rate or norm that is not a finite number.
   public func commit(
     _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = [],
-    shardDigests: [ShardDigestRecord] = []
+    shardDigests: [ShardDigestRecord] = [], mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard step.loss?.isFinite ?? true, step.gradNorm.isFinite, step.learningRate.isFinite,
       step.seconds.isFinite
@@ -47,8 +48,7 @@ extension Ledger {
           step.digest, step.seconds, term, step.committedAt.text, step.metrics.text,
         ])
       for tier in tiers { try Self.upsert(tier, db) }
-      for note in notes { try Self.insert(note, db, term: term) }
-      for assignment in assignments { try Self.insert(assignment, db) }
+      try Self.insert(assignments, notes, mayBeThere: mayBeThere, db, term: term)
       try Self.insert(shardDigests, step: step.step, db)
       try Self.add(step, db)
     }
@@ -73,14 +73,21 @@ extension Ledger {
     guard !(assignments.isEmpty && notes.isEmpty) else { return }
     try write("recording workers and hand-outs") { db in
       let term = try self.checkTerm(db)
-      for note in notes {
-        if mayBeThere, try Self.isThere(note, db) { continue }
-        try Self.insert(note, db, term: term)
-      }
-      for assignment in assignments {
-        if mayBeThere, try Self.isThere(assignment, db) { continue }
-        try Self.insert(assignment, db)
-      }
+      try Self.insert(assignments, notes, mayBeThere: mayBeThere, db, term: term)
+    }
+  }
+
+  /// Those that are there stay as they are.
+  static func insert(
+    _ assignments: [AssignmentRecord], _ notes: [WorkerNote], mayBeThere: Bool, _ db: Database, term: Int64
+  ) throws {
+    for note in notes {
+      if mayBeThere, try isThere(note, db) { continue }
+      try insert(note, db, term: term)
+    }
+    for assignment in assignments {
+      if mayBeThere, try isThere(assignment, db) { continue }
+      try insert(assignment, db)
     }
   }
 
@@ -169,7 +176,7 @@ extension Ledger {
       arguments: [tier.tier, tier.frequency, tier.parameterCount, tier.version, tier.digest])
   }
 
-  static func insert(_ assignment: AssignmentRecord, _ db: Database) throws {
+  private static func insert(_ assignment: AssignmentRecord, _ db: Database) throws {
     try db.execute(
       sql: """
         INSERT INTO assignments (term, attempt, purpose, step, first_micro_batch, last_micro_batch, tiers, worker,

@@ -129,7 +129,8 @@ public final class Ledger: Sendable {
     }
   }
 
-  /// Opens the database anew after a write or a sync has failed. The next write does so by itself, if nobody else has.
+  /// Opens the database anew after a write or a sync has failed. The next write or reading does so by itself, if nobody
+  /// else has: what is read before may be the memory of a sync that failed.
   ///
   /// A failed sync may have dropped what was written, while reading still shows it, and the next sync succeeds
   /// without writing it. So nothing that is only in the write-ahead log counts as written: this connection, which
@@ -146,7 +147,7 @@ public final class Ledger: Sendable {
     }
     let pool = try Self.connect(path, mode, busySeconds)
     connections.withLock { $0 = pool }
-    try read("checking the ledger") { db in
+    try readAsItIs("checking the ledger") { db in
       guard try Int32.fetchOne(db, sql: "PRAGMA application_id") == Schema.applicationID else {
         throw LedgerError.notALedger(path: self.path, reason: "it is an SQLite database of another program")
       }
@@ -185,6 +186,13 @@ public final class Ledger: Sendable {
   }
 
   func read<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {
+    if isSuspect.withLock({ $0 }) { try reopen() }
+    return try readAsItIs(doing, body)
+  }
+
+  private func readAsItIs<Value>(
+    _ doing: String, _ body: (Database) throws -> Value
+  ) throws(LedgerError) -> Value {
     let pool = try pool()
     do { return try pool.read(body) } catch { throw LedgerError(error, path: path, doing: doing) }
   }

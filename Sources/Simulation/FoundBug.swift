@@ -132,6 +132,31 @@ public struct FoundBug: Sendable {
         joins again now, as with every other message, and goes on with what has come.
         """),
     FoundBug(
+      seed: 3_015_368,
+      story: """
+        The lease of a worker was over that might send its result and did not: nobody but one that computes was judged \
+        when its time was over, and the timer was set to that moment again and again. Who has offered a result is judged \
+        like who computes.
+        """),
+    FoundBug(
+      seed: 3_014_335,
+      story: """
+        What was written of who came and went failed, and the next write was on its way already: its hand-outs were of \
+        workers that the ledger did not know, and the run failed. A write takes along what is on the way before it.
+        """),
+    FoundBug(
+      seed: 665_097_419_334,
+      story: """
+        A ledger that could not be opened anew after a failed write was read before it was written again: reading did not \
+        try to open it. Now it does, as what it shows before may be the memory of a sync that failed.
+        """),
+    FoundBug(
+      seed: 3_017_637,
+      story: """
+        Going back failed once the ledger had gone back: the second try found nothing to do, and nobody was told of the \
+        return. The record of returns says what is to be told.
+        """),
+    FoundBug(
       seed: 271_452_509_352,
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."

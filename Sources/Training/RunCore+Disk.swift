@@ -25,8 +25,7 @@ extension RunCore {
   mutating func writeFailed(_ id: RunWrite.ID, _ failure: WriteFailure, now: Instant) {
     if let news = newsOnTheWay, news.id == id {
       // Not needed for anything at once, so that it is left to the next write.
-      newsOnTheWay = nil
-      (attempts, workerNews) = (news.attempts + attempts, news.workers + workerNews)
+      takeBack(news)
       if case .other(let error) = failure { fail(error, now: now) }
       return
     }

@@ -35,9 +35,11 @@ extension RunCore {
     effects.append(.write(write))
   }
 
-  /// A write that takes along all that waits for the ledger.
+  /// A write that takes along all that waits for the ledger, and what is on the way there: that may fail, and the
+  /// hand-outs of this one are of workers that it names.
   mutating func takeWrite(_ content: RunWrite.Content) -> RunWrite {
     lastWriteID += 1
+    if let news = newsOnTheWay { takeBack(news) }
     let attempts = takeAttempts(for: content).map { record in
       var record = record
       record.verified = record.verified || auditedAttempts.contains(record.attempt)
@@ -79,8 +81,13 @@ extension RunCore {
     case .waitingForDisk(let pause): given = pause.pending.write
     default: return
     }
+    takeBack(given)
+  }
+
+  mutating func takeBack(_ given: RunWrite) {
     (attempts, workerNews) = (given.attempts + attempts, given.workers + workerNews)
     hasTakenBack = true
+    if newsOnTheWay?.id == given.id { newsOnTheWay = nil }
   }
 
   mutating func written(_ id: RunWrite.ID, _ outcome: RunWriteOutcome, now: Instant) {

@@ -33,7 +33,7 @@ package struct RunWrite: Sendable, Identifiable {
   /// Hand-outs that are over, and workers that came and went, since the last write that took them along.
   package let attempts: [AssignmentRecord]
   package let workers: [WorkerNews]
-  /// Whether it has been tried before: what is done already is not to be done twice.
+  /// Whether it, or some of what it takes along, has been tried before: what is done already is not to be done twice.
   package internal(set) var isRepeated = false
 
   /// What is being done, for people.

@@ -72,6 +72,19 @@ import WireProtocol
     #expect(status.shards[7].failures == 0 && status.shards[7].state == .uploading)
   }
 
+  /// A worker that may send its result, and does not, is heard all the while: its attempt is late, and then it is sent
+  /// away, as one that hangs over its computation.
+  @Test func mayComeAndDoesNot() {
+    var scene = Self.sceneWithSomeWaiting { $0.initialLeaseSeconds = 5 }
+    var told = ""
+    for second in stride(from: 2.0, to: 120, by: 0.5) {
+      for peer in Self.peers { told += scene.heard(second, peer) + "\n" }
+      told += scene.at(second, .timer) + "\n"
+    }
+    #expect(told.contains("Worker 2 did not finish micro-batch 1 of step 1"))
+    #expect(told.contains("it did not finish attempt 2 within"))
+  }
+
   /// A worker that is lost while its offer waits or is on its way: its shard goes to another, and the place is free.
   @Test(arguments: ["b", "h"]) func lostWithAnOffer(peer: String) {
     var scene = Self.sceneWithSomeWaiting()

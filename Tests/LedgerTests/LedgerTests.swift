@@ -74,6 +74,19 @@ import Testing
     #expect(try ledger.lastStep() == 2)
   }
 
+  /// A step may take along what another write has recorded before it, or has failed to.
+  @Test func commitsWithWhatMayBeThere() throws {
+    let ledger = try workingLedger(in: folder)
+    try ledger.record(tiers: [tier(0, version: 0)])
+    let (notes, handOuts) = ([WorkerNote.joined(worker(5, term: 1))], [handOut(3, term: 1, worker: 5)])
+    try ledger.record(assignments: handOuts, notes: notes)
+    try ledger.commit(step(1), tiers: [], assignments: handOuts, notes: notes, mayBeThere: true)
+    let evaluation = EvaluationRecord(
+      step: 1, loss: 1, perplexity: 2, tokens: 3, isBest: true, seconds: 1, metrics: [:])
+    try ledger.record(evaluation: evaluation, assignments: handOuts, notes: notes, mayBeThere: true)
+    #expect(try ledger.assignments(step: 1).map(\.attempt) == [3])
+  }
+
   @Test(arguments: [(1, 1), (1, 3), (2, 1), (0, 0), (0, 2)]) func stepsFollowEachOther(
     committed: Int, offered: Int
   ) throws {

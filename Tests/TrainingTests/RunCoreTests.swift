@@ -79,7 +79,22 @@ import WireProtocol
     #expect(scene.at(2, .timer) == ["write: recording who came and went, 1 news of workers"])
     #expect(scene.disk(2, "full") == [], "no reason to pause")
     _ = scene.computed(3)
-    #expect(try scene.apply(3) == ["write: committing step 1, 1 news of workers"])
+    #expect(try scene.apply(3) == ["write: committing step 1, 1 news of workers, once more"])
+  }
+
+  /// A write may find that the one before it, of who came and went, has failed; so it takes along what that one did:
+  /// its own hand-outs are of those workers. Found by seed 3014335 of the simulation.
+  @Test func newsOnTheWayComeAlongAgain() throws {
+    var scene = try RunScene()
+    scene.begin()
+    _ = scene.at(1, .worker(.left(workerID: 1, reason: "gone", at: .zero)))
+    #expect(scene.at(2, .timer) == ["write: recording who came and went, 1 news of workers"])
+    let news = try #require(scene.write)
+    _ = scene.computed(2)
+    #expect(try scene.apply(2) == ["write: committing step 1, 1 news of workers, once more"])
+    #expect(scene.at(2, .writeFailed(news.id, .mayPass(.disk, "full"))) == [])
+    #expect(
+      scene.written(2) == ["acknowledge step 1", "tiers [0] have changed", "open step 2, tiers [0, 1]"])
   }
 
   /// A quarantine is put down at once: a crash until the next commit would forget it. The run goes back when the step

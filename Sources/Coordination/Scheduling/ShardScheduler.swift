@@ -185,14 +185,18 @@ public struct ShardScheduler: Sendable {
     if worker.state == .probing, worker.admissionDeadline <= now {
       return ("it did not answer the probe within \(Int(settings.probeSeconds)) s", .lost)
     }
-    if case .busy(let number) = worker.state, let attempt = attempts[number], attempt.isExpired,
-      attempt.givenUp <= now
-    {
-      return (
-        "it did not finish attempt \(number) within \(Int(now.seconds(since: attempt.handedOut))) s", .expired
-      )
+    if let attempt = attempts(of: worker).first(where: { $0.isExpired && $0.givenUp <= now }) {
+      let seconds = Int(now.seconds(since: attempt.handedOut))
+      return ("it did not finish attempt \(attempt.number) within \(seconds) s", .expired)
     }
     return nil
+  }
+
+  /// What a worker has in hand, and what it has offered and may send.
+  private func attempts(of worker: Worker) -> [Attempt] {
+    var numbers = offers.attempts(ofWorker: worker.id)
+    if case .busy(let number) = worker.state { numbers.append(number) }
+    return numbers.compactMap { attempts[$0] }.filter { $0.waitsSince == nil }
   }
 
   /// When a unit that nobody computes fails the run.

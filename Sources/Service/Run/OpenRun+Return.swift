@@ -6,14 +6,11 @@ import Training
 extension OpenRun {
   /// Makes everything void that may hold unverified results of an identity in quarantine, and everything after it; the
   /// caller restores the state then. May be called again after a failure: what is done is not done twice.
-  ///
-  /// - Returns: the return, or nil if there is nothing to undo.
-  func rollBack(identity: String) throws -> ReturnRecord? {
-    guard let first = try ledger.firstUnverifiedStep(of: identity) else { return nil }
-    let record = try ledger.rollBack(
+  func rollBack(identity: String) throws {
+    guard let first = try ledger.firstUnverifiedStep(of: identity) else { return }
+    _ = try ledger.rollBack(
       to: stepToGoBackTo(before: first), identity: identity, firstUnverifiedStep: first)
     try followLedger()
-    return record
   }
 
   /// Goes back because somebody asked for it. The best checkpoint, if it came later, is written again when the run gets
@@ -31,14 +28,16 @@ extension OpenRun {
 
   /// Makes everything void from the last snapshot before a step on, as something was wrong in what the step was made
   /// from, and nobody can be named. May be called again after a failure: what is done is not done twice.
-  ///
-  /// - Returns: the return, or nil if the step is void already.
-  func rollBack(before step: Int) throws -> ReturnRecord? {
-    guard try ledger.lastStep() >= step else { return nil }
-    let record = try ledger.rollBack(
-      to: stepToGoBackTo(before: step), identity: "", firstUnverifiedStep: step)
+  func rollBack(before step: Int) throws {
+    guard try ledger.lastStep() >= step else { return }
+    _ = try ledger.rollBack(to: stepToGoBackTo(before: step), identity: "", firstUnverifiedStep: step)
     try followLedger()
-    return record
+  }
+
+  /// Those that the core has not been told of: also what an earlier try has gone back, and failed over later.
+  func newReturns() throws -> [ReturnRecord] {
+    let returns = try ledger.returns().filter { $0.reason != .byHand }
+    return Array(returns.dropFirst(returnsTold))
   }
 
   /// The identities in quarantine that still have unverified results in the record.

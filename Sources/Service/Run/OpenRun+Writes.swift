@@ -89,7 +89,7 @@ extension OpenRun {
         record, tiers: applied.changed.map { plan.record(of: $0) }, assignments: attempts, notes: notes,
         shardDigests: step.shards.map {
           ShardDigestRecord($0, leafCount: plan.config.gradientAccumulationSteps)
-        })
+        }, mayBeThere: isRepeated)
     }
     try trainMetrics.append(row, step: record.step)
   }
@@ -114,16 +114,20 @@ extension OpenRun {
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
       isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
     let isDone = isRepeated ? try ledger.evaluation(after: record.step) != nil : false
-    if !isDone { try ledger.record(evaluation: record, assignments: attempts, notes: notes) }
+    if !isDone {
+      try ledger.record(
+        evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
+    }
     try evalMetrics.append(row, step: record.step)
   }
 
   private func rollBack(_ identities: [String], before step: Int?, isRepeated: Bool) throws -> RunWriteOutcome
   {
-    var records = try identities.compactMap { try rollBack(identity: $0) }
-    if let step, let record = try rollBack(before: step) { records.append(record) }
+    for identity in identities { try rollBack(identity: identity) }
+    if let step { try rollBack(before: step) }
     // An earlier try may have changed the ledger, but not yet the files.
     if isRepeated { try followLedger() }
+    let records = try newReturns()
     let lines = records.map { record in
       record.identity.isEmpty
         ? "went back from step \(record.fromStep) to step \(record.toStep): a partial sum of an unknown worker was wrong"
@@ -132,7 +136,9 @@ extension OpenRun {
         nobody verified its results from step \(record.firstUnverifiedStep) on
         """
     }
-    return .rolledBack(lines, lastStep: try ledger.lastStep())
+    let outcome = RunWriteOutcome.rolledBack(lines, lastStep: try ledger.lastStep())
+    returnsTold += records.count
+    return outcome
   }
 
   private func finish(_ ending: RunEnding) throws {

@@ -25,6 +25,8 @@ package final class OpenRun: @unchecked Sendable {
   /// the last one that it wrote, with the number of updates of each tier then.
   private var soundBlobs: [SnapshotBlob] = []
   private var last: (blobs: [SnapshotBlob], updateCounts: [Int])?
+  /// How many of the ledger's returns the run's core has been told of, or an earlier coordinator's.
+  var returnsTold = 0
 
   /// Makes the folder of a new run.
   static func create(plan: RunPlan, options: RunOptions, logger: Logger) throws -> OpenRun {
@@ -44,6 +46,7 @@ package final class OpenRun: @unchecked Sendable {
       busySeconds: options.failpoints.number(.ledgerBusy) ?? options.ledgerBusySeconds)
     try ledger.checkWhatIsNeeded()
     term = try ledger.beginTerm()
+    returnsTold = try ledger.returns().count { $0.reason != .byHand }
     (trainMetrics, evalMetrics) = try Self.metrics(folder, ledger, logger)
     snapshots = SnapshotStore(folder: folder.stateFolder)
     checkpoints = CheckpointWriter(
