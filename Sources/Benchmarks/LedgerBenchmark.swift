@@ -95,8 +95,8 @@ extension LedgerBenchmark {
       numericProfile: NumericProfile.name(of: .f32), program: Program.version, isLocal: false)
   }
 
-  private func assignment(_ number: Int, step: Int, term: UInt64) -> Ledger.AssignmentRecord {
-    Ledger.AssignmentRecord(
+  private func assignment(_ number: Int, step: Int, term: UInt64) -> AssignmentRow {
+    AssignmentRow(
       term: term, attempt: (step - 1) * workers + number + 1, purpose: "train", step: step,
       firstMicroBatch: number, lastMicroBatch: number, tiers: Array(0..<tiers), worker: number + 1,
       handedOutAt: .now(), finishedAt: .now(), seconds: 0.5, outcome: "committed")

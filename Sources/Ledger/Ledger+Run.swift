@@ -3,12 +3,12 @@ import JSON
 
 extension Ledger {
   /// Where the run stands.
-  public func status() throws(LedgerError) -> RunStatus {
+  public func status() throws(LedgerError) -> RunRow {
     try read("reading the run") { db in
       guard let row = try Row.fetchOne(db, sql: "SELECT * FROM runs") else {
         throw LedgerError.notALedger(path: self.path, reason: "there is no run in it")
       }
-      return RunStatus(
+      return RunRow(
         run: RunRecord(
           experimentName: row["experiment_name"], baseModelPath: row["base_model_path"],
           configuration: try Self.json(row["config"]), program: row["program"],
@@ -31,7 +31,7 @@ extension Ledger {
   /// Records an evaluation and its hand-outs. A replay may record one again: it must have the same loss to the
   /// last bit, and changes nothing.
   public func record(
-    evaluation: EvaluationRecord, assignments: [AssignmentRecord] = [], notes: [WorkerNote] = [],
+    evaluation: EvaluationRecord, assignments: [AssignmentRow] = [], notes: [WorkerNote] = [],
     mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard evaluation.loss.isFinite, !evaluation.perplexity.isNaN else {

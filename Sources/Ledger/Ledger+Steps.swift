@@ -23,7 +23,7 @@ extension Ledger {
   /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
   ///   for a loss, rate or norm that is not a finite number.
   public func commit(
-    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRecord], notes: [WorkerNote] = [],
+    _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRow], notes: [WorkerNote] = [],
     shardDigests: [ShardDigestRecord] = [], mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard step.loss?.isFinite ?? true, step.gradNorm.isFinite, step.learningRate.isFinite,
@@ -68,7 +68,7 @@ extension Ledger {
   /// - Parameter mayBeThere: they may have been recorded before, as part of something that failed later: those that are
   ///   there stay as they are.
   public func record(
-    assignments: [AssignmentRecord], notes: [WorkerNote] = [], mayBeThere: Bool = false
+    assignments: [AssignmentRow], notes: [WorkerNote] = [], mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard !(assignments.isEmpty && notes.isEmpty) else { return }
     try write("recording workers and hand-outs") { db in
@@ -79,7 +79,7 @@ extension Ledger {
 
   /// Those that are there stay as they are.
   static func insert(
-    _ assignments: [AssignmentRecord], _ notes: [WorkerNote], mayBeThere: Bool, _ db: Database, term: Int64
+    _ assignments: [AssignmentRow], _ notes: [WorkerNote], mayBeThere: Bool, _ db: Database, term: Int64
   ) throws {
     for note in notes {
       if mayBeThere, try isThere(note, db) { continue }
@@ -91,7 +91,7 @@ extension Ledger {
     }
   }
 
-  private static func isThere(_ assignment: AssignmentRecord, _ db: Database) throws -> Bool {
+  private static func isThere(_ assignment: AssignmentRow, _ db: Database) throws -> Bool {
     try Bool.fetchOne(
       db, sql: "SELECT EXISTS (SELECT 1 FROM assignments WHERE term = ? AND attempt = ?)",
       arguments: [try stored(assignment.term), assignment.attempt]) ?? false
@@ -135,11 +135,11 @@ extension Ledger {
   }
 
   /// The hand-outs of a step, in the order in which they were made.
-  public func assignments(step: Int) throws(LedgerError) -> [AssignmentRecord] {
+  public func assignments(step: Int) throws(LedgerError) -> [AssignmentRow] {
     try read("reading the hand-outs of step \(step)") { db in
       let sql = "SELECT * FROM assignments WHERE step = ? ORDER BY term, attempt"
       return try Row.fetchAll(db, sql: sql, arguments: [step]).map { row in
-        AssignmentRecord(
+        AssignmentRow(
           term: UInt64(clamping: row["term"] as Int64), attempt: row["attempt"], purpose: row["purpose"],
           step: row["step"],
           firstMicroBatch: row["first_micro_batch"], lastMicroBatch: row["last_micro_batch"],
@@ -176,7 +176,7 @@ extension Ledger {
       arguments: [tier.tier, tier.frequency, tier.parameterCount, tier.version, tier.digest])
   }
 
-  private static func insert(_ assignment: AssignmentRecord, _ db: Database) throws {
+  private static func insert(_ assignment: AssignmentRow, _ db: Database) throws {
     try db.execute(
       sql: """
         INSERT INTO assignments (term, attempt, purpose, step, first_micro_batch, last_micro_batch, tiers, worker,

@@ -48,7 +48,7 @@ public enum RunOutcome: Sendable, Equatable {
 }
 
 /// Where a run stands.
-public struct RunStatus: Sendable, Equatable {
+public struct RunRow: Sendable, Equatable {
   public var run: RunRecord
   /// The term of the coordinator that works, or worked last, on the run; 0 before the first.
   public var term: UInt64
@@ -117,48 +117,46 @@ public struct TierVersionRecord: Sendable, Equatable {
   }
 }
 
-extension Ledger {
-  /// One hand-out of a tier shard: who computed what, when, how long, and what became of it.
-  public struct AssignmentRecord: Sendable, Equatable {
-    /// The term in which the shard was handed out; with the attempt it identifies the hand-out.
-    public var term: UInt64
-    public var attempt: Int
-    /// `train`, `evaluate`, or one of those for windows: see SCHEMA.md.
-    public var purpose: String
-    public var step: Int
-    public var firstMicroBatch: Int
-    /// Inclusive.
-    public var lastMicroBatch: Int
-    public var tiers: [Int]
-    public var worker: Int
-    public var handedOutAt: Timestamp
-    public var finishedAt: Timestamp?
-    /// Between hand-out and end, on the coordinator's monotonic clock.
-    public var seconds: Double?
-    /// `committed`, or why it was not: `duplicate`, `stale`, `corrupt`, `lost`, `expired`, ….
-    public var outcome: String
-    /// Whether a worker of another identity came to the same bytes.
-    public var verified: Bool
+/// One hand-out of a tier shard: who computed what, when, how long, and what became of it.
+public struct AssignmentRow: Sendable, Equatable {
+  /// The term in which the shard was handed out; with the attempt it identifies the hand-out.
+  public var term: UInt64
+  public var attempt: Int
+  /// `train`, `evaluate`, or one of those for windows: see SCHEMA.md.
+  public var purpose: String
+  public var step: Int
+  public var firstMicroBatch: Int
+  /// Inclusive.
+  public var lastMicroBatch: Int
+  public var tiers: [Int]
+  public var worker: Int
+  public var handedOutAt: Timestamp
+  public var finishedAt: Timestamp?
+  /// Between hand-out and end, on the coordinator's monotonic clock.
+  public var seconds: Double?
+  /// `committed`, or why it was not: `duplicate`, `stale`, `corrupt`, `lost`, `expired`, ….
+  public var outcome: String
+  /// Whether a worker of another identity came to the same bytes.
+  public var verified: Bool
 
-    public init(
-      term: UInt64, attempt: Int, purpose: String, step: Int, firstMicroBatch: Int, lastMicroBatch: Int,
-      tiers: [Int], worker: Int, handedOutAt: Timestamp, finishedAt: Timestamp?, seconds: Double?,
-      outcome: String, verified: Bool = false
-    ) {
-      self.term = term
-      self.attempt = attempt
-      self.purpose = purpose
-      self.step = step
-      self.firstMicroBatch = firstMicroBatch
-      self.lastMicroBatch = lastMicroBatch
-      self.tiers = tiers
-      self.worker = worker
-      self.handedOutAt = handedOutAt
-      self.finishedAt = finishedAt
-      self.seconds = seconds
-      self.outcome = outcome
-      self.verified = verified
-    }
+  public init(
+    term: UInt64, attempt: Int, purpose: String, step: Int, firstMicroBatch: Int, lastMicroBatch: Int,
+    tiers: [Int], worker: Int, handedOutAt: Timestamp, finishedAt: Timestamp?, seconds: Double?,
+    outcome: String, verified: Bool = false
+  ) {
+    self.term = term
+    self.attempt = attempt
+    self.purpose = purpose
+    self.step = step
+    self.firstMicroBatch = firstMicroBatch
+    self.lastMicroBatch = lastMicroBatch
+    self.tiers = tiers
+    self.worker = worker
+    self.handedOutAt = handedOutAt
+    self.finishedAt = finishedAt
+    self.seconds = seconds
+    self.outcome = outcome
+    self.verified = verified
   }
 }
 

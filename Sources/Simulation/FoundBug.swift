@@ -132,6 +132,12 @@ public struct FoundBug: Sendable {
         joins again now, as with every other message, and goes on with what has come.
         """),
     FoundBug(
+      seed: 4_001_155,
+      story: """
+        As 900470, one worker later: two of a run had come to different results, and a third was lacking, while other \
+        runs had workers that waited as well.
+        """),
+    FoundBug(
       seed: 3_015_368,
       story: """
         The lease of a worker was over that might send its result and did not: nobody but one that computes was judged \

@@ -23,7 +23,7 @@ struct WrongChains {
     for (key, order, returns) in assign.chainOrders {
       switch order {
       case .start, .given: keys.remove(key)
-      case .loose, .skip: continue
+      case .separate, .skip: continue
       case .proceed: break
       }
       if let lie, lie.changesChain(of: key, in: assign) { keys.insert(key) }

@@ -32,7 +32,7 @@ extension RunCore {
   mutating func publish(now: Instant) {
     let tracker = WindowTracker(
       clock: rules.plan.clock, microBatchCount: rules.config.gradientAccumulationSteps, step: progress.step,
-      alwaysLoose: rules.alwaysLoose)
+      alwaysSeparate: rules.alwaysSeparate)
     effects.append(.publish(tiers.versions, rules.usesWindows ? tracker : nil))
     goOn(now: now)
   }

@@ -101,7 +101,7 @@ extension RunCore {
     progress.applied(step: applied.step)
     if isCertain, !isReplay || progress.step == replayedUpTo { (isCertain, recordedShards) = (false, [:]) }
     windowsAreHere =
-      rules.alwaysLoose || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
+      rules.alwaysSeparate || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
     if !applied.changed.isEmpty {
       for tier in applied.changed { tiers[tier.tier] = tier }
       effects.append(.parametersChanged(applied.changed.versions))

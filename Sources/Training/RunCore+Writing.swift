@@ -57,8 +57,8 @@ extension RunCore {
 
   /// The hand-outs that go along with a write. Those whose results count are recorded with what they count for: a step, an
   /// evaluation, or the state that windows are part of; they count no more once that is not used.
-  private mutating func takeAttempts(for content: RunWrite.Content) -> [AssignmentRecord] {
-    let isHeld: (AssignmentRecord) -> Bool
+  private mutating func takeAttempts(for content: RunWrite.Content) -> [EndedAttempt] {
+    let isHeld: (EndedAttempt) -> Bool
     switch content {
     case .step, .replayedStep, .evaluation: isHeld = { _ in false }
     case .rollback, .end:
@@ -186,7 +186,7 @@ extension RunCore {
   }
 }
 
-extension AssignmentRecord {
+extension EndedAttempt {
   /// Whether its result is of a step or an evaluation, and not of what windows lack.
   fileprivate var isOfUnit: Bool { purpose == .train || purpose == .evaluate }
 }

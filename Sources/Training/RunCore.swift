@@ -30,7 +30,7 @@ package struct RunCore: Sendable {
   var recordedEvaluations: [Int: Double] = [:]
 
   /// For the ledger, with the next write: hand-outs that are over, workers that came and went.
-  var attempts: [AssignmentRecord] = []
+  var attempts: [EndedAttempt] = []
   var workerNews: [WorkerNews] = []
   /// Attempts whose partial sums others have computed again, to the same bits.
   var auditedAttempts = Set<Int>()

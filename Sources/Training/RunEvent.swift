@@ -71,7 +71,7 @@ package enum RunEvent: Sendable {
   /// The open unit cannot be computed.
   case unitFailed(reason: String)
   /// A hand-out is over.
-  case attemptEnded(AssignmentRecord)
+  case attemptEnded(EndedAttempt)
   /// A worker came or went.
   case worker(WorkerNews)
   /// Parameters, or partial sums to go on from, went to a worker.

@@ -36,5 +36,5 @@ package struct RunRules: Sendable {
   /// Whether gradients of tiers that are not due are kept, in windows.
   var usesWindows: Bool { config.inactiveGradients != .discard }
   /// Whether every gradient is to be compared by its bytes, so that workers keep no partial sums.
-  var alwaysLoose: Bool { config.verifyFraction >= 1 }
+  var alwaysSeparate: Bool { config.verifyFraction >= 1 }
 }

@@ -31,7 +31,7 @@ package struct RunWrite: Sendable, Identifiable {
   package let id: ID
   package let content: Content
   /// Hand-outs that are over, and workers that came and went, since the last write that took them along.
-  package let attempts: [AssignmentRecord]
+  package let attempts: [EndedAttempt]
   package let workers: [WorkerNews]
   /// Whether it, or some of what it takes along, has been tried before: what is done already is not to be done twice.
   package internal(set) var isRepeated = false

@@ -4,7 +4,7 @@ import JSON
 /// What a worker does with the scaled gradient of one (tier, micro-batch) of a window.
 public enum ChainOrder: Sendable, Hashable {
   /// Return it, and keep nothing.
-  case loose
+  case separate
   /// It is the first of a new chain, which the worker keeps.
   case start
   /// Add it to the chain that the worker keeps, which must have this SHA-256 and end one step before. For `collect`:
@@ -16,11 +16,11 @@ public enum ChainOrder: Sendable, Hashable {
   case skip
 
   /// The kept chain goes on to the next step.
-  public var keepsChain: Bool { self != .loose && self != .skip }
+  public var keepsChain: Bool { self != .separate && self != .skip }
 
   var json: JSONValue {
     switch self {
-    case .loose: "loose"
+    case .separate: "separate"
     case .start: "start"
     case .proceed(let sha256): .string(sha256)
     case .given: "given"
@@ -30,7 +30,7 @@ public enum ChainOrder: Sendable, Hashable {
 
   init?(_ json: JSONValue) {
     switch json.string {
-    case "loose": self = .loose
+    case "separate": self = .separate
     case "start": self = .start
     case "given": self = .given
     case "skip": self = .skip
@@ -82,7 +82,7 @@ public struct WindowOrder: Sendable, Hashable {
     var chains: [ChainOrder] = []
     for item in items {
       guard let order = ChainOrder(item) else {
-        throw WindowFieldError("must say loose, start, given, skip or a SHA-256 for each chain")
+        throw WindowFieldError("must say separate, start, given, skip or a SHA-256 for each chain")
       }
       chains.append(order)
     }
@@ -94,7 +94,7 @@ public struct WindowOrder: Sendable, Hashable {
       switch $0 {
       case .proceed: true
       case .skip: isCollected
-      case .loose, .start, .given: !isCollected
+      case .separate, .start, .given: !isCollected
       }
     }
     guard fits, !isCollected || returns == .copy else {
@@ -115,10 +115,10 @@ struct WindowFieldError: Error {
 public struct WindowReport: Sendable, Hashable {
   public let tier: Int
   public let microBatch: Int
-  /// The steps that are in the chain; for a loose gradient, its own step twice.
+  /// The steps that are in the chain; for a separate gradient, its own step twice.
   public let first: Int
   public let last: Int
-  /// SHA-256 of the chain; nil for a loose gradient.
+  /// SHA-256 of the chain; nil for a separate gradient.
   public let chain: String?
   /// SHA-256 of the step's scaled gradient; nil for a chain that was collected.
   public let gradient: String?

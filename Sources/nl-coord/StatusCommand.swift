@@ -67,12 +67,12 @@ struct StatusCommand: ParsableCommand {
     if let live = try live() {
       print(json ? live.json.text : live.text)
     } else {
-      let status = try StatusReport(folder: folder)
+      let status = try FolderStatus(folder: folder)
       print(digest ? try status.digest() : json ? status.json.text : status.text)
     }
   }
 
-  private func live() throws -> LiveStatus? {
+  private func live() throws -> ShownStatus? {
     // For a folder they are not needed, though the environment may have them.
     if target.hasPrefix("tcp://"), let key, let serverKey {
       return try StatusClient.ask(

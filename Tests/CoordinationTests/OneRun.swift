@@ -114,7 +114,7 @@ struct OneRun {
   var scheduler: ShardScheduler {
     fleet.runs[Self.number] ?? ShardScheduler(settings: settings, now: .zero)
   }
-  var status: CoordinatorStatus { fleet.status(of: Self.number) ?? scheduler.status }
+  var status: RunStatus { fleet.status(of: Self.number) ?? scheduler.status }
   var isOver: Bool { fleet.status(of: Self.number) == nil }
   var windows: WindowTracker? { scheduler.windows }
   var holders: [Slot: Int] { scheduler.holders }

@@ -101,8 +101,8 @@ import WireProtocol
       #expect(audit.node == TreeNode(level: 0, index: 0) && audit.chains.count == 1)
       return audit
     }
-    func chain(_ base: Int, _ last: Int) -> WindowAudit.Chain {
-      WindowAudit.Chain(
+    func chain(_ base: Int, _ last: Int) -> WindowAudit.PartialSum {
+      WindowAudit.PartialSum(
         key: WindowKey(tier: 0, microBatch: 0), base: base, last: last, sha256: "chain \(last)",
         gradients: Dictionary(uniqueKeysWithValues: ((base + 1)...last).map { ($0, "g \($0)") }))
     }

@@ -24,7 +24,7 @@ import WireProtocol
     }
     guard named == nil else { return }
     for kind in [
-      "proceeded", "given", "loose", "collected", "refused", "recomputed", "lost", "backup", "also holds",
+      "proceeded", "given", "separate", "collected", "refused", "recomputed", "lost", "backup", "also holds",
       "silent", "restarted", "sum", "copy",
     ] {
       #expect(counts[kind, default: 0] > 20, "\(kind): \(counts[kind, default: 0])")
@@ -61,7 +61,7 @@ private struct WindowModel {
     count = Int.random(in: 1...6, using: &random)
     flushEvery = Int.random(in: 1...9, using: &random)
     book = WindowTracker(
-      clock: clock, microBatchCount: count, alwaysLoose: Int.random(in: 0..<20, using: &random) == 0)
+      clock: clock, microBatchCount: count, alwaysSeparate: Int.random(in: 0..<20, using: &random) == 0)
     sums = WindowModel.sums(clock, count)
   }
 
@@ -174,11 +174,11 @@ private struct WindowModel {
     note("backup")
     join()
     let id = nextWorker - 1
-    let loose = book.orders(for: shard, step: step, isFlush: isFlush, worker: id, mayHold: false)
+    let separate = book.orders(for: shard, step: step, isFlush: isFlush, worker: id, mayHold: false)
     let ownersFirst = chance(2) ? execute(orders, shard, step, owner).0 : nil
-    let (reports, objects) = execute(loose, shard, step, id)
-    keep(objects, loose, shard, step)
-    book.took(loose, node: shard.node, step: step, worker: id, reports: reports)
+    let (reports, objects) = execute(separate, shard, step, id)
+    keep(objects, separate, shard, step)
+    book.took(separate, node: shard.node, step: step, worker: id, reports: reports)
     guard let ownersFirst else { return }
     if chance(2), owner % 5 != 0 {
       note("also holds")
@@ -215,7 +215,7 @@ private struct WindowModel {
       let gradient = WindowModel.gradient(key, step)
       var owned = workers[id]?[key]
       switch order {
-      case .loose, .skip: owned = nil
+      case .separate, .skip: owned = nil
       case .start: owned = Owned(last: step, sum: gradient)
       case .proceed, .given:
         if case .proceed(let digest) = order {
@@ -248,8 +248,8 @@ private struct WindowModel {
     }
     for (key, order, returns) in pairs(orders, shard) {
       guard let object = objects[key] else { continue }
-      if order == .loose {
-        note("loose")
+      if order == .separate {
+        note("separate")
         sums.take(object, of: key, step: step)
       } else if returns == .copy {
         note("copy")
@@ -306,7 +306,8 @@ private struct WindowModel {
       }
     }
     sums = restored
-    book = WindowTracker(clock: clock, microBatchCount: count, step: step, alwaysLoose: book.alwaysLoose)
+    book = WindowTracker(
+      clock: clock, microBatchCount: count, step: step, alwaysSeparate: book.alwaysSeparate)
     for id in workers.keys.sorted() {
       workers[id] = nil
       join()

@@ -12,8 +12,8 @@ import WireProtocol
   static let left = Shard(node: TreeNode(level: 0, index: 0), tiers: [1])
   static let right = Shard(node: TreeNode(level: 0, index: 1), tiers: [1])
 
-  static func book(step: Int = 0, alwaysLoose: Bool = false) -> WindowTracker {
-    WindowTracker(clock: clock, microBatchCount: 2, step: step, alwaysLoose: alwaysLoose)
+  static func book(step: Int = 0, alwaysSeparate: Bool = false) -> WindowTracker {
+    WindowTracker(clock: clock, microBatchCount: 2, step: step, alwaysSeparate: alwaysSeparate)
   }
 
   /// Orders as one line: `0 sum start start | 1 none 3a …`.
@@ -21,7 +21,7 @@ import WireProtocol
     orders.map { order in
       let chains = order.chains.map {
         switch $0 {
-        case .loose: "loose"
+        case .separate: "separate"
         case .start: "start"
         case .proceed(let sha256): sha256
         case .given: "given"
@@ -94,19 +94,19 @@ import WireProtocol
     #expect(Self.run(&book, Self.left, step: 2, worker: 8) == "1 none given")
     #expect(Self.run(&book, Self.right, step: 2, worker: 7) == "1 none 7.1.1")
     // The chain of micro-batch 0 is the new owner's now.
-    #expect(Self.run(&book, Self.left, step: 3, worker: 7) == "1 none loose")
+    #expect(Self.run(&book, Self.left, step: 3, worker: 7) == "1 none separate")
     #expect(book.chainsHeld(of: Self.right, step: 3, worker: 7) == 1)
     #expect(book.chainsHeld(of: Self.left, step: 3, worker: 8) == 1)
   }
 
   /// In the middle of a window, another worker's gradients wait for the owner's chain, which is collected when it is
   /// needed; and if the owner is lost before that, its steps are computed again.
-  @Test func looseGradientsWaitForTheChain() {
+  @Test func separateGradientsWaitForTheChain() {
     var book = Self.book()
     Self.run(&book, Self.left, step: 1, worker: 7)
     Self.run(&book, Self.left, step: 2, worker: 7)
-    #expect(Self.run(&book, Self.left, step: 3, worker: 8) == "1 none loose")
-    #expect(Self.run(&book, Self.left, step: 4, worker: 7) == "1 copy loose")
+    #expect(Self.run(&book, Self.left, step: 3, worker: 8) == "1 none separate")
+    #expect(Self.run(&book, Self.left, step: 4, worker: 7) == "1 copy separate")
     Self.run(&book, Self.right, step: 4, worker: 8)
     let key = WindowKey(tier: 1, microBatch: 0)
     let other = WindowKey(tier: 1, microBatch: 1)
@@ -133,7 +133,7 @@ import WireProtocol
     Self.run(&book, Self.left, step: 1, worker: 7)
     let owners = book.orders(for: Self.left, step: 2, isFlush: false, worker: 7, mayHold: true)
     let backups = book.orders(for: Self.left, step: 2, isFlush: false, worker: 8, mayHold: false)
-    #expect(Self.line(owners) == "1 none 7.1.0" && Self.line(backups) == "1 none loose")
+    #expect(Self.line(owners) == "1 none 7.1.0" && Self.line(backups) == "1 none separate")
     book.took(
       backups, node: Self.left.node, step: 2, worker: 8, reports: Self.reports(backups, Self.left, 2, 8))
     if ownerFinished {
@@ -141,7 +141,7 @@ import WireProtocol
         owners, node: Self.left.node, step: 2, worker: 7, reports: Self.reports(owners, Self.left, 2, 7))
       #expect(Self.run(&book, Self.left, step: 3, worker: 7) == "1 none 7.2.0")
     } else {
-      #expect(Self.run(&book, Self.left, step: 3, worker: 7) == "1 none loose")
+      #expect(Self.run(&book, Self.left, step: 3, worker: 7) == "1 none separate")
       #expect(
         book.gaps(tiers: [1], through: 3).collect == [7: [WindowKey(tier: 1, microBatch: 0): "7.1.0"]])
     }
@@ -151,11 +151,14 @@ import WireProtocol
   @Test func someHoldNothing() {
     var book = Self.book()
     #expect(
-      Self.run(&book, Self.whole, step: 1, worker: 7, old: true) == "0 copy loose loose | 1 none loose loose")
+      Self.run(&book, Self.whole, step: 1, worker: 7, old: true)
+        == "0 copy separate separate | 1 none separate separate")
     #expect(book.gaps(tiers: [0, 1], through: 1).isEmpty)
     #expect(book.oldestStep(after: 1) == 2)
-    var strict = Self.book(alwaysLoose: true)
-    #expect(Self.run(&strict, Self.whole, step: 1, worker: 7) == "0 copy loose loose | 1 none loose loose")
+    var strict = Self.book(alwaysSeparate: true)
+    #expect(
+      Self.run(&strict, Self.whole, step: 1, worker: 7)
+        == "0 copy separate separate | 1 none separate separate")
   }
 
   /// After a restart every chain is here, and is given to whoever computes next.
@@ -166,7 +169,7 @@ import WireProtocol
     #expect(Self.line(orders) == "0 sum start start | 1 none given given")
     // At a boundary the gradient alone is asked for: the chain need not travel twice.
     let last = Self.book(step: 7).orders(for: Self.whole, step: 8, isFlush: false, worker: 3, mayHold: true)
-    #expect(Self.line(last) == "0 sum start start | 1 copy loose loose")
+    #expect(Self.line(last) == "0 sum start start | 1 copy separate separate")
   }
 
   /// Windows as the scheduler cuts them: the steps after an update, up to the next one.

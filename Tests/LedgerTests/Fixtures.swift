@@ -45,8 +45,8 @@ func worker(_ id: Int, term: UInt64) -> WorkerRecord {
 
 func handOut(
   _ attempt: Int, term: UInt64, step: Int = 1, worker: Int = 1, outcome: String = "committed"
-) -> Ledger.AssignmentRecord {
-  Ledger.AssignmentRecord(
+) -> AssignmentRow {
+  AssignmentRow(
     term: term, attempt: attempt, purpose: "train", step: step, firstMicroBatch: 0, lastMicroBatch: 3,
     tiers: [0, 2], worker: worker, handedOutAt: noon, finishedAt: noon.advanced(bySeconds: 1.5), seconds: 1.5,
     outcome: outcome)

@@ -31,7 +31,7 @@ import Testing
     #expect(try ledger.stepMetrics(after: 1).map(\.step) == [2])
     #expect(try ledger.stepMetrics(after: 0).map(\.row) == [step(1, loss: loss).metrics, step(2).metrics])
     let status = try ledger.status()
-    #expect(status == RunStatus(run: demoRun, term: 1, state: "running", reason: nil, lastStep: 2))
+    #expect(status == RunRow(run: demoRun, term: 1, state: "running", reason: nil, lastStep: 2))
   }
 
   /// What came along with something that failed after it is recorded once, however often it is tried.
@@ -59,7 +59,7 @@ import Testing
   /// The step and the tier come before the part that fails: a hand-out to a worker that nobody recorded, and one
   /// whose attempt is there already.
   @Test(arguments: [handOut(2, term: 1, worker: 9), handOut(1, term: 1)])
-  func aCommitThatFailsLeavesNothing(bad: Ledger.AssignmentRecord) throws {
+  func aCommitThatFailsLeavesNothing(bad: AssignmentRow) throws {
     let ledger = try workingLedger(in: folder)
     try ledger.record(tiers: [tier(0, version: 0)])
     try ledger.commit(step(1), tiers: [], assignments: [handOut(1, term: 1)])

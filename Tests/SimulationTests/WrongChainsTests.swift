@@ -28,7 +28,7 @@ import WireProtocol
     var chains = WrongChains()
     let isWrong = [
       chains.computed(assign(.train, step: 3, .none, [.start, .start]), lie: lie(.chain)),
-      chains.computed(assign(.train, step: 4, .none, [.proceed(sha256: Self.sha256), .loose]), lie: nil),
+      chains.computed(assign(.train, step: 4, .none, [.proceed(sha256: Self.sha256), .separate]), lie: nil),
       chains.computed(assign(.collect, step: 4, .copy, [.skip, .proceed(sha256: Self.sha256)]), lie: nil),
       chains.computed(assign(.collect, step: 4, .copy, [.proceed(sha256: Self.sha256), .skip]), lie: nil),
       chains.computed(assign(.train, step: 5, .sum, [.start, .start]), lie: nil),

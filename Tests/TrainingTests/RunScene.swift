@@ -176,10 +176,10 @@ struct RunScene {
   }
 }
 
-extension AssignmentRecord {
+extension EndedAttempt {
   /// A hand-out that ended.
-  static func ended(_ attempt: Int, _ outcome: AttemptOutcome) -> AssignmentRecord {
-    AssignmentRecord(
+  static func ended(_ attempt: Int, _ outcome: AttemptOutcome) -> EndedAttempt {
+    EndedAttempt(
       attempt: attempt, purpose: .train, step: 1, firstMicroBatch: 0, lastMicroBatch: 1, tiers: [0],
       workerID: 1, handedOut: .zero, finished: .zero + 1, outcome: outcome, verified: false)
   }

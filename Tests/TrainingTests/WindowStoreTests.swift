@@ -59,12 +59,14 @@ import WireProtocol
     let own = try WindowedRun(.sum)
     let engine = StepEngine(state: own.state)
     for g in [0, 2] {
-      try engine.keep([Self.result(own.loose([0, 1, 2], g, step: 1), TreeNode(level: 0, index: g), step: 1)])
+      try engine.keep([
+        Self.result(own.separate([0, 1, 2], g, step: 1), TreeNode(level: 0, index: g), step: 1)
+      ])
     }
     #expect(
       errorText { _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: []) }.contains(
         "micro-batch 1 are missing"))
-    try engine.keep([Self.result(own.loose([0], 1, step: 1), TreeNode(level: 0, index: 1), step: 1)])
+    try engine.keep([Self.result(own.separate([0], 1, step: 1), TreeNode(level: 0, index: 1), step: 1)])
     _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: [])
     #expect(
       errorText { _ = try engine.snapshot() }.contains(

@@ -65,7 +65,7 @@ struct WindowedRun {
   }
 
   /// One micro-batch's gradients of some tiers, one by one.
-  func loose(_ tiers: [Int], _ g: Int, step: Int) -> ResultMessage {
+  func separate(_ tiers: [Int], _ g: Int, step: Int) -> ResultMessage {
     ResultMessage(
       attempt: step, lossSum: 0, tokens: 1, seconds: 0,
       gradients: tiers.map { tier in
@@ -85,9 +85,9 @@ struct WindowedRun {
       if isSummed { now.append(sum(tier: tier, step: step)) }
       for g in 0..<Self.count {
         let key = WindowKey(tier: tier, microBatch: g)
-        let loose = Arrival(
-          message: loose([tier], g, step: step), node: TreeNode(level: 0, index: g), step: step)
-        late[key, default: []].append(loose)
+        let separate = Arrival(
+          message: separate([tier], g, step: step), node: TreeNode(level: 0, index: g), step: step)
+        late[key, default: []].append(separate)
         let isDue = isFlush || (isBoundary && !(isSummed && g < 2))
         if isDue && Bool.random(using: &random) {
           now.append(copy(key, step: step))

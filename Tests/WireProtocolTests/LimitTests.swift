@@ -189,7 +189,7 @@ import WireProtocol
     try refused(assign, "one for each tier") { $0.windows.removeLast() }
     try refused(assign, "in order") { $0.windows.swapAt(0, 1) }
     try refused(assign, "an order for each micro-batch") { $0.windows[0] = order(0, .none, [.start]) }
-    try refused(assign, "not all kept") { $0.windows[0] = order(0, .sum, [.start, .loose]) }
+    try refused(assign, "not all kept") { $0.windows[0] = order(0, .sum, [.start, .separate]) }
     try refused(assign, "does not go with train") { $0.windows[0] = order(0, .none, [.start, .skip]) }
     try refused(assign, "a SHA-256 for each chain") {
       $0.windows[0] = order(0, .none, [.start, .proceed(sha256: "abc")])

@@ -31,7 +31,7 @@ enum Samples {
     stepTokens: 17,
     windows: [
       WindowOrder(tier: 0, returns: .sum, chains: [.start, .given]),
-      WindowOrder(tier: 2, returns: .copy, chains: [.proceed(sha256: digest), .loose]),
+      WindowOrder(tier: 2, returns: .copy, chains: [.proceed(sha256: digest), .separate]),
     ], parameterVersions: [3, 2, 1], dropoutSeed: .max,
     microBatches: [
       AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100]),

@@ -201,7 +201,7 @@ def messages():
         {"attempt": 10, "loss_sum": bits(-1.0), "tokens": 17, "seconds": 0,
          "digests": [{"name": "tier.0", "bytes": 12, "sha256": DIGEST}]})
     orders = [{"tier": 0, "returns": "sum", "chains": ["start", "given"]},
-              {"tier": 2, "returns": "copy", "chains": [DIGEST, "loose"]}]
+              {"tier": 2, "returns": "copy", "chains": [DIGEST, "separate"]}]
     windows = {key: value for key, value in assign.items() if key not in ("digest_only", "dropout_seed")}
     windows = {key: windows[key] for key in list(windows)[:9]} | {
         "windows": orders, "parameter_versions": [3, 2, 1]}

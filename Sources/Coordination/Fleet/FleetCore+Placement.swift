@@ -24,17 +24,19 @@ extension FleetCore {
     let (each, rest) = members.count.quotientAndRemainder(dividingBy: wanting.count)
     let even = Dictionary(
       uniqueKeysWithValues: wanting.enumerated().map { ($1, each + ($0 < rest ? 1 : 0)) })
-    return withSecondWorkers(even)
+    return withArbiters(even)
   }
 
-  /// Where one worker cannot go on without another to compare with, as in a replay that two have to agree on, it gets
-  /// one of the last runs, which wait meanwhile: with a worker each, all would wait for ever.
-  private func withSecondWorkers(_ even: [RunNumber: Int]) -> [RunNumber: Int] {
+  /// Where a run's workers cannot go on without another to compare with, as in a replay that two have to agree on, or
+  /// once two have come to different results, it gets one of the last runs, which wait meanwhile: with what each has, all
+  /// would wait for ever.
+  private func withArbiters(_ even: [RunNumber: Int]) -> [RunNumber: Int] {
     var shares = even
     var served: Set<RunNumber> = []
-    for run in even.keys.sorted() where needsSecond.contains(run) {
+    for run in even.keys.sorted() {
+      guard let needed = workersNeeded[run] else { continue }
       served.insert(run)
-      while shares[run] ?? 0 < 2,
+      while shares[run] ?? 0 < needed,
         let other = shares.keys.sorted().last(where: { !served.contains($0) && (shares[$0] ?? 0) > 0 })
       {
         shares[other, default: 0] -= 1
@@ -44,18 +46,20 @@ extension FleetCore {
     return shares
   }
 
-  /// Keeps up which runs need a second worker: from when they wait for one, until nothing is left to be compared.
+  /// Keeps up which runs need one worker more than they have: from when they wait for it, until nothing is left to be
+  /// compared.
   mutating func noteNeed(of run: RunNumber) {
-    guard let scheduler = runs[run] else {
-      needsSecond.remove(run)
+    let known = workersNeeded[run]
+    guard let scheduler = runs[run], known != nil || runs.count > 1 else {
+      workersNeeded[run] = nil
       return
     }
-    if needsSecond.contains(run) {
-      guard !scheduler.comparesResults else { return }
-      needsSecond.remove(run)
+    let needed = scheduler.waitsForArbiter ? scheduler.usableWorkers.count + 1 : 0
+    if known != nil, !scheduler.comparesResults {
+      workersNeeded[run] = nil
       placementIsDue = true
-    } else if runs.count > 1, scheduler.waitsForArbiter {
-      needsSecond.insert(run)
+    } else if needed > known ?? 0 {
+      workersNeeded[run] = needed
       placementIsDue = true
     }
   }

@@ -24,8 +24,9 @@ public struct FleetCore: Sendable {
   var runs: [RunNumber: ShardScheduler] = [:]
   /// Runs that rest: others may have their workers.
   var resting = Set<RunNumber>()
-  /// Runs with a shard that nobody can go on with before a second worker has computed it.
-  var needsSecond: Set<RunNumber> = []
+  /// Runs with a shard that nobody can go on with before another worker has computed it, and how many workers each is to
+  /// have for that.
+  var workersNeeded: [RunNumber: Int] = [:]
   var trust = Trust()
   /// Whether runs are to begin that are not known yet.
   private var expectsRuns = false

@@ -3,7 +3,7 @@ import WireProtocol
 /// What can be seen of the fleet from outside.
 extension FleetCore {
   /// How the work of a run stands; nil once it is over.
-  public func status(of run: RunNumber) -> CoordinatorStatus? {
+  public func status(of run: RunNumber) -> RunStatus? {
     var scheduler = runs[run]
     scheduler?.trust = trust
     return scheduler?.status

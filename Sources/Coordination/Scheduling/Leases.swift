@@ -199,7 +199,7 @@ extension ShardScheduler {
     let assignment = attempt.assignment
     persist(
       .record(
-        AssignmentRecord(
+        EndedAttempt(
           attempt: assignment.attempt, purpose: assignment.unit.purpose, step: assignment.unit.step,
           firstMicroBatch: assignment.leaves.lowerBound, lastMicroBatch: assignment.leaves.upperBound - 1,
           tiers: assignment.shard.tiers, workerID: attempt.workerID, handedOut: attempt.handedOut,

@@ -47,7 +47,7 @@ public enum SchedulerEffect: Sendable, Hashable {
   /// Drop kept bytes that will not be needed.
   case discardPayload(attempt: Int)
   /// For the ledger, with the next commit.
-  case record(AssignmentRecord)
+  case record(EndedAttempt)
   /// A worker is to work on the run, under this number: send ENTER_RUN.
   case enterRun(peer: PeerID, session: SessionID, workerID: Int)
   /// Send PROBE.

@@ -2,9 +2,9 @@ import WireProtocol
 
 /// What can be seen from outside.
 extension ShardScheduler {
-  public var status: CoordinatorStatus {
+  public var status: RunStatus {
     let (run, reason, deadline) = runStatus
-    return CoordinatorStatus(
+    return RunStatus(
       term: settings.term, run: run, reason: reason, since: stateSince, deadline: deadline,
       pause: run == .paused ? pauseCause : nil, unit: open?.unit,
       workers: workers.keys.sorted().compactMap { workers[$0].map(status(of:)) },
@@ -13,7 +13,7 @@ extension ShardScheduler {
       backups: backups)
   }
 
-  private var runStatus: (RunState, reason: String, deadline: Instant?) {
+  private var runStatus: (RunStatus.State, reason: String, deadline: Instant?) {
     if let failure { return (.failed, failure, nil) }
     if isClosed { return (.completed, "the workers have gone", nil) }
     if open != nil, waitsForTurn, workers.isEmpty {
@@ -54,9 +54,9 @@ extension ShardScheduler {
 
   // MARK: - Workers
 
-  private func status(of worker: Worker) -> CoordinatorStatus.Worker {
+  private func status(of worker: Worker) -> RunStatus.Worker {
     let (state, reason, deadline) = condition(of: worker)
-    return CoordinatorStatus.Worker(
+    return RunStatus.Worker(
       id: worker.id, peer: worker.peer, host: worker.hello.host, processID: worker.hello.processID,
       threads: worker.hello.threads, localIndex: worker.hello.localIndex, state: state, reason: reason,
       since: worker.since, deadline: deadline, lastHeard: worker.lastHeard, shardsDone: worker.shardsDone)
@@ -64,7 +64,7 @@ extension ShardScheduler {
 
   private func condition(
     of worker: Worker
-  ) -> (CoordinatorStatus.Worker.State, reason: String, deadline: Instant?) {
+  ) -> (RunStatus.Worker.State, reason: String, deadline: Instant?) {
     switch worker.state {
     case .loading:
       let reason = worker.fetch.map { "fetches the model: \($0)" } ?? "loads the model"
@@ -93,12 +93,12 @@ extension ShardScheduler {
 
   // MARK: - Shards
 
-  private func status(of progress: ShardProgress) -> CoordinatorStatus.ShardState {
+  private func status(of progress: ShardProgress) -> RunStatus.ShardState {
     let active = progress.running.compactMap { attempts[$0] }.filter(\.isActive)
     let (state, reason) = condition(of: progress, active)
     let votes = progress.opinions.flatMap(\.votes)
     let since = (votes.map(\.received) + active.map(\.handedOut)).max() ?? open?.opened ?? stateSince
-    return CoordinatorStatus.ShardState(
+    return RunStatus.ShardState(
       name: progress.name, state: state, reason: reason, since: since,
       deadline: progress.counted == nil ? active.map(\.leaseEnds).min() ?? retry(of: progress) : nil,
       failures: progress.failures.count,
@@ -107,7 +107,7 @@ extension ShardScheduler {
 
   private func condition(
     of progress: ShardProgress, _ active: [Attempt]
-  ) -> (CoordinatorStatus.ShardState.State, reason: String) {
+  ) -> (RunStatus.ShardState.State, reason: String) {
     if progress.failures.poisonedSince != nil, active.isEmpty { return (.poisoned, poisonReason(progress)) }
     if progress.counted != nil { return (.verified, "counts") }
     if progress.isDisputed { return (.checking, "its results differ; another worker is to decide") }

@@ -206,7 +206,7 @@ public enum AttemptOutcome: String, Sendable, CaseIterable {
 }
 
 /// The end of one hand-out, for the ledger.
-public struct AssignmentRecord: Sendable, Hashable {
+public struct EndedAttempt: Sendable, Hashable {
   public let attempt: Int
   public let purpose: Purpose
   public let step: Int

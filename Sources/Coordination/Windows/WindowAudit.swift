@@ -20,7 +20,7 @@ public struct GradientClaims: Sendable, Hashable {
 /// Chains that came from a worker, alone or as a sum, and were chosen by lot: everything that was added to them since
 /// they were last here is computed again by others, and added up here.
 public struct WindowAudit: Sendable, Hashable {
-  public struct Chain: Sendable, Hashable {
+  public struct PartialSum: Sendable, Hashable {
     public let key: WindowKey
     /// It was here through this step before; nothing of it, if `last` is in the window that begins behind it.
     public let base: Int
@@ -36,7 +36,7 @@ public struct WindowAudit: Sendable, Hashable {
   public let worker: Int
   public let identity: String
   public let node: TreeNode
-  public let chains: [Chain]
+  public let chains: [PartialSum]
   /// Tiers of which the sum over the node's chains came instead of the chains.
   public let summed: [Int]
 
@@ -108,7 +108,7 @@ extension WindowTracker {
     let assignment = vote.attempt.assignment
     guard assignment.returnsChains else { return nil }
     let reports = vote.summary.windows.byKey
-    var chains: [WindowAudit.Chain] = []
+    var chains: [WindowAudit.PartialSum] = []
     for (key, order, returns) in assignment.chainOrders where order.keepsChain && returns != .none {
       guard let report = reports[key], let sha256 = report.chain else { return nil }
       let held = chain(key.tier, key.microBatch, at: report.last)
@@ -119,7 +119,7 @@ extension WindowTracker {
       gradients = gradients.filter { base < $0.key && $0.key <= report.last }
       guard gradients.count == report.last - base else { return nil }
       chains.append(
-        WindowAudit.Chain(key: key, base: base, last: report.last, sha256: sha256, gradients: gradients))
+        WindowAudit.PartialSum(key: key, base: base, last: report.last, sha256: sha256, gradients: gradients))
     }
     guard !chains.isEmpty else { return nil }
     return WindowAudit(

@@ -158,7 +158,7 @@ extension ShardScheduler {
         if report.first != first { return "\(name) begins at step \(report.first)" }
       }
       let gradient = objects[TierGradient.name(tier: key.tier, microBatch: key.microBatch)]
-      if order == .loose && gradient != report.gradient { return "\(name) has another gradient" }
+      if order == .separate && gradient != report.gradient { return "\(name) has another gradient" }
       let chain = objects[WindowChain.name(tier: key.tier, microBatch: key.microBatch)]
       if order.keepsChain && returns == .copy && chain != report.chain { return "\(name) has another chain" }
     }
@@ -244,7 +244,7 @@ extension Assignment {
       tierParameterCounts.indices.contains(tier) ? tierParameterCounts[tier] * 4 : 0
     }
     for (key, order, returns) in chainOrders {
-      if order == .loose {
+      if order == .separate {
         expected[TierGradient.name(tier: key.tier, microBatch: key.microBatch)] = bytes(key.tier)
       } else if order.keepsChain && returns == .copy {
         expected[WindowChain.name(tier: key.tier, microBatch: key.microBatch)] = bytes(key.tier)

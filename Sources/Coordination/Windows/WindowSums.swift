@@ -6,7 +6,7 @@ import NestedLearning
 /// A chain is strictly in step order: a gradient is added to a chain that ends one step before it, or is the first of
 /// its window, or waits.
 public struct WindowSums<Sum: Sendable>: Sendable {
-  private struct Chain: Sendable {
+  private struct PartialSum: Sendable {
     var through: Int
     var sum: Sum
   }
@@ -15,7 +15,7 @@ public struct WindowSums<Sum: Sendable>: Sendable {
   public let microBatchCount: Int
   /// Adds the second to the first.
   private let add: @Sendable (inout Sum, Sum) -> Void
-  private var chains: [WindowKey: Chain] = [:]
+  private var chains: [WindowKey: PartialSum] = [:]
   private var waiting: [WindowKey: [Int: Sum]] = [:]
   /// By tier: the step, and sums at nodes of the tree.
   private var nodes: [Int: (step: Int, sums: [TreeNode: Sum])] = [:]
@@ -40,7 +40,7 @@ public struct WindowSums<Sum: Sendable>: Sendable {
   public mutating func take(chain sum: Sum, of key: WindowKey, through step: Int) {
     forgetWindow(of: key, before: clock.start(tier: key.tier, step: step))
     guard step > chains[key]?.through ?? 0 else { return }
-    chains[key] = Chain(through: step, sum: sum)
+    chains[key] = PartialSum(through: step, sum: sum)
     waiting[key] = waiting[key]?.filter { $0.key > step }
     fold(key)
   }
@@ -70,7 +70,7 @@ public struct WindowSums<Sum: Sendable>: Sendable {
         chain.through = next
         chains[key] = chain
       } else {
-        chains[key] = Chain(through: next, sum: gradient)
+        chains[key] = PartialSum(through: next, sum: gradient)
       }
     }
     if waiting[key]?.isEmpty == true { waiting[key] = nil }

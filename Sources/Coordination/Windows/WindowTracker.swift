@@ -22,20 +22,20 @@ public struct WindowTracker: Sendable, Equatable {
     let gradient: String
   }
 
-  struct Chain: Sendable, Equatable {
+  struct PartialSum: Sendable, Equatable {
     let first: Int
     /// It is here through this step; first − 1: nothing is.
     var through: Int
     var held: Holding?
     /// Steps beyond `through` whose gradients are here.
-    var loose = Set<Int>()
+    var pending = Set<Int>()
     /// By step beyond `through`: what a lost gradient has to be again.
     var entries: [Int: Entry] = [:]
 
     mutating func moveOn(to step: Int) {
       through = max(through, step)
-      while loose.remove(through + 1) != nil { through += 1 }
-      loose = loose.filter { $0 > through }
+      while pending.remove(through + 1) != nil { through += 1 }
+      pending = pending.filter { $0 > through }
       entries = entries.filter { $0.key > through }
       if let held, held.through < through { self.held = nil }
     }
@@ -44,35 +44,36 @@ public struct WindowTracker: Sendable, Equatable {
   public let clock: WindowClock
   public let microBatchCount: Int
   /// Every gradient is to be checked by its bytes, so workers keep none.
-  public let alwaysLoose: Bool
+  public let alwaysSeparate: Bool
   /// By tier, then micro-batch; those of windows that are over do not count.
-  private var chains: [[Chain?]]
+  private var chains: [[PartialSum?]]
 
   /// The book after `step`, when all chains are here.
-  public init(clock: WindowClock, microBatchCount: Int, step: Int = 0, alwaysLoose: Bool = false) {
+  public init(clock: WindowClock, microBatchCount: Int, step: Int = 0, alwaysSeparate: Bool = false) {
     self.clock = clock
     self.microBatchCount = microBatchCount
-    self.alwaysLoose = alwaysLoose
+    self.alwaysSeparate = alwaysSeparate
     chains = (0..<clock.tierCount).map { tier in
       let first = clock.start(tier: tier, step: step + 1)
-      let chain = first <= step ? Chain(first: first, through: step) : nil
+      let chain = first <= step ? PartialSum(first: first, through: step) : nil
       return Array(repeating: chain, count: microBatchCount)
     }
   }
 
   /// The chain of the window that `step` belongs to; nil if that has none yet.
-  func chain(_ tier: Int, _ microBatch: Int, at step: Int) -> Chain? {
+  func chain(_ tier: Int, _ microBatch: Int, at step: Int) -> PartialSum? {
     guard chains.indices.contains(tier), chains[tier].indices.contains(microBatch),
       let chain = chains[tier][microBatch], chain.first == clock.start(tier: tier, step: step)
     else { return nil }
     return chain
   }
 
-  private mutating func update(_ tier: Int, _ microBatch: Int, at step: Int, _ change: (inout Chain) -> Void)
-  {
+  private mutating func update(
+    _ tier: Int, _ microBatch: Int, at step: Int, _ change: (inout PartialSum) -> Void
+  ) {
     guard chains.indices.contains(tier), chains[tier].indices.contains(microBatch) else { return }
     let first = clock.start(tier: tier, step: step)
-    var chain = self.chain(tier, microBatch, at: step) ?? Chain(first: first, through: first - 1)
+    var chain = self.chain(tier, microBatch, at: step) ?? PartialSum(first: first, through: first - 1)
     change(&chain)
     chains[tier][microBatch] = chain
   }
@@ -91,14 +92,14 @@ public struct WindowTracker: Sendable, Equatable {
     return shard.tiers.map { tier in
       let isBoundary = clock.isBoundary(tier: tier, step: step)
       let chains = leaves.map { microBatch -> ChainOrder in
-        guard mayHold, !alwaysLoose else { return .loose }
+        guard mayHold, !alwaysSeparate else { return .separate }
         if clock.start(tier: tier, step: step) == step { return .start }
-        guard let chain = chain(tier, microBatch, at: step) else { return .loose }
+        guard let chain = chain(tier, microBatch, at: step) else { return .separate }
         if let held = chain.held, held.worker == worker, held.through == step - 1 {
           return .proceed(sha256: held.sha256)
         }
         // Where bytes come back anyway, a single gradient is no more of them than a chain.
-        return chain.through == step - 1 && !isBoundary && !isFlush ? .given : .loose
+        return chain.through == step - 1 && !isBoundary && !isFlush ? .given : .separate
       }
       let returns: WindowOrder.Returns =
         isBoundary ? (chains.allSatisfy(\.keepsChain) ? .sum : .copy) : (isFlush ? .copy : .none)
@@ -136,7 +137,7 @@ public struct WindowTracker: Sendable, Equatable {
         let report = said[WindowKey(tier: order.tier, microBatch: microBatch)]
         update(order.tier, microBatch, at: step) { chain in
           guard chainOrder.keepsChain else {
-            if step > chain.through { chain.loose.insert(step) }
+            if step > chain.through { chain.pending.insert(step) }
             return chain.moveOn(to: chain.through)
           }
           if let sha256 = report?.chain {
@@ -182,7 +183,7 @@ public struct WindowTracker: Sendable, Equatable {
   /// The gradient of an earlier step was computed again.
   public mutating func recomputed(_ key: WindowKey, step: Int) {
     update(key.tier, key.microBatch, at: step) { chain in
-      if step > chain.through { chain.loose.insert(step) }
+      if step > chain.through { chain.pending.insert(step) }
       chain.moveOn(to: chain.through)
     }
   }
@@ -233,12 +234,12 @@ public struct WindowTracker: Sendable, Equatable {
       for microBatch in 0..<microBatchCount {
         let key = WindowKey(tier: tier, microBatch: microBatch)
         let first = clock.start(tier: tier, step: step)
-        let chain = chain(tier, microBatch, at: step) ?? Chain(first: first, through: first - 1)
+        let chain = chain(tier, microBatch, at: step) ?? PartialSum(first: first, through: first - 1)
         guard chain.through < step else { continue }
         if let held = chain.held, held.through > chain.through {
           gaps.collect[held.worker, default: [:]][key] = held.sha256
         } else {
-          for missing in (chain.through + 1)...step where !chain.loose.contains(missing) {
+          for missing in (chain.through + 1)...step where !chain.pending.contains(missing) {
             gaps.recompute[missing, default: []].append(key)
           }
         }

@@ -152,7 +152,7 @@ public struct CoordinatorProcess: Sendable {
   /// Whether a run that is there was begun with this config and these inputs.
   ///
   /// - Returns: how it stands
-  private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> StatusReport {
+  private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> FolderStatus {
     let (config, inputs) = try RunConfig.recorded(folder)
     let differing = plan.config.keys(differingFrom: config).filter { !RunPaths.keysOfPlaces.contains($0) }
     guard differing.isEmpty else {
@@ -161,7 +161,7 @@ public struct CoordinatorProcess: Sendable {
         remedy: "give the same, or another experiment_name")
     }
     try plan.inputs.check(recorded: inputs, config: plan.config, folder: plan.outputFolder)
-    return try StatusReport(folder: plan.outputFolder)
+    return try FolderStatus(folder: plan.outputFolder)
   }
 
   private func goOn(_ plan: RunPlan) throws {

@@ -6,7 +6,7 @@ import Logging
 /// For those who look after the run: metrics, and what its log lines say of where it stands.
 extension RunDriver {
   /// One hand-out is over.
-  func count(_ record: Coordination.AssignmentRecord) {
+  func count(_ record: EndedAttempt) {
     metrics.ended(record.outcome)
     logger.debug(
       "hand-out \(record.outcome.rawValue)",

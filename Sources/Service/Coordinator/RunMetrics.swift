@@ -124,12 +124,12 @@ final class RunMetrics {
   // MARK: - How things stand
 
   /// - Parameter state: the run's, as `nl-coord status` has it
-  func show(_ status: CoordinatorStatus, state: String) {
+  func show(_ status: RunStatus, state: String) {
     show(state: state)
-    for state in CoordinatorStatus.Worker.State.allCases {
+    for state in RunStatus.Worker.State.allCases {
       gauge("nl_workers", "state", state.rawValue, status.workers.count { $0.state == state })
     }
-    for state in CoordinatorStatus.ShardState.State.allCases {
+    for state in RunStatus.ShardState.State.allCases {
       gauge("nl_shards", "state", state.rawValue, status.shards.count { $0.state == state })
     }
     expired.increment(by: status.expiredLeases - told.expired)

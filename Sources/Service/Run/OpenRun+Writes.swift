@@ -72,7 +72,7 @@ extension OpenRun {
   }
 
   private func commit(
-    _ step: CommittedStep, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
+    _ step: CommittedStep, _ attempts: [AssignmentRow], _ notes: [WorkerNote],
     plan: any RunContents,
     isRepeated: Bool
   ) throws {
@@ -100,7 +100,7 @@ extension OpenRun {
   }
 
   private func record(
-    _ evaluation: EvaluationOutcome, _ attempts: [Ledger.AssignmentRecord], _ notes: [WorkerNote],
+    _ evaluation: EvaluationOutcome, _ attempts: [AssignmentRow], _ notes: [WorkerNote],
     plan: any RunContents, isRepeated: Bool
   ) throws {
     let perplexity = Evaluation.perplexity(evaluation.loss)
@@ -149,8 +149,8 @@ extension OpenRun {
 
   // MARK: - Rows
 
-  private func row(_ record: Coordination.AssignmentRecord) -> Ledger.AssignmentRecord {
-    Ledger.AssignmentRecord(
+  private func row(_ record: EndedAttempt) -> AssignmentRow {
+    AssignmentRow(
       term: term, attempt: record.attempt, purpose: record.purpose.rawValue, step: record.step,
       firstMicroBatch: record.firstMicroBatch, lastMicroBatch: record.lastMicroBatch, tiers: record.tiers,
       worker: record.workerID, handedOutAt: MonotonicClock.timestamp(of: record.handedOut),

@@ -15,8 +15,8 @@ public enum StatusClient {
   /// - Throws: `ServiceError` that says why there is no answer, and what helps.
   public static func ask(
     _ endpoint: String, folder: String? = nil, security: ClientSecurity? = nil
-  ) throws -> LiveStatus {
-    LiveStatus(json: try send(.status(StatusRequest(folder: folder)), to: endpoint, security))
+  ) throws -> ShownStatus {
+    ShownStatus(json: try send(.status(StatusRequest(folder: folder)), to: endpoint, security))
   }
 
   private static func send(
@@ -61,7 +61,7 @@ public enum StatusClient {
 
 extension StatusClient {
   /// Asks with the keys of two files, as a worker has them.
-  public static func ask(_ endpoint: String, key: String, serverKey: String) throws -> LiveStatus {
+  public static func ask(_ endpoint: String, key: String, serverKey: String) throws -> ShownStatus {
     try ask(
       endpoint,
       security: ClientSecurity(
@@ -69,7 +69,7 @@ extension StatusClient {
   }
 
   /// Asks the coordinator that works on the run in a folder; nil if there is none on this machine.
-  public static func ask(folder: String) throws -> LiveStatus? {
+  public static func ask(folder: String) throws -> ShownStatus? {
     guard let endpoint = CoordinatorAddress.living(in: folder) else { return nil }
     // It may end just now; then the ledger has the last word.
     return try? ask(endpoint, folder: FleetService.name(of: folder))
@@ -78,14 +78,14 @@ extension StatusClient {
   /// Has the coordinator that works on the run in a folder pause or resume it.
   ///
   /// - Returns: how the run stands just after it was told so; nil if no coordinator on this machine works on it.
-  public static func tell(_ command: Control.Command, folder: String) throws -> LiveStatus? {
+  public static func tell(_ command: Control.Command, folder: String) throws -> ShownStatus? {
     guard let endpoint = CoordinatorAddress.living(in: folder) else { return nil }
     guard let token = CoordinatorAddress.token(in: folder) else {
       throw ServiceError(
         "\(CoordinatorAddress.file(in: folder)) has no token that this user may read",
         remedy: "be the user who began the run")
     }
-    return LiveStatus(
+    return ShownStatus(
       json: try send(
         .control(Control(command, folder: FleetService.name(of: folder), token: token)), to: endpoint))
   }

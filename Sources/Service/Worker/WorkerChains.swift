@@ -7,7 +7,7 @@ import WireProtocol
 /// The chains of windows that a worker keeps in one session: sums of its own gradients, in step order, from which it
 /// goes on until the boundary. Whatever is asked of them is checked against step and digest first.
 package struct WorkerChains {
-  private struct Chain {
+  private struct PartialSum {
     let first: Int
     var last: Int
     var values: [Float]
@@ -22,7 +22,7 @@ package struct WorkerChains {
     }
   }
 
-  private var chains: [WindowKey: Chain] = [:]
+  private var chains: [WindowKey: PartialSum] = [:]
   /// A fault that is made on purpose: changes a chain that has gone on by a step, and says whether it did.
   package var tamper: (inout [Float]) -> Bool = { _ in false }
 
@@ -48,7 +48,7 @@ package struct WorkerChains {
       guard layout.tiers.indices.contains(chain.tier), values.count == layout.count(tier: chain.tier) else {
         throw ServiceError("the chain \(chain.values.name) does not have the values of its tier")
       }
-      chains[WindowKey(tier: chain.tier, microBatch: chain.microBatch)] = Chain(
+      chains[WindowKey(tier: chain.tier, microBatch: chain.microBatch)] = PartialSum(
         first: first, last: message.step, values: values, sha256: chain.values.sha256)
     }
   }
@@ -60,7 +60,7 @@ package struct WorkerChains {
     for (key, order, _) in message.chainOrders {
       let chain = chains[key]
       switch order {
-      case .loose, .start, .skip: continue
+      case .separate, .start, .skip: continue
       case .proceed(let sha256):
         if let chain, chain.sha256 == sha256, message.purpose == .collect || chain.last == message.step - 1 {
           continue
@@ -106,7 +106,7 @@ package struct WorkerChains {
       guard let gradient = gradients[key] else { continue }
       let report = take(gradient, key, order, step: message.step)
       outcome.reports.append(report)
-      if order == .loose {
+      if order == .separate {
         outcome.gradients.append(TierGradient(tier: key.tier, microBatch: key.microBatch, floats: gradient))
       } else if returns == .copy, let chain = chains[key] {
         outcome.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: chain.values))
@@ -135,9 +135,9 @@ package struct WorkerChains {
     case .start:
       var values = gradient
       let sha256 = tamper(&values) ? Digest.sha256(floats: values) : digest
-      chains[key] = Chain(first: step, last: step, values: values, sha256: sha256)
+      chains[key] = PartialSum(first: step, last: step, values: values, sha256: sha256)
     case .proceed, .given: chains[key]?.add(gradient, step: step, tamper)
-    case .loose, .skip:
+    case .separate, .skip:
       return WindowReport(
         tier: key.tier, microBatch: key.microBatch, first: step, last: step, chain: nil, gradient: digest)
     }

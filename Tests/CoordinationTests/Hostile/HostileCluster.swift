@@ -97,7 +97,7 @@ struct HostileCluster {
         .windows(
           WindowTracker(
             clock: HostileRun.clock, microBatchCount: HostileRun.microBatchCount,
-            alwaysLoose: core.settings.verifyFraction >= 1)))
+            alwaysSeparate: core.settings.verifyFraction >= 1)))
     }
     goOn()
     add(.tick, after: 5)

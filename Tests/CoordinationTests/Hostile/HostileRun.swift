@@ -115,7 +115,7 @@ struct HostileRun {
     for tier in Self.counts.indices {
       for microBatch in 0..<Self.microBatchCount {
         guard let chain = book.chain(tier, microBatch, at: step) else { continue }
-        if chain.through > step || chain.loose.contains(where: { $0 > step })
+        if chain.through > step || chain.pending.contains(where: { $0 > step })
           || chain.held?.through ?? 0 > step
         {
           problems.append("chain \(tier).\(microBatch) is at step \(chain.through) of \(step)")

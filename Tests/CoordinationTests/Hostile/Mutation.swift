@@ -21,7 +21,8 @@ struct Mutation {
     "fff0000000000000", "7ff8000000000000", "7ff0000000000001", "0000000000000001", "7fe1ccf385ebc8a0",
   ]
   static let words: [String] = [
-    "", "train", "evaluate", "recompute", "collect", "loose", "start", "given", "skip", "none", "copy", "sum",
+    "", "train", "evaluate", "recompute", "collect", "separate", "start", "given", "skip", "none", "copy",
+    "sum",
     "committed", "duplicate", "stale", "corrupt", "received", "busy", "parameters", "not_ready", "model",
     "compute",
     "unknown_session", "quarantined", "draining", "full", "\u{0}", "é", String(repeating: "x", count: 4097),

@@ -18,7 +18,7 @@ import WireProtocol
     let chains = (0..<3).map { g in
       let key = WindowKey(tier: 1, microBatch: g)
       let base = g == 2 ? 2 : 0
-      return WindowAudit.Chain(
+      return WindowAudit.PartialSum(
         key: key, base: base, last: 5, sha256: sha256(key),
         gradients: Dictionary(
           uniqueKeysWithValues: ((base + 1)...5).map {

@@ -113,7 +113,7 @@ import WireProtocol
   /// again shows in its time, which is never twice the same.
   @Test func anUnansweredResultIsAtHand() throws {
     func assignment(_ attempt: Int, step: Int = 1) -> AssignMessage {
-      var assignment = self.assignment(step: step, .loose)
+      var assignment = self.assignment(step: step, .separate)
       (assignment.attempt, assignment.window, assignment.windows) = (attempt, false, [])
       return assignment
     }

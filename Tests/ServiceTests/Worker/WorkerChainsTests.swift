@@ -77,16 +77,16 @@ import WireProtocol
     }
   }
 
-  /// A loose gradient goes back by itself, whatever the worker keeps of that window, and that stays as it was.
+  /// A separate gradient goes back by itself, whatever the worker keeps of that window, and that stays as it was.
   @Test func aLooseGradientLeavesTheChainAlone() throws {
     var scene = ChainScene(leafCount: 2)
     try scene.goOn(Self.first, 1...2)
-    // Micro-batch 1 goes on in the same shard in which micro-batch 0 is loose.
+    // Micro-batch 1 goes on in the same shard in which micro-batch 0 is separate.
     try scene.goOn(WindowKey(tier: 1, microBatch: 1), 1...2)
     let other = WindowKey(tier: 1, microBatch: 1)
     let outcome = try scene.run(
       step: 3, level: 1,
-      [WindowOrder(tier: 1, returns: .copy, chains: [.loose, ChainScene.proceed(other, 1...2)])])
+      [WindowOrder(tier: 1, returns: .copy, chains: [.separate, ChainScene.proceed(other, 1...2)])])
     #expect(outcome.gradients.map(\.microBatch) == [0] && outcome.chains.map(\.microBatch) == [1])
     #expect(try outcome.gradients.first?.values.floats() == ChainScene.gradient(Self.first, step: 3))
     #expect(try outcome.chains.first?.values.floats() == ChainScene.chain(other, 1...3))
@@ -193,7 +193,7 @@ import WireProtocol
     }
     #expect(text.contains("tier 1, micro-batch 1 is not here"), "\(text)")
     let outcome = try scene.run(
-      step: 2, level: 1, [WindowOrder(tier: 1, returns: .copy, chains: [own, .loose])])
+      step: 2, level: 1, [WindowOrder(tier: 1, returns: .copy, chains: [own, .separate])])
     #expect(outcome.gradients.map(\.microBatch) == [1])
     #expect(try outcome.chains.map { try $0.values.floats() } == [ChainScene.chain(Self.first, 1...2)])
   }

@@ -1,22 +1,5 @@
 import WireProtocol
 
-/// What the run is doing, and why.
-public enum RunState: Sendable, Hashable {
-  /// No unit is open: the coordinator itself is at work.
-  case idle
-  /// Workers are expected, but not all that were started are ready.
-  case gathering
-  /// A unit is open and being computed.
-  case stepOpen
-  /// A unit is open and there is nobody to compute it, or nobody to say which of two results is right.
-  case paused
-  /// There are fewer workers than runs, and this one comes later.
-  case waiting
-  /// The work is over, and its workers have left the run.
-  case completed
-  case failed
-}
-
 /// What a run that is paused waits for.
 public enum PauseCause: String, Sendable, Hashable {
   /// Somebody to compute.
@@ -28,7 +11,24 @@ public enum PauseCause: String, Sendable, Hashable {
 }
 
 /// What can be seen from outside: for a status page, logs and tests.
-public struct CoordinatorStatus: Sendable, Hashable {
+public struct RunStatus: Sendable, Hashable {
+  /// What the run is doing.
+  public enum State: Sendable, Hashable {
+    /// No unit is open: the coordinator itself is at work.
+    case idle
+    /// Workers are expected, but not all that were started are ready.
+    case gathering
+    /// A unit is open and being computed.
+    case stepOpen
+    /// A unit is open and there is nobody to compute it, or nobody to say which of two results is right.
+    case paused
+    /// There are fewer workers than runs, and this one comes later.
+    case waiting
+    /// The work is over, and its workers have left the run.
+    case completed
+    case failed
+  }
+
   public struct Worker: Sendable, Hashable {
     public enum State: String, Sendable, CaseIterable {
       /// It has joined, and loads the model.
@@ -86,7 +86,7 @@ public struct CoordinatorStatus: Sendable, Hashable {
   }
 
   public let term: UInt64
-  public let run: RunState
+  public let run: State
   /// What the run waits for, in words.
   public let reason: String
   /// Since when.

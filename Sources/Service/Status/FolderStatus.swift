@@ -5,9 +5,9 @@ import Ledger
 import Training
 
 /// How far a run is, read from its folder without taking it from a coordinator that works on it.
-public struct StatusReport: Sendable {
+public struct FolderStatus: Sendable {
   let folder: String
-  let status: RunStatus
+  let status: RunRow
   let snapshot: SnapshotRecord?
   let totalSteps: Int?
   let last: StepRecord?

@@ -1,7 +1,7 @@
 import JSON
 
 /// A coordinator's answer, for people. It takes whatever members there are: another release may have others.
-public struct LiveStatus: Sendable {
+public struct ShownStatus: Sendable {
   public let json: JSONValue
 
   public init(json: JSONValue) { self.json = json }

@@ -44,7 +44,7 @@ extension FleetService {
 
 /// What is said of one run.
 extension RunDriver {
-  func statusJSON(_ status: CoordinatorStatus) -> JSONValue {
+  func statusJSON(_ status: RunStatus) -> JSONValue {
     let now = MonotonicClock.now()
     let wait = runStatus(status, now: now)
     var members: JSONObject = [
@@ -73,7 +73,7 @@ extension RunDriver {
   typealias Wait = (state: String, reason: String, since: Instant, deadline: Instant?)
 
   /// The run's state with what the core does not know: the disk, and the coordinator's own work.
-  func runStatus(_ status: CoordinatorStatus, now: Instant) -> Wait {
+  func runStatus(_ status: RunStatus, now: Instant) -> Wait {
     guard let activity = run.activity else {
       return (name(of: status.run), status.reason, status.since, status.deadline)
     }
@@ -85,7 +85,7 @@ extension RunDriver {
     return (name(of: status.run), status.reason, status.since, status.deadline)
   }
 
-  private func name(of state: RunState) -> String {
+  private func name(of state: RunStatus.State) -> String {
     switch state {
     case .idle: "working"
     case .gathering: "gathering"
@@ -97,7 +97,7 @@ extension RunDriver {
     }
   }
 
-  private func json(_ worker: CoordinatorStatus.Worker, _ now: Instant) -> JSONValue {
+  private func json(_ worker: RunStatus.Worker, _ now: Instant) -> JSONValue {
     [
       "id": .number(worker.id), "host": .string(worker.host), "process": .number(worker.processID),
       "threads": .number(worker.threads), "local": .bool(worker.localIndex != nil),
@@ -108,7 +108,7 @@ extension RunDriver {
     ]
   }
 
-  private func json(_ shard: CoordinatorStatus.ShardState, _ now: Instant) -> JSONValue {
+  private func json(_ shard: RunStatus.ShardState, _ now: Instant) -> JSONValue {
     [
       "name": .string(shard.name), "state": .string(shard.state.rawValue),
       "failures": .number(shard.failures),
@@ -118,7 +118,7 @@ extension RunDriver {
   }
 
   /// Everything that is waited for: by the run as a whole, and of each worker.
-  private func waits(_ wait: Wait, _ status: CoordinatorStatus, _ now: Instant) -> [JSONValue] {
+  private func waits(_ wait: Wait, _ status: RunStatus, _ now: Instant) -> [JSONValue] {
     let ofRun: JSONValue = [
       "reason": .string(wait.reason), "worker": nil, "age": .number(now.seconds(since: wait.since)),
       "ends_in": Self.seconds(until: wait.deadline, now),
