@@ -133,6 +133,15 @@ import Testing
     expectError(path, reason) { _ = try SafetensorsFile(path: path) }
   }
 
+  /// `mx.save_safetensors` writes the metadata as null where it is given none, as mlx-lm does for adapters.
+  @Test func metadataMayBeNull() throws {
+    let folder = try TemporaryFolder()
+    let header = #"{"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#
+    let file = try SafetensorsFile(
+      path: folder.write("x.safetensors", Self.file(header, data: [UInt8](repeating: 0, count: 8))))
+    #expect(file.names == ["a"] && file.metadata.isEmpty)
+  }
+
   @Test func brokenLengthsAreRefused() throws {
     let folder = try TemporaryFolder()
     let long = try folder.write("long", [1, 0xE1, 0xF5, 5, 0, 0, 0, 0, 0x7B])  // 100,000,001
