@@ -86,8 +86,10 @@ import Testing
     let item = SafetensorsItem(name: "a", shape: [1]) { throw Stop() }
     #expect(throws: Stop.self) { try SafetensorsWriter.write([item], to: folder.path + "/a.safetensors") }
     let short = SafetensorsItem(name: "a", shape: [2]) { [1] }
-    expectError("a.safetensors", "tensor a", "needs 8") {
+    #expect {
       try SafetensorsWriter.write([short], to: folder.path + "/a.safetensors")
+    } throws: { error in
+      "\(error)".hasSuffix("a.safetensors: writing tensor a failed: it has 4 bytes where its shape needs 8")
     }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     #expect {
