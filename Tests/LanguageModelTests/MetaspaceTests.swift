@@ -62,7 +62,7 @@ import Testing
   ]) func severalFirstPieces(normalizer: String, text: String, expected: [Int32]) throws {
     let step =
       normalizer.contains("NFKC")
-      ? #"{"type": "Split", "pattern": {"String": "\u{2032}"}, "behavior": "Isolated", "invert": false}"#
+      ? #"{"type": "Split", "pattern": {"String": "′"}, "behavior": "Isolated", "invert": false}"#
       : #"{"type": "Digits", "individual_digits": true}"#
     let tokenizer = try tokenizer(
       normalizer: normalizer,

@@ -198,7 +198,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     config.resolvePaths(fileFolder: "/configs", workingFolder: "/home/u")
     #expect(config.valDataFiles == ["/configs/a.jsonl", "/b"] && config.valDataPath == "/configs/a.jsonl")
     let again = try NestedLearningConfig(object: #require(config.json().object), file: "x.json")
-    #expect(again == config)
+    #expect(again.valDataFiles == config.valDataFiles && again.valDataPath == config.valDataPath)
     for (wrong, reason) in [
       ("[]", "must be a path, or a list of paths, not a list"),
       (#"[{"path": "a", "weight": 2}]"#, "has a weight, but each row counts once in an evaluation"),

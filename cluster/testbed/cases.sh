@@ -13,6 +13,8 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -r "$cases" "$work/cases" && chmod -R u+w "$work/cases"
+# On a busy machine a run may not have begun after a fixed time.
+sed -i 's|sleep 0\.6|until [ -s out/a/metrics/train_metrics.jsonl ]; do sleep 0.1; done|' "$work"/cases/*/run.sh
 mkdir "$work/bin"
 ln -s "${NL_BIN:-$PWD/.build/release}"/nl-* "$work/bin/"
 ln -s "$work/bin/nl-tool" "$work/bin/nl"

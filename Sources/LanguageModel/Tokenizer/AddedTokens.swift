@@ -72,7 +72,7 @@ struct AddedTokens: Sendable {
       if covered < start { parts.append(Part(range: covered..<start, id: nil)) }
       // Of white space alone, all of which went along with the token before it, the reference makes no token.
       if start < end { parts.append(Part(range: start..<end, id: token.id)) }
-      covered = max(covered, end)
+      covered = max(start, end)
     }
     if covered < text.count { parts.append(Part(range: covered..<text.count, id: nil)) }
     return parts
