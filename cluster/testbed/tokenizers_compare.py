@@ -147,7 +147,8 @@ def tokenizer_file(seed):
              "end_of_word_suffix": None, "fuse_unk": rng.random() < .5, "byte_fallback": kind != "level" and "<0x41>" in vocab and rng.random() < .8,
              "ignore_merges": rng.random() < .3, "vocab": vocab, "merges": merges}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens, "normalizer": normalizer(rng, kind == "piece"),
-            "pre_tokenizer": pre_tokenizer(rng, kind), "post_processor": post_processor(rng, tokens), "decoder": None, "model": model}, kind
+            "pre_tokenizer": pre_tokenizer(rng, kind), "post_processor": post_processor(rng, tokens),
+            "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True} if kind == "level" else None, "model": model}, kind
 
 
 def strings(rng, tokens, count):
