@@ -20,8 +20,10 @@ public struct DataFiles: Sendable, Equatable {
       if FileSystem.kind(entry.path) == .folder { beside += Self.found(in: entry.path, .valid) }
     }
     self.train = train
-    validation =
-      try config.valDataPath.map { path throws(DataError) in try Self.files(path, .valid) } ?? beside
+    let named = config.valDataFiles.isEmpty ? [config.valDataPath].compactMap(\.self) : config.valDataFiles
+    var validation: [String] = []
+    for path in named { validation += try Self.files(path, .valid) }
+    self.validation = named.isEmpty ? beside : validation
   }
 
   /// What a file is for, by its name: `train.jsonl`, `train-00000-of-00002.json`, `valid_de.csv.gz`, ….

@@ -85,36 +85,7 @@ public struct TrainingData: Sendable {
   }
 
   /// The validation rows in file order, `batchSize` rows, or packs of rows, at a time; the last batch may be smaller.
-  public func evaluationBatches(batchSize: Int) -> [MicroBatch] {
-    Self.evaluationBatches(validation, batchSize: batchSize, packLength: packing ? maxLength : nil)
-  }
-
-  /// - Parameter packLength: tokens of a pack at most; nil: rows are not packed.
-  public static func evaluationBatches(
-    _ rows: RowSet, batchSize: Int, packLength: Int?
-  ) -> [MicroBatch] {
-    evaluationRanges(rows, batchSize: batchSize, packLength: packLength).map { range in
-      MicroBatch(rows: range.map { rows[$0] })
-    }
-  }
-
-  /// The numbers of the rows of each micro-batch of an evaluation.
-  public static func evaluationRanges(
-    _ rows: RowSet, batchSize: Int, packLength: Int?
-  ) -> [Range<Int>] {
-    let size = max(1, batchSize)
-    var starts = Array(rows.indices)
-    if let packLength {
-      var room = 0
-      starts = rows.indices.filter { number in
-        let length = rows.length(of: number)
-        let begins = length > room
-        room = (begins ? packLength : room) - length
-        return begins
-      }
-    }
-    return stride(from: 0, to: starts.count, by: size).map { first in
-      starts[first]..<(first + size < starts.count ? starts[first + size] : rows.count)
-    }
+  public func evaluationBatches(batchSize: Int) -> EvaluationBatches {
+    EvaluationBatches(rows: validation, batchSize: batchSize, packLength: packing ? maxLength : nil)
   }
 }

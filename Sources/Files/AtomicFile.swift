@@ -44,6 +44,28 @@ public struct AtomicFile: ~Copyable {
     }
   }
 
+  /// Writes a part of the file that has a known length.
+  ///
+  /// - Parameters:
+  ///   - part: what it is, for the error if its length is another.
+  ///   - content: gives its bytes, in order, to the function that it is given.
+  /// - Throws: `FileError`, and what `content` throws.
+  public func write(
+    _ part: String, byteCount: Int,
+    _ content: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+  ) throws {
+    var written = 0
+    try content { bytes in
+      written += bytes.count
+      try write(bytes)
+    }
+    guard written == byteCount else {
+      throw FileError(
+        path: path, doing: "writing \(part)",
+        reason: "it has \(written) bytes where its shape needs \(byteCount)")
+    }
+  }
+
   /// Puts the file under its name. After a failure what stood there before still does, unless it was the folder's
   /// sync that failed: then one or the other does.
   ///

@@ -72,6 +72,21 @@ public enum FileSystem {
     return Int(info.st_size)
   }
 
+  /// When a file or folder was last changed, in seconds since 1970; nil if there is none.
+  package static func modificationTime(_ path: String) -> Double? {
+    var info = stat()
+    guard stat(path, &info) == 0 else { return nil }
+    #if canImport(Darwin)
+      let time = info.st_mtimespec
+    #else
+      let time = info.st_mtim
+    #endif
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  /// Sets the time of a file's last change to now, as a sign that it was used. Where that is not possible it stays.
+  package static func touch(_ path: String) { utimensat(AT_FDCWD, path, nil, 0) }
+
   /// The names in a folder but `.` and `..`, in the order of their bytes.
   public static func names(in folder: String) throws(FileError) -> [String] {
     guard let stream = opendir(folder) else {

@@ -47,17 +47,8 @@ enum GGUFWriter {
     try header.withUnsafeBytes { try file.write($0) }
     try pad(after: header.count, file)
     for item in items {
-      var written = 0
-      try item.content { bytes in
-        written += bytes.count
-        try file.write(bytes)
-      }
-      guard written == item.byteCount else {
-        throw ModelError(
-          file: path, name: "tensor \(item.name)",
-          "is \(written) bytes, but its shape needs \(item.byteCount)")
-      }
-      try pad(after: written, file)
+      try file.write("tensor \(item.name)", byteCount: item.byteCount, item.content)
+      try pad(after: item.byteCount, file)
     }
     try file.finish()
   }

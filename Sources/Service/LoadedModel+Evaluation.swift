@@ -27,9 +27,9 @@ extension LoadedModel {
     }
     let rows = RowSet(joining: read.map(\.rows))
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
-    let ranges = TrainingData.evaluationRanges(
-      rows, batchSize: options.batchSize, packLength: options.packing ? maxLength : nil)
-    let sums = try sums(over: rows, ranges, base: base) { done in
+    let batches = EvaluationBatches(
+      rows: rows, batchSize: options.batchSize, packLength: options.packing ? maxLength : nil)
+    let sums = try sums(over: batches, base: base) { done in
       progress?(EvaluationProgress(label: "Evaluating", rows: done, totalRows: rows.count))
     }
     let answers =
@@ -77,13 +77,12 @@ extension LoadedModel {
 
   /// Sums over all trained tokens, micro-batches added in the tree that evaluations in training have.
   private func sums(
-    over rows: RowSet, _ ranges: [Range<Int>], base: TrainableModel?, progress: (Int) -> Void
+    over batches: EvaluationBatches, base: TrainableModel?, progress: (Int) -> Void
   ) throws -> Sums {
     var sums = Sums()
     var losses: [Double] = []
     var divergences: [Double] = []
-    for range in ranges {
-      let batch = MicroBatch(rows: range.map { rows[$0] })
+    for (number, batch) in zip(batches.indices, batches) {
       if let base {
         do { try base.check(batch.tokens) } catch {
           throw ServiceError(
@@ -96,7 +95,7 @@ extension LoadedModel {
       divergences.append(scores.divergences.reduce(0, +))
       sums.correct += scores.correct
       sums.tokens += batch.trainedTokens
-      progress(range.upperBound)
+      progress(batches.rowNumbers(number).upperBound)
     }
     sums.loss = try ReductionTree.reduce(losses, add: { $0 += $1 })
     sums.divergence = try ReductionTree.reduce(divergences, add: { $0 += $1 })

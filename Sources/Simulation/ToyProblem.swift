@@ -57,9 +57,11 @@ struct ToyProblem: BatchSource {
     (0..<config.gradientAccumulationSteps).map { microBatch($0, salt: UInt64(step)) }
   }
 
-  func evaluationBatches() -> [AssignedMicroBatch] {
-    (0..<evaluationCount).map { microBatch($0, salt: 1 << 40) }
-  }
+  func evaluationBatches() -> [AssignedMicroBatch] { (0..<evaluationCount).map(evaluationBatch) }
+
+  func evaluationTokens() -> [Int] { evaluationBatches().map(\.trainedTokens) }
+
+  func evaluationBatch(_ number: Int) -> AssignedMicroBatch { microBatch(number, salt: 1 << 40) }
 
   private func microBatch(_ number: Int, salt: UInt64) -> AssignedMicroBatch {
     var random = SplitMix64(seed: SplitMix64.mix(config.seed &+ salt &* 1_000_003 &+ UInt64(number)))

@@ -5,11 +5,13 @@ import WireProtocol
 package protocol BatchSource: Sendable {
   /// The micro-batches of a step (1-based), in the order of their numbers.
   func microBatches(step: Int) -> [AssignedMicroBatch]
-  /// The micro-batches of an evaluation, in the order of their numbers.
-  func evaluationBatches() -> [AssignedMicroBatch]
+  /// Trained tokens of each micro-batch of an evaluation, in the order of their numbers.
+  func evaluationTokens() -> [Int]
+  /// A micro-batch of an evaluation, by its number.
+  func evaluationBatch(_ number: Int) -> AssignedMicroBatch
 }
 
-/// The micro-batches of one step or evaluation, and the number of their trained tokens.
+/// The micro-batches of one step, and the number of their trained tokens.
 package struct UnitBatches: Sendable {
   package let microBatches: [AssignedMicroBatch]
   package let trainedTokens: Int
@@ -26,12 +28,13 @@ extension AssignedMicroBatch {
 }
 
 /// The data of the open unit, and of earlier steps that are computed again meanwhile. What is here is only a copy of
-/// what the source gives.
+/// what the source gives. Of an evaluation there are only numbers of tokens: its micro-batches, which may be as many as the
+/// disk holds, are made for the message that takes them to a worker.
 struct BatchCache: Sendable {
   private let source: any BatchSource
   /// `steps`: at most `limit` of them, the oldest goes first.
   private var steps: [(step: Int, batches: UnitBatches)] = []
-  private var evaluation: UnitBatches?
+  private var evaluation: (tokens: [Int], sum: Int)?
   private static let limit = 64
 
   init(_ source: any BatchSource) { self.source = source }
@@ -44,11 +47,27 @@ struct BatchCache: Sendable {
     return batches
   }
 
-  mutating func evaluationBatches() -> UnitBatches {
+  /// Trained tokens of each micro-batch of an evaluation, and of all together.
+  mutating func evaluationTokens() -> (tokens: [Int], sum: Int) {
     if let evaluation { return evaluation }
-    let batches = UnitBatches(source.evaluationBatches())
-    evaluation = batches
-    return batches
+    let tokens = source.evaluationTokens()
+    let counted = (tokens: tokens, sum: tokens.reduce(0, +))
+    evaluation = counted
+    return counted
+  }
+
+  /// Trained tokens of a unit's step or evaluation.
+  mutating func trainedTokens(of unit: WorkUnit) -> Int {
+    unit.purpose == .evaluate ? evaluationTokens().sum : batches(step: unit.step).trainedTokens
+  }
+
+  /// Those micro-batches of a unit's step or evaluation that are among the numbers.
+  mutating func microBatches(of unit: WorkUnit, _ numbers: Range<Int>) -> [AssignedMicroBatch] {
+    if unit.purpose == .evaluate {
+      return numbers.clamped(to: 0..<evaluationTokens().tokens.count).map(source.evaluationBatch)
+    }
+    let all = batches(step: unit.step).microBatches
+    return Array(all[numbers.clamped(to: all.indices)])
   }
 
   /// Drops everything but the data of this step.

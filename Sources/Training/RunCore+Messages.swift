@@ -7,15 +7,15 @@ extension RunCore {
   package mutating func message(of assignment: Assignment) -> AssignMessage {
     let unit = assignment.unit
     let node = assignment.shard.node
-    let data = unit.purpose == .evaluate ? batches.evaluationBatches() : batches.batches(step: unit.step)
     let numbers = unit.purpose == .collect ? 0..<0 : node.leaves(count: unit.leafCount)
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
-      digestOnly: assignment.digestOnly, stepTokens: max(1, data.trainedTokens), windows: assignment.windows,
+      digestOnly: assignment.digestOnly, stepTokens: max(1, batches.trainedTokens(of: unit)),
+      windows: assignment.windows,
       parameterVersions: assignment.versions,
       dropoutSeed: unit.purpose == .evaluate ? nil : rules.dropoutSeed,
-      microBatches: numbers.filter(data.microBatches.indices.contains).map { data.microBatches[$0] })
+      microBatches: batches.microBatches(of: unit, numbers))
   }
 
   /// PARAMETERS of a tier at one of its versions; nil if that is not kept.

@@ -31,11 +31,10 @@ extension RunCore {
       progress.evaluated(loss: loss, rules.config)
       return goOn(now: now)
     }
-    let batches = batches.evaluationBatches()
+    let tokens = batches.evaluationTokens().tokens
     open(
       WorkUnit(
-        purpose: .evaluate, step: progress.step, leafCount: batches.microBatches.count, dueTiers: [],
-        trainedTokens: batches.microBatches.map(\.trainedTokens)),
+        purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens),
       now: now)
   }
 

@@ -11,7 +11,7 @@ struct ExportCommand: ParsableCommand {
     commandName: "export",
     abstract: "Write an adapter in the form of another program, or a model as GGUF.",
     discussion: """
-      peft and mlx make a folder; gguf makes a file, which llama.cpp takes by --lora. Without --adapter the model \
+      peft and mlx make a folder, with the tokenizer files beside the adapter; gguf makes a file, which llama.cpp takes by --lora. Without --adapter the model \
       itself becomes a GGUF file.
 
       Examples:
@@ -74,12 +74,20 @@ struct ExportCommand: ParsableCommand {
       let form: AdapterWriter.Form = format == .peft ? .peft : .mlx
       try AtomicFolder.make(output) { temporary in
         try AdapterWriter.write(adapter, as: form, base: base, model: configuration, to: temporary)
+        try ModelFolder.copyCompanions(from: Self.tokenizer(of: folder, base: base), to: temporary)
       }
     }
     let specification = adapter.specification
     print(
       "\(output): rank \(specification.rank), scale \(specification.scale), \(specification.modules.count) modules of "
         + "\(base)")
+  }
+
+  /// The folder whose tokenizer files go with an adapter: its own, which may have tokens that were added, that of the
+  /// checkpoint which it is a part of, or the base model's.
+  private static func tokenizer(of folder: String, base: String) -> String {
+    let own = [folder, FileSystem.folder(of: FileSystem.absolute(folder))]
+    return own.first { FileSystem.kind($0 + "/tokenizer.json") == .file } ?? base
   }
 
   private func exportModel(to output: String) throws {

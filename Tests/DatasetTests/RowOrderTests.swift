@@ -119,11 +119,15 @@ import Testing
   @Test func evaluationsArePackedToo() {
     let rows = RowSet([3, 4, 5, 2, 6].map { TokenRow(ids: [Int32](repeating: 1, count: $0)) })
     func ranges(_ size: Int, _ room: Int?) -> [Range<Int>] {
-      TrainingData.evaluationRanges(rows, batchSize: size, packLength: room)
+      let batches = EvaluationBatches(rows: rows, batchSize: size, packLength: room)
+      return batches.indices.map(batches.rowNumbers)
     }
     #expect(ranges(1, 8) == [0..<2, 2..<4, 4..<5])
     #expect(ranges(2, 8) == [0..<4, 4..<5])
     #expect(ranges(2, nil) == [0..<2, 2..<4, 4..<5])
     #expect(ranges(9, 6) == [0..<5])
+    let batches = EvaluationBatches(rows: rows, batchSize: 2, packLength: 8)
+    #expect(batches.indices.map(batches.trainedTokens) == batches.map(\.trainedTokens))
+    #expect(EvaluationBatches(rows: RowSet([TokenRow]()), batchSize: 2, packLength: 8).isEmpty)
   }
 }

@@ -121,6 +121,50 @@ import Testing
     #expect(throws: DataError.self) { try read(file, chosen) }
   }
 
+  /// What was not used for 90 days goes, then the least recently used until the limit is kept; what was used within the hour
+  /// stays, and so does what is no file of rows.
+  @Test func whatIsKeptHasALimit() throws {
+    let scratch = try Scratch()
+    let file = try data(scratch)
+    let paths = try [20, 21, 22, 23].map { try #require(try read(file, cache(scratch), maxLength: $0).cache) }
+    let other = try scratch.write("cache/something else", "x")
+    func age(_ path: String, _ hours: Double) throws {
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date(timeIntervalSinceNow: -hours * 3600)], ofItemAtPath: path)
+    }
+    try age(paths[0], 91 * 24)
+    try age(paths[1], 3)
+    try age(paths[2], 2)
+    try age(other, 1000 * 24)
+    let kept = CachedRows(folder: scratch.path("cache"))
+    #expect(try kept.list().map(\.path) == [paths[3], paths[2], paths[1], paths[0]])
+    let whole = try #require(try kept.list().first)
+    #expect(try whole.rows == read(file, cache(scratch), maxLength: 23).rows.count)
+    kept.evict(limit: nil)
+    #expect(try kept.list().map(\.path) == [paths[3], paths[2], paths[1]])
+    kept.evict(limit: whole.bytes * 5 / 2)
+    #expect(try kept.list().map(\.path) == [paths[3], paths[2]])
+    // One that is opened is used.
+    _ = try read(file, cache(scratch), maxLength: 22)
+    kept.evict(limit: 1)
+    #expect(try Set(kept.list().map(\.path)) == [paths[3], paths[2]])
+    #expect(FileSystem.kind(other) == .file)
+
+    try age(paths[2], 2)
+    let tight = TokenCache(
+      environment: [TokenCache.variable: scratch.path("cache"), TokenCache.limitVariable: "1KB"], encoding: []
+    )
+    let made = try read(file, tight)
+    #expect(try Set(kept.list().map(\.path)) == [paths[3], #require(made.cache)])
+    let wrong = TokenCache(
+      environment: [TokenCache.variable: scratch.path("cache"), TokenCache.limitVariable: "much"],
+      encoding: ["x"])
+    let error = #expect(throws: DataError.self) { try read(file, wrong) }
+    #expect(error?.reason == "NL_TOKEN_CACHE_LIMIT is much, which is no number of bytes")
+    try kept.remove(#require(try kept.list().first))
+    #expect(try kept.list().count == 1)
+  }
+
   @Test func whereItIs() {
     func folder(_ environment: [String: String]) -> String? {
       TokenCache(environment: environment, encoding: [])?.folder
@@ -172,6 +216,12 @@ import Testing
       $0.valDataPath = scratch.path("other.jsonl")
     }
     #expect(named.validation == [scratch.path("other.jsonl")])
+    let several = try files {
+      $0.trainDataPath = scratch.path("")
+      $0.valDataPath = scratch.path("")
+      $0.valDataFiles = [scratch.path(""), scratch.path("other.jsonl")]
+    }
+    #expect(several.validation == [scratch.path("") + "/valid.jsonl", scratch.path("other.jsonl")])
     let list = try TrainingData(
       config: config {
         $0.trainDataFiles = [

@@ -1,4 +1,5 @@
 import CZlib
+import JSON
 import NestedLearning
 import Testing
 
@@ -117,6 +118,39 @@ private func failure(_ content: [UInt8], skipUnusable: Bool = false) -> String {
         #expect(texts == ["a, b", "c\""] && found == lines, "\(texts)")
       }
     }
+  }
+
+  /// Lists and tables are read in pieces of 1 MiB: whatever stands across the end of one is read as if it did not.
+  @Test func listsAndTablesOfSeveralPieces() throws {
+    let texts = (0..<3000).map { number in
+      String(repeating: "ab\"\\,\n\u{E9}]", count: number % 97) + "\(number)"
+    }
+    let list =
+      "["
+      + texts.map { JSONValue.object(JSONObject([.init(key: "text", value: .string($0))])).text }
+      .joined(separator: ",\n") + "]"
+    let table = "text\n" + texts.map { "\"" + $0.replacing("\"", with: "\"\"") + "\"\r\n" }.joined()
+    func read(_ content: String) throws -> (texts: [String], lines: [Int]) {
+      try withFile(Array(content.utf8)) { path in
+        var (found, lines): ([String], [Int]) = ([], [])
+        try DataFile(path: path).forEachRow {
+          found.append($0.object["text"]?.string ?? "")
+          lines.append($0.line)
+        }
+        return (found, lines)
+      }
+    }
+    for shift in 0..<9 {
+      let (found, lines) = try read(String(repeating: " ", count: shift) + list)
+      #expect(found == texts && lines == Array(1...3000))
+      #expect(try read(table + String(repeating: "x", count: shift)).texts.prefix(3000) == texts[...])
+    }
+    var line = 2
+    let expected = texts.map { text in
+      defer { line += 1 + text.utf8.count { $0 == 0x0A } }
+      return line
+    }
+    #expect(try read(table).lines == expected)
   }
 
   /// Two members one after the other, as `cat a.gz b.gz` makes them, and more than one piece of the decompressor.

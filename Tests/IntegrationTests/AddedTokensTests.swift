@@ -79,6 +79,20 @@ import Testing
     let loss = try Self.loss(model: merged, adapter: nil)
     #expect(abs(try #require(loss?.double) / (try #require(row["loss"]?.double)) - 1) < 1e-5)
 
+    // Exported, it has the tokenizer with the tokens that were added, wherever it is taken from.
+    for (number, source) in [final, final + "/peft"].enumerated() {
+      let exported = one.scratch.path("exported-\(number)")
+      try Program.tool.run([
+        "export", "--format", "peft", "--model", Fixtures.path("models/qwen2_f32"), "--adapter", source,
+        "--output",
+        exported,
+      ]).expectSuccess()
+      #expect(
+        try Data(contentsOf: URL(fileURLWithPath: exported + "/tokenizer.json"))
+          == Data(contentsOf: URL(fileURLWithPath: final + "/tokenizer.json")))
+      try Self.expectLoss(row["loss"], model: Fixtures.path("models/qwen2_f32"), adapter: exported)
+    }
+
     // Training goes on from it, with its tokens.
     let further = try TrainingRun(["adapter_path": .string(final), "num_steps": 1])
     var config = further.config

@@ -86,6 +86,41 @@ import Testing
     #expect(alone.status != 0 && alone.errors.contains("--adapter"), "\(alone.everything)")
   }
 
+  /// With a head of its own, and with rows for tokens that the base model lacks: the reference is the sum over the base's
+  /// vocabulary, in Double, of logits that are written out. Data with an added token is refused by its name.
+  @Test(arguments: ["qwen2_saved", "qwen2_tokens"]) func measuresWholeModulesAgainstTheBase(name: String)
+    throws
+  {
+    let adapter = Fixtures.path("adapters/" + name)
+    let text = "The river is wide."
+    let scratch = try Scratch()
+    let data = try scratch.write("data.jsonl", "{\"text\": \"\(text)\"}\n")
+    let found = try evaluate(model, data, ["--adapter", adapter, "--kl"])
+
+    let adapted = try LoadedModel(folder: model, adapter: adapter, threads: 1)
+    let base = try LoadedModel(folder: model, adapter: nil, threads: 1)
+    let ids = try base.tokenizer.trainingIDs(text: text, maxLength: 64)
+    func logProbabilities(_ model: TrainableModel) throws -> [[Double]] {
+      let logits = try model.logits(ids)
+      let width = logits.shape[1]
+      return (0..<logits.shape[0]).map { row in
+        let values = logits.values[(row * width)..<((row + 1) * width)].map(Double.init)
+        let largest = values.max() ?? 0
+        let sum = values.reduce(0) { $0 + Foundation.exp($1 - largest) }
+        return values.map { $0 - largest - Foundation.log(sum) }
+      }
+    }
+    let (theirs, ours) = (try logProbabilities(base.model), try logProbabilities(adapted.model))
+    #expect(ours[0].count == theirs[0].count + (name == "qwen2_tokens" ? 2 : 0))
+    let places = ids.indices.dropLast()
+    let divergences = places.map { place in
+      zip(theirs[place], ours[place]).reduce(0) { $0 + Foundation.exp($1.0) * ($1.0 - $1.1) }
+    }
+    let expected = divergences.reduce(0, +) / Double(places.count)
+    let kl = try #require(found["kl_to_base"]?.double)
+    #expect(expected > 0.001 && abs(kl - expected) < 1e-5 * max(1, expected), "\(kl) for \(expected)")
+  }
+
   /// What a model says to a prompt, in 40 tokens at most.
   private func tokens(_ prompt: String, ends: Set<Int32>) throws -> [Int32] {
     let loaded = try LoadedModel(folder: model, adapter: nil, threads: 1)

@@ -192,6 +192,15 @@ import Testing
     #expect(
       peft["rank_pattern"] == ["model.layers.3.self_attn.q_proj": 2, "model.layers.3.mlp.down_proj": 2])
     #expect(peft["alpha_pattern"]?.object?.members.count == 4)
+    var hashes = Set<String>()
+    for patterns in [[:], ["rank_pattern": ["layers.3.*": 2]], ["alpha_pattern": ["down_proj": 3]]]
+      as [[String: JSONValue]]
+    {
+      let run = try TrainingRun(patterns.merging(["num_steps": 2]) { $1 })
+      try run.train()
+      hashes.insert(try run.adapterHash())
+    }
+    #expect(hashes.count == 3)
     let one = try TrainingRun(["num_layers": 1, "num_tiers": 1, "num_steps": 1])
     let last = try one.train()
     #expect(last.output.contains("(7 modules)") || last.output.contains("rank 4"), "\(last.output)")

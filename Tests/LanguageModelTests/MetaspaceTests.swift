@@ -45,4 +45,61 @@ import Testing
   ]) func theFirstPiece(normalizer: String, text: String, expected: String) throws {
     #expect(try tokens(normalizer, text) == expected, "\(normalizer) of \"\(text)\"")
   }
+
+  /// Several pieces may begin with the first character: what was put before it, and what it was taken apart into. The
+  /// reference is the same, with a step before Metaspace.
+  @Test(arguments: [
+    (#"{"type": "Prepend", "prepend": "ab"}"#, "1a", [0, 1, 2, 0, 3, 1]),
+    (#"{"type": "Prepend", "prepend": "ab"}"#, "11a", [0, 1, 2, 0, 3, 3, 1]),
+    (#"{"type": "Prepend", "prepend": "ab"}"#, "a1", [0, 1, 2, 1, 3]),
+    (
+      #"{"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "Prepend", "prepend": "1"}]}"#,
+      "A1",
+      [0, 3, 0, 1, 3]
+    ),
+    (#"{"type": "NFKC"}"#, "\u{2034}a", [0, 5, 0, 5, 0, 5, 1]),
+    (#"{"type": "NFKC"}"#, "a\u{2034}", [0, 1, 5, 5, 5]),
+  ]) func severalFirstPieces(normalizer: String, text: String, expected: [Int32]) throws {
+    let step =
+      normalizer.contains("NFKC")
+      ? #"{"type": "Split", "pattern": {"String": "′"}, "behavior": "Isolated", "invert": false}"#
+      : #"{"type": "Digits", "individual_digits": true}"#
+    let tokenizer = try tokenizer(
+      normalizer: normalizer,
+      preTokenizer: #"""
+        {"type": "Sequence", "pretokenizers": [\#(step),
+         {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": true}]}
+        """#)
+    #expect(try tokenizer.encode(text, addSpecialTokens: false) == expected)
+  }
+
+  /// Of added tokens that are white space, and that another has taken along, tokenizers 0.23.3 makes nothing.
+  @Test(arguments: [
+    ("\t\t\t", [8]), ("a\t\tb", [1, 8, 2]), ("<x>\nb", [10, 2]), ("a \n\t b\n", [1, 7, 8, 2, 7]),
+  ]) func whiteSpaceThatWentAlong(text: String, expected: [Int32]) throws {
+    let tokenizer = try tokenizer(
+      added: """
+        {"id": 8, "content": "\\t", "lstrip": true, "rstrip": true, "normalized": false},
+        {"id": 10, "content": "<x>", "rstrip": true, "normalized": false},
+        {"id": 7, "content": "\\n", "lstrip": true, "normalized": false}
+        """)
+    #expect(try tokenizer.encode(text, addSpecialTokens: false) == expected)
+  }
+
+  private func tokenizer(normalizer: String = "null", preTokenizer: String = "null", added: String = "")
+    throws -> Tokenizer
+  {
+    let vocabulary = ["▁", "a", "b", "1", "²", "\u{2032}", "x", "\\n", "\\t", "c"].enumerated().map {
+      #""\#($1)": \#($0)"#
+    }
+    let folder = try TemporaryFolder()
+    try folder.write(
+      "tokenizer.json",
+      """
+      {"version": "1.0", "added_tokens": [\(added)], "normalizer": \(normalizer), "pre_tokenizer": \(preTokenizer),
+       "post_processor": null, "decoder": null,
+       "model": {"type": "BPE", "vocab": {\(vocabulary.joined(separator: ", "))}, "merges": []}}
+      """)
+    return try Tokenizer(modelFolder: folder.path)
+  }
 }

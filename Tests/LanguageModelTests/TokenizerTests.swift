@@ -23,6 +23,14 @@ import Testing
     #expect(TokenizerStrings.digest(all) == strings.randomDigest)
   }
 
+  /// The scalars that the step Punctuation of tokenizers 0.23.3 isolates: `Punctuation("isolated").pre_tokenize_str("a" + c +
+  /// "a")` of every scalar c has three parts for 726 of them.
+  @Test func punctuationIsThatOfTheReference() {
+    let found = (0..<UInt32(0x110000)).compactMap(Unicode.Scalar.init).filter(ReferenceUnicode.isPunctuation)
+    #expect(found.count == 726)
+    #expect(TokenizerStrings.digest(found.map { Int32($0.value) }) == "e4f02a")
+  }
+
   @Test(arguments: names) func nastyStrings(name: String) throws {
     let tokenizer = try tokenizer(name)
     let expected = try expected(name)

@@ -192,6 +192,23 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     }
   }
 
+  /// Rows to evaluate on count once each, so that there are no weights.
+  @Test func validationDataMayBeAList() throws {
+    var config = try read(#""val_data_path": ["a.jsonl", {"path": "/b"}]"#)
+    config.resolvePaths(fileFolder: "/configs", workingFolder: "/home/u")
+    #expect(config.valDataFiles == ["/configs/a.jsonl", "/b"] && config.valDataPath == "/configs/a.jsonl")
+    let again = try NestedLearningConfig(object: #require(config.json().object), file: "x.json")
+    #expect(again.valDataFiles == config.valDataFiles && again.valDataPath == config.valDataPath)
+    for (wrong, reason) in [
+      ("[]", "must be a path, or a list of paths, not a list"),
+      (#"[{"path": "a", "weight": 2}]"#, "has a weight, but each row counts once in an evaluation"),
+    ] {
+      let error = #expect(throws: ConfigError.self) { try read("\"val_data_path\": \(wrong)") }
+      #expect(error?.reason == reason && error?.key == "val_data_path")
+    }
+    #expect(try read(#""val_data_path": null"#).valDataPath == nil)
+  }
+
   @Test func daysAreDays() throws {
     #expect(try read(#""chat_template_date": "2026-02-28""#).chatTemplateDate == "2026-02-28")
     for wrong in [#""28 Feb""#, #""2026-2-28""#, "2026", #""2026-02-28T10""#] {
@@ -221,7 +238,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     (#""max_grad_norm": -1"#, "max_grad_norm: must be a number of at least 0, or null, not -1"),
     (#""shuffle": "yes""#, #"shuffle: must be true or false, not "yes""#),
     (#""optimizer": "rmsprop""#, #"optimizer: must be adam or adamw or sgd, not "rmsprop""#),
-    (#""val_data_path": """#, #"val_data_path: must be a path, not """#),
+    (#""val_data_path": """#, #"val_data_path: must be a path, or a list of paths, not """#),
     (
       #""experiment_name": "a/b""#,
       #"experiment_name: "a/b" cannot be the name of a folder; choose a name without /"#

@@ -1,5 +1,6 @@
 import Coordination
 import NestedLearning
+import Synchronization
 import Testing
 import WireProtocol
 
@@ -443,5 +444,35 @@ import WireProtocol
     #expect(scene.written(0) == ["publish 2 tiers", "skip step 1"])
     #expect(scene.at(1, .applied(try scene.engine.skip(step: 1))) == ["write: committing step 1"])
     #expect(scene.written(1) == ["open step 2, tiers [0]"], "no worker is to be told")
+  }
+
+  /// Of an evaluation, which may have as many micro-batches as the disk holds, only those are made that a worker is sent.
+  @Test func anEvaluationIsMadePieceByPiece() throws {
+    let source = CountingRows()
+    var cache = BatchCache(source)
+    let unit = WorkUnit(purpose: .evaluate, step: 3, leafCount: 1000, dueTiers: [])
+    #expect(cache.trainedTokens(of: unit) == 2000)
+    #expect(cache.microBatches(of: unit, 4..<6).map(\.number) == [4, 5])
+    #expect(cache.microBatches(of: unit, 998..<1024).map(\.number) == [998, 999])
+    #expect(source.made.withLock { $0 } == [4, 5, 998, 999])
+    let step = WorkUnit(purpose: .train, step: 2, leafCount: 2, dueTiers: [])
+    #expect(cache.microBatches(of: step, 1..<4).map(\.number) == [1])
+    #expect(cache.trainedTokens(of: step) == 4)
+  }
+}
+
+private final class CountingRows: BatchSource {
+  let made = Mutex<[Int]>([])
+
+  func microBatches(step: Int) -> [AssignedMicroBatch] { (0..<2).map(Self.microBatch) }
+  func evaluationTokens() -> [Int] { [Int](repeating: 2, count: 1000) }
+
+  func evaluationBatch(_ number: Int) -> AssignedMicroBatch {
+    made.withLock { $0.append(number) }
+    return Self.microBatch(number)
+  }
+
+  private static func microBatch(_ number: Int) -> AssignedMicroBatch {
+    AssignedMicroBatch(number: number, tokens: [1, 2, 3], offsets: [0, 3], labels: [2, 3, -100])
   }
 }

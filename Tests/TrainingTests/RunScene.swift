@@ -16,7 +16,8 @@ struct RunScene {
       }
     }
 
-    func evaluationBatches() -> [AssignedMicroBatch] { microBatches(step: 0) }
+    func evaluationTokens() -> [Int] { microBatches(step: 0).map(\.trainedTokens) }
+    func evaluationBatch(_ number: Int) -> AssignedMicroBatch { microBatches(step: 0)[number] }
   }
 
   var run: RunCore

@@ -8,6 +8,9 @@ import NestedLearning
 /// becomes ids, and the options. What is there is used; nothing in it is ever changed.
 public struct TokenCache: Sendable {
   public static let variable = "NL_TOKEN_CACHE"
+  /// How many bytes the folder may have, as in `200GB`; `off`: any number.
+  public static let limitVariable = "NL_TOKEN_CACHE_LIMIT"
+  public static let standardLimit = ByteSize(bytes: 100_000_000_000)
   /// Grows with everything that makes other rows of the same files.
   private static let revision = 1
   /// A file with fewer bytes is tokenized each time, in memory, unless a folder is asked for.
@@ -18,6 +21,8 @@ public struct TokenCache: Sendable {
   let isChosen: Bool
   /// Of what says how text becomes ids: digests of files, the date that templates see.
   let encoding: [String]
+  /// As it was given.
+  private let limit: String?
 
   /// - Parameter encoding: everything that decides how text becomes ids.
   /// - Returns: nil if the environment says `off`, or no folder is known.
@@ -25,16 +30,21 @@ public struct TokenCache: Sendable {
     func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
     isChosen = given(Self.variable) != nil
     self.encoding = encoding
-    if let chosen = given(Self.variable) {
-      if chosen == "off" { return nil }
-      folder = FileSystem.absolute(chosen)
-    } else if let caches = given("XDG_CACHE_HOME"), caches.hasPrefix("/") {
-      folder = caches + "/nested-learning/tokens"
-    } else if let home = given("HOME") {
-      folder = home + "/.cache/nested-learning/tokens"
-    } else {
+    limit = given(Self.limitVariable)
+    guard given(Self.variable) != "off", let folder = Self.folder(environment: environment) else {
       return nil
     }
+    self.folder = folder
+  }
+
+  /// Where rows are kept; nil if no folder is known.
+  public static func folder(environment: [String: String]) -> String? {
+    func given(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+    if let chosen = given(Self.variable), chosen != "off" { return FileSystem.absolute(chosen) }
+    if let caches = given("XDG_CACHE_HOME"), caches.hasPrefix("/") {
+      return caches + "/nested-learning/tokens"
+    }
+    return given("HOME").map { $0 + "/.cache/nested-learning/tokens" }
   }
 
   /// Where the rows of a file are, or will be; nil if they are not to be kept.
@@ -55,11 +65,12 @@ public struct TokenCache: Sendable {
         "\(options.collectsFaults)",
       ] + encoding
     for member in members { digest.update("\(member.utf8.count) \(member)\n") }
-    return "\(folder)/\(digest.finish()).rows"
+    return "\(folder)/\(digest.finish())\(CachedRows.suffix)"
   }
 
   /// Makes the folder, and takes away what processes that are gone have left in it.
   func prepare() throws(DataError) {
+    _ = try limitBytes()
     do throws(FileError) {
       try FileSystem.makeFolders(folder)
       guard access(folder, W_OK | X_OK) == 0 else {
@@ -85,6 +96,21 @@ public struct TokenCache: Sendable {
     guard stat(folder + "/" + name, &info) == 0, info.st_mtim.tv_sec < time(nil) - 600 else { return false }
     return kill(id, 0) != 0 && errno == ESRCH
   }
+
+  /// nil: there is none.
+  private func limitBytes() throws(DataError) -> Int? {
+    guard let limit else { return Self.standardLimit.bytes }
+    if limit == "off" { return nil }
+    guard let size = ByteSize(text: limit) else {
+      throw DataError(
+        file: folder, reason: "\(Self.limitVariable) is \(limit), which is no number of bytes",
+        remedy: "give one such as \(Self.standardLimit), or off")
+    }
+    return size.bytes
+  }
+
+  /// Deletes what the limit has no room for, the least recently used first.
+  func evict() throws(DataError) { CachedRows(folder: folder).evict(limit: try limitBytes()) }
 
   /// - Parameters:
   ///   - needed: bytes that the rows of a whole file will take, by those that were read.

@@ -64,6 +64,19 @@ enum TokenCacheFile {
     return map(descriptor, layout).map { ($0, report) }
   }
 
+  /// What the footer of a file says; nil if it is not there, or not whole.
+  static func layout(of path: String) -> Layout? {
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0, info.st_size >= footerBytes else { return nil }
+    let size = Int(info.st_size)
+    return read(descriptor, at: size - footerBytes, count: footerBytes).flatMap {
+      Layout(footer: $0, size: size)
+    }
+  }
+
   private static func isSound(_ descriptor: Int32, _ layout: Layout, _ footer: [UInt8]) -> Bool {
     guard
       let digests = read(

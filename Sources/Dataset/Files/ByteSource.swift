@@ -39,17 +39,6 @@ final class ByteSource {
     return count
   }
 
-  /// Everything that is left.
-  func all() throws(DataError) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 1 << 20)
-    while true {
-      let count = try piece.withMutableBytes { buffer throws(DataError) in try read(into: buffer) }
-      if count == 0 { return bytes }
-      bytes.append(contentsOf: piece[..<count])
-    }
-  }
-
   private func fill(_ buffer: UnsafeMutableRawBufferPointer) throws(DataError) -> Int {
     var filled = 0
     while filled < buffer.count {

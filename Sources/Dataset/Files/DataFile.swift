@@ -59,11 +59,11 @@ public struct DataFile: Sendable {
         try take(.json(line: line, Array(bytes)))
       }) {}
     case .list:
-      try JSONListReader(bytes: source.all(), path: path).forEachElement {
-        try take(.json(line: $0, Array($1)))
-      }
+      var reader = JSONListReader(source: source)
+      try reader.forEachElement { try take(.json(line: $0, Array($1))) }
     case .table(let separator):
-      try TableReader(bytes: source.all(), separator: separator, path: path).forEachRow { try take(.row($0)) }
+      var reader = TableReader(source: source, separator: separator)
+      try reader.forEachRow { try take(.row($0)) }
     }
     if isEmpty {
       throw DataError(file: path, reason: "has no rows", remedy: #"give it one {"text": …} a line"#)

@@ -35,6 +35,7 @@ public struct TokenRows: Sendable {
       return
     }
     if let known = Self.open(path, file: file, options: options) {
+      FileSystem.touch(path)
       self.init(known.table, known.report, cache: path, wasCached: true)
       return
     }
@@ -53,6 +54,7 @@ public struct TokenRows: Sendable {
         file: path, reason: "is not what was just written there",
         remedy: "check this volume (the system's log says more)")
     }
+    try cache.evict()
     self.init(written.table, written.report, cache: path, wasCached: false)
   }
 

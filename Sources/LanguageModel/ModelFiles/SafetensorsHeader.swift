@@ -64,6 +64,8 @@ struct SafetensorsHeader {
   }
 
   private func readMetadata(_ value: JSONValue) throws(ModelError) -> [(key: String, value: String)] {
+    // So does mlx write that there is none.
+    if value.isNull { return [] }
     guard let object = value.object else {
       throw ModelError(file: path, name: "__metadata__", "must be an object of strings, not \(value.kind)")
     }

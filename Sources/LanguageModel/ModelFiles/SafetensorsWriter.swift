@@ -67,8 +67,8 @@ public enum SafetensorsWriter {
   /// Tensors stand in the order of falling element size, then of the UTF-8 bytes of their names, so that each is
   /// aligned; the header is padded with spaces to a multiple of 8 bytes.
   ///
-  /// - Throws: ``ModelError`` if a name stands twice, or if the content of an item is not as long as its shape says;
-  ///   `FileError` if the file cannot be written.
+  /// - Throws: ``ModelError`` if a name stands twice; `FileError` if the file cannot be written, or if the content of an item
+  ///   is not as long as its shape says.
   public static func write(
     _ items: [SafetensorsItem], metadata: [(key: String, value: String)] = [("format", "pt")], to path: String
   ) throws {
@@ -80,16 +80,7 @@ public enum SafetensorsWriter {
     try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try file.write($0) }
     try header.withUnsafeBytes { try file.write($0) }
     for item in sorted {
-      var written = 0
-      try item.content { bytes in
-        written += bytes.count
-        try file.write(bytes)
-      }
-      guard written == item.byteCount else {
-        throw ModelError(
-          file: path, name: "tensor \(item.name)",
-          "is \(written) bytes, but the shape \(item.shape) needs \(item.byteCount)")
-      }
+      try file.write("tensor \(item.name)", byteCount: item.byteCount, item.content)
     }
     try file.finish()
   }

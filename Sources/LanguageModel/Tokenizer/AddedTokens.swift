@@ -31,7 +31,8 @@ struct AddedTokens: Sendable {
   init(tokens: [Token], normalizer: TextNormalizer, passesSpecial: Bool = false) {
     self.tokens = tokens
     self.passesSpecial = passesSpecial
-    // Where two tokens are looked for as the same text, special ones go first.
+    // Where two tokens are looked for as the same text, special ones go first. Which of several normalized ones that become
+    // the same text goes first differs in the reference each time a file is read.
     let ordered = tokens.indices.filter { tokens[$0].special } + tokens.indices.filter { !tokens[$0].special }
     var raw = TokenTrie()
     var normalized = TokenTrie()
@@ -69,8 +70,9 @@ struct AddedTokens: Sendable {
       if token.lstrip { start = max(spacesEnding(at: start, in: text), covered) }
       if token.rstrip { end = spacesStarting(at: end, in: text) }
       if covered < start { parts.append(Part(range: covered..<start, id: nil)) }
-      parts.append(Part(range: start..<max(start, end), id: token.id))
-      covered = end
+      // Of white space alone, all of which went along with the token before it, the reference makes no token.
+      if start < end { parts.append(Part(range: start..<end, id: token.id)) }
+      covered = max(start, end)
     }
     if covered < text.count { parts.append(Part(range: covered..<text.count, id: nil)) }
     return parts

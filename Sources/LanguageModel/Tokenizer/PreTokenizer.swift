@@ -38,9 +38,10 @@ struct PreTokenizer: Sendable {
 
   /// Calls `body` with each piece of `text`, in order.
   ///
-  /// - Parameter isFirst: nothing stands before `text`, not even an added token.
+  /// - Parameter startLength: a piece that begins within so many bytes is the first of what is encoded; nothing stands
+  ///   before it, not even an added token.
   func forEachPiece(
-    of text: [UInt8], isFirst: Bool = true, with scratch: SplitScratch,
+    of text: [UInt8], startLength: Int = 1, with scratch: SplitScratch,
     _ body: (UnsafeBufferPointer<UInt8>) -> Void
   ) throws(SplitPatternError) {
     if text.isEmpty { return }
@@ -48,7 +49,7 @@ struct PreTokenizer: Sendable {
     var pieces = [0..<text.count]
     for step in steps { pieces = try split(pieces, step, text, searched, scratch) }
     if let metaspace {
-      for piece in pieces { emit(text[piece], metaspace, isFirst: isFirst && piece.lowerBound == 0, body) }
+      for piece in pieces { emit(text[piece], metaspace, isFirst: piece.lowerBound < startLength, body) }
       return
     }
     if !laterSteps.isEmpty {

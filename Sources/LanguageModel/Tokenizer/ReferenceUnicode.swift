@@ -2,7 +2,7 @@
 /// version of Unicode the Swift library and PCRE2 on this machine carry.
 ///
 /// The crate's parts differ in age: Oniguruma (Split patterns) and the crate regex (words) hold Unicode 16, Rust
-/// itself (digits) Unicode 17, the normalizer Unicode 9. A scalar that is younger is unassigned to them. That the sets
+/// itself (digits) Unicode 17, the normalizer Unicode 9, the step Punctuation Unicode 8. A scalar that is younger is unassigned to them. That the sets
 /// agree on every scalar is tested against the crate.
 enum ReferenceUnicode {
   /// Whether a scalar had been assigned in the given version.
@@ -32,16 +32,18 @@ enum ReferenceUnicode {
     }
   }
 
-  /// ASCII punctuation, and the categories of punctuation.
+  /// ASCII punctuation, and the categories of punctuation as Unicode 8 has them.
   static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.value {
     case 0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E: return true
+    // Became a symbol and a mark later.
+    case 0x166D, 0x111C9: return true
     default: break
     }
     switch scalar.properties.generalCategory {
     case .connectorPunctuation, .dashPunctuation, .closePunctuation, .finalPunctuation, .initialPunctuation,
       .otherPunctuation, .openPunctuation:
-      return true
+      return isAssigned(scalar, in: 8)
     default: return false
     }
   }

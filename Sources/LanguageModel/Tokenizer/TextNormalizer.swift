@@ -27,16 +27,33 @@ struct TextNormalizer: Sendable {
     }
   }
 
-  /// Whether what a text begins with once it is normalized is what the text itself begins with: where the crate
-  /// `tokenizers` asks whether a piece is the first of a text, it asks for this. A beginning that is taken away counts, and
-  /// so does one of several characters for which something else stands.
-  func keepsStart(of text: [UInt8]) -> Bool {
+  /// How many bytes of a text, once it is normalized, stand for its first character, what was put before it included: the
+  /// crate `tokenizers` takes each piece that begins there for the first of the text. 0 if the first character was taken
+  /// away, or is one of several for which something else stands.
+  func startLength(of text: [UInt8]) -> Int {
     var text = text
+    var length = UTF8Scan.scalar(at: 0, in: text)?.length ?? 0
     for step in steps {
-      if Self.movesStart(step, of: text) { return false }
-      text = Self.apply(step, to: text)
+      if Self.movesStart(step, of: text) { return 0 }
+      let next = Self.apply(step, to: text)
+      length = Self.startLength(step, text[..<length], next)
+      text = next
     }
-    return true
+    return length
+  }
+
+  /// - Parameters:
+  ///   - start: what stands for the first character before the step.
+  ///   - text: the whole text after it.
+  private static func startLength(_ step: Step, _ start: ArraySlice<UInt8>, _ text: [UInt8]) -> Int {
+    switch step {
+    case .prepend(let prefix): return start.isEmpty ? 0 : prefix.count + start.count
+    case .strip: return min(start.count, text.count)
+    case .form, .replace, .replaceMatches, .lowercase:
+      let alone = apply(step, to: Array(start))
+      // What composes with the character after it is one character with it.
+      return text.starts(with: alone) ? alone.count : UTF8Scan.scalar(at: 0, in: text)?.length ?? 0
+    }
   }
 
   private static func movesStart(_ step: Step, of text: [UInt8]) -> Bool {

@@ -152,9 +152,9 @@ public final class Tokenizer: Sendable {
       }
       let whole = part.range.count == text.count
       let normalized = whole ? parts.normalizer.normalize(text) : parts.normalizer.normalize(text[part.range])
-      let isFirst =
-        part.range.lowerBound == 0
-        && (!parts.preTokenizer.asksForFirst || parts.normalizer.keepsStart(of: Array(text[part.range])))
+      let startLength =
+        part.range.lowerBound == 0 && parts.preTokenizer.asksForFirst
+        ? parts.normalizer.startLength(of: Array(text[part.range])) : 0
       var starts: [Int] = []
       for part in parts.addedTokens.split(normalized: normalized) {
         if let id = part.id {
@@ -163,7 +163,7 @@ public final class Tokenizer: Sendable {
         } else {
           let plain = part.range.count == normalized.count ? normalized : Array(normalized[part.range])
           let first = ids.count
-          try encodePlain(plain, isFirst: isFirst && part.range.lowerBound == 0, workspace, into: &ids)
+          try encodePlain(plain, startLength: startLength - part.range.lowerBound, workspace, into: &ids)
           if placed != nil {
             var alignment = TokenAlignment(
               text: plain, pieces: parts.pieces, isByteLevel: parts.preTokenizer.isByteLevel)
@@ -181,11 +181,11 @@ public final class Tokenizer: Sendable {
   }
 
   private func encodePlain(
-    _ text: [UInt8], isFirst: Bool, _ workspace: Workspace, into ids: inout [Int32]
+    _ text: [UInt8], startLength: Int, _ workspace: Workspace, into ids: inout [Int32]
   ) throws(SplitPatternError) {
     var found: [Int32] = []
     found.reserveCapacity(text.count / 3)
-    try parts.preTokenizer.forEachPiece(of: text, isFirst: isFirst, with: workspace.split) { piece in
+    try parts.preTokenizer.forEachPiece(of: text, startLength: startLength, with: workspace.split) { piece in
       parts.model.encode(piece, with: workspace.merge, into: &found)
     }
     ids += found

@@ -30,10 +30,7 @@ extension NestedLearningConfig {
 
   private static let dataKeys: [ConfigKey] = [
     trainData,
-    .optionalPath(
-      "val_data_path", \.valDataPath,
-      "Rows to evaluate on, likewise; else those of the folder's valid files, or the last 10 % of each file's rows."
-    ),
+    validationData,
     .integer(
       "max_seq_length", \.maxSeqLength, 2...1_048_576,
       "Tokens of a row at most, its EOS included; not more than the model has positions."),

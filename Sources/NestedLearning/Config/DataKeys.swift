@@ -41,6 +41,36 @@ extension NestedLearningConfig {
         config.trainDataFiles.map { ["path": .string($0.path), "weight": .number($0.weight)] })
     })
 
+  static let validationData = ConfigKey(
+    "val_data_path", .path,
+    "Rows to evaluate on: a file, a folder or a list of these; else those of the folder's valid files, or the last 10 % of "
+      + "each file's rows.",
+    mapPaths: { config, change in
+      config.valDataPath = config.valDataPath.map(change)
+      config.valDataFiles = config.valDataFiles.map(change)
+    },
+    read: { (config, value) throws(ConfigValueError) in
+      config.valDataFiles = []
+      guard value.array != nil else {
+        config.valDataPath = value.isNull ? nil : try ConfigKey.text(value, "a path, or a list of paths")
+        return
+      }
+      config.valDataFiles = try ConfigKey.list(value, "a path, or a list of paths") {
+        (item) throws(ConfigValueError) in
+        let entry = try weighted(item)
+        guard entry.weight == 1 else {
+          throw ConfigValueError(
+            reason: "has a weight, but each row counts once in an evaluation", remedy: "leave the weight out")
+        }
+        return entry.path
+      }
+      config.valDataPath = config.valDataFiles[0]
+    },
+    write: { config in
+      if config.valDataFiles.isEmpty { return config.valDataPath.map { .string($0) } ?? .null }
+      return .array(config.valDataFiles.map { ["path": .string($0)] })
+    })
+
   private static func weighted(_ item: JSONValue) throws(ConfigValueError) -> WeightedPath {
     guard let object = item.object else {
       return WeightedPath(path: try ConfigKey.text(item, "a path, or an object of path and weight"))

@@ -33,7 +33,10 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var trainDataPath = ""
   /// Several files or folders with weights; empty for one without.
   public var trainDataFiles: [WeightedPath] = []
+  /// A file or folder; the first of `valDataFiles` if there are several.
   public var valDataPath: String?
+  /// Several files or folders; empty for one.
+  public var valDataFiles: [String] = []
   public var maxSeqLength = 512
   public var longRows = LongRows.cut
   public var trainOn = TrainOn.completions

@@ -10,7 +10,7 @@ extension RunPlan {
   /// What the course of the run depends on.
   func rules(_ options: RunOptions, folder: String) -> RunRules {
     var rules = RunRules(
-      config: config, plan: TierPlan(scheduler: scheduler), batches: RunBatches(plan: self),
+      config: config, plan: TierPlan(scheduler: scheduler), batches: RunBatches(self),
       stateBytes: stateBytes, dropoutSeed: usesDropout ? config.seed : nil,
       resumeCommand: "nl-coord resume \(folder)")
     rules.keepsWorkersAtStop = options.isStartedAgain
@@ -36,7 +36,13 @@ extension RunPlan {
 
 /// A run's data as its sampler and its validation rows give it.
 private struct RunBatches: BatchSource {
-  let plan: RunPlan
+  private let plan: RunPlan
+  private let evaluation: EvaluationBatches
+
+  init(_ plan: RunPlan) {
+    self.plan = plan
+    evaluation = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
+  }
 
   func microBatches(step: Int) -> [AssignedMicroBatch] {
     (0..<plan.config.gradientAccumulationSteps).map { number in
@@ -44,10 +50,10 @@ private struct RunBatches: BatchSource {
     }
   }
 
-  func evaluationBatches() -> [AssignedMicroBatch] {
-    plan.data.evaluationBatches(batchSize: plan.config.batchSize).enumerated().map {
-      AssignedMicroBatch(number: $0, $1)
-    }
+  func evaluationTokens() -> [Int] { (0..<evaluation.count).map(evaluation.trainedTokens) }
+
+  func evaluationBatch(_ number: Int) -> AssignedMicroBatch {
+    AssignedMicroBatch(number: number, evaluation[number])
   }
 }
 

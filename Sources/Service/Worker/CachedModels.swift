@@ -67,7 +67,8 @@ package struct CachedModels {
     return Model(
       sha256: sha256, path: path, bytes: files.compactMap(FileSystem.size).reduce(0, +), isWhole: isWhole,
       isBeingFetched: FolderLock.isHeld(cache.folder(sha256) + ".lock") ?? false,
-      lastUsed: ([path] + files).compactMap(Self.modified).max(),
+      lastUsed: ([path] + files).compactMap(FileSystem.modificationTime).max().map(
+        Date.init(timeIntervalSince1970:)),
       summary: configuration.map {
         "\($0.modelType), \($0.layerCount) layers of \($0.hiddenSize), vocabulary \($0.vocabularySize)"
       })
@@ -78,15 +79,5 @@ package struct CachedModels {
     case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): true
     default: false
     }
-  }
-
-  private static func modified(_ path: String) -> Date? {
-    var info = stat()
-    guard stat(path, &info) == 0 else { return nil }
-    #if canImport(Darwin)
-      return Date(timeIntervalSince1970: Double(info.st_mtimespec.tv_sec))
-    #else
-      return Date(timeIntervalSince1970: Double(info.st_mtim.tv_sec))
-    #endif
   }
 }
