@@ -67,7 +67,7 @@ static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 static void release_scratch(void *memory) { munmap(memory, SCRATCH_BYTES); }
 static void make_scratch_key(void) { pthread_key_create(&scratch_key, release_scratch); }
 
-static void *thread_scratch(void) {
+void *nl_thread_scratch(void) {
   pthread_once(&scratch_once, make_scratch_key);
   void *memory = pthread_getspecific(scratch_key);
   if (memory) return memory;
@@ -286,7 +286,7 @@ static void run_part(void *context, long part) {
   else
     columns = share(p->N, NL_PANEL, part, p->parts);
   if (rows.first >= rows.end || columns.first >= columns.end) return;
-  float *memory = thread_scratch();
+  float *memory = nl_thread_scratch();
   const nl_float_state state = p->flushes ? nl_float_flush() : nl_float_begin();
   if (!memory)
     run_on_stack(p, rows, columns);
