@@ -165,6 +165,12 @@ void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, 
 static const nl_tile_pass three = {3, 1, 3, {{2, 0}, {1, 0}, {0, 0}}, true};
 static const nl_tile_pass six = {3, 3, 6, {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}}, true};
 
+void nl_tiles_multiply_bf16(nl_pool *pool, long M, long K, const float *x, long x_row, long x_col,
+                            const nl_factor *factor) {
+  static const nl_tile_pass one = {1, 1, 1, {{0, 0}}, false};
+  nl_tiles_multiply(pool, &one, M, K, x, x_row, x_col, factor, 1);
+}
+
 void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                          nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
   if (M <= 0 || N <= 0) return;

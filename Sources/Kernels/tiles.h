@@ -80,4 +80,12 @@ extern const nl_tile_kernels nl_tiles_baseline;
 void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, const float *x, long x_row, long x_col,
                        const nl_factor *list, long count);
 
+// One product in bf16 as AMX adds, and whether it is faster this way than by matmul.c's: where rows of W have to be
+// interleaved, which is done here while the panel before is multiplied, and rows of X are packed once for all threads.
+void nl_tiles_multiply_bf16(nl_pool *pool, long M, long K, const float *x, long x_row, long x_col,
+                            const nl_factor *factor);
+static inline bool nl_tiles_suit_bf16(long M, long N, long K, long b_col) {
+  return b_col == 1 && M >= NL_TILE_SIDE && N > 4 * NL_TILE_PANEL && K > 2 * NL_TILE_STEP;
+}
+
 #endif
