@@ -1,6 +1,6 @@
 // Products by tiles of bf16 as AMX has them, 16×16 sums from 32 k at a time: what is computed, and how the parts of the
-// kernel are told of it. tiles.c divides the work, tiles_amx.c computes and tiles_pack.h packs; tiles_order.h does the
-// same by fused multiply-adds.
+// kernel are told of it. tiles.c divides the work; tiles_amx.c computes, with tiles_pack.h and
+// tiles_sums.h; tiles_order.h does the same by fused multiply-adds.
 //
 // A number of f32 is the sum of bf16 terms, each the nearest to what those before it leave. A product of tiles is of one
 // term of X and one term of W.

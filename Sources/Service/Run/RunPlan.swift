@@ -178,7 +178,7 @@ public struct RunPlan: Sendable {
     guard arithmetic == .f32 else { return "Products in \(arithmetic.rawValue)" }
     guard choice.exact != .f32 else { return nil }
     return
-      "Products in f32; on this machine arithmetic \(choice.exact.rawValue) is two to three times as fast, and as exact"
+      "Products in f32; on this machine arithmetic \(choice.exact.rawValue) is about twice as fast, and as exact"
   }
 
   private static func ranks(of lora: LoRASpecification) -> String {
