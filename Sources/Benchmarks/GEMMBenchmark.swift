@@ -26,7 +26,8 @@ public struct GEMMBenchmark: Sendable {
 
   public init() {}
 
-  /// - Returns: an object with `isa`, `threads`, `peak_gflops`, `products` and `lora` (each product with its shape,
+  /// - Returns: an object with `isa`, `threads`, `peak_gflops`, `second_cache_gflops` (what tiles reach whose operands come
+  ///   from there), `products` and `lora` (each product with its shape, `fraction_of_second_cache`,
   ///   `gflops` as the median, `best_gflops`, both by elapsed time, and `fraction_of_peak` as the median ratio), and
   ///   `geometric_means` of these by kind.
   /// - Throws: `TensorError` if the threads cannot be had.
@@ -49,6 +50,7 @@ public struct GEMMBenchmark: Sendable {
       "threads": .number(threads),
       "precision": .string(precision.rawValue),
       "peak_gflops": .number((machine.bestPeak[precision] ?? 0) / 1e9),
+      "second_cache_gflops": machine.bestCached.map { .number($0 / 1e9) } ?? .null,
       "products": .array(frozen.map(\.json)),
       "lora": .array(narrow.map(\.json)),
       "geometric_means": [
@@ -87,6 +89,7 @@ public struct GEMMBenchmark: Sendable {
     case .f32: nl_matmul
     case .bf16: nl_matmul_bf16
     case .amx: nl_matmul_amx
+    case .f32Tiles: nl_matmul_f32_tiles
     }
   }
 
@@ -145,12 +148,17 @@ private struct Figure {
   var median: Double { median(\.rate) / 1e9 }
   var best: Double { (samples.map(\.rate).max() ?? 0) / 1e9 }
   var fraction: Double { median(\.fraction) }
+  private var cachedFraction: Double? {
+    let fractions = samples.compactMap(\.cachedFraction).sorted()
+    return fractions.isEmpty ? nil : fractions[fractions.count / 2]
+  }
 
   var json: JSONValue {
     [
       "operation": .string(operation), "weights": .string(weights), "rows": .number(rows),
       "columns": .number(columns), "depth": .number(depth), "gflops": .number(median),
       "best_gflops": .number(best), "fraction_of_peak": .number(fraction),
+      "fraction_of_second_cache": cachedFraction.map { .number($0) } ?? .null,
     ]
   }
 }
@@ -162,6 +170,8 @@ private final class Machine {
     let rate: Double
     /// Operations per second, divided by those of the register-only loop.
     let fraction: Double
+    /// The same of tiles from the second cache, if it is a product of tiles.
+    let cachedFraction: Double?
   }
 
   private static let coldBytes = 80 << 20
@@ -173,6 +183,7 @@ private final class Machine {
   let left: UnsafeMutablePointer<Float>
   let result: UnsafeMutablePointer<Float>
   private(set) var bestPeak: [Precision: Double] = [:]
+  private(set) var bestCached: Double?
 
   init(pool: ThreadPool, seconds: Double) {
     self.pool = pool
@@ -207,6 +218,16 @@ private final class Machine {
     return rate
   }
 
+  private func cached(_ precision: Precision) -> Double? {
+    let begin = time()
+    guard let operations = ComputePeak(pool: pool, precision: precision).cachedOperations() else {
+      return nil
+    }
+    let rate = Double(operations) / (time() - begin)
+    bestCached = max(bestCached ?? 0, rate)
+    return rate
+  }
+
   /// Seconds of processor time, or, with several threads, of elapsed time.
   private func time() -> Double {
     var time = timespec()
@@ -225,7 +246,10 @@ private final class Machine {
       let elapsed = clock.measure { product(pool.handle, samples.count + 1) } / .seconds(1)
       let rate = Double(operations) / (time() - begin)
       let limit = 2 / (1 / before + 1 / peak(precision))
-      samples.append(Sample(rate: Double(operations) / elapsed, fraction: rate / limit))
+      samples.append(
+        Sample(
+          rate: Double(operations) / elapsed, fraction: rate / limit,
+          cachedFraction: cached(precision).map { rate / $0 }))
       spent += elapsed
     }
     return samples

@@ -38,12 +38,12 @@ public struct StepBenchmark {
   ///   - model: a model folder.
   ///   - batch: rows in the micro-batch, which is the step.
   ///   - sequence: tokens in a row, at least 2.
-  ///   - precision: that of products with the model's matrices.
+  ///   - arithmetic: that of products with the model's matrices; `auto` is resolved as a run's is.
   ///   - nested: nil for plain fine-tuning, all parameters at every step.
   ///   - recomputesLayers: as `TrainableModel` says.
   ///   - seconds: after which no further step is begun, once three of each kind are counted.
   public init(
-    model: String, batch: Int, sequence: Int, threads: Int, precision: Precision = .f32,
+    model: String, batch: Int, sequence: Int, threads: Int, arithmetic: Arithmetic = .f32,
     nested: Nested? = nil,
     recomputesLayers: Bool = false, seconds: Double = 20
   ) throws {
@@ -56,7 +56,7 @@ public struct StepBenchmark {
     self.batch = batch
     self.sequence = sequence
     self.threads = threads
-    self.precision = precision
+    precision = ArithmeticChoice(folder: folder).resolved(arithmetic).precision
     self.nested = nested
     self.recomputesLayers = recomputesLayers
     budget = seconds
@@ -119,13 +119,15 @@ public struct StepBenchmark {
       return times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
     }
     let median = medians.reduce(0, +) / Double(medians.count)
+    let best = times.map { $0.first ?? 0 }.reduce(0, +) / Double(times.count)
     return [
       "seconds_per_step": .number(median),
       "tokens_per_second": .number(Double(batch * sequence) / median),
       "gflops": .number(operations / median * 1e-9),
       "peak_gflops": .number(peak * 1e-9), "fraction_of_peak": .number(operations / median / peak),
       "peak_rss_mb": .number(Self.peakResidentMegabytes()),
-      "best_seconds": .number(times.map { $0.first ?? 0 }.reduce(0, +) / Double(times.count)),
+      "arithmetic": .string(precision.arithmetic.rawValue),
+      "best_seconds_per_step": .number(best), "best_seconds": .number(best),
       "seconds_by_kind": .numbers(medians),
       "steps": .number(times.reduce(0) { $0 + $1.count }), "batch": .number(batch),
       "sequence": .number(sequence),

@@ -45,6 +45,8 @@ static bool has(nl_isa isa) {
 #endif
 }
 
+bool nl_isa_has(nl_isa isa) { return has(isa); }
+
 nl_isa nl_isa_best(void) {
   static const nl_isa order[] = {NL_ISA_AMX, NL_ISA_AVX512_BF16, NL_ISA_AVX512, NL_ISA_AVX2, NL_ISA_NEON};
   for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "float_state.h"
+#include "tiles.h"
 
 // Sizes, found by measurement on a CPU with 48 KB and 2 MB of cache a core. None has a part in the bits.
 enum {
@@ -67,7 +68,7 @@ static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 static void release_scratch(void *memory) { munmap(memory, SCRATCH_BYTES); }
 static void make_scratch_key(void) { pthread_key_create(&scratch_key, release_scratch); }
 
-static void *thread_scratch(void) {
+void *nl_thread_scratch(void) {
   pthread_once(&scratch_once, make_scratch_key);
   void *memory = pthread_getspecific(scratch_key);
   if (memory) return memory;
@@ -286,7 +287,7 @@ static void run_part(void *context, long part) {
   else
     columns = share(p->N, NL_PANEL, part, p->parts);
   if (rows.first >= rows.end || columns.first >= columns.end) return;
-  float *memory = thread_scratch();
+  float *memory = nl_thread_scratch();
   const nl_float_state state = p->flushes ? nl_float_flush() : nl_float_begin();
   if (!memory)
     run_on_stack(p, rows, columns);
@@ -410,5 +411,7 @@ void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long 
 
 void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
+  if (nl_isa_current() == NL_ISA_AMX && nl_tiles_suit_bf16(M, N, K, b_col))
+    return nl_tiles_multiply_bf16(pool, M, K, a, a_row, a_col, &(nl_factor){b, b_type, b_row, b_col, N, c, ldc, accumulate});
   start_mixed(kernels_amx(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
 }

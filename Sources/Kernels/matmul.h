@@ -71,6 +71,10 @@ typedef struct {
   const nl_weights_kernels *weights;  // NULL: weights are packed like everything
 } nl_matmul_kernels;
 
+// Memory of the calling thread, NL_SCRATCH_BYTES of it, for the time of one kernel; NULL if there is none.
+enum { NL_SCRATCH_BYTES = 4 << 20 };
+void *nl_thread_scratch(void);
+
 #if defined(__x86_64__)
 extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx2;
 extern const nl_matmul_kernels nl_matmul_bf16_dot, nl_matmul_bf16_avx512, nl_matmul_bf16_avx2;

@@ -9,9 +9,11 @@
 #define F32_TABLE nl_matmul_avx2
 #define BF16_TABLE nl_matmul_bf16_avx2
 #define AMX_TABLE nl_matmul_amx_avx2
+#define TILES_TABLE nl_tiles_avx2
 #include "matmul_isa.h"
 #include "matmul_f32.h"
 #include "matmul_bf16.h"
 #include "matmul_amx_order.h"
+#include "tiles_order.h"
 #pragma clang attribute pop
 #endif

@@ -17,7 +17,7 @@ typedef struct {
   long offset, lines;
 } ahead;
 
-static ahead spread(const nl_prefetch *next, long rounds) {
+INLINE ahead spread(const nl_prefetch *next, long rounds) {
   const long lines = next->rows * ((next->bytes + LINE - 1) / LINE);
   return (ahead){*next, 0, (lines + rounds - 1) / rounds};
 }

@@ -8,8 +8,10 @@
 #define F32_TABLE nl_matmul_neon
 #define BF16_TABLE nl_matmul_bf16_neon
 #define AMX_TABLE nl_matmul_amx_neon
+#define TILES_TABLE nl_tiles_neon
 #include "matmul_isa.h"
 #include "matmul_f32.h"
 #include "matmul_bf16.h"
 #include "matmul_amx_order.h"
+#include "tiles_order.h"
 #endif

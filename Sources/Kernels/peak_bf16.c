@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "Kernels.h"
+#include "matmul.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -28,20 +29,48 @@ __attribute__((target("avx512f,avx512bf16"))) static void dot_products(void *con
   atomic_store(p->kept, sum);
 }
 
-__attribute__((target("amx-tile,amx-bf16"))) static void tile_products(void *context, long part) {
-  enum { SIDE = 16, DEPTH = 32, SUMS = 6 };
-  const arguments *p = context;
-  (void)part;
+// Tiles of 16 rows of 64 bytes, all zero.
+__attribute__((target("amx-tile"))) static void configure(void) {
   struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
     uint8_t rows[16];
   } shapes = {.palette = 1};
   for (int t = 0; t < 8; t++) {
-    shapes.row_bytes[t] = 4 * SIDE;
-    shapes.rows[t] = SIDE;
+    shapes.row_bytes[t] = 64;
+    shapes.rows[t] = 16;
   }
   _tile_loadconfig(&shapes);
+}
+
+// Four products for every four tiles that are loaded, all of them from the second cache.
+__attribute__((target("amx-tile,amx-bf16"))) static void cached_tile_products(void *context, long part) {
+  enum { SIDE = 16, DEPTH = 32, SUMS = 4, TILE = 1024, BYTES = 1 << 20 };
+  const arguments *p = context;
+  const char *operands = nl_thread_scratch();
+  (void)part;
+  if (!operands) return;
+  configure();
+  for (long round = 0; round < p->rounds; round++) {
+    const char *at = operands + round * SUMS * TILE % BYTES;
+    _tile_loadd(4, at, 64);
+    _tile_loadd(5, at + TILE, 64);
+    _tile_loadd(6, at + 2 * TILE, 64);
+    _tile_loadd(7, at + 3 * TILE, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  atomic_fetch_add(p->operations, 2L * SIDE * SIDE * DEPTH * SUMS * p->rounds);
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) static void tile_products(void *context, long part) {
+  enum { SIDE = 16, DEPTH = 32, SUMS = 6 };
+  const arguments *p = context;
+  (void)part;
+  configure();
   _tile_zero(6);
   _tile_zero(7);
   for (long round = 0; round < p->rounds; round++) {
@@ -75,6 +104,13 @@ long nl_peak_bf16_loop(nl_pool *pool, long rounds) {
 long nl_peak_amx_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, tile_products);
+#endif
+  return nl_peak_loop(pool, rounds);
+}
+
+long nl_peak_tile_cache_loop(nl_pool *pool, long rounds) {
+#if defined(__x86_64__)
+  if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, cached_tile_products);
 #endif
   return nl_peak_loop(pool, rounds);
 }

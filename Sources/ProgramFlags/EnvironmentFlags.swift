@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import JSON
 import NestedLearning
+import Service
 
 /// Flags from the environment, as containers are configured: each flag of a program is also `NL_` and its name in
 /// capitals, `--num-steps` is `NL_NUM_STEPS`. What is on the command line wins.
@@ -102,6 +103,7 @@ extension ParsableCommand {
       try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
     }
     do {
+      try InstructionSet.check(environment: ProcessInfo.processInfo.environment)
       main(try EnvironmentFlags.complete(arguments, of: Self.self, environment: environment))
     } catch {
       exit(withError: error)

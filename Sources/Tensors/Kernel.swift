@@ -12,6 +12,8 @@ extension Precision {
     case .f32: nl_matmul(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     case .bf16: nl_matmul_bf16(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     case .amx: nl_matmul_amx(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .f32Tiles:
+      nl_matmul_f32_tiles(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     }
   }
 }

@@ -7,4 +7,6 @@ public enum Precision: String, Sendable, CaseIterable {
   case bf16
   /// The same, added up 32 at a time as AMX does.
   case amx
+  /// As exact as f32, with frozen matrices alone, by products of bf16 added up as AMX does: of three terms of an activation with a weight.
+  case f32Tiles = "f32_tiles"
 }

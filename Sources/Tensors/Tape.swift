@@ -20,6 +20,11 @@ public final class Tape {
     self.precision = precision
   }
 
+  /// That of products with one of them.
+  func precision(with matrix: Matrix) -> Precision {
+    precision == .f32Tiles && !matrix.isFrozen ? .f32 : precision
+  }
+
   /// Number of operations that wait for the backward pass.
   public var count: Int { notes.count }
 

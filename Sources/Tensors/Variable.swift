@@ -94,6 +94,8 @@ public struct Matrix {
   let start: UnsafeRawPointer
   let type: nl_dtype
   let owner: AnyObject
+  /// Whether training leaves it as it is; what is trained is multiplied in f32 where `Precision.f32Tiles` is asked for.
+  let isFrozen: Bool
 
   /// How the elements of a matrix are stored.
   public enum StoredType: Sendable { case f32, bf16 }
@@ -108,10 +110,11 @@ public struct Matrix {
     self.columns = columns
     self.owner = owner
     gradient = nil
+    isFrozen = true
   }
 
   /// A matrix that is a tensor of shape [rows, columns].
-  public init(_ variable: Variable) {
+  public init(_ variable: Variable, isFrozen: Bool = false) {
     precondition(variable.shape.count == 2, "a matrix has two dimensions, not \(variable.shape)")
     start = UnsafeRawPointer(variable.tensor.pointer)
     type = NL_F32
@@ -119,5 +122,6 @@ public struct Matrix {
     columns = variable.shape[1]
     owner = variable.tensor.storage
     gradient = variable.gradient
+    self.isFrozen = isFrozen
   }
 }

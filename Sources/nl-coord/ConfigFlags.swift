@@ -19,6 +19,7 @@ struct ConfigFlags: ParsableArguments {
   @Option(parsing: .upToNextOption, help: .key("alpha_pattern")) var alphaPattern: [NumberPattern] = []
   @Option(parsing: .upToNextOption, help: .key("modules_to_save")) var modulesToSave: [String] = []
   @Option(parsing: .upToNextOption, help: .key("add_tokens")) var addTokens: [String] = []
+  @Option(help: .key("arithmetic")) var arithmetic: String?
   @Option(help: .key("mixed_precision")) var mixedPrecision: String?
   @Option(help: .key("activation_checkpointing")) var activationCheckpointing: String?
 
@@ -88,6 +89,7 @@ struct ConfigFlags: ParsableArguments {
       ("alpha_pattern", json(alphaPattern)),
       ("modules_to_save", modulesToSave.isEmpty ? nil : .strings(modulesToSave)),
       ("add_tokens", addTokens.isEmpty ? nil : .strings(addTokens)),
+      ("arithmetic", json(arithmetic)),
       ("mixed_precision", mixedPrecision.map { Bool($0).map { .bool($0) } ?? .string($0) }),
       ("activation_checkpointing", activationCheckpointing.map { .string($0) }),
     ]

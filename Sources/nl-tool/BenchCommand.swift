@@ -27,15 +27,27 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "How many threads compute.")
     var threads = 1
 
-    @Option(help: "Products with frozen weights: f32, bf16 (as AVX512_BF16 adds) or amx (as AMX adds).")
-    var precision = Precision.f32
+    @Option(help: "Products with frozen weights, as the config's key of this name says.")
+    var arithmetic: Arithmetic?
+
+    @Option(help: "Another word for arithmetic: f32, f32_tiles, bf16 (bf16_dot) or amx (bf16_tiles).")
+    var precision: Precision?
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    func validate() throws {
+      if arithmetic == .auto {
+        throw ValidationError("--arithmetic auto needs a model; see nl-tool bench step")
+      }
+      if arithmetic != nil, precision != nil {
+        throw ValidationError("--precision is another word for --arithmetic; give one of the two")
+      }
+    }
+
     func run() throws {
       var benchmark = GEMMBenchmark()
-      benchmark.precision = precision
+      benchmark.precision = arithmetic?.precision ?? precision ?? .f32
       BenchCommand.show(try benchmark.run(threads: threads), asJSON: json)
     }
   }
@@ -64,8 +76,12 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "How many threads compute.")
     var threads = 1
 
-    @Option(help: "Products with the model's matrices: f32, bf16 (as AVX512_BF16 adds) or amx (as AMX adds).")
-    var precision = Precision.f32
+    @Option(
+      help: "Products with the model's matrices, as the config's key of this name says; auto is resolved.")
+    var arithmetic: Arithmetic?
+
+    @Option(help: "Another word for arithmetic: f32, f32_tiles, bf16 (bf16_dot) or amx (bf16_tiles).")
+    var precision: Precision?
 
     @Option(help: "off: plain fine-tuning. Else three tiers, and which layers are in the fast one.")
     var nested = NestedOption.off
@@ -87,11 +103,15 @@ struct BenchCommand: ParsableCommand {
         throw ValidationError("--\(name) must be at least 1")
       }
       if seq < 2 { throw ValidationError("--seq must be at least 2") }
+      if arithmetic != nil, precision != nil {
+        throw ValidationError("--precision is another word for --arithmetic; give one of the two")
+      }
     }
 
     func run() throws {
       let report = try StepBenchmark(
-        model: model, batch: batch, sequence: seq, threads: threads, precision: precision,
+        model: model, batch: batch, sequence: seq, threads: threads,
+        arithmetic: arithmetic ?? precision?.arithmetic ?? .f32,
         nested: nested.order.map { .init(order: $0, inactiveGradients: inactiveGradients) },
         recomputesLayers: activationCheckpointing == .layer, seconds: seconds
       ).run()
@@ -246,6 +266,7 @@ enum NestedOption: String, CaseIterable, ExpressibleByArgument {
 }
 
 extension Precision: ExpressibleByArgument {}
+extension Arithmetic: ExpressibleByArgument {}
 extension CoordinatorBenchmark.Transport: ExpressibleByArgument {}
 extension InactiveGradients: ExpressibleByArgument {}
 extension ActivationCheckpointing: ExpressibleByArgument {}

@@ -74,12 +74,12 @@ static void floats_line(const char *name, const float *x, long count) { line(nam
 
 // ---- matrix products ------------------------------------------------------------------------------------------------
 static void matmul(long M, long N, long K) {
-  for (int form = 0; form < 48; form++) {
+  for (int form = 0; form < 64; form++) {
     const bool across_a = form & 1, across_b = form & 2, accumulate = form & 4, bf16 = form & 8;
     float *a = floats(M * K), *b = floats(N * K), *c = floats(M * N);
     if (bf16)
       for (long i = 0; i < N * K; i++) memcpy((char *)b + 2 * i, (char *)(b + i) + 2, 2);
-    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16 : nl_matmul_amx)(
+    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16 : form < 48 ? nl_matmul_amx : nl_matmul_f32_tiles)(
         pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N,
         across_b ? K : 1, c, N, accumulate);
     char name[64];
@@ -91,7 +91,7 @@ static void matmul(long M, long N, long K) {
 
 static void matrix_products(void) {
   const long sizes[][3] = {{1, 1, 1}, {1, 100, 300}, {13, 45, 77}, {37, 8, 300}, {8, 200, 300}, {70, 140, 20},
-                           {70, 150, 600}};
+                           {70, 150, 600}, {9, 40, 1100}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) matmul(sizes[i][0], sizes[i][1], sizes[i][2]);
 }
 

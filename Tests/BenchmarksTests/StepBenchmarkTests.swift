@@ -33,13 +33,15 @@ import Testing
   /// Then less is computed where gradients are discarded, but not where they are kept; which is timed is for the user.
   @Test(arguments: InactiveGradients.allCases) func tiers(gradients: InactiveGradients) throws {
     let report = try StepBenchmark(
-      model: model, batch: 1, sequence: 16, threads: 1, precision: .bf16,
+      model: model, batch: 1, sequence: 16, threads: 1, arithmetic: .bf16Dot,
       nested: .init(order: .deepFast, inactiveGradients: gradients)
     ).run()
     let kinds = try #require(report["seconds_by_kind"]?.array).compactMap(\.double)
     let seconds = try #require(report["seconds_per_step"]?.double)
     #expect(kinds.count == 4 && abs(kinds.reduce(0, +) / 4 - seconds) < 1e-12)
     #expect(report["nested"] == "deep_fast" && report["precision"] == "bf16")
+    #expect(report["arithmetic"] == "bf16_dot")
+    #expect(report["best_seconds_per_step"] == report["best_seconds"])
     #expect(report["inactive_gradients"]?.string == gradients.rawValue)
     #expect(try #require(report["steps"]?.int) % 4 == 0)
   }

@@ -39,11 +39,11 @@ import Testing
     #expect(try run.adapterHash() == reference.adapterHash())
   }
 
-  /// In mixed precision, too: neither workers, threads nor instruction sets; nor is it the answer of f32.
-  @Test(arguments: [(true as JSONValue, "bf16/1"), ("amx", "amx/1")])
-  func mixedPrecisionHasOneAnswer(precision: JSONValue, profile: String) throws {
+  /// In each other arithmetic, too: neither workers, threads nor instruction sets; nor is it the answer of f32.
+  @Test(arguments: [("bf16_dot", "bf16/1"), ("bf16_tiles", "amx/1"), ("f32_tiles", "f32_tiles/1")])
+  func everyArithmeticHasOneAnswer(arithmetic: String, profile: String) throws {
     let changes: [String: JSONValue] = [
-      "mixed_precision": precision, "num_steps": 6, "inactive_gradients": "mean",
+      "arithmetic": .string(arithmetic), "num_steps": 6, "inactive_gradients": "mean",
     ]
     let reference = try TrainingRun(changes)
     try reference.train(["--threads-per-worker", "1"])
@@ -55,11 +55,25 @@ import Testing
       #expect(try run.adapterHash() == reference.adapterHash(), "\(workers) workers, \(isa ?? "any")")
       #expect(try run.stateDigest() == reference.stateDigest(), "\(workers) workers, \(isa ?? "any")")
     }
-    let plain = try TrainingRun(changes.merging(["mixed_precision": false]) { $1 })
+    let plain = try TrainingRun(changes.merging(["arithmetic": "f32"]) { $1 })
     try plain.train()
     #expect(try plain.adapterHash() != reference.adapterHash())
     let recorded = try sqlite(reference.file("state.sqlite"), "SELECT DISTINCT numeric_profile FROM workers")
     #expect(recorded == profile)
+  }
+
+  /// `auto` and `mixed_precision: true` are resolved when the run begins, recorded so, and resumed so.
+  @Test func openArithmeticIsResolvedAndRecorded() throws {
+    for (key, value) in [("arithmetic", "auto" as JSONValue), ("mixed_precision", true)] {
+      let run = try TrainingRun([key: value, "num_steps": 4])
+      try run.train(["--threads-per-worker", "1"])
+      let text = try String(contentsOfFile: run.file("config.json"), encoding: .utf8)
+      let recorded = try #require(try JSONValue(parsing: text)["arithmetic"]?.string)
+      #expect(key == "arithmetic" ? ["f32", "f32_tiles"].contains(recorded) : recorded.hasPrefix("bf16_"))
+      let other = try TrainingRun(["arithmetic": .string(recorded), "num_steps": 4])
+      try other.train(["--threads-per-worker", "1"], environment: ["NL_ISA": "avx2"])
+      #expect(try run.stateDigest() == other.stateDigest())
+    }
   }
 
   /// What workers compute twice instead of keeping it is the same, dropout included.

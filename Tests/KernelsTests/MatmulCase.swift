@@ -18,7 +18,7 @@ struct MatmulCase: CustomStringConvertible {
   var b: [Float] = []
   var c: [Float] = []
 
-  enum Order: CaseIterable { case single, pairs, amx }
+  enum Order: CaseIterable { case single, pairs, amx, f32Tiles }
 
   static let guardValue: Float = 12345
 
@@ -76,6 +76,7 @@ struct MatmulCase: CustomStringConvertible {
     case .single: nl_matmul
     case .pairs: nl_matmul_bf16
     case .amx: nl_matmul_amx
+    case .f32Tiles: nl_matmul_f32_tiles
     }
   }
 
@@ -85,7 +86,12 @@ struct MatmulCase: CustomStringConvertible {
     for m in 0..<rows {
       for n in 0..<columns {
         let before = c[m * cRow + n]
-        result[m * cRow + n] = order == .amx ? stretches(m, n, before) : blocks(m, n, before)
+        result[m * cRow + n] =
+          switch order {
+          case .single, .pairs: blocks(m, n, before)
+          case .amx: stretches(m, n, before)
+          case .f32Tiles: termBlocks(m, n, before)
+          }
       }
     }
     return result
@@ -111,6 +117,35 @@ struct MatmulCase: CustomStringConvertible {
           k < depth ? elementA(m, k).roundedToBF16 : 0, k < depth ? elementB(k, n).roundedToBF16 : 0)
       }
       sum += halves[0] + halves[1]
+    }
+    return sum
+  }
+
+  /// Terms of X and of W that are multiplied, 0 being the largest, in this order.
+  private var termProducts: [(x: Int, w: Int)] {
+    bf16 ? [(2, 0), (1, 0), (0, 0)] : [(2, 0), (1, 1), (0, 2), (1, 0), (0, 1), (0, 0)]
+  }
+
+  /// As f32 by tiles: of 32 k each product of terms, in blocks of 512 k.
+  private func termBlocks(_ m: Int, _ n: Int, _ before: Float) -> Float {
+    var sum = before
+    for start in stride(from: 0, to: depth, by: 512) {
+      let block = termBlock(m, n, start..<min(start + 512, depth))
+      sum = start == 0 && !accumulate ? block : sum + block
+    }
+    return depth == 0 && !accumulate ? 0 : sum
+  }
+
+  private func termBlock(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {
+    var sum: Float = 0
+    for start in stride(from: block.lowerBound, to: block.upperBound, by: 32) {
+      let x = (start..<start + 32).map { $0 < depth ? elementA(m, $0).bf16Terms : [0, 0, 0] }
+      let w = (start..<start + 32).map { $0 < depth ? elementB($0, n).bf16Terms : [0, 0, 0] }
+      for product in termProducts {
+        var halves: [Float] = [0, 0]
+        for k in 0..<32 { halves[k % 2].addProduct(x[k][product.x], w[k][product.w]) }
+        sum += halves[0] + halves[1]
+      }
     }
     return sum
   }
@@ -156,6 +191,13 @@ extension Float {
     let (low, above) = (bitPattern & 0xffff, bitPattern & ~0xffff)
     let up = low > 0x8000 || low == 0x8000 && above & 0x10000 != 0
     return Float(bitPattern: up ? above + 0x10000 : above)
+  }
+
+  /// Three numbers of eight significant bits each whose sum this is, the largest first.
+  var bf16Terms: [Float] {
+    let first = roundedToBF16
+    let second = (self - first).roundedToBF16
+    return [first, second, (self - first - second).roundedToBF16]
   }
 }
 

@@ -12,12 +12,14 @@ extension ISASuite {
       (65, 64, 65), (67, 259, 70), (130, 8, 512), (70, 270, 259),
       // Weights where they lie, which takes multiples of 32 k.
       (17, 150, 96), (33, 161, 288),
+      // More than two blocks of 512 k.
+      (9, 40, 1100),
     ]
 
     static func cases(seed: UInt64) -> [MatmulCase] {
       var random = SplitMix64(seed: seed)
       return sizes.flatMap { rows, columns, depth in
-        (0..<48).map { bits in
+        (0..<64).map { bits in
           var one = MatmulCase(
             rows: rows, columns: columns, depth: depth, transposedA: bits & 1 > 0, transposedB: bits & 2 > 0,
             accumulate: bits & 4 > 0,
@@ -55,6 +57,11 @@ extension ISASuite {
       MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .amx),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .amx),
       MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, bf16: true, order: .amx),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .f32Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .f32Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, order: .f32Tiles),
+      // So long that the rows are packed in two stretches.
+      MatmulCase(rows: 300, columns: 70, depth: 5000, bf16: true, order: .f32Tiles),
       MatmulCase(rows: 600, columns: 40, depth: 700, transposedB: true),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true),
       MatmulCase(rows: 700, columns: 900, depth: 16, accumulate: true),
@@ -82,6 +89,22 @@ extension ISASuite {
       #expect(one.relativeError(of: one.product()) <= 1e-6)
     }
 
+    // The error of f32 by tiles, with both kinds of weights, is no larger than that of f32.
+    @Test(arguments: [true, false], [(33, 47, 1), (64, 64, 512), (50, 100, 4864), (3, 5, 151_936)])
+    func tilesErrorAgainstDouble(bf16: Bool, size: (rows: Int, columns: Int, depth: Int)) {
+      var random = SplitMix64(seed: 19)
+      var one = MatmulCase(
+        rows: size.rows, columns: size.columns, depth: size.depth, transposedB: true, bf16: bf16,
+        order: .f32Tiles
+      ).filled(&random)
+      if !bf16 { one.b = random.floats(one.b.count) }
+      let error = one.relativeError(of: one.product())
+      one.order = .single
+      print("f32 by tiles, \(one): \(error), f32 \(one.relativeError(of: one.product()))")
+      #expect(error <= 1e-6)
+    }
+
+    // Where weights are exact in bf16, their other terms add nothing.
     @Test func bf16GivesTheBitsOfF32() {
       for one in Self.cases(seed: 14) where one.order == .single || one.bf16 {
         var other = one
@@ -91,10 +114,14 @@ extension ISASuite {
     }
 
     // A row alone, and among any number of others.
-    @Test(arguments: [(96, 300), (8, 300), (300, 16), (300, 600)])
-    func rowsDoNotDependOnTheirNumber(columns: Int, depth: Int) {
+    @Test(
+      arguments: MatmulCase.Order.allCases, [(96, 300), (8, 300), (300, 16), (300, 600)])
+    func rowsDoNotDependOnTheirNumber(order: MatmulCase.Order, size: (columns: Int, depth: Int)) {
+      let (columns, depth) = size
       var random = SplitMix64(seed: 15)
-      let whole = MatmulCase(rows: 140, columns: columns, depth: depth).filled(&random)
+      let whole = MatmulCase(
+        rows: 140, columns: columns, depth: depth, bf16: order != .single, order: order
+      ).filled(&random)
       let expected = whole.product()
       ISASuite.inEach { _ in
         for rows in [1, 2, 3, 5, 8, 12, 13, 29, 64, 65, 128] {
@@ -106,9 +133,9 @@ extension ISASuite {
     }
 
     // What is not finite stays in its row of A or its column of B, and does not leak through padding.
-    @Test func notFiniteStaysInPlace() {
+    @Test(arguments: MatmulCase.Order.allCases) func notFiniteStaysInPlace(order: MatmulCase.Order) {
       var random = SplitMix64(seed: 16)
-      var one = MatmulCase(rows: 30, columns: 45, depth: 70, transposedB: true).filled(&random)
+      var one = MatmulCase(rows: 30, columns: 45, depth: 70, transposedB: true, order: order).filled(&random)
       one.a[7 * 70 + 3] = .nan
       one.b[44 * 70 + 69] = .infinity
       ISASuite.inEach { _ in
@@ -121,7 +148,7 @@ extension ISASuite {
 
     // Numbers and sums near zero: the instruction for dot products takes what is denormal as zero, and gives zero for it;
     // so does everything that stands for it, whatever state the caller has set.
-    @Test(arguments: [MatmulCase.Order.pairs, .amx]) func mixedPrecisionFlushesDenormals(
+    @Test(arguments: [MatmulCase.Order.pairs, .amx, .f32Tiles]) func mixedPrecisionFlushesDenormals(
       order: MatmulCase.Order
     ) {
       var random = SplitMix64(seed: 17)

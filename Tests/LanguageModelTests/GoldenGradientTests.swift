@@ -7,9 +7,10 @@ import Testing
 @Suite struct GoldenGradientTests {
   static let tolerance = 5e-6
 
-  @Test(arguments: GoldenModel.names) func loraGradients(name: String) throws {
+  @Test(arguments: GoldenModel.names, [Precision.f32, .f32Tiles])
+  func loraGradients(name: String, precision: Precision) throws {
     let golden = try GoldenModel(name)
-    let model = try golden.model()
+    let model = try golden.model(precision: precision)
     let names = Set(model.parameters.map(\.name))
     let (loss, gradients) = try model.gradients(golden.batch, of: names, dropout: nil)
     #expect(abs(loss / golden.lossSum - 1) < 1e-6)

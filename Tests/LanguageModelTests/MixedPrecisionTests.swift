@@ -45,7 +45,8 @@ import Testing
     #expect(together > 1e-4)
   }
 
-  @Test(arguments: [Precision.bf16, .amx]) func threadsGiveTheSameBits(precision: Precision) throws {
+  @Test(arguments: [Precision.bf16, .amx, .f32Tiles]) func threadsGiveTheSameBits(precision: Precision) throws
+  {
     let golden = try GoldenModel("qwen3")
     let results = try (1...3).map { threads in
       let model = try golden.model(threads: threads, precision: precision)

@@ -36,7 +36,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "use_rslora": false, "trainable": "lora", "warmup_steps": 100, "max_grad_norm": 1,
       "checkpoint_every": 100, "eval_every": 100, "early_stop": true, "patience": 5, "min_delta": 1e-4,
       "output_path": "./runs", "experiment_name": "a", "save_best_only": false, "keep_last_n_checkpoints": 5,
-      "seed": 42, "verify_fraction": 0.01, "mixed_precision": false, "skip_unusable_rows": false,
+      "seed": 42, "verify_fraction": 0.01, "arithmetic": nil, "mixed_precision": false,
+      "skip_unusable_rows": false,
       "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
       "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
       "modules_to_save": nil, "add_tokens": nil, "train_on": "completions", "packing": false,
@@ -44,6 +45,25 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
+  }
+
+  /// Both keys for one thing: what they say together, or an error that names both.
+  @Test func arithmeticAndMixedPrecision() throws {
+    #expect(try read("").arithmetic == nil)
+    #expect(try read(#""arithmetic": "bf16_tiles", "mixed_precision": "amx""#).arithmetic == .bf16Tiles)
+    #expect(try read(#""arithmetic": "bf16_dot", "mixed_precision": true"#).arithmetic == .bf16Dot)
+    #expect(try read(#""arithmetic": "f32_tiles", "mixed_precision": false"#).arithmetic == .f32Tiles)
+    for wrong in [
+      #""arithmetic": "f32", "mixed_precision": true"#,
+      #""arithmetic": "bf16_dot", "mixed_precision": "amx""#,
+      #""arithmetic": "auto", "mixed_precision": true"#,
+      #""arithmetic": "bf16_tiles", "mixed_precision": false"#,
+    ] {
+      let error = #expect(throws: ConfigError.self, "\(wrong)") { try read(wrong) }
+      let text = error?.description ?? ""
+      #expect(text.contains("arithmetic") && text.contains("mixed_precision"), "\(text)")
+    }
+    #expect(throws: ConfigError.self) { try read(#""arithmetic": "amx""#) }
   }
 
   /// Every key away from its default, so that one which is read into the wrong property shows.
@@ -54,7 +74,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
       "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",
       "modules_to_save": ["lm_head"], "add_tokens": ["<a>", "é"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
-      "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
+      "arithmetic": "f32_tiles", "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,

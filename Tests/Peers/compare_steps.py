@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 PEER_TYPES = {"f32": ["f32"], "mixed": ["bf16", "bf16all"]}
-OWN_TYPES = {"f32": ["f32"], "mixed": ["bf16", "amx"]}
+OWN_TYPES = {"f32": ["f32", "f32_tiles"], "mixed": ["bf16", "amx"]}
 
 
 def run(command):

@@ -36,7 +36,7 @@ loss-every|"tier_update_frequencies": [4, 8, 8], "loss_every": 6, "num_steps": 1
 early-stop|"early_stop": true, "patience": 2, "eval_every": 2, "min_delta": 0.5, "num_steps": 30|--local-workers 2|
 verified|"verify_fraction": 1, "inactive_gradients": "mean"|--local-workers 2|
 sampled|"verify_fraction": 0.3, "inactive_gradients": "sum", "flush_every": 2|--local-workers 3|
-bf16|"mixed_precision": true, "inactive_gradients": "mean"|--local-workers 2|
+bf16|"arithmetic": "bf16_dot", "inactive_gradients": "mean"|--local-workers 2|
 killed|"inactive_gradients": "mean", "num_steps": 60, "checkpoint_every": 20|--local-workers 2|kill kill
 stopped|"num_steps": 60, "checkpoint_every": 20|--local-workers 2|stop
 lost|"inactive_gradients": "sum", "flush_every": 50, "num_steps": 60|--local-workers 3|worker worker

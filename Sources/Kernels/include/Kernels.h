@@ -29,6 +29,7 @@ typedef enum {
 nl_isa nl_isa_best(void);             // the best this CPU has
 nl_isa nl_isa_current(void);          // the one in use; at first the best, or what the variable NL_ISA names
 bool nl_isa_select(nl_isa isa);       // false (and no change) if this CPU lacks it; for tests
+bool nl_isa_has(nl_isa isa);          // whether this CPU has it
 const char *nl_isa_name(nl_isa isa);  // "amx", "avx512_bf16", "avx512", "avx2", "baseline", "neon"
 
 // ---- threads (pool.c) ------------------------------------------------------------------------------------------
@@ -65,6 +66,24 @@ void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long 
 void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
+// A product in f32's precision by tiles of bf16. A number is the sum of three bf16, x1 = bf16(x), x2 = bf16(x − x1),
+// x3 = bf16(x − x1 − x2), to nearest, ties to even; denormal numbers count as zero, in and out. For each 32 k, ascending,
+// zeros beyond the last, and for each product of terms in turn: a chain of fma from zero over the even k, one over the odd
+// ones, and sum = sum + (even + odd). With B in bf16 the products are x3·w, x2·w, x1·w; in f32 x3·w1, x2·w2, x1·w3, x2·w1,
+// x1·w2, x1·w1. After each 512 k c = sum, the first time and not accumulating, else c = c + sum, and sum = 0.
+void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+                         nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
+
+// One factor of products that share their left side: C (+)= X·B, as above.
+typedef struct {
+  const void *b;
+  nl_dtype b_type;
+  long b_row, b_col, N;
+  float *c;
+  long ldc;
+  bool accumulate;
+} nl_factor;
+
 // ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
 // Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is
 // faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
@@ -74,6 +93,8 @@ long nl_peak_loop(nl_pool *pool, long rounds);
 // as instead of the dot products of CPUs with AMX.
 long nl_peak_bf16_loop(nl_pool *pool, long rounds);
 long nl_peak_amx_loop(nl_pool *pool, long rounds);
+// Tiles of AMX with their operands from the second cache, four tiles loaded for every four products.
+long nl_peak_tile_cache_loop(nl_pool *pool, long rounds);
 
 // ---- vector loops (arithmetic.c, norm.c, swiglu.c, rope.c, rows.c, …): rows are contiguous, [rows, n] -------------
 // Sums along a row: 64 fixed lanes, folded by halves. Sums over rows (dw, column sums): one chain of adds per

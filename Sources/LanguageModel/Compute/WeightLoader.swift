@@ -14,7 +14,9 @@ struct WeightLoader {
 
   /// A frozen matrix [rows, columns]; f16, which the kernels do not know, is widened once.
   func matrix(_ name: String, shape: [Int]) throws -> Matrix {
-    guard replaced[name] == nil else { return Matrix(Variable(try tensor(name, shape: shape))) }
+    guard replaced[name] == nil else {
+      return Matrix(Variable(try tensor(name, shape: shape)), isFrozen: true)
+    }
     return try stored(name, shape: shape)
   }
 
@@ -22,7 +24,7 @@ struct WeightLoader {
   func stored(_ name: String, shape: [Int]) throws -> Matrix {
     let stored: StoredTensor = try self.stored(name, shape: shape)
     guard stored.dtype != .f16, let start = stored.bytes.baseAddress else {
-      return Matrix(Variable(try widened(stored)))
+      return Matrix(Variable(try widened(stored)), isFrozen: true)
     }
     return Matrix(
       frozen: start, type: stored.dtype == .f32 ? .f32 : .bf16, rows: shape[0], columns: shape[1],

@@ -22,7 +22,7 @@ extension NestedLearningConfig {
     .boolean("use_rslora", \.useRslora, "Scale by alpha/√r instead of alpha/r."),
     targetModules, excludedModules, transformedLayers, lastLayers, rankPatterns, alphaPatterns,
     savedModules, addedTokens,
-    mixedPrecisionKey,
+    arithmeticKey, mixedPrecisionKey,
     .choice(
       "activation_checkpointing", \.activationCheckpointing,
       "layer: keep only the inputs of layers, and compute the rest twice; saves memory."),
@@ -137,10 +137,28 @@ extension NestedLearningConfig {
     },
     write: { $0.defaultTier.map { .number($0) } ?? .null })
 
+  private static let arithmeticKey = ConfigKey(
+    "arithmetic", .choice(Arithmetic.allCases.map(\.rawValue)),
+    "Products with frozen matrices: f32 (the default), f32_tiles (as exact, fast with AMX), bf16_dot (rounded to bf16, fast "
+      + "with AVX512_BF16 of AMD since Zen 4), bf16_tiles (rounded, fast with AMX of Intel Xeon since 2023), or auto: "
+      + "whichever is as exact as f32 and fast on the coordinator's CPU.",
+    read: { (config, value) throws(ConfigValueError) in
+      if value.isNull {
+        config.arithmetic = nil
+        return
+      }
+      guard let choice = value.string.flatMap(Arithmetic.init) else {
+        let names = Arithmetic.allCases.map(\.rawValue).joined(separator: ", ")
+        throw .type("one of \(names)", value)
+      }
+      config.arithmetic = choice
+    },
+    write: { $0.arithmetic.map { .string($0.rawValue) } ?? .null })
+
   private static let mixedPrecisionKey = ConfigKey(
     "mixed_precision", .choice(["false", "true", "amx"]),
-    "Matrix products in bf16 with f32 sums: true is fast with AVX512_BF16 (AMD since Zen 4), amx with AMX (Intel Xeon "
-      + "since 2023).",
+    "Another word for arithmetic: true is bf16_dot or bf16_tiles, whichever is fast on the coordinator's CPU, amx is "
+      + "bf16_tiles.",
     read: { (config, value) throws(ConfigValueError) in
       guard let choice = MixedPrecision.allCases.first(where: { $0.json == value }) else {
         throw .type("true or false or \"amx\"", value)

@@ -9,6 +9,12 @@ extension NestedLearningConfig {
       throw source.error(
         "adapter_path", "an adapter cannot be loaded with trainable full", "leave out one of the two keys")
     }
+    if let arithmetic, explicitKeys.contains("mixed_precision"), !mixedPrecision.allows(arithmetic) {
+      throw source.error(
+        "arithmetic",
+        "\(arithmetic.rawValue) contradicts mixed_precision \(mixedPrecision.json.string ?? mixedPrecision.json.text)",
+        "leave out mixed_precision: arithmetic says all")
+    }
     try checkTiers(source)
     try checkStrategy(source)
   }

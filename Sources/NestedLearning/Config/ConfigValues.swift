@@ -3,21 +3,65 @@ import JSON
 /// `trainable`: which weights a run trains.
 public enum TrainableWeights: String, Sendable, CaseIterable { case lora, full }
 
-/// `mixed_precision`: whether products with the model's matrices are in bf16 with f32 sums, and in which order these are
-/// added up. Every CPU can compute either, to the same bits; the order decides which is fast at it.
+/// `mixed_precision`: whether products with the model's matrices are in bf16 with f32 sums; `arithmetic` says so, too, and
+/// more besides.
 public enum MixedPrecision: Sendable, Equatable, CaseIterable {
   /// `false`: in f32.
   case off
-  /// `true`: as AVX512_BF16 adds, pair by pair.
+  /// `true`: in the order that is fast on the coordinator's CPU, `bf16_dot` or `bf16_tiles`.
   case pairs
-  /// `"amx"`: as AMX adds, 32 at a time.
+  /// `"amx"`: `bf16_tiles`.
   case amx
+
+  /// What it asks for; nil: either of the two in bf16.
+  public var arithmetic: Arithmetic? {
+    switch self {
+    case .off: .f32
+    case .pairs: nil
+    case .amx: .bf16Tiles
+    }
+  }
+
+  func allows(_ arithmetic: Arithmetic) -> Bool {
+    switch self {
+    case .off: arithmetic.isExact
+    case .pairs: !arithmetic.isExact
+    case .amx: arithmetic == .bf16Tiles
+    }
+  }
 
   var json: JSONValue {
     switch self {
     case .off: false
     case .pairs: true
     case .amx: "amx"
+    }
+  }
+}
+
+/// `arithmetic`: how products with the model's frozen matrices are computed. Every CPU can compute each, to the same
+/// bits; which are fast is the CPU's affair.
+public enum Arithmetic: String, Sendable, CaseIterable {
+  /// Fused multiply-adds in f32.
+  case f32
+  /// As exact, by tiles of bf16: of three terms of each activation.
+  case f32Tiles = "f32_tiles"
+  /// Both sides rounded to bf16, sums in f32, added pair by pair as AVX512_BF16 does.
+  case bf16Dot = "bf16_dot"
+  /// The same, added 32 at a time as AMX does.
+  case bf16Tiles = "bf16_tiles"
+  /// `f32` or `f32_tiles`, whichever is fast on the coordinator's CPU. A run's own config.json says which.
+  case auto
+
+  /// Whether it is as exact as f32.
+  public var isExact: Bool { self != .bf16Dot && self != .bf16Tiles }
+
+  /// What `mixed_precision` says of it.
+  public var mixedPrecision: MixedPrecision {
+    switch self {
+    case .f32, .f32Tiles, .auto: .off
+    case .bf16Dot: .pairs
+    case .bf16Tiles: .amx
     }
   }
 }

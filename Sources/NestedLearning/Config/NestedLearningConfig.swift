@@ -25,6 +25,8 @@ public struct NestedLearningConfig: Sendable, Equatable {
   /// Modules that are trained as a whole beside the LoRA pairs.
   public var modulesToSave: [String] = []
   public var addTokens: [String] = []
+  /// Nil: what `mixedPrecision` asks for, f32 by default.
+  public var arithmetic: Arithmetic?
   public var mixedPrecision = MixedPrecision.off
   public var activationCheckpointing = ActivationCheckpointing.none
 

@@ -93,12 +93,13 @@ public struct CoordinatorProcess: Sendable {
     return plan
   }
 
-  /// A run that is there keeps the day on which it was made, which its chat template may show.
+  /// A run that is there keeps the day on which it was made, which its chat template may show, and the arithmetic in which
+  /// it was begun.
   private func dated(_ config: NestedLearningConfig, _ folder: String) throws -> NestedLearningConfig {
     var config = config
     let recorded = try RunConfig.recorded(open(folder)).config
     config.chatTemplateDate = config.chatTemplateDate ?? recorded.chatTemplateDate
-    return config
+    return config.withArithmetic(of: recorded)
   }
 
   /// Reads everything that a run is made from; what takes its time is told of.

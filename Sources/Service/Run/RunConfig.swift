@@ -59,9 +59,8 @@ extension RunConfig {
     var members = try folder.configuration().object ?? JSONObject()
     let inputs = members["inputs_sha256"] ?? nil
     members["inputs_sha256"] = nil
-    return (
-      try NestedLearningConfig(object: paths.applied(to: members), file: folder.configurationFile), inputs
-    )
+    let config = try NestedLearningConfig(object: paths.applied(to: members), file: folder.configurationFile)
+    return (ArithmeticChoice.ofOldRun(config), inputs)
   }
 
   /// Writes the places of a config into the record of its run, which has been found to be the same otherwise.

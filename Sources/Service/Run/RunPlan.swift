@@ -24,15 +24,10 @@ public struct RunPlan: Sendable {
   let data: TrainingData
   let sampler: StepSampler
   let inputs: RunInputs
+  private let choice: ArithmeticChoice
 
   /// That of the workers' products.
-  var precision: Precision {
-    switch config.mixedPrecision {
-    case .off: .f32
-    case .pairs: .bf16
-    case .amx: .amx
-    }
-  }
+  var precision: Precision { (config.arithmetic ?? .f32).precision }
 
   /// - Throws: what is wrong, with file, line and key where there is one.
   ///
@@ -78,7 +73,8 @@ public struct RunPlan: Sendable {
     try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration).check(data)
     inputs = try RunInputs(
       config: config, folder: folder, hasConversations: data.hasConversations, digests: digests)
-    self.config = config
+    choice = ArithmeticChoice(folder: folder)
+    self.config = choice.resolved(config)
   }
 
   /// A length that nobody asked for is no longer than the model has positions; one that was given must not be.
@@ -171,8 +167,18 @@ public struct RunPlan: Sendable {
     lines.append(
       "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) \(config.packing ? "packs" : "rows")"
     )
+    if let arithmetic = arithmeticLine { lines.append(arithmetic) }
     lines.append("Output   \(outputFolder)")
     return lines.joined(separator: "\n")
+  }
+
+  /// What products are computed in, if it is not f32, or if something else were much faster and as exact.
+  private var arithmeticLine: String? {
+    guard let arithmetic = config.arithmetic else { return nil }
+    guard arithmetic == .f32 else { return "Products in \(arithmetic.rawValue)" }
+    guard choice.exact != .f32 else { return nil }
+    return
+      "Products in f32; on this machine arithmetic \(choice.exact.rawValue) is about twice as fast, and as exact"
   }
 
   private static func ranks(of lora: LoRASpecification) -> String {

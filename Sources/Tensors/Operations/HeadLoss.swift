@@ -22,7 +22,7 @@ extension Tape {
       let rows = min(Self.headChunk, labels.count - start)
       withExtendedLifetime((x, head, logits, dx)) {
         let input = x.tensor.pointer + start * n
-        precision.multiply(
+        precision(with: head).multiply(
           threads.handle, rows, head.rows, n, input, n, 1, head.start, head.type, 1, n, logits.pointer,
           head.rows,
           false)
@@ -34,7 +34,7 @@ extension Tape {
           }
         }
         if let dx {
-          precision.multiply(
+          precision(with: head).multiply(
             threads.handle, rows, n, head.rows, logits.pointer, head.rows, 1, head.start, head.type, n, 1,
             dx.pointer + start * n, n, false)
         }

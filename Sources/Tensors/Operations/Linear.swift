@@ -26,7 +26,7 @@ extension Tape {
     _ x: Tensor, _ weight: Matrix, bias: Variable?, lora: LoRA?
   ) throws(TensorError) -> (y: Tensor, hidden: Tensor?) {
     let y = try memory.tensor(x.shape.dropLast() + [weight.rows])
-    Kernel.product(threads, x, timesTransposed: weight, into: y, in: precision)
+    Kernel.product(threads, x, timesTransposed: weight, into: y, in: precision(with: weight))
     if let bias { Kernel.addBias(threads, bias.tensor, to: y) }
     guard let lora else { return (y, nil) }
     let hidden = try memory.tensor([x.rows, lora.rank])
@@ -61,7 +61,8 @@ struct Projection {
   ) throws(TensorError) {
     try dx?.addInto(on: tape) { target, accumulate in
       Kernel.product(
-        tape.threads, dy, times: weight, into: target, accumulate: accumulate, in: tape.precision)
+        tape.threads, dy, times: weight, into: target, accumulate: accumulate,
+        in: tape.precision(with: weight))
     }
     if let x {
       try weight.gradient?.addInto(on: tape) { target, accumulate in

@@ -62,7 +62,7 @@ extension Tape {
   private func multiply(_ head: Head, _ rows: Range<Int>, into logits: Tensor) {
     let n = head.matrix.columns
     withExtendedLifetime((head.x, head.matrix, logits)) {
-      precision.multiply(
+      precision(with: head.matrix).multiply(
         threads.handle, rows.count, head.matrix.rows, n, head.x.tensor.pointer + rows.lowerBound * n, n, 1,
         head.matrix.start, head.matrix.type, 1, n, logits.pointer, head.matrix.rows, false)
     }
