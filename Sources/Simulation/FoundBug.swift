@@ -138,6 +138,11 @@ public struct FoundBug: Sendable {
         runs had workers that waited as well.
         """),
     FoundBug(
+      seed: 4_005_446,
+      story: """
+        A worker that said HELLO again was heard by the fleet, and its run went on to show it as silent.
+        """),
+    FoundBug(
       seed: 3_015_368,
       story: """
         The lease of a worker was over that might send its result and did not: nobody but one that computes was judged \

@@ -200,16 +200,21 @@ public struct FleetCore: Sendable {
       return nil
     }
     guard members[id]?.session == session else { return nil }
+    noteSign(of: id, now: now)
+    return id
+  }
+
+  /// A member has been heard; its run shows that, too.
+  private mutating func noteSign(of id: Int, now: Instant) {
     members[id]?.lastHeard = now
     if let place = members[id]?.place { runs[place.run]?.workers[place.workerID]?.lastHeard = now }
-    return id
   }
 
   private mutating func join(_ peer: PeerID, _ hello: Hello, key: String?, now: Instant) {
     if let id = memberOfPeer[peer] {
       // HELLO came twice: the answer may have been lost, but there is still one session.
       guard let member = members[id], isNew(member) else { return }
-      members[id]?.lastHeard = now
+      noteSign(of: id, now: now)
       return effects.append(.welcome(peer: peer, session: member.session, memberID: id, hello))
     }
     let identity = key ?? "\(hello.host)/\(hello.processID)"

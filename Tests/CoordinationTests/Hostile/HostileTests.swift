@@ -14,10 +14,11 @@ import Testing
     return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096 / 1_000_000
   }
 
-  /// 20,000 messages, or as many as NL_HOSTILE_MESSAGES says, from the seed NL_HOSTILE_SEED if that is given.
+  /// 20,000 messages, or as many as NL_HOSTILE_MESSAGES says, from the seed NL_HOSTILE_SEED; the same in every run unless
+  /// told otherwise, so that a change is judged by itself. `NL_HOSTILE_MESSAGES=1000000` looks for what nobody knows yet.
   @Test func anythingAtAnyTime() {
     let messages = Int(clamping: Self.environment("NL_HOSTILE_MESSAGES") ?? 20_000)
-    let seed = Self.environment("NL_HOSTILE_SEED") ?? UInt64.random(in: 0...(1 << 40))
+    let seed = Self.environment("NL_HOSTILE_SEED") ?? 796_753_045_949
     print("hostile messages: seed \(seed)")
     var search = HostileSearch(seed: seed)
     var memory: [Int] = []
