@@ -302,7 +302,9 @@ import WireProtocol
     #expect(scene.members(of: 1) == ["a"] && scene.members(of: 2) == ["b"])
     _ = scene.joins("c")
     #expect(scene.members(of: 1) == ["a", "c"])
-    for (peer, run) in [("a", 1), ("b", 2), ("c", 1)] as [(String, UInt32)] { _ = scene.ready(peer, run, at: 0) }
+    for (peer, run) in [("a", 1), ("b", 2), ("c", 1)] as [(String, UInt32)] {
+      _ = scene.ready(peer, run, at: 0)
+    }
     _ = scene.opens(2, step: 1, leaves: 1, at: 0)
     _ = scene.says("b", 2, at: 0, scene.result("b"))
     _ = scene.opens(1, step: 1, leaves: 1, at: 1)
