@@ -129,8 +129,8 @@ public final class Ledger: Sendable {
     }
   }
 
-  /// Opens the database anew after a write or a sync has failed. The next write or reading does so by itself, if nobody
-  /// else has: what is read before may be the memory of a sync that failed.
+  /// Opens the database anew after a write or a sync has failed. The next write does so by itself, if nobody else has, and
+  /// so does reading, if the database is closed.
   ///
   /// A failed sync may have dropped what was written, while reading still shows it, and the next sync succeeds
   /// without writing it. So nothing that is only in the write-ahead log counts as written: this connection, which
@@ -186,7 +186,7 @@ public final class Ledger: Sendable {
   }
 
   func read<Value>(_ doing: String, _ body: (Database) throws -> Value) throws(LedgerError) -> Value {
-    if isSuspect.withLock({ $0 }) { try reopen() }
+    if connections.withLock({ $0 == nil }) { try reopen() }
     return try readAsItIs(doing, body)
   }
 

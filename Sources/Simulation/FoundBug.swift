@@ -158,8 +158,8 @@ public struct FoundBug: Sendable {
     FoundBug(
       seed: 665_097_419_334,
       story: """
-        A ledger that could not be opened anew after a failed write was read before it was written again: reading did not \
-        try to open it. Now it does, as what it shows before may be the memory of a sync that failed.
+        A ledger that could not be opened anew after a failed write was read before it was written again, and reading did \
+        not try to open it.
         """),
     FoundBug(
       seed: 3_017_637,

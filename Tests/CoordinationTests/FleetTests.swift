@@ -315,7 +315,7 @@ import WireProtocol
     let lines = scene.says("b", 1, at: 2, scene.result("b", digest: "two"))
     #expect(lines.contains("run 1: worker 1, a/1, is in quarantine"))
     // The others have told no more than digests.
-    #expect(lines.contains("c computes micro-batch 0 of step 1 of run 1"))
+    #expect(lines.contains("c computes micro-batch 0 of step 1, tiers [0] of run 1"))
     #expect(
       scene.says("c", 1, at: 3, scene.result("c", digest: "two")).contains("run 1: step 1 is complete"))
     #expect(scene.members(of: 2).count == 1, "it has its share again")

@@ -25,7 +25,8 @@ import Testing
       readers
         == [
           "Ledger/Timestamp.swift", "Observability/JSONLogHandler.swift",
-          "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/TokenCache.swift",
+          "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/CachedRows.swift",
+          "Dataset/Cache/TokenCache.swift",
           "nl-tool/CacheCommand.swift", "nl-tool/TemplateFlags.swift",
         ])
   }
