@@ -31,6 +31,13 @@ package final class SignalWatch: @unchecked Sendable {
 
   package static let end: @Sendable (Int32) -> Void = { _exit(128 + $0) }
 
+  /// For a program that is done: the first request asks for what comes by itself, and its exit code stays that of
+  /// success; another ends the process at once.
+  package static func endAtSecond() -> @Sendable (Int32) -> Void {
+    let requests = NSLock()
+    return { number in if !requests.try() { end(number) } }
+  }
+
   /// From now on another is called.
   package func call(_ onSignal: @escaping @Sendable (Int32) -> Void) {
     lock.withLock { self.onSignal = onSignal }

@@ -118,7 +118,8 @@ final class FleetService {
     let mailbox = mailbox
     signals.call { mailbox.post(.signal($0)) }
     defer {
-      signals.call(SignalWatch.end)
+      let isDone = isClosed && !stopRequested && !ends.contains(where: \.hasFailed)
+      signals.call(isDone ? SignalWatch.endAtSecond() : SignalWatch.end)
       localWorkers.stop()
     }
     do {
