@@ -15,6 +15,9 @@ if ! swift build -c release -Xswiftc -enable-testing "$@" >.build/build.log 2>&1
   grep -E 'error:|fatal' .build/build.log | sort -u | head -n 40 >&2 || true
   tail -n 15 .build/build.log >&2
   echo "The build failed; .build/build.log has all of its output." >&2
+  if grep -qE "could not build C module '(CZeroMQ|CPCRE2|COpenSSL|CZlib)'" .build/build.log; then
+    echo "A library is missing: cluster/install.sh installs what the build needs." >&2
+  fi
   exit 1
 fi
 echo "Built in $SECONDS s"
