@@ -160,6 +160,25 @@ import WireProtocol
     #expect(scene.core.status.reason.contains("failed on one/1, the last time: worker 4: its process ended"))
   }
 
+  /// One worker that is lost over a shard again and again, and comes back each time, is asked for 600 s in all, and not for
+  /// 600 s since it came the last time. Found by seed 5010090 of the simulation.
+  @Test func oneAloneThatComesAndGoes() {
+    var scene = scene("a")
+    var (peer, told, second) = ("a", "", 1.0)
+    while second < 2000, !told.contains("fail: ") {
+      told = scene.at(second, .peerLost(peer: PeerID(peer), reason: "nothing was heard of it"))
+      peer = "a\(Int(second))"
+      told += scene.join(second + 1, peer, host: "a", term: 4)
+      // It waits longer and longer before it is asked again.
+      for wait in stride(from: 2.0, to: 40, by: 2) {
+        told += scene.heard(second + wait, peer) + scene.at(second + wait, .timer)
+      }
+      second += 40
+    }
+    #expect(told.contains("fail: micro-batch 0 of step 8, tiers [1] failed on a/1"))
+    #expect(second > 600 && second < 1200, "it ended at \(second) s")
+  }
+
   /// Connections that break are no failures of the shard nor of the worker, as long as its process comes back; ten times
   /// over the same shard they are.
   @Test func connectionsThatBreak() {

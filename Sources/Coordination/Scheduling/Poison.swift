@@ -111,7 +111,9 @@ extension ShardScheduler {
     if failed.isEmpty { return false }
     if failed.count >= settings.poisonIdentities { return true }
     let present = parties(usableWorkers.map(\.owner))
-    return !present.isEmpty && present.isSubset(of: failed)
+    // While nobody is there nothing has changed: else one that comes and goes would be asked for ever.
+    if present.isEmpty { return progress.failures.poisonedSince != nil }
+    return present.isSubset(of: failed)
   }
 
   /// Notes since when a shard is poison, as it seems.
