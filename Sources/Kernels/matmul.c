@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "float_state.h"
+#include "loop.h"
 #include "tiles.h"
 
 // Sizes, found by measurement on a CPU with 48 KB and 2 MB of cache a core. None has a part in the bits.
@@ -49,33 +50,32 @@ typedef struct {
   long first, end;
 } range;
 
-static long smaller(long a, long b) { return a < b ? a : b; }
-static long pieces(long n, long size) { return (n + size - 1) / size; }
 
 // ---- scratch ------------------------------------------------------------------------------------------------------
-// One piece of memory a thread, kept until the thread ends. Huge pages, as a block of A spans more small pages than
-// the processor keeps translations for.
+// One piece of memory a thread. Huge pages, as a block of A spans more small pages than the processor keeps translations
+// for.
 typedef struct {
   void *a, *b;
   long a_rows, a_size;  // rows, and numbers in all
   long b_columns;
 } scratch;
 
-static const size_t SCRATCH_BYTES = ((size_t)ROWS * DEPTH + (size_t)NARROW * NL_KBLOCK) * sizeof(float);
+_Static_assert(((size_t)ROWS * DEPTH + (size_t)NARROW * NL_KBLOCK) * sizeof(float) <= NL_SCRATCH_BYTES, "scratch");
+static const size_t MEMORY_BYTES = (size_t)NL_SCRATCH_BYTES + NL_SHARED_BYTES;
 static pthread_key_t scratch_key;
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
-static void release_scratch(void *memory) { munmap(memory, SCRATCH_BYTES); }
+static void release_scratch(void *memory) { munmap(memory, MEMORY_BYTES); }
 static void make_scratch_key(void) { pthread_key_create(&scratch_key, release_scratch); }
 
 void *nl_thread_scratch(void) {
   pthread_once(&scratch_once, make_scratch_key);
   void *memory = pthread_getspecific(scratch_key);
   if (memory) return memory;
-  memory = mmap(NULL, SCRATCH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+  memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
   if (memory == MAP_FAILED) return NULL;
 #if defined(MADV_HUGEPAGE)
-  madvise(memory, SCRATCH_BYTES, MADV_HUGEPAGE);
+  madvise(memory, MEMORY_BYTES, MADV_HUGEPAGE);
 #endif
   pthread_setspecific(scratch_key, memory);
   return memory;
@@ -88,7 +88,7 @@ static nl_matrix_part part_at(nl_matrix_part all, long row, long column) {
   return all;
 }
 
-static long block_depth(const product *p, long k) { return smaller(NL_KBLOCK, p->K - k); }
+static long block_depth(const product *p, long k) { return nl_min(NL_KBLOCK, p->K - k); }
 
 static void pack_a(const product *p, range rows, long k, void *to) {
   p->kernels->pack_a(part_at(p->a, rows.first, k), rows.end - rows.first, block_depth(p, k), to);
@@ -161,7 +161,7 @@ static long packed_at_once(const product *p) {
   return (p->b.column == 1 || p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
 }
 static range packed_from(const product *p, long n, range columns) {
-  return (range){n, smaller(n + packed_at_once(p), columns.end)};
+  return (range){n, nl_min(n + packed_at_once(p), columns.end)};
 }
 
 // What is packed after the panel at (k, n).
@@ -193,16 +193,16 @@ static void group_by_panels(const product *p, range rows, range group, range aft
 
 static void run_by_panels(const product *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += s->a_rows) {
-    const range some = {m, smaller(m + s->a_rows, rows.end)};
+    const range some = {m, nl_min(m + s->a_rows, rows.end)};
     const long count = some.end - some.first;
-    const long length = smaller(DEPTH, s->a_size / count / NL_KBLOCK * NL_KBLOCK);
+    const long length = nl_min(DEPTH, s->a_size / count / NL_KBLOCK * NL_KBLOCK);
     for (long from = 0; from < p->K; from += length) {
-      const range stretch = {from, smaller(from + length, p->K)};
+      const range stretch = {from, nl_min(from + length, p->K)};
       for (long k = from; k < stretch.end; k += NL_KBLOCK)
         pack_a(p, some, k, packed_rows(p, s, k, from, count));
       for (long n = columns.first; n < columns.end; n += GROUP) {
-        const range group = {n, smaller(n + GROUP, columns.end)};
-        const range after = {group.end, smaller(group.end + GROUP, columns.end)};
+        const range group = {n, nl_min(n + GROUP, columns.end)};
+        const range after = {group.end, nl_min(group.end + GROUP, columns.end)};
         group_by_panels(p, some, group, after, stretch, s);
       }
     }
@@ -210,13 +210,13 @@ static void run_by_panels(const product *p, range rows, range columns, const scr
 }
 
 static range tile_at(const product *p, long m, range rows) {
-  return (range){m, smaller(m + p->kernels->tile_rows, rows.end)};
+  return (range){m, nl_min(m + p->kernels->tile_rows, rows.end)};
 }
 
 static void run_by_tiles(const product *p, range rows, range columns, const scratch *s) {
   const long group = p->in_place ? p->N : s->b_columns;
   for (long n = columns.first; n < columns.end; n += group) {
-    const range some = {n, smaller(n + group, columns.end)};
+    const range some = {n, nl_min(n + group, columns.end)};
     for (long k = 0; k < p->K; k += NL_KBLOCK) {
       pack_b(p, k, some, s->b);
       for (long m = rows.first; m < rows.end; m += p->kernels->tile_rows) {
@@ -231,17 +231,17 @@ static void run_by_tiles(const product *p, range rows, range columns, const scra
 // Rows of A at a time: their pairs, of all k, stay in the second cache beside the weights that pass by, and their rows
 // of C in as many pages as the processor keeps translations for.
 static long rows_by_weights(const product *p, const scratch *s) {
-  const long room = smaller(PAIRS_BYTES, s->a_size * (long)sizeof(float)) / (p->K * 2);
-  return smaller(PAIRS_ROWS, room) / NL_PANEL * NL_PANEL;
+  const long room = nl_min(PAIRS_BYTES, s->a_size * (long)sizeof(float)) / (p->K * 2);
+  return nl_min(PAIRS_ROWS, room) / NL_PANEL * NL_PANEL;
 }
 
 static void run_by_weights(const product *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += rows_by_weights(p, s)) {
-    const long count = smaller(rows_by_weights(p, s), rows.end - m);
+    const long count = nl_min(rows_by_weights(p, s), rows.end - m);
     p->kernels->weights->pack(part_at(p->a, m, 0), count, p->K, s->a);
     for (long n = columns.first; n < columns.end; n += NL_PANEL) {
-      const range some = {n, smaller(n + NL_PANEL, columns.end)};
-      const range after = {some.end, smaller(some.end + NL_PANEL, columns.end)};
+      const range some = {n, nl_min(n + NL_PANEL, columns.end)};
+      const range after = {some.end, nl_min(some.end + NL_PANEL, columns.end)};
       p->kernels->weights->multiply(&(nl_weights_block){
           .rows = count,
           .columns = some.end - some.first,
@@ -275,8 +275,8 @@ static __attribute__((noinline)) void run_on_stack(const product *p, range rows,
 // ---- threads ------------------------------------------------------------------------------------------------------
 // Part `part` of `parts` of n, cut at multiples of `unit`.
 static range share(long n, long unit, long part, long parts) {
-  const long units = pieces(n, unit);
-  return (range){smaller(n, units * part / parts * unit), smaller(n, units * (part + 1) / parts * unit)};
+  const long units = nl_parts(n, unit);
+  return (range){nl_min(n, units * part / parts * unit), nl_min(n, units * (part + 1) / parts * unit)};
 }
 
 static void run_part(void *context, long part) {
@@ -303,11 +303,11 @@ static void run_part(void *context, long part) {
 static void divide(product *p, long threads) {
   p->parts = 1;
   if (threads == 1 || (double)p->M * (double)p->N * (double)p->K < FEW_OPERATIONS) return;
-  const long panels = pieces(p->N, NL_PANEL), tiles = pieces(p->M, p->kernels->tile_rows);
-  const double by_columns = (double)pieces(panels, threads) / (double)panels;
-  const double by_rows = (double)pieces(tiles, threads) / (double)tiles;
+  const long panels = nl_parts(p->N, NL_PANEL), tiles = nl_parts(p->M, p->kernels->tile_rows);
+  const double by_columns = (double)nl_parts(panels, threads) / (double)panels;
+  const double by_rows = (double)nl_parts(tiles, threads) / (double)tiles;
   p->split_rows = by_rows < 0.9 * by_columns;
-  p->parts = smaller(threads, p->split_rows ? tiles : panels);
+  p->parts = nl_min(threads, p->split_rows ? tiles : panels);
   // Many columns are cut finer, so that a thread that is held up holds up less.
   if (!p->split_rows && panels >= 64 * threads) p->parts = 4 * threads;
 }

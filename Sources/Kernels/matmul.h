@@ -71,8 +71,9 @@ typedef struct {
   const nl_weights_kernels *weights;  // NULL: weights are packed like everything
 } nl_matmul_kernels;
 
-// Memory of the calling thread, NL_SCRATCH_BYTES of it, for the time of one kernel; NULL if there is none.
-enum { NL_SCRATCH_BYTES = 4 << 20 };
+// Memory of the calling thread, kept until the thread ends: so much for the time of one kernel, and behind it so much for
+// rows that tiles.c packs for all threads. NULL if there is none.
+enum { NL_SCRATCH_BYTES = 6 << 20, NL_SHARED_BYTES = (8 << 20) + 4096 };
 void *nl_thread_scratch(void);
 
 #if defined(__x86_64__)

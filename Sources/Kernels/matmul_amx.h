@@ -2,22 +2,13 @@
 // matmul_bf16.h, which packs for it: a row of pairs of a panel of B is two rows of tiles side by side.
 //
 // matmul_amx_order.h computes the same bits without it.
-enum { SIDE = 16, UPPER_LEFT = 0, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, A_UPPER, A_LOWER, B_LEFT, B_RIGHT, TILES };
+#include "tile_shapes.h"
 
-// What LDTILECFG reads.
-typedef struct {
-  uint8_t palette, start_row, reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-} tile_shapes;
+enum { SIDE = 16, UPPER_LEFT = 0, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, A_UPPER, A_LOWER, B_LEFT, B_RIGHT };
 
 // Sets the rows of the tiles of A and C, those of the upper ones and those below them.
 static void set_rows(long upper, long lower) {
-  tile_shapes shapes = {.palette = 1};
-  for (int t = 0; t < TILES; t++) {
-    shapes.row_bytes[t] = SIDE * 4;
-    shapes.rows[t] = SIDE;
-  }
+  tile_shapes shapes = whole_tiles();
   shapes.rows[UPPER_LEFT] = shapes.rows[UPPER_RIGHT] = shapes.rows[A_UPPER] = (uint8_t)upper;
   // A tile that is not used needs a row all the same.
   shapes.rows[LOWER_LEFT] = shapes.rows[LOWER_RIGHT] = shapes.rows[A_LOWER] = (uint8_t)(lower > 0 ? lower : 1);

@@ -3,6 +3,7 @@
 
 #include "Kernels.h"
 #include "matmul.h"
+#include "tile_shapes.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -29,20 +30,6 @@ __attribute__((target("avx512f,avx512bf16"))) static void dot_products(void *con
   atomic_store(p->kept, sum);
 }
 
-// Tiles of 16 rows of 64 bytes, all zero.
-__attribute__((target("amx-tile"))) static void configure(void) {
-  struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-  } shapes = {.palette = 1};
-  for (int t = 0; t < 8; t++) {
-    shapes.row_bytes[t] = 64;
-    shapes.rows[t] = 16;
-  }
-  _tile_loadconfig(&shapes);
-}
-
 // Four products for every four tiles that are loaded, all of them from the second cache.
 __attribute__((target("amx-tile,amx-bf16"))) static void cached_tile_products(void *context, long part) {
   enum { SIDE = 16, DEPTH = 32, SUMS = 4, TILE = 1024, BYTES = 1 << 20 };
@@ -50,7 +37,8 @@ __attribute__((target("amx-tile,amx-bf16"))) static void cached_tile_products(vo
   const char *operands = nl_thread_scratch();
   (void)part;
   if (!operands) return;
-  configure();
+  const tile_shapes shapes = whole_tiles();
+  _tile_loadconfig(&shapes);
   for (long round = 0; round < p->rounds; round++) {
     const char *at = operands + round * SUMS * TILE % BYTES;
     _tile_loadd(4, at, 64);
@@ -70,7 +58,8 @@ __attribute__((target("amx-tile,amx-bf16"))) static void tile_products(void *con
   enum { SIDE = 16, DEPTH = 32, SUMS = 6 };
   const arguments *p = context;
   (void)part;
-  configure();
+  const tile_shapes shapes = whole_tiles();
+  _tile_loadconfig(&shapes);
   _tile_zero(6);
   _tile_zero(7);
   for (long round = 0; round < p->rounds; round++) {

@@ -2,44 +2,19 @@
 // them. What is computed on a panel is in tiles_amx.c.
 #include "tiles.h"
 
-#include <pthread.h>
-#include <sys/mman.h>
-
 #include "float_state.h"
+#include "loop.h"
 #include "matmul.h"
 
 // Sizes, none of which has a part in the bits.
 enum {
   ROWS = 512,              // of X that are packed at a time …
-  PACKED_BYTES = 8 << 20,  // … for a stretch of k, into so much
-  SMALL_BYTES = 256 << 10, // the same on the stack, for a panel of rows
   BEYOND = 4096,           // bytes after packed rows that a tile of the fused multiply-adds may read
+  PACKED_BYTES = NL_SHARED_BYTES - BEYOND,  // … for a stretch of k, into so much
+  SMALL_BYTES = 256 << 10, // the same on the stack, for a panel of rows
   PACKED_STEPS = 16,        // of k that one part of the packing takes
   FEWEST_PANELS = 4,        // that are worth a thread's turn
 };
-
-static long smaller(long a, long b) { return a < b ? a : b; }
-static long larger(long a, long b) { return a > b ? a : b; }
-static long pieces(long n, long size) { return (n + size - 1) / size; }
-
-// ---- memory for packed rows: one piece for each thread that calls, kept until the thread ends ---------------------
-static pthread_key_t packed_key;
-static pthread_once_t packed_once = PTHREAD_ONCE_INIT;
-static void release_packed(void *memory) { munmap(memory, PACKED_BYTES + BEYOND); }
-static void make_packed_key(void) { pthread_key_create(&packed_key, release_packed); }
-
-static void *packed_memory(void) {
-  pthread_once(&packed_once, make_packed_key);
-  void *memory = pthread_getspecific(packed_key);
-  if (memory) return memory;
-  memory = mmap(NULL, PACKED_BYTES + BEYOND, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
-  if (memory == MAP_FAILED) return NULL;
-#if defined(MADV_HUGEPAGE)
-  madvise(memory, PACKED_BYTES + BEYOND, MADV_HUGEPAGE);
-#endif
-  pthread_setspecific(packed_key, memory);
-  return memory;
-}
 
 // ---- a stretch of k for some rows ---------------------------------------------------------------------------------
 typedef struct {
@@ -68,7 +43,7 @@ static void pack_part(void *context, long part) {
       &(nl_tile_rows){
           .at = s->x + row * s->x_row + k * s->x_column,
           .row = s->x_row, .column = s->x_column,
-          .rows = smaller(NL_TILE_PANEL, s->rows - row), .depth = smaller(PACKED_STEPS * NL_TILE_STEP, s->depth - k),
+          .rows = nl_min(NL_TILE_PANEL, s->rows - row), .depth = nl_min(PACKED_STEPS * NL_TILE_STEP, s->depth - k),
           .terms = s->pass->x_terms, .pairs = s->forward,
       },
       s->packed + panel * panel_bytes(s) + k / NL_TILE_STEP * step_bytes(s->kernels, s->pass));
@@ -81,7 +56,7 @@ static void multiply_in(const stretch *s, long part, char *scratch) {
   s->kernels->run(&(nl_tile_run){
       .pass = s->pass, .forward = s->forward,
       .x = s->packed + rows * NL_TILE_PANELS * panel_bytes(s),
-      .rows = smaller(NL_TILE_PANELS * NL_TILE_PANEL, s->rows - first_row), .depth = s->depth,
+      .rows = nl_min(NL_TILE_PANELS * NL_TILE_PANEL, s->rows - first_row), .depth = s->depth,
       .list = s->list, .first_row = s->first_row + first_row, .first_k = s->first_k,
       .first_panel = s->panels * turn / s->panel_parts, .end_panel = s->panels * (turn + 1) / s->panel_parts,
       .accumulate = s->accumulate,
@@ -105,10 +80,10 @@ static void multiply_part(void *context, long part) {
 
 static void run_stretch(nl_pool *pool, stretch *s) {
   const long threads = nl_pool_threads(pool);
-  s->step_parts = pieces(nl_tile_steps(s->depth), PACKED_STEPS);
+  s->step_parts = nl_parts(nl_tile_steps(s->depth), PACKED_STEPS);
   nl_pool_run(pool, nl_tile_panels(s->rows) * s->step_parts, pack_part, s);
-  s->row_parts = pieces(nl_tile_panels(s->rows), NL_TILE_PANELS);
-  s->panel_parts = threads == 1 ? 1 : larger(1, smaller(s->panels / FEWEST_PANELS, 2 * threads));
+  s->row_parts = nl_parts(nl_tile_panels(s->rows), NL_TILE_PANELS);
+  s->panel_parts = threads == 1 ? 1 : nl_max(1, nl_min(s->panels / FEWEST_PANELS, 2 * threads));
   nl_pool_run(pool, s->row_parts * s->panel_parts, multiply_part, s);
 }
 
@@ -132,11 +107,11 @@ static const nl_tile_kernels *kernels(void) {
 static void multiply_rows(nl_pool *pool, stretch s, long M, long K, long most_rows, long bytes) {
   const float *x = s.x;
   for (s.first_row = 0; s.first_row < M; s.first_row += most_rows) {
-    s.rows = smaller(most_rows, M - s.first_row);
+    s.rows = nl_min(most_rows, M - s.first_row);
     const long steps = bytes / (nl_tile_panels(s.rows) * step_bytes(s.kernels, s.pass));
     const long length = steps * NL_TILE_STEP / NL_TILE_BLOCK * NL_TILE_BLOCK;
     for (s.first_k = 0; s.first_k < K; s.first_k += length) {
-      s.depth = smaller(length, K - s.first_k);
+      s.depth = nl_min(length, K - s.first_k);
       s.x = x + s.first_row * s.x_row + s.first_k * s.x_column;
       s.accumulate = s.list[0].accumulate || s.first_k > 0;
       run_stretch(pool, &s);
@@ -152,7 +127,9 @@ static __attribute__((noinline)) void multiply_rows_on_stack(nl_pool *pool, stre
 
 void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, const float *x, long x_row, long x_col,
                        const nl_factor *list, long count) {
-  stretch s = {.kernels = kernels(), .pass = pass, .forward = list[0].b_row == 1, .packed = packed_memory(),
+  char *memory = nl_thread_scratch();
+  stretch s = {.kernels = kernels(), .pass = pass, .forward = list[0].b_row == 1,
+               .packed = memory ? memory + NL_SCRATCH_BYTES : NULL,
                .list = list, .x = x, .x_row = x_row, .x_column = x_col};
   for (long i = 0; i < count; i++) s.panels += nl_tile_panels(list[i].N);
   if (s.packed)

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "matmul.h"
+#include "tile_shapes.h"
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push( \
     __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \
@@ -14,22 +15,6 @@
 #include "tiles_pack.h"
 
 enum { SIDE = NL_TILE_SIDE, SUMS = SIDE * SIDE, PANEL_SUMS = 4 * SUMS };
-
-// The shapes that LDTILECFG reads.
-typedef struct {
-  uint8_t palette, start_row, reserved[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-} tile_shapes;
-
-static void configure_tiles(void) {
-  tile_shapes shapes = {.palette = 1};
-  for (int t = 0; t < 8; t++) {
-    shapes.row_bytes[t] = 64;
-    shapes.rows[t] = SIDE;
-  }
-  _tile_loadconfig(&shapes);
-}
 
 // ---- products of a block ------------------------------------------------------------------------------------------
 // Sums 0 and 1 are of the first tile of W with both of X, 2 and 3 of the second; 4, 5 hold W and 6, 7 X.
@@ -271,7 +256,8 @@ static void run_panels(const nl_tile_run *r) {
   char *packed[2] = {r->scratch, r->scratch + NL_TILE_W_BYTES};
   float *sums = (float *)(void *)(r->scratch + 2 * NL_TILE_W_BYTES);
   multiply_block *multiply = multiplier(r);
-  configure_tiles();
+  const tile_shapes shapes = whole_tiles();
+  _tile_loadconfig(&shapes);
   place at = {r->first_panel, 0, r->first_panel};
   packing first = packing_of(r, &at, packed[0]);
   first.advance(&first, first.pieces);
