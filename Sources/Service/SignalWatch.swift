@@ -33,9 +33,8 @@ package final class SignalWatch: @unchecked Sendable {
 
   /// For a program that is done: the first request asks for what comes by itself, and its exit code stays that of
   /// success; another ends the process at once.
-  package static func endAtSecond() -> @Sendable (Int32) -> Void {
-    let requests = NSLock()
-    return { number in if !requests.try() { end(number) } }
+  package func endAtSecond() {
+    call { [weak self] _ in self?.call(Self.end) }
   }
 
   /// From now on another is called.

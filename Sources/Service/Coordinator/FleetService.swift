@@ -119,7 +119,7 @@ final class FleetService {
     signals.call { mailbox.post(.signal($0)) }
     defer {
       let isDone = isClosed && !stopRequested && !ends.contains(where: \.hasFailed)
-      signals.call(isDone ? SignalWatch.endAtSecond() : SignalWatch.end)
+      if isDone { signals.endAtSecond() } else { signals.call(SignalWatch.end) }
       localWorkers.stop()
     }
     do {

@@ -113,11 +113,7 @@ extension OpenRun {
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
       isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
-    let isDone = isRepeated ? try ledger.evaluation(after: record.step) != nil : false
-    if !isDone {
-      try ledger.record(
-        evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
-    }
+    try ledger.record(evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
     try evalMetrics.append(row, step: record.step)
   }
 
