@@ -52,11 +52,7 @@ enum TokenCacheFile {
     let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_size >= footerBytes else { return nil }
-    let size = Int(info.st_size)
-    guard let footer = read(descriptor, at: size - footerBytes, count: footerBytes),
-      let layout = Layout(footer: footer, size: size), isSound(descriptor, layout, footer),
+    guard let (layout, footer) = footer(descriptor), isSound(descriptor, layout, footer),
       let report = read(descriptor, at: layout.reportStart, count: layout.reportBytes).flatMap({
         try? JSONValue(parsing: String(decoding: $0, as: UTF8.self))
       })
@@ -69,12 +65,17 @@ enum TokenCacheFile {
     let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
+    return footer(descriptor)?.layout
+  }
+
+  private static func footer(_ descriptor: Int32) -> (layout: Layout, bytes: [UInt8])? {
     var info = stat()
     guard fstat(descriptor, &info) == 0, info.st_size >= footerBytes else { return nil }
     let size = Int(info.st_size)
-    return read(descriptor, at: size - footerBytes, count: footerBytes).flatMap {
-      Layout(footer: $0, size: size)
-    }
+    guard let bytes = read(descriptor, at: size - footerBytes, count: footerBytes),
+      let layout = Layout(footer: bytes, size: size)
+    else { return nil }
+    return (layout, bytes)
   }
 
   private static func isSound(_ descriptor: Int32, _ layout: Layout, _ footer: [UInt8]) -> Bool {
