@@ -21,11 +21,7 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$scratch"
 
-python=${NL_PYTHON:-$scratch/venv/bin/python}
-if [ ! -x "$python" ]; then
-  echo "Making a Python environment in $scratch/venv (torch, transformers, peft, mlx, mlx-lm)"
-  python3 -m venv "$scratch/venv"
-  "$scratch/venv/bin/pip" install -q torch transformers==5.24.0 peft==0.21.2 safetensors "mlx[cpu]" mlx-lm==0.32.2
-fi
+source cluster/testbed/python.sh
+need_python "$scratch" torch transformers==5.24.0 peft==0.21.2 safetensors "mlx[cpu]" mlx-lm==0.32.2
 
 exec "$python" cluster/testbed/adapters_compare.py --bin .build/release --scratch "$scratch" --only "$only"

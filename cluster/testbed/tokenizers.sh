@@ -8,13 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-venv=/tmp/nl-tokenizers/venv
-python=${NL_PYTHON:-$venv/bin/python}
-if [ ! -x "$python" ]; then
-  echo "Making a Python environment in $venv (tokenizers)"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q tokenizers==0.23.3
-fi
+source cluster/testbed/python.sh
+need_python /tmp/nl-tokenizers tokenizers==0.23.3
 
 # Where the package panics it says so at length; the count says how often.
 exec "$python" cluster/testbed/tokenizers_compare.py --nl .build/release/nl-tool "$@" 2> /dev/null
