@@ -168,6 +168,12 @@ public struct FoundBug: Sendable {
         return. The record of returns says what is to be told.
         """),
     FoundBug(
+      seed: 5_010_090,
+      story: """
+        On a link of 10 KB/s an offer of 70 KB took longer than a worker may be silent, and its PINGs waited behind it: it \
+        was lost before each of its results. Bytes of a message that is not whole yet are a sign of life, and are answered.
+        """),
+    FoundBug(
       seed: 271_452_509_352,
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."

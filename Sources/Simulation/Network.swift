@@ -71,7 +71,9 @@ extension Simulation {
     guard line.inFlight < Self.highWaterMark else { return false }
     outcome.messages += 1
     let bytes = frames.reduce(0) { $0 + $1.count }
-    line.freeAt = max(now, line.freeAt) + Double(bytes) / scenario.bandwidth
+    let begins = max(now, line.freeAt)
+    line.freeAt = begins + Double(bytes) / scenario.bandwidth
+    tellOfArrivals(over: route, direction, from: begins, to: line.freeAt)
     let jitter = Double.random(in: 0.5...1.5, using: &random)
     var arrival = line.freeAt + scenario.latencySeconds * jitter
     var packet = Packet(route: id, frames: frames)
@@ -114,6 +116,33 @@ extension Simulation {
     return true
   }
 
+  /// While a long message is on its way, the socket that it comes to sees that bytes of it come.
+  private func tellOfArrivals(
+    over route: Route, _ direction: Direction, from begin: Instant, to end: Instant
+  ) {
+    var time = begin + 1
+    while time < end {
+      events.add(.bytesArrive(route: route.id, direction), at: time + scenario.latencySeconds)
+      time = time + 1
+    }
+  }
+
+  /// As FleetService and WorkerService do: the bytes stand for a sign of life, and those of a worker for a PING.
+  func bytesArrive(over id: Int, _ direction: Direction) {
+    guard let route = routes[id] else { return }
+    if direction == .down {
+      if workers[route.place].route == id { tell(route.place, .arriving) }
+      if coordinator?.life == route.term { handle(.leaving(peer: route.peer)) }
+      return
+    }
+    guard let coordinator, coordinator.life == route.term,
+      let session = coordinator.fleet.session(of: route.peer)
+    else { return }
+    outcome.count("bytes of a long message")
+    handle(.arriving(peer: route.peer))
+    _ = deliver(.pong, to: route.peer, session: session)
+  }
+
   private func damaged(_ packet: Packet) -> Packet {
     var frames = packet.frames
     let frame = Int.random(in: frames.indices, using: &random)
@@ -123,9 +152,9 @@ extension Simulation {
     return Packet(route: packet.route, frames: frames)
   }
 
-  /// Until when a message is held back.
-  func partition(_ packet: Packet, _ direction: Direction) -> Instant? {
-    guard !partitions.isEmpty, let place = routes[packet.route]?.place else { return nil }
+  /// Until when what comes of a place, or goes there, is held back.
+  func partition(_ place: Int?, _ direction: Direction) -> Instant? {
+    guard !partitions.isEmpty, let place else { return nil }
     partitions.removeAll { $0.until <= now }
     return partitions.filter { $0.place == place && $0.direction == direction }.map(\.until).max()
   }

@@ -11,6 +11,8 @@ public final class Simulation {
   enum Event {
     case toCoordinator(Packet)
     case toWorker(Packet)
+    /// Bytes of a long message have come over this connection.
+    case bytesArrive(route: Int, Direction)
     case coordinatorTimer(life: Int, generation: Int)
     case runTimer(life: Int, RunNumber, generation: Int)
     /// Arithmetic or disk work beside the coordinator's loop is done.
@@ -155,6 +157,7 @@ public final class Simulation {
     switch event {
     case .toCoordinator(let packet): arriveAtCoordinator(packet)
     case .toWorker(let packet): arriveAtWorker(packet)
+    case .bytesArrive(let route, let direction): bytesArrive(over: route, direction)
     case .coordinatorTimer(let life, let generation):
       guard let coordinator, coordinator.life == life, coordinator.fleetTimer == generation else {
         return
@@ -196,11 +199,15 @@ public final class Simulation {
   private func delay(of event: Event) -> Instant? {
     switch event {
     case .toCoordinator(let packet):
-      if let until = partition(packet, .up) { return until }
+      if let until = partition(routes[packet.route]?.place, .up) { return until }
       return stall
+    case .bytesArrive(let route, let direction):
+      guard let place = routes[route]?.place else { return nil }
+      if let until = partition(place, direction) { return until }
+      return direction == .up ? stall : workers[place].thaw(after: now)
     case .coordinatorTimer, .runTimer, .coordinatorWork, .childEnded: return stall
     case .toWorker(let packet):
-      if let until = partition(packet, .down) { return until }
+      if let until = partition(routes[packet.route]?.place, .down) { return until }
       return routes[packet.route].flatMap { workers[$0.place].thaw(after: now) }
     case .workerTimer(let place, _, _), .workerDone(let place, _, _), .workerEvent(let place, _, _, _):
       return workers[place].thaw(after: now)

@@ -19,6 +19,7 @@ struct Transcript {
     switch event {
     case .toCoordinator(let packet): add(1, packet)
     case .toWorker(let packet): add(2, packet)
+    case .bytesArrive(let route, _): fingerprint.add(1 << 23 + route)
     case .coordinatorTimer: fingerprint.add(3)
     case .runTimer: fingerprint.add(9)
     case .coordinatorWork: fingerprint.add(4)

@@ -17,7 +17,7 @@ final class ConnectionWatch {
     for (number, socket) in sockets.enumerated() {
       guard let handle = socket.handle else { continue }
       monitors.append(
-        try SocketMonitor(of: handle, context: context, name: "router-\(number)", hears: .connections))
+        try SocketMonitor(of: handle, context: context, name: "router-\(number)", hears: .accepted))
     }
     self.monitors = monitors
     watcher = Watcher(
@@ -52,6 +52,9 @@ final class ConnectionWatch {
 
   /// A peer has been welcomed as a worker.
   func welcome(_ peer: PeerID) { watcher.welcome(peer.bytes) }
+
+  /// Workers whose long messages have moved since this was last asked.
+  func takeMoving() -> MovingMessages { watcher.takeMoving() }
 
   /// Connections that have ended since this was last asked, and those that were ended here.
   func take() -> (lost: LostConnections, excesses: [IntakeExcess]) { watcher.take() }
@@ -107,6 +110,8 @@ private final class Watcher: @unchecked Sendable {
     }
   }
 
+  func takeMoving() -> MovingMessages { lock.withLock { ledger.takeMoving() } }
+
   /// Returns when the thread has left the monitors alone for good.
   func end() {
     lock.withLock { isStopping = true }
@@ -157,7 +162,7 @@ private final class Watcher: @unchecked Sendable {
             return true
           }
           if isSomebody { waker.wake() }
-        case .handshakeFailed: break
+        case .handshakeFailed, .connected: break
         }
       }
     }

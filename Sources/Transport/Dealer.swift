@@ -13,6 +13,14 @@ public final class Dealer {
   private var handshakeFailure: HandshakeFailure?
   private var hasReceived = false
   private var isBroken = false
+  private let port: UInt16?
+  /// Of the connection that there is; nil if it is not over tcp.
+  private var counter: ConnectionCounter?
+  /// Bytes that had come over it when that was last asked.
+  private var seenBytes = 0
+  /// Bytes that had moved over it when the transfers were last seen to, and when that is due again.
+  private var movedBytes = ConnectionCounter.Bytes()
+  private var nextLook = 0.0
 
   /// Begins to connect; whether somebody listens there shows only in answers.
   ///
@@ -29,10 +37,11 @@ public final class Dealer {
     self.waker = waker
     link = Link(outgoing: .result, options: options, kept: kept)
     self.kept = kept
+    port = endpoint.hasPrefix("tcp://") ? endpoint.split(separator: ":").last.flatMap { UInt16($0) } : nil
     socket = try Socket(
       type: ZMQ_DEALER, context: context, security: security.map { .client($0) } ?? .none, options: options)
     guard let handle = socket.handle else { throw TransportError(.system, "the socket is closed") }
-    monitor = try SocketMonitor(of: handle, context: context, name: "dealer", hears: .handshakes)
+    monitor = try SocketMonitor(of: handle, context: context, name: "dealer", hears: .made)
     try socket.set(ZMQ_RECONNECT_IVL, 100)
     try socket.set(ZMQ_RECONNECT_IVL_MAX, 2000)
     try socket.connect(endpoint)
@@ -46,17 +55,13 @@ public final class Dealer {
   public func poll(timeout: Double) throws(TransportError) -> [Received] {
     let begun = monotonicSeconds()
     excuse(begun - lastPoll)
-    try Context.wait(
-      for: [socket.handle, monitor.handle].compactMap(\.self), waker: waker, seconds: timeout)
-    excuse(monotonicSeconds() - begun - timeout)
-    for event in monitor.take() {
-      switch event {
-      case .handshakeFailed(let failure): handshakeFailure = failure
-      // Before anything came it is an attempt that failed; ZeroMQ makes the next by itself.
-      case .disconnected: isBroken = isBroken || hasReceived
-      case .accepted: break
-      }
-    }
+    var left = timeout
+    repeat {
+      try Context.wait(
+        for: [socket.handle, monitor.handle].compactMap(\.self), waker: waker, seconds: left)
+      left = timeout - (monotonicSeconds() - begun)
+    } while hear() && left > 0
+    excuse(-left)
     var all: [Received] = []
     while all.count < socket.options.messagesPerPoll, let received = try receive() { all.append(received) }
     let now = monotonicSeconds()
@@ -65,8 +70,39 @@ public final class Dealer {
     do throws(TransportError) { try pump() } catch {
       all.append(.failure(ProtocolError(.transfer, error.description)))
     }
+    noteMovement(now: now)
     if let stall = link.stall(now: now) { all.append(.failure(stall)) }
     return all
+  }
+
+  /// Looks once a second whether more than small messages has moved, while there are transfers.
+  private func noteMovement(now: Double) {
+    guard now >= nextLook, !transfers.isEmpty, let bytes = counter?.bytes else { return }
+    nextLook = now + 1
+    let moved = max(bytes.received - movedBytes.received, bytes.acknowledged - movedBytes.acknowledged)
+    movedBytes = bytes
+    if moved >= MovingMessages.leastBytes { link.noteMovement(now: now) }
+  }
+
+  /// What became of the connection.
+  ///
+  /// - Returns: whether no more has happened than that one was made, which is nobody's news.
+  private func hear() -> Bool {
+    let events = monitor.take()
+    for event in events {
+      switch event {
+      case .handshakeFailed(let failure): handshakeFailure = failure
+      // Before anything came it is an attempt that failed; ZeroMQ makes the next by itself.
+      case .disconnected:
+        isBroken = isBroken || hasReceived
+        counter = nil
+      case .connected(let descriptor):
+        counter = port.flatMap { ConnectionCounter(descriptor: descriptor, to: $0) }
+        (seenBytes, movedBytes) = (0, ConnectionCounter.Bytes())
+      case .accepted: break
+      }
+    }
+    return !events.isEmpty && events.allSatisfy { if case .connected = $0 { true } else { false } }
   }
 
   /// Time in which this process itself stood still is nobody's stall.
@@ -83,6 +119,14 @@ public final class Dealer {
   public func takeBreak() -> Bool {
     defer { isBroken = false }
     return isBroken
+  }
+
+  /// Whether anything has come over a tcp connection since this was last asked, were it part of a message that `poll` does
+  /// not see before it is whole.
+  public func takeArriving() -> Bool {
+    guard let bytes = counter?.bytes?.received else { return false }
+    defer { seenBytes = bytes }
+    return bytes > seenBytes
   }
 
   private func receive() throws(TransportError) -> Received? {

@@ -1,3 +1,5 @@
+import WireProtocol
+
 /// What each connection has sent and what has been read of it, and which are to be ended. Pure but for asking the
 /// counters.
 struct IntakeLedger {
@@ -7,6 +9,10 @@ struct IntakeLedger {
     let monitor: Int
     /// What had come and was not read when it was last looked at.
     var held = 0
+    /// What had come and gone by then.
+    var bytes = ConnectionCounter.Bytes()
+    /// What had gone when that was last told of.
+    var toldOf = 0
     var isStranger = true
     var hasEnded = false
   }
@@ -31,6 +37,8 @@ struct IntakeLedger {
   private static let keptEnded = 256
   /// By descriptor: the peer that was last read from, and the cookie of its connection; nil of one that is not counted.
   private var lastRead: [Int32: (peer: [UInt8], cookie: UInt64?)] = [:]
+  /// Workers of which more has come that is in no message yet, since this was last asked.
+  private var arriving = Set<[UInt8]>()
 
   init(limits: IntakeLimits) { self.limits = limits }
 
@@ -87,6 +95,20 @@ struct IntakeLedger {
     lastRead = lastRead.filter { $0.value.cookie.map(known.contains) ?? false }
   }
 
+  /// Workers whose long messages have moved since this was last asked.
+  mutating func takeMoving() -> MovingMessages {
+    var moving = MovingMessages(arriving: arriving.map(PeerID.init))
+    arriving = []
+    for (descriptor, connection) in connections {
+      guard connection.bytes.acknowledged - connection.toldOf >= MovingMessages.leastBytes else { continue }
+      connections[descriptor]?.toldOf = connection.bytes.acknowledged
+      if let reading = readings[connection.counter.cookie], reading.isWorker {
+        moving.leaving.append(PeerID(reading.peer))
+      }
+    }
+    return moving
+  }
+
   /// A peer has been welcomed as a worker.
   mutating func welcome(_ peer: [UInt8]) {
     for cookie in readings.keys where readings[cookie]?.peer == peer { readings[cookie]?.isWorker = true }
@@ -97,15 +119,19 @@ struct IntakeLedger {
     var excesses: [IntakeExcess] = []
     for descriptor in connections.keys {
       guard var connection = connections[descriptor], !connection.hasEnded else { continue }
-      guard let received = connection.counter.receivedBytes else {
+      guard let bytes = connection.counter.bytes else {
         forget(connection)
         continue
       }
       let reading = readings[connection.counter.cookie]
-      let read = min(reading?.bytes ?? 0, received)
+      let read = min(reading?.bytes ?? 0, bytes.received)
       readings[connection.counter.cookie]?.bytes = read
-      connection.held = received - read
+      connection.held = bytes.received - read
       connection.isStranger = reading?.isWorker != true
+      if let reading, reading.isWorker, bytes.received > connection.bytes.received, connection.held > 0 {
+        arriving.insert(reading.peer)
+      }
+      connection.bytes = bytes
       connections[descriptor] = connection
       let limit = connection.isStranger ? limits.strangerBytes : limits.workerBytes
       if connection.held > limit { excesses.append(end(descriptor, limit)) }

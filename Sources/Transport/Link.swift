@@ -127,6 +127,12 @@ struct Link: Sendable {
   /// Why the peer counts as lost.
   func stall(now: Double) -> ProtocolError? { sender.stall(now: now) ?? receiver.stall(now: now) }
 
+  /// Bytes of a message that is not whole yet have moved, in either direction: nothing is stalled.
+  mutating func noteMovement(now: Double) {
+    sender.noteMovement(now: now)
+    receiver.noteMovement(now: now)
+  }
+
   /// Time in which this process itself stood still is nobody's fault.
   mutating func excuse(_ seconds: Double) {
     sender.excuse(seconds)

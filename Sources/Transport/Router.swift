@@ -114,6 +114,15 @@ public final class Router {
     return lostConnections
   }
 
+  /// Workers whose long messages have moved since this was last asked, in no order. A message is seen by no `poll` before
+  /// it is whole.
+  public func takeMoving() -> MovingMessages {
+    let moving = watch.takeMoving()
+    let now = monotonicSeconds()
+    for peer in moving.arriving + moving.leaving { links[peer]?.noteMovement(now: now) }
+    return moving
+  }
+
   /// Hears of connections that have ended, and of peers whose connection was ended because of what they sent.
   private func takeExcesses() -> [(peer: PeerID, received: Received)] {
     let (lost, excesses) = watch.take()

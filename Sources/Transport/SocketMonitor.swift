@@ -17,6 +17,8 @@ enum ConnectionEvent: Sendable, Equatable {
   case handshakeFailed(HandshakeFailure)
   /// A connection to a listening socket has begun, on this descriptor of ZeroMQ's.
   case accepted(descriptor: Int32)
+  /// A connection to another's listening socket has begun.
+  case connected(descriptor: Int32)
   /// A connection has ended.
   case disconnected(descriptor: Int32)
 }
@@ -29,15 +31,15 @@ final class SocketMonitor {
 
   /// What is told, besides ends of connections.
   enum Hears {
-    /// Handshakes that fail.
-    case handshakes
+    /// Connections that are made from here, and handshakes that fail.
+    case made
     /// Connections that are accepted.
-    case connections
+    case accepted
 
     fileprivate var events: Int32 {
       switch self {
-      case .handshakes: SocketMonitor.handshakes
-      case .connections: ZMQ_EVENT_ACCEPTED
+      case .made: ZMQ_EVENT_CONNECTED | SocketMonitor.handshakes
+      case .accepted: ZMQ_EVENT_ACCEPTED
       }
     }
   }
@@ -79,6 +81,7 @@ final class SocketMonitor {
       switch Int32(event) {
       case ZMQ_EVENT_DISCONNECTED: all.append(.disconnected(descriptor: Int32(bitPattern: value)))
       case ZMQ_EVENT_ACCEPTED: all.append(.accepted(descriptor: Int32(bitPattern: value)))
+      case ZMQ_EVENT_CONNECTED: all.append(.connected(descriptor: Int32(bitPattern: value)))
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
         all.append(.handshakeFailed(value == 400 ? .keyRefused : .notDecided))
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL

@@ -317,6 +317,9 @@ struct TransferReceiver: Sendable {
     return ProtocolError(.stalled, "the peer does not send what it offered: \(status.description)")
   }
 
+  /// A part of a chunk, or of what is before it, has moved.
+  mutating func noteMovement(now: Double) { lastProgress = now }
+
   /// Moves the limit of a stall, as after a standstill of this program itself.
   mutating func excuse(_ seconds: Double) { lastProgress += seconds }
 

@@ -236,6 +236,9 @@ struct TransferSender: Sendable {
     return ProtocolError(.stalled, "the peer takes no more of what it is sent: \(what)")
   }
 
+  /// A part of a chunk, or of what is before it, has moved.
+  mutating func noteMovement(now: Double) { lastProgress = now }
+
   /// Moves the limit of a stall, as after a standstill of this program itself.
   mutating func excuse(_ seconds: Double) { lastProgress += seconds }
 

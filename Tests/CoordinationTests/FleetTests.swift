@@ -290,6 +290,20 @@ import WireProtocol
     #expect(scene.at(23, .timer) == ["a is gone: nothing was heard of it for 6 s"])
   }
 
+  /// A part of a message keeps its worker as long as a whole one would.
+  @Test func aMessageThatTakesLong() {
+    var scene = Scene()
+    _ = scene.begin(1)
+    _ = scene.joins("a")
+    _ = scene.ready("a", 1, at: 0)
+    #expect(scene.at(5, .arriving(peer: PeerID("a"))) == [])
+    #expect(scene.at(5.5, .leaving(peer: PeerID("a"))) == [], "its kernel is not it")
+    #expect(scene.at(5, .arriving(peer: PeerID("nobody"))) == [])
+    #expect(scene.at(6, .timer) == [])
+    #expect(scene.at(10.9, .timer) == [])
+    #expect(scene.at(11, .timer) == ["a is gone: nothing was heard of it for 6 s"])
+  }
+
   /// Two have come to different results, and the only other worker is another run's: it is lent, and goes back. Found by
   /// seed 4001155 of the simulation.
   @Test func anArbiterOfAnotherRun() {

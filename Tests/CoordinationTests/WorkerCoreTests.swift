@@ -118,6 +118,17 @@ import WireProtocol
     )
   }
 
+  /// A part of a message is a sign of life, of a coordinator that has welcomed it.
+  @Test func aMessageThatTakesLong() {
+    var scene = Scene()
+    scene.begin()
+    _ = scene.receive(0, Scene.parameters(0))
+    _ = scene.receive(0, Scene.assign(1, version: 0))
+    #expect(scene.at(9, .arriving) == "timer 1.000s")
+    for second in 10..<19 { #expect(scene.at(Double(second), .timer).hasPrefix("renew attempt 1")) }
+    #expect(scene.at(19, .timer).hasPrefix("log: nothing was heard of the coordinator for 10 s;"))
+  }
+
   /// A coordinator that falls silent: what was begun is abandoned, and a result of before is not sent to the next.
   @Test func coordinatorFallsSilent() {
     var scene = Scene()

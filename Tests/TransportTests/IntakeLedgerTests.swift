@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+import WireProtocol
 
 @testable import Transport
 
@@ -42,7 +43,10 @@ import Testing
     var counter: ConnectionCounter? { ConnectionCounter(descriptor: near, ports: [port]) }
 
     /// Sends bytes and reads them at the other end, as ZeroMQ's own thread does.
-    func carry(_ byteCount: Int) {
+    func carry(_ byteCount: Int) { carry(byteCount, from: far, to: near) }
+    func carryBack(_ byteCount: Int) { carry(byteCount, from: near, to: far) }
+
+    private func carry(_ byteCount: Int, from far: Int32, to near: Int32) {
       var buffer = [UInt8](repeating: 7, count: 4096)
       var left = byteCount
       while left > 0 {
@@ -115,6 +119,49 @@ import Testing
     ledger.accepted(counter, monitor: 0)
     connection.carry(1 << 20)
     #expect(ledger.enforce() == [])
+  }
+
+  /// A part of a worker's message is a sign of life; whole messages, strangers and bytes that were told of before are
+  /// none.
+  @Test func aMessageThatTakesLong() throws {
+    let connection = try Connection()
+    var ledger = IntakeLedger(limits: Self.limits)
+    ledger.accepted(try #require(connection.counter), monitor: 0)
+    let look = { () -> [PeerID] in
+      #expect(ledger.enforce() == [])
+      let moving = ledger.takeMoving()
+      #expect(moving.leaving == [])
+      return moving.arriving
+    }
+    connection.carry(300)
+    #expect(look() == [])
+    ledger.read(300, from: connection.near, peer: [1]) { _ in connection.counter }
+    ledger.welcome([1])
+    #expect(look() == [])
+    connection.carry(1000)
+    #expect(look() == [PeerID([1])])
+    #expect(look() == [])
+    connection.carry(1)
+    #expect(look() == [PeerID([1])])
+    ledger.read(1001, from: connection.near, peer: [1]) { _ in connection.counter }
+    #expect(look() == [])
+  }
+
+  /// What has reached a worker's machine is progress, if it is more than small messages.
+  @Test func aMessageThatTakesLongToGo() throws {
+    let connection = try Connection()
+    var ledger = IntakeLedger(limits: Self.limits)
+    ledger.accepted(try #require(connection.counter), monitor: 0)
+    ledger.read(0, from: connection.near, peer: [1]) { _ in connection.counter }
+    ledger.welcome([1])
+    for (bytes, isMovement) in [(100, false), (3996, true), (4095, false), (1, true), (100_000, true)] {
+      let before = connection.counter?.bytes?.acknowledged ?? 0
+      connection.carryBack(bytes)
+      // The kernel acknowledges a moment later.
+      for _ in 0..<1000 where (connection.counter?.bytes?.acknowledged ?? 0) - before < bytes { usleep(1000) }
+      #expect(ledger.enforce() == [])
+      #expect(ledger.takeMoving() == MovingMessages(leaving: isMovement ? [PeerID([1])] : []))
+    }
   }
 
   /// Peers that no connection is heard of, however many: no more is remembered than what there is.

@@ -62,6 +62,11 @@ public struct FleetCore: Sendable {
     case .reported(let peer, let session, let work, let report):
       if let id = known(peer, session, now: now) { hear(report, of: id, work, now: now) }
     case .heard(let peer, let session): _ = known(peer, session, now: now)
+    case .arriving(let peer):
+      guard let id = memberOfPeer[peer] else { break }
+      noteSign(of: id, now: now)
+      noteMovement(of: id, now: now)
+    case .leaving(let peer): if let id = memberOfPeer[peer] { noteMovement(of: id, now: now) }
     case .peerLost(let peer, let reason):
       if let id = memberOfPeer[peer] { remove(id, reason: reason, now: now) }
     case .goodbye(let peer, let session):
@@ -208,6 +213,11 @@ public struct FleetCore: Sendable {
   private mutating func noteSign(of id: Int, now: Instant) {
     members[id]?.lastHeard = now
     if let place = members[id]?.place { runs[place.run]?.workers[place.workerID]?.lastHeard = now }
+  }
+
+  private mutating func noteMovement(of id: Int, now: Instant) {
+    guard let place = members[id]?.place else { return }
+    tell(place.run, .reported(workerID: place.workerID, .moved(attempt: nil)), now: now)
   }
 
   private mutating func join(_ peer: PeerID, _ hello: Hello, key: String?, now: Instant) {

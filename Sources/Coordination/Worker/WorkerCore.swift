@@ -53,6 +53,7 @@ public struct WorkerCore: Sendable {
       lastHeard = now
       greet(unanswered: 0, now: now)
     case .message(let envelope, let message): take(message, envelope, now: now)
+    case .arriving: if hasSession { lastHeard = now }
     case .connectionFailed(let reason): reconnect("the connection failed: \(reason)", now: now)
     case .refused(let reason, let isFinal): refused(reason, isFinal: isFinal)
     case .modelLoaded(let sha256): loaded(sha256, now: now)
@@ -271,6 +272,13 @@ public struct WorkerCore: Sendable {
       lastSent = now
       effects.append(.renew(job: job, attempt: attempt))
     default: send(.ping, now: now)
+    }
+  }
+
+  private var hasSession: Bool {
+    switch state {
+    case .started, .greeting, .gone: false
+    case .waiting, .loading, .ready, .computing, .leaving: true
     }
   }
 

@@ -28,6 +28,9 @@ public enum WorkerEvent: Sendable {
   case start
   /// A message came.
   case message(Envelope, Message)
+  /// A part of a message has come, which is a sign of life: over a slow connection a long one takes longer than the
+  /// coordinator may be silent.
+  case arriving
   /// What came could not be read, or could not be sent.
   case connectionFailed(reason: String)
   /// The coordinator did not let the connection through; final if another try would end alike.

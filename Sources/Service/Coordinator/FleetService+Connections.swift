@@ -12,4 +12,18 @@ extension FleetService {
       if let session = fleet.session(of: peer) { send(.pong, to: peer, of: .none, session: session) }
     }
   }
+
+  /// A worker whose message is still on its way cannot say that it is there, nor ask whether the coordinator is: its
+  /// bytes stand for a PING, once a second.
+  func hearOfMovements(_ now: Instant) throws {
+    guard nextMovements <= now else { return }
+    nextMovements = now + 1
+    let moving = router.takeMoving()
+    for peer in moving.leaving { try handle(.leaving(peer: peer)) }
+    for peer in moving.arriving {
+      guard let session = fleet.session(of: peer) else { continue }
+      try handle(.arriving(peer: peer))
+      send(.pong, to: peer, of: .none, session: session)
+    }
+  }
 }

@@ -23,6 +23,7 @@ extension FleetService {
     try tellOfOffers()
     watchAllowList(now)
     watchConnections(MonotonicClock.now())
+    try hearOfMovements(MonotonicClock.now())
     let (refusals, count) = router.takeRefusals()
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for event in mailbox.take() { try take(event) }

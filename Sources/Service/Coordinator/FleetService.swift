@@ -70,6 +70,8 @@ final class FleetService {
   var unreachable: [(peer: PeerID, reason: String)] = []
   var offers: [(peer: PeerID, envelope: Envelope, result: ResultSummary, isRefused: Bool)] = []
   var connectionChecks = ConnectionChecks()
+  /// When it is next asked whose long messages move.
+  var nextMovements = Instant.zero
   var movements = Movements()
   var refusalLog = RefusalLog()
   /// Connections that have been told that they were refused, and those that ask for the status alone.

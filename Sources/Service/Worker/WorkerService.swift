@@ -41,6 +41,8 @@ public final class WorkerService {
   /// Where a failpoint wants this process to end, once its result is so far.
   private var death: Failpoint?
   private var timer = Instant.never
+  /// When it is next asked whether a part of a message has come.
+  private var nextArrivals = Instant.zero
   private var isTerminating = false
   private var ending: (successful: Bool, reason: String)?
 
@@ -125,6 +127,7 @@ public final class WorkerService {
       }
     }
     dieIfDue()
+    try hearOfArrivals(waker, mailbox)
     // After the last messages that have come over it.
     if dealer?.takeBreak() == true {
       try handle(.connectionFailed(reason: "it was broken off"), waker, mailbox)
@@ -148,6 +151,14 @@ public final class WorkerService {
       timer = .never
       try handle(.timer, waker, mailbox)
     }
+  }
+
+  /// What comes of a long message over a slow connection stands for a sign of life, as often as one is due.
+  private func hearOfArrivals(_ waker: Waker, _ mailbox: Mailbox<DriverEvent>) throws {
+    let now = MonotonicClock.now()
+    guard nextArrivals <= now else { return }
+    nextArrivals = now + 1
+    if dealer?.takeArriving() == true { try handle(.arriving, waker, mailbox) }
   }
 
   /// The shard at hand is finished and sent, as far as the grace goes. A second request means now.
