@@ -50,7 +50,7 @@ public struct LoadedModel {
   }
 
   /// An adapter whose matrices are zero, so that the base model computes as it is, from its mapped file.
-  private static let neutral = LoRASpecification(rank: 1, alpha: 1, targetModules: ["q_proj"], layers: [0])
+  static let neutral = LoRASpecification(rank: 1, alpha: 1, targetModules: ["q_proj"], layers: [0])
 
   /// The tokens of a text as in training, without the EOS at its end.
   ///

@@ -15,12 +15,23 @@ public enum NumericProfile {
     "\(precision.rawValue)/\(revision(precision))"
   }
 
+  /// Of a run whose gradients are of more than the cross entropy of every trained token: raised when a change of that
+  /// arithmetic changes a bit.
+  private static let objectiveSuffix = "+objective/1"
+
+  /// The name of a run's profile, as `f32/1+objective/1`.
+  public static func name(of precision: Precision, hasObjective: Bool) -> String {
+    name(of: precision) + (hasObjective ? objectiveSuffix : "")
+  }
+
   /// Those that this program can compute in, the usual one first.
-  public static var all: [String] { Precision.allCases.map(name) }
+  public static var all: [String] {
+    Precision.allCases.map { name(of: $0) } + Precision.allCases.map { name(of: $0, hasObjective: true) }
+  }
 
   /// - Returns: nil if this program does not have the profile.
   public static func precision(named name: String) -> Precision? {
-    Precision.allCases.first { self.name(of: $0) == name }
+    Precision.allCases.first { [self.name(of: $0), self.name(of: $0, hasObjective: true)].contains(name) }
   }
 }
 

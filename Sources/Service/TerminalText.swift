@@ -13,4 +13,9 @@ public enum TerminalText {
     }
     return String(shown)
   }
+
+  /// The same in one line, whose end is seen.
+  static func line(_ text: String) -> String {
+    "\"" + visible(text).replacing("\n", with: "↵").replacing("\t", with: "→") + "\""
+  }
 }

@@ -50,6 +50,7 @@ final class Reference {
   static func bits(of state: NestedTrainerState) -> UInt64 {
     var bits = Fingerprint()
     bits.add(state.step)
+    for tensor in state.copyTensors { bits.add(tensor.values) }
     for tier in state.scheduler.tiers {
       bits.add(state.optimizer.updateCounts[tier.index])
       for name in tier.parameters {
@@ -67,7 +68,8 @@ final class Reference {
     switch progress.next(problem.config) {
     case .train(let step): try train(step)
     case .evaluate:
-      let leaves = try leaves(of: problem.evaluationBatches(), step: progress.step, tiers: [])
+      let leaves = leaves(
+        of: problem.evaluationBatches(), step: progress.step, tiers: [], values: state.published)
       let tokens = problem.evaluationBatches().reduce(0) { $0 + $1.trainedTokens }
       let loss = try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
       losses[progress.step] = loss
@@ -81,11 +83,11 @@ final class Reference {
   }
 
   private func leaves(
-    of batches: [AssignedMicroBatch], step: Int, tiers: [Int]
-  ) throws -> [(loss: Double, gradients: [Int: [Float]])] {
+    of batches: [AssignedMicroBatch], step: Int, tiers: [Int], values: [String: [Float]]
+  ) -> [(loss: Double, gradients: [Int: [Float]])] {
     var parameters = ToyParameters(counts: problem.scheduler.tiers.map(\.parameterCount))
     for tier in problem.scheduler.tiers {
-      let values = problem.layout.joined(tier: tier.index) { state.parameters[$0] ?? [] }
+      let values = problem.layout.joined(tier: tier.index) { values[$0] ?? [] }
       parameters.set(tier: tier.index, version: nil, values)
     }
     return batches.map { ToyProblem.leaf($0, step: step, tiers: tiers, parameters: parameters) }
@@ -95,7 +97,7 @@ final class Reference {
     let batches = problem.microBatches(step: step)
     let tokens = batches.reduce(0) { $0 + $1.trainedTokens }
     let due = state.tiersDue(at: step)
-    let byMicroBatch = try leaves(of: batches, step: step, tiers: due).map { leaf in
+    let byMicroBatch = try leaves(of: batches, step: step, tiers: due, values: state.parameters).map { leaf in
       var sums: GradientSums = [:]
       for tier in due { try problem.layout.split(tier: tier, leaf.gradients[tier] ?? [], into: &sums) }
       return sums

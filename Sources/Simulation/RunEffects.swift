@@ -39,9 +39,9 @@ extension Simulation {
     case .audit(let task):
       outcome.count("parts of audits")
       compute(driver, "partial sums are compared") { try $1.audit(task).map { .judged($0) } }
-    case .apply(let step, let lossSum, let tokens, let results):
+    case .apply(let step, let losses, let results):
       compute(driver, "step \(step) is applied") { simulation, engine in
-        let applied = try engine.apply(step: step, lossSum: lossSum, tokens: tokens, results: results)
+        let applied = try engine.apply(step: step, losses: losses, results: results)
         try simulation.checkState(of: driver)
         simulation.outcome.steps += 1
         return .applied(applied)
@@ -145,7 +145,8 @@ extension Simulation {
     let (engine, progress) = try restored(run)
     let disk = run.disk
     let restored = RestoredRun(
-      progress: progress, tiers: engine.tierValues(), lastStep: disk.lastStep,
+      progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
+      slowestCopy: engine.slowestCopy(), lastStep: disk.lastStep,
       evaluations: disk.evaluations.filter { $0.key >= progress.step }, toUndo: disk.identitiesToUndo,
       shards: withShards ? disk.shards : [:])
     return (engine, restored)

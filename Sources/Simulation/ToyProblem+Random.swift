@@ -22,9 +22,26 @@ extension ToyProblem {
     config.earlyStop = random.chance(0.2)
     config.patience = Int.random(in: 1...3, using: &random)
     config.checkpointEvery = Int.random(in: 1...6, using: &random)
+    consolidate(&config, tierCount: tierCount, seed: seed)
     return try ToyProblem(
       tierSizes: (0..<tierCount).map { _ in
         (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
       }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
+  }
+
+  /// Slower copies for some of the seeds that discard gradients. The numbers are drawn apart, so that the other seeds are
+  /// what they were.
+  private static func consolidate(_ config: inout NestedLearningConfig, tierCount: Int, seed: UInt64) {
+    var random = SplitMix64(seed: seed ^ 0x636F_7079)
+    guard config.inactiveGradients == .discard, random.chance(0.25) else { return }
+    config.tierMode = .consolidate
+    var period = 1
+    config.tierUpdateFrequencies = (0..<tierCount).map { tier in
+      if tier > 0 { period *= Int.random(in: 1...3, using: &random) }
+      return period
+    }
+    config.consolidateAlpha = [Double.random(in: 0.1...1, using: &random)]
+    config.consolidateMoments = ConsolidateMoments.allCases.randomElement(using: &random) ?? .keep
+    config.anchor = random.chance(0.5) ? 0.25 : 0
   }
 }

@@ -15,16 +15,25 @@ package protocol BatchSource: Sendable {
 package struct UnitBatches: Sendable {
   package let microBatches: [AssignedMicroBatch]
   package let trainedTokens: Int
+  /// Of them those of replayed rows.
+  package let replayedTokens: Int
 
   package init(_ microBatches: [AssignedMicroBatch]) {
     self.microBatches = microBatches
     trainedTokens = microBatches.reduce(0) { $0 + $1.trainedTokens }
+    replayedTokens = microBatches.reduce(0) { $0 + $1.replayedTokens }
   }
 }
 
 extension AssignedMicroBatch {
   /// Tokens that have a label.
   package var trainedTokens: Int { labels.reduce(0) { $1 == -100 ? $0 : $0 + 1 } }
+  /// Of them those of replayed rows.
+  package var replayedTokens: Int {
+    replayedRows.reduce(0) { sum, row in
+      labels[Int(offsets[row])..<Int(offsets[row + 1])].reduce(sum) { $1 == -100 ? $0 : $0 + 1 }
+    }
+  }
 }
 
 /// The data of the open unit, and of earlier steps that are computed again meanwhile. What is here is only a copy of

@@ -22,7 +22,8 @@ extension RunCore {
   package func parameters(tier: Int, version: Int) -> ParametersMessage? {
     guard tiers.indices.contains(tier) else { return nil }
     let newest = tiers[tier].version == version ? tiers[tier] : nil
-    guard let values = newest ?? history.values(tier: tier, version: version) else { return nil }
+    let copy = tier == 0 && slowestCopy?.version == version ? slowestCopy : nil
+    guard let values = newest ?? copy ?? history.values(tier: tier, version: version) else { return nil }
     return ParametersMessage(tier: tier, version: version, digest: values.digest, values: values.values)
   }
 }

@@ -13,6 +13,7 @@ extension RunCore {
     }
     progress = run.progress
     tiers = run.tiers
+    slowestCopy = run.slowestCopy
     replayedUpTo = run.lastStep
     recordedEvaluations = run.evaluations
     recordedShards = run.shards
@@ -22,7 +23,7 @@ extension RunCore {
     toUndo.formUnion(run.toUndo)
     tell(.stands(at: max(progress.step, replayedUpTo)))
     snapshots.rollBack(to: progress.step)
-    write(.tiers(tiers), then: .publish, now: now)
+    write(.tiers(tiers, run.copies), then: .publish, now: now)
   }
 
   /// Whether there are steps to compute again.

@@ -11,10 +11,11 @@ extension RunCore {
     batches.keepOnly(step: step)
     let batches = batches.batches(step: step)
     if rules.usesWindows { history.keep(tiers, step: step) }
-    let unit = WorkUnit(
+    var unit = WorkUnit(
       purpose: .train, step: step, leafCount: batches.microBatches.count, dueTiers: due,
       window: rules.usesWindows, isFlush: isFlush(step),
       trainedTokens: batches.microBatches.map(\.trainedTokens))
+    unit.hasTerms = rules.hasObjective
     open(isCertain ? certainUnit(unit) : unit, now: now)
   }
 
@@ -22,7 +23,8 @@ extension RunCore {
   private mutating func skip(_ step: Int, now: Instant) {
     let unit = WorkUnit(purpose: .train, step: step, leafCount: 0, dueTiers: [])
     stage = .applying(
-      StepInHand(unit: unit, lossSum: 0, tokens: 0, results: [], began: now, applying: now))
+      StepInHand(
+        unit: unit, losses: StepLosses(task: 0, taskTokens: 0), results: [], began: now, applying: now))
     effects.append(.skip(step: step))
   }
 
@@ -32,10 +34,10 @@ extension RunCore {
       return goOn(now: now)
     }
     let tokens = batches.evaluationTokens().tokens
-    open(
-      WorkUnit(
-        purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens),
-      now: now)
+    var unit = WorkUnit(
+      purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens)
+    unit.versions = slowestCopy.map { [TierVersion(version: $0.version, digest: $0.digest)] }
+    open(unit, now: now)
   }
 
   private mutating func open(_ unit: WorkUnit, now: Instant) {
@@ -55,7 +57,7 @@ extension RunCore {
         traffic.count(result.message, of: done.unit, clock: rules.plan.clock)
       }
       let step = StepInHand(
-        unit: done.unit, lossSum: done.lossSum, tokens: done.tokens, results: results, began: inHand.began)
+        unit: done.unit, losses: losses(of: done), results: results, began: inHand.began)
       guard agreesWithRecord(results, step: done.unit.step, now: now) else { return }
       audit(done, results, for: .step(step), now: now)
     case .completing(let request, let goal):
@@ -72,7 +74,13 @@ extension RunCore {
     step.applying = now
     stage = .applying(step)
     effects.append(
-      .apply(step: step.unit.step, lossSum: step.lossSum, tokens: step.tokens, step.results))
+      .apply(step: step.unit.step, step.losses, step.results))
+  }
+
+  private mutating func losses(of done: CompletedUnit) -> StepLosses {
+    let replayed = batches.batches(step: done.unit.step).replayedTokens
+    return StepLosses(
+      task: done.lossSum, taskTokens: done.tokens - replayed, terms: done.terms, replayTokens: replayed)
   }
 
   /// A step is committed in one transaction before any worker hears of the next. One that was committed before a crash
@@ -103,6 +111,7 @@ extension RunCore {
       rules.alwaysSeparate || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
     if !applied.changed.isEmpty {
       for tier in applied.changed { tiers[tier.tier] = tier }
+      if slowestCopy != nil, rules.slowestFollows(at: applied.step) { slowestCopy = tiers[0] }
       effects.append(.parametersChanged(applied.changed.versions))
     }
     tell(.step(applied))

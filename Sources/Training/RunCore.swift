@@ -24,6 +24,8 @@ package struct RunCore: Sendable {
   var stage = Stage.begun
   /// Every tier's newest parameters, and those of past steps that windows may need again.
   var tiers: [TierValues] = []
+  /// What evaluations are of, where that is an earlier version of tier 0: the slowest copy of `tier_mode: consolidate`.
+  var slowestCopy: TierValues?
   var history = ParameterHistory()
   var batches: BatchCache
   /// By step: losses of evaluations that an earlier coordinator has recorded.
@@ -234,8 +236,7 @@ extension RunCore {
   /// A step that is computed.
   struct StepInHand: Sendable {
     let unit: WorkUnit
-    let lossSum: Double
-    let tokens: Int
+    let losses: StepLosses
     let results: [UnitResult]
     /// When it was handed out, and when the engine was told to apply it.
     let began: Instant

@@ -34,7 +34,7 @@ package enum RunEffect: Sendable {
   /// See what workers say that they have added up.
   case audit(AuditTask)
   /// Apply a step; answered by `applied`.
-  case apply(step: Int, lossSum: Double, tokens: Int, [UnitResult])
+  case apply(step: Int, StepLosses, [UnitResult])
   /// Pass a step over; answered by `applied`.
   case skip(step: Int)
 

@@ -7,6 +7,9 @@ package struct RestoredRun: Sendable {
   package let progress: RunProgress
   /// Every tier's parameters.
   package let tiers: [TierValues]
+  /// The slower copies of `tier_mode: consolidate`, and the values of the slowest, which evaluations are of.
+  package let copies: [CopyState]
+  package let slowestCopy: TierValues?
   /// The last step that is committed.
   package let lastStep: Int
   /// By step: losses of evaluations that are recorded and come after the snapshot, or with it.
@@ -18,11 +21,13 @@ package struct RestoredRun: Sendable {
   package let shards: [Int: [ComputedShard]]
 
   package init(
-    progress: RunProgress, tiers: [TierValues], lastStep: Int, evaluations: [Int: Double], toUndo: [String],
-    shards: [Int: [ComputedShard]] = [:]
+    progress: RunProgress, tiers: [TierValues], copies: [CopyState] = [], slowestCopy: TierValues? = nil,
+    lastStep: Int, evaluations: [Int: Double], toUndo: [String], shards: [Int: [ComputedShard]] = [:]
   ) {
     self.progress = progress
     self.tiers = tiers
+    self.copies = copies
+    self.slowestCopy = slowestCopy
     self.lastStep = lastStep
     self.evaluations = evaluations
     self.toUndo = toUndo

@@ -37,7 +37,9 @@ package struct RunProgress: Sendable, Equatable {
   package func next(_ config: NestedLearningConfig) -> Action {
     if step > 0 {
       let last = step == config.numSteps
-      if evaluatedStep < step && (step % config.evalEvery == 0 || last) { return .evaluate }
+      if evaluatedStep < step && (step % config.evalEvery == 0 || last), !isUnchanged(config) {
+        return .evaluate
+      }
       if savedBestStep < bestStep { return .saveBest }
       if checkpointStep < step && step % config.checkpointEvery == 0 && !config.saveBestOnly {
         return .saveCheckpoint
@@ -46,6 +48,14 @@ package struct RunProgress: Sendable, Equatable {
       if last { return .finish(.completed) }
     }
     return .train(step: step + 1)
+  }
+
+  /// Whether what an evaluation would be of is what the last one was of: the slowest copy has not followed since.
+  private func isUnchanged(_ config: NestedLearningConfig) -> Bool {
+    guard config.tierMode == .consolidate, evaluatedStep > 0 else { return false }
+    let periods = config.tierUpdateFrequencies
+    return Consolidation.lastBoundary(periods, upTo: evaluatedStep)
+      == Consolidation.lastBoundary(periods, upTo: step)
   }
 
   package mutating func applied(step: Int) { self.step = step }

@@ -10,6 +10,8 @@ package struct RunRules: Sendable {
   package var stateBytes: Int
   /// The key of dropout masks; nil without dropout.
   package var dropoutSeed: UInt64?
+  /// Whether gradients are of more than the cross entropy of every trained token.
+  package var hasObjective = false
   /// The command that goes on with the run, for error messages.
   package var resumeCommand: String
   /// Whether workers are left to join again when the run is stopped, as whatever started it will start it again.
@@ -35,6 +37,10 @@ package struct RunRules: Sendable {
 
   /// Whether gradients of tiers that are not due are kept, in windows.
   var usesWindows: Bool { config.inactiveGradients != .discard }
+  /// Whether the slowest copy of `tier_mode: consolidate` follows after a step.
+  func slowestFollows(at step: Int) -> Bool {
+    step % (plan.scheduler.copyFrequencies?.last ?? 1) == 0
+  }
   /// Whether every gradient is to be compared by its bytes, so that workers keep no partial sums.
   var alwaysSeparate: Bool { config.verifyFraction >= 1 }
 }

@@ -8,8 +8,8 @@ package struct RunWrite: Sendable, Identifiable {
   package typealias ID = Int
 
   package enum Content: Sendable {
-    /// All tiers as they are.
-    case tiers([TierValues])
+    /// All tiers as they are, and their slower copies.
+    case tiers([TierValues], [CopyState])
     /// A new step.
     case step(CommittedStep)
     /// A step that was committed before, and must have come out the same.

@@ -17,13 +17,18 @@ package struct TierValues: Sendable {
 /// What applying a step came to.
 package struct AppliedStep: Sendable {
   package let step: Int
-  /// Mean loss over the trained tokens; nil if it was not computed.
+  /// Mean loss over the trained tokens of task rows; nil if it was not computed.
   package let loss: Double?
+  /// Trained tokens, those of replayed rows included.
   package let tokens: Int
+  /// What came of the step's tokens.
+  package let losses: StepLosses
   package let outcome: StepOutcome
   package let updateCounts: [Int]
   /// The tiers that were updated.
   package let changed: [TierValues]
+  /// The slower copies that followed.
+  package let followed: [CopyState]
   /// Over the digests of all tiers' parameters: what a replayed step must give again.
   package let digest: String
 }
@@ -34,6 +39,8 @@ package final class StepEngine: @unchecked Sendable {
   package private(set) var state: NestedTrainerState
   private let layout: TierLayout
   private var digests: [String]
+  /// Of the slower copies, from level 1.
+  private var copyDigests: [String]
   /// Whether any update has changed anything; a run that was resumed has passed that test before.
   private var hasChanged: Bool
   /// The windows' sums, as far as they are here; nil if gradients of inactive tiers are discarded.
@@ -48,6 +55,9 @@ package final class StepEngine: @unchecked Sendable {
     hasChanged = state.step > 0
     layout = TierLayout(scheduler: state.scheduler, shapes: state.shapes)
     digests = state.scheduler.tiers.map { StateDigest.of(state.parameterTensors(tier: $0.index)) }
+    copyDigests = (state.consolidation?.copies.indices.map { $0 + 1 } ?? []).map {
+      StateDigest.of(state.copyTensors($0))
+    }
     windows = WindowStore(state: state, layout: layout)
   }
 
@@ -123,21 +133,47 @@ package final class StepEngine: @unchecked Sendable {
   /// All tiers as they are.
   package func tierValues() -> [TierValues] { state.scheduler.tiers.map { values(tier: $0.index) } }
 
+  /// The slower copies as they are.
+  package func copyStates() -> [CopyState] { copyDigests.indices.map { copyState($0 + 1) } }
+
+  /// What evaluations are of, where that is not the tiers as they are: the slowest copy. It is what tier 0 was after the
+  /// last step at which it followed, and has that version of it.
+  package func slowestCopy() -> TierValues? {
+    guard let consolidation = state.consolidation, let slowest = consolidation.slowest,
+      let digest = copyDigests.last
+    else { return nil }
+    return values(
+      tier: 0, version: Consolidation.lastBoundary(consolidation.frequencies, upTo: state.step),
+      digest: digest, of: slowest)
+  }
+
+  private func copyState(_ level: Int) -> CopyState {
+    CopyState(
+      level: level, version: state.step / (state.consolidation?.frequencies[level] ?? 1),
+      digest: copyDigests[level - 1])
+  }
+
   private func values(tier: Int) -> TierValues {
+    values(
+      tier: tier, version: state.optimizer.updateCounts[tier], digest: digests[tier], of: state.parameters)
+  }
+
+  private func values(
+    tier: Int, version: Int, digest: String, of parameters: [String: [Float]]
+  ) -> TierValues {
     TierValues(
-      tier: tier, version: state.optimizer.updateCounts[tier], digest: digests[tier],
+      tier: tier, version: version, digest: digest,
       values: WireObject(
-        name: ParametersMessage.objectName,
-        sharing: layout.joined(tier: tier) { state.parameters[$0] ?? [] }))
+        name: ParametersMessage.objectName, sharing: layout.joined(tier: tier) { parameters[$0] ?? [] }))
   }
 
   /// Applies a step at which no tier is due, and of which nothing was computed.
   package func skip(step: Int) throws -> AppliedStep {
     let outcome = try state.skip(step: step)
     return AppliedStep(
-      step: step, loss: nil, tokens: 0, outcome: outcome, updateCounts: state.optimizer.updateCounts,
-      changed: [],
-      digest: parametersDigest())
+      step: step, loss: nil, tokens: 0, losses: StepLosses(task: 0, taskTokens: 0), outcome: outcome,
+      updateCounts: state.optimizer.updateCounts,
+      changed: [], followed: [], digest: parametersDigest())
   }
 
   /// Applies a step.
@@ -147,13 +183,13 @@ package final class StepEngine: @unchecked Sendable {
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   package func apply(
-    step: Int, lossSum: Double, tokens: Int, results: [UnitResult]
+    step: Int, losses: StepLosses, results: [UnitResult]
   ) throws -> AppliedStep {
     let active = state.scheduler.activeTiers(at: step)
     let gradients =
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
       ?? sums(step, results)
-    let outcome = try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {
@@ -163,10 +199,12 @@ package final class StepEngine: @unchecked Sendable {
           "every gradient is zero: check that the base model is a trained one and that the data have labels")
     }
     for tier in outcome.activeTiers { digests[tier] = StateDigest.of(state.parameterTensors(tier: tier)) }
+    // All that have followed are what the fastest goes on from.
+    for level in outcome.followed { copyDigests[level - 1] = digests[0] }
     return AppliedStep(
-      step: step, loss: lossSum / Double(tokens), tokens: tokens, outcome: outcome,
-      updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map(values),
-      digest: parametersDigest())
+      step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
+      updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map { values(tier: $0) },
+      followed: outcome.followed.map(copyState), digest: parametersDigest())
   }
 
   /// The root of the fixed tree for every active tier, from what was collected.
@@ -187,7 +225,8 @@ package final class StepEngine: @unchecked Sendable {
     let lines = zip(state.optimizer.updateCounts, digests).enumerated().map { tier, state in
       "\(tier) \(state.0) \(state.1)\n"
     }
-    return Digest.sha256(lines.joined())
+    let copies = copyStates().map { "copy \($0.level) \($0.version) \($0.digest)\n" }
+    return Digest.sha256((lines + copies).joined())
   }
 }
 

@@ -37,10 +37,13 @@ public struct EnterRun: Sendable, Equatable {
   public var numericProfile: String?
   /// Whether the worker is to keep only the inputs of layers and to compute the rest twice. No bit depends on it.
   public var recomputesLayers: Bool
+  /// What gradients are of, if that is more than the cross entropy of every trained token.
+  public var objective: JSONValue?
 
   public init(
     workerID: Int, run: String, plan: Int = 1, modelPath: String, modelSHA256: String, trainable: JSONValue,
-    tiers: [[TierParameter]], numericProfile: String? = nil, recomputesLayers: Bool = false
+    tiers: [[TierParameter]], numericProfile: String? = nil, recomputesLayers: Bool = false,
+    objective: JSONValue? = nil
   ) {
     self.workerID = workerID
     self.run = run
@@ -51,6 +54,7 @@ public struct EnterRun: Sendable, Equatable {
     self.tiers = tiers
     self.numericProfile = numericProfile
     self.recomputesLayers = recomputesLayers
+    self.objective = objective
   }
 }
 
@@ -70,6 +74,7 @@ extension EnterRun: MessageBody {
         }))
     writer.add("numeric_profile", ifPresent: numericProfile.map { .string($0) })
     writer.add("recomputes_layers", ifPresent: recomputesLayers ? true : nil)
+    writer.add("objective", ifPresent: objective)
   }
 
   init(from reader: inout BodyReader) throws(ProtocolError) {
@@ -82,7 +87,8 @@ extension EnterRun: MessageBody {
       trainable: try reader.value("trainable"),
       tiers: try EnterRun.tiers(from: reader),
       numericProfile: try reader.optionalString("numeric_profile", maximum: 256),
-      recomputesLayers: try reader.optionalBool("recomputes_layers") ?? false)
+      recomputesLayers: try reader.optionalBool("recomputes_layers") ?? false,
+      objective: reader.optional("objective"))
   }
 
   private static func tiers(from reader: BodyReader) throws(ProtocolError) -> [[TierParameter]] {

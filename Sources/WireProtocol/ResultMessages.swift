@@ -72,6 +72,8 @@ public struct ResultMessage: Sendable, Equatable {
   public var attempt: Int
   /// Sum of the losses of the node's trained tokens, added by the fixed tree.
   public var lossSum: Double
+  /// The other sums of a run that has an objective of its own; `lossSum` is then of task rows alone. Nil in other runs.
+  public var terms: ObjectiveTerms?
   /// The node's trained tokens.
   public var tokens: Int
   /// Time spent computing, by the worker's clock; for the record alone.
@@ -88,12 +90,14 @@ public struct ResultMessage: Sendable, Equatable {
   public var windows: [WindowReport]
 
   public init(
-    attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0,
+    attempt: Int, lossSum: Double, terms: ObjectiveTerms? = nil, tokens: Int, seconds: Double,
+    progress: Int = 0,
     gradients: [TierGradient], digests: [GradientDigest] = [], chains: [WindowChain] = [],
     windows: [WindowReport] = []
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
+    self.terms = terms
     self.tokens = tokens
     self.seconds = seconds
     self.progress = progress
@@ -117,6 +121,11 @@ extension ResultMessage: MessageBody {
   func write(to writer: inout BodyWriter) {
     writer.add("attempt", attempt)
     writer.add("loss_sum", bits: lossSum)
+    if let terms {
+      writer.add("replay_loss_sum", bits: terms.replay)
+      writer.add("divergence_sum", bits: terms.divergence)
+      writer.add("objective_sum", bits: terms.objective)
+    }
     writer.add("tokens", tokens)
     writer.add("seconds", .number(seconds))
     writer.add("progress", ifPresent: progress > 0 ? .number(progress) : nil)
@@ -148,12 +157,19 @@ extension ResultMessage: MessageBody {
     gradients.sort { ($0.tier, $0.microBatch ?? -1) < ($1.tier, $1.microBatch ?? -1) }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max),
-      lossSum: try reader.bits("loss_sum"),
+      lossSum: try reader.bits("loss_sum"), terms: try Self.terms(from: reader),
       tokens: try reader.integer("tokens", in: 0...Int(Int32.max)),
       seconds: try reader.seconds("seconds"),
       progress: try reader.optionalInteger("progress", in: 0...WireLimits.progressSteps) ?? 0,
       gradients: gradients,
       digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader))
+  }
+
+  private static func terms(from reader: BodyReader) throws(ProtocolError) -> ObjectiveTerms? {
+    guard reader.optional("objective_sum") != nil else { return nil }
+    return ObjectiveTerms(
+      replay: try reader.bits("replay_loss_sum"), divergence: try reader.bits("divergence_sum"),
+      objective: try reader.bits("objective_sum"))
   }
 
   private static func windows(from reader: BodyReader) throws(ProtocolError) -> [WindowReport] {

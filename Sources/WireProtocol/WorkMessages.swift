@@ -59,8 +59,13 @@ public struct AssignedMicroBatch: Sendable, Equatable {
   public var offsets: [Int32]
   /// [total]: the token to predict at each position, or −100.
   public var labels: [Int32]
+  /// Numbers of the rows that are replayed, ascending; the others are of the task.
+  public var replayedRows: [Int]
 
-  public init(number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32]) {
+  public init(
+    number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32], replayedRows: [Int] = []
+  ) {
+    self.replayedRows = replayedRows
     self.number = number
     self.tokens = tokens
     self.offsets = offsets
@@ -75,12 +80,15 @@ public struct AssignedMicroBatch: Sendable, Equatable {
     ]
   }
 
-  init(number: Int, from reader: inout BodyReader) throws(ProtocolError) {
+  init(number: Int, replayedRows: [Int], from reader: inout BodyReader) throws(ProtocolError) {
     self.init(
       number: number,
       tokens: try reader.object("tokens.\(number)").integers(),
       offsets: try reader.object("offsets.\(number)").integers(),
-      labels: try reader.object("labels.\(number)").integers())
+      labels: try reader.object("labels.\(number)").integers(), replayedRows: replayedRows)
+    guard zip(replayedRows, replayedRows.dropFirst()).allSatisfy({ $0 < $1 }),
+      (replayedRows.last ?? 0) < max(1, offsets.count - 1)
+    else { throw reader.error("replayed", "must name rows of the micro-batch, ascending") }
     guard offsets.count >= 2, offsets.first == 0, offsets.last.map(Int.init) == tokens.count,
       zip(offsets, offsets.dropFirst()).allSatisfy({ $0 < $1 })
     else { throw reader.error("offsets.\(number)", "must ascend from 0 to the number of tokens") }
@@ -160,6 +168,9 @@ extension AssignMessage: MessageBody {
     writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
     writer.add("parameter_versions", parameterVersions)
     writer.add("dropout_seed", ifPresent: dropoutSeed.map { .number(String($0)) })
+    let hasReplay = microBatches.contains { !$0.replayedRows.isEmpty }
+    writer.add(
+      "replayed", ifPresent: hasReplay ? .array(microBatches.map { .numbers($0.replayedRows) }) : nil)
   }
 
   var objects: [WireObject] { microBatches.flatMap(\.objects) }
@@ -193,8 +204,10 @@ extension AssignMessage: MessageBody {
       throw reader.error("windows", "do not go with an evaluation")
     }
     var microBatches: [AssignedMicroBatch] = []
+    let replayed = try Self.replayedRows(from: reader, count: purpose == .collect ? 0 : node.count)
     for number in node where purpose != .collect {
-      microBatches.append(try AssignedMicroBatch(number: number, from: &reader))
+      microBatches.append(
+        try AssignedMicroBatch(number: number, replayedRows: replayed[number - first], from: &reader))
     }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,
@@ -204,6 +217,24 @@ extension AssignMessage: MessageBody {
       windows: windows, parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
       microBatches: microBatches)
   }
+
+  /// For each micro-batch the rows that are replayed.
+  private static func replayedRows(from reader: BodyReader, count: Int) throws(ProtocolError) -> [[Int]] {
+    guard let value = reader.optional("replayed") else { return Array(repeating: [], count: count) }
+    guard let lists = value.array, lists.count == count else {
+      throw reader.error("replayed", "must have a list of rows for each micro-batch")
+    }
+    var rows: [[Int]] = []
+    for list in lists {
+      let numbers = list.array?.compactMap(\.int) ?? []
+      guard numbers.count == list.array?.count, numbers.allSatisfy({ $0 >= 0 }) else {
+        throw reader.error("replayed", "must name rows of micro-batches")
+      }
+      rows.append(numbers)
+    }
+    return rows
+  }
+
   private static func windows(
     from reader: BodyReader, _ purpose: Purpose, tiers: [Int], microBatchCount: Int
   ) throws(ProtocolError) -> [WindowOrder] {

@@ -404,7 +404,8 @@ import WireProtocol
       let message = ResultMessage(attempt: 1, lossSum: 8, tokens: 4, seconds: 1, gradients: gradients)
       let shard = Shard(node: .root(count: 2), tiers: [0, 1])
       try scene.engine.keep([UnitResult(shard: shard, step: 1, message: message)])
-      _ = scene.at(1, .applied(try scene.engine.apply(step: 1, lossSum: 8, tokens: 4, results: [])))
+      _ = scene.at(
+        1, .applied(try scene.engine.apply(step: 1, losses: StepLosses(task: 8, taskTokens: 4), results: [])))
       #expect(scene.written(1).last == "write: writing the checkpoint checkpoint_0000001")
       #expect(scene.written(1) == ["hurry", "complete windows of [1] through 1"])
       if hasWorkers {

@@ -122,7 +122,7 @@ struct RunScene {
     let shard = Shard(node: .root(count: unit.leafCount), tiers: unit.dueTiers)
     if unit.isSummedAsItComes { try engine.collect(message, of: shard, in: unit) }
     let applied = try engine.apply(
-      step: unit.step, lossSum: 8, tokens: 4,
+      step: unit.step, losses: StepLosses(task: 8, taskTokens: 4),
       results: [UnitResult(shard: shard, step: unit.step, message: message)])
     self.applied = applied
     return at(seconds, .applied(applied))
@@ -159,7 +159,7 @@ struct RunScene {
     case .drain: "drain"
     case .keep(let results): "keep \(results.count)"
     case .audit: "audit"
-    case .apply(let step, _, _, let results): "apply step \(step), \(results.count) results"
+    case .apply(let step, _, let results): "apply step \(step), \(results.count) results"
     case .skip(let step): "skip step \(step)"
     case .restore(let withShards): withShards ? "restore with shards" : "restore"
     case .write(let write): line(write)

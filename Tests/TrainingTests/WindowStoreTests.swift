@@ -36,7 +36,7 @@ import WireProtocol
           try engine.keep([Self.result(arrival.message, arrival.node, step: arrival.step)])
         }
         let applied = try engine.apply(
-          step: step, lossSum: 1, tokens: WindowedRun.tokens(step), results: [])
+          step: step, losses: StepLosses(task: 1, taskTokens: WindowedRun.tokens(step)), results: [])
         try own.apply(step: step)
         #expect(engine.state.parameters == own.state.parameters)
         #expect(applied.outcome.activeTiers == own.state.scheduler.activeTiers(at: step))
@@ -64,10 +64,11 @@ import WireProtocol
       ])
     }
     #expect(
-      errorText { _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: []) }.contains(
-        "micro-batch 1 are missing"))
+      errorText { _ = try engine.apply(step: 1, losses: StepLosses(task: 1, taskTokens: 1), results: []) }
+        .contains(
+          "micro-batch 1 are missing"))
     try engine.keep([Self.result(own.separate([0], 1, step: 1), TreeNode(level: 0, index: 1), step: 1)])
-    _ = try engine.apply(step: 1, lossSum: 1, tokens: 1, results: [])
+    _ = try engine.apply(step: 1, losses: StepLosses(task: 1, taskTokens: 1), results: [])
     #expect(
       errorText { _ = try engine.snapshot() }.contains(
         "the window of tier 1, micro-batch 1 has not come in up to step 1"))

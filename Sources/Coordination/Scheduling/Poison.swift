@@ -229,6 +229,7 @@ extension ResultSummary {
   /// Of two results with numbers that are not finite, whether they are the same.
   var wordOfAll: String {
     let objects = word.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-    return "\(lossSum.bitPattern) \(tokens) \(objects.joined(separator: " "))"
+    let sums = [lossSum.bitPattern] + (terms?.bitPatterns ?? [])
+    return "\(sums.map(String.init).joined(separator: " ")) \(tokens) \(objects.joined(separator: " "))"
   }
 }

@@ -16,6 +16,7 @@ public struct ResultSummary: Sendable, Hashable {
 
   public let attempt: Int
   public let lossSum: Double
+  public let terms: ObjectiveTerms?
   public let tokens: Int
   public let seconds: Double
   /// Steps of the computation; 0 if they were not counted.
@@ -32,11 +33,14 @@ public struct ResultSummary: Sendable, Hashable {
   public let windows: [WindowReport]
 
   public init(
-    attempt: Int, lossSum: Double, tokens: Int, seconds: Double, progress: Int = 0, objects: [Object],
+    attempt: Int, lossSum: Double, terms: ObjectiveTerms? = nil, tokens: Int, seconds: Double,
+    progress: Int = 0,
+    objects: [Object],
     isDigestOnly: Bool = false, hasBytes: Bool = true, isFinite: Bool = true, windows: [WindowReport] = []
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
+    self.terms = terms
     self.tokens = tokens
     self.seconds = seconds
     self.progress = progress
@@ -50,7 +54,8 @@ public struct ResultSummary: Sendable, Hashable {
   public init(_ message: ResultMessage) {
     let objects = message.gradients.map(\.values) + message.chains.map(\.values)
     self.init(
-      attempt: message.attempt, lossSum: message.lossSum, tokens: message.tokens, seconds: message.seconds,
+      attempt: message.attempt, lossSum: message.lossSum, terms: message.terms, tokens: message.tokens,
+      seconds: message.seconds,
       progress: message.progress,
       objects: message.gradients.map {
         Object(name: $0.values.name, sha256: $0.values.sha256, byteCount: $0.values.byteCount)
@@ -64,6 +69,7 @@ public struct ResultSummary: Sendable, Hashable {
 
   /// Whether two results say the same, bit for bit; the time that they took may differ.
   public func agrees(with other: ResultSummary) -> Bool {
-    lossSum.bitPattern == other.lossSum.bitPattern && tokens == other.tokens && word == other.word
+    lossSum.bitPattern == other.lossSum.bitPattern && terms?.bitPatterns == other.terms?.bitPatterns
+      && tokens == other.tokens && word == other.word
   }
 }

@@ -102,8 +102,20 @@ extension ShardScheduler {
       return "it trained \(result.tokens) tokens, not \(tokens)"
     }
     let most = 2 * Double(Float.greatestFiniteMagnitude) * Double(max(1, result.tokens))
-    return result.lossSum.magnitude <= most
-      ? nil : "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"
+    guard result.lossSum.magnitude <= most else {
+      return "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"
+    }
+    return termFault(in: result, unit, most: most * Double(UInt32.max))
+  }
+
+  /// - Parameter most: no sum is more, whatever its factor.
+  private func termFault(in result: ResultSummary, _ unit: WorkUnit, most: Double) -> String? {
+    guard (result.terms != nil) == unit.hasTerms else {
+      return unit.hasTerms ? "it lacks the sums of the objective" : "it has sums that were not asked for"
+    }
+    guard let terms = result.terms else { return nil }
+    let isPossible = [terms.replay, terms.divergence, terms.objective].allSatisfy { $0.magnitude <= most }
+    return isPossible ? nil : "the sums of the objective cannot be \(terms)"
   }
 
   // MARK: - Votes
@@ -165,6 +177,7 @@ extension ShardScheduler {
     let differs = same.contains { place in
       guard let other = open.shards[place].counted?.opinion.summary else { return false }
       return other.lossSum.bitPattern != counted.summary.lossSum.bitPattern
+        || other.terms?.bitPatterns != counted.summary.terms?.bitPatterns
         || other.tokens != counted.summary.tokens
     }
     guard differs else { return }

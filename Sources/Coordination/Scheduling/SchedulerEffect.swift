@@ -31,6 +31,8 @@ public struct CompletedUnit: Sendable, Hashable {
   public let unit: WorkUnit
   /// Sum of the losses of all trained tokens, added by the fixed tree.
   public let lossSum: Double
+  /// The sums of the run's objective, added in the same way; nil without one.
+  public var terms: ObjectiveTerms?
   /// Trained tokens.
   public let tokens: Int
   /// Every (node, tiers) once, ordered by first micro-batch, then first tier.

@@ -5,6 +5,7 @@ import WireProtocol
 ///
 /// They are the first 16 of SHA-256 over this text: for each gradient of the result's `word`, by the UTF-8 bytes of the
 /// names, `<name> <sha256>` and a line feed; then `loss <the bit pattern of lossSum, 16 hex digits>` and a line feed;
+/// where there are sums of an objective, `terms <the bit patterns of replay, divergence and objective>` and a line feed;
 /// then `tokens <decimal>` and a line feed. Names have no line feeds.
 public struct ShardDigest: Sendable, Hashable {
   public static let byteCount = 16
@@ -16,6 +17,9 @@ public struct ShardDigest: Sendable, Hashable {
       digest.update("\(name) \(sha256)\n")
     }
     digest.update("loss \(Self.hexadecimal(result.lossSum.bitPattern))\n")
+    if let terms = result.terms {
+      digest.update("terms \(terms.bitPatterns.map(Self.hexadecimal).joined(separator: " "))\n")
+    }
     digest.update("tokens \(result.tokens)\n")
     bytes = Self.firstBytes(ofHexadecimal: digest.finish())
   }

@@ -21,7 +21,7 @@ extension ShardScheduler {
     guard unit.leafCount > 0, unit.dueTiers.allSatisfy(parameters.indices.contains) else {
       return stop("\(unit) has no micro-batch, or a tier that the run does not have", now: now)
     }
-    open = OpenUnit(unit: unit, opened: now, versions: parameters.compactMap(\.self))
+    open = OpenUnit(unit: unit, opened: now, versions: unit.versions ?? parameters.compactMap(\.self))
     // What windows lack is brought before the step that needs it is durable.
     if unit.hasLoss { uncommitted = nil }
     stateSince = now
@@ -100,12 +100,14 @@ extension ShardScheduler {
     guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.counted != nil || $0.isGivenUp })
     else { return }
     var losses: [TreeNode: Double] = [:]
+    var terms: [TreeNode: ObjectiveTerms] = [:]
     var tokens = 0
     var results: [CountedResult] = []
     for progress in open.shards {
       guard let (opinion, payload) = progress.counted else { continue }
       let summary = opinion.summary
       if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
+      terms[progress.shard.node] = summary.terms
       let sender = (opinion.votes.first { $0.attempt.number == payload } ?? opinion.votes.first)?.attempt
       results.append(
         CountedResult(
@@ -120,8 +122,12 @@ extension ShardScheduler {
       guard lossSum.isFinite else {
         return stop("\(open.unit): the sum of the losses is not finite", now: now)
       }
+      let sums =
+        open.unit.hasTerms
+        ? try ReductionTree.combine(terms, into: .root(count: count), count: count) { $0 = $0 + $1 } : nil
       let complete = CompletedUnit(
-        unit: open.unit, lossSum: lossSum, tokens: tokens, results: results, audits: audits(of: open))
+        unit: open.unit, lossSum: lossSum, terms: sums, tokens: tokens, results: results,
+        audits: audits(of: open))
       close(open, isComplete: true, now: now)
       conclude(.unitComplete(complete))
     } catch {

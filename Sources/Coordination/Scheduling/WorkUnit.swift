@@ -20,6 +20,10 @@ public struct WorkUnit: Sendable, Hashable {
   public var trainedTokens: [Int]
   /// Whether two workers have to agree on every shard of it, whatever the run's `verify_fraction` is.
   public var isVerified: Bool
+  /// By tier, what it is computed with; nil: the newest parameters.
+  public var versions: [TierVersion]?
+  /// Whether results bring the sums of an objective beside the loss.
+  public var hasTerms = false
 
   public init(
     purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,

@@ -71,7 +71,7 @@ public struct RowSet: Sendable, RandomAccessCollection {
 
 extension RowSet {
   /// Rows in memory.
-  init(_ rows: [TokenRow]) {
+  public init(_ rows: [TokenRow]) {
     var builder = TokenTableBuilder()
     for (number, row) in rows.enumerated() { builder.append(row, line: number + 1, hash: 0) }
     let table = builder.table()

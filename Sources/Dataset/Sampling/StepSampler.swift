@@ -4,54 +4,112 @@ import NestedLearning
 /// Which rows each micro-batch of each step takes: a function of the config and the data alone.
 ///
 /// Row j of micro-batch g of step t has the index i = (t − 1)·B·G + g·B + j in the order of the rows (`RowOrder`), with
-/// B rows a micro-batch and G micro-batches a step. With packing the same holds of packs (`PackIndex`).
+/// B rows a micro-batch and G micro-batches a step. With packing the same holds of packs (`PackIndex`). Where rows are
+/// replayed, `ReplayMix` says which index of which order it is.
 public struct StepSampler: Sendable {
-  private let rows: RowSet
-  private let order: RowOrder
-  /// nil: one row by itself.
-  private let packs: PackIndex?
+  /// A row that is taken.
+  public struct Row: Sendable, Equatable {
+    /// From 0, among the task's rows or among those that are replayed.
+    public let number: Int
+    public let isReplayed: Bool
+  }
+
+  private let task: RowTurns
+  private let replay: (turns: RowTurns, mix: ReplayMix)?
   private let batchSize: Int
   private let microBatchCount: Int
 
   /// - Throws: `DataError` if there are no rows.
-  public init(rows: RowSet, config: NestedLearningConfig) throws(DataError) {
+  public init(rows: RowSet, replay: RowSet? = nil, config: NestedLearningConfig) throws(DataError) {
     guard !rows.isEmpty else {
       throw DataError(file: config.trainDataPath, reason: "has no rows to train on", remedy: "give it rows")
     }
-    self.rows = rows
-    let order = try RowOrder(rows: rows, shuffle: config.shuffle, seed: config.seed)
-    self.order = order
-    packs =
-      config.packing
-      ? PackIndex(maxLength: config.maxSeqLength) { rows.length(of: order.row(at: $0)) } : nil
+    task = try RowTurns(rows, config, seed: config.seed)
     batchSize = max(1, config.batchSize)
     microBatchCount = max(1, config.gradientAccumulationSteps)
+    guard let replay else {
+      self.replay = nil
+      return
+    }
+    let period = config.replayAt == .boundaries ? max(1, config.tierUpdateFrequencies.last ?? 1) : 1
+    // Another seed, so that two sets of as many rows are not in one order.
+    self.replay = (
+      try RowTurns(replay, config, seed: config.seed ^ 0x5265_706C_6179),
+      ReplayMix(share: config.replayFraction, period: period, rowsPerStep: batchSize * microBatchCount)
+    )
   }
 
   /// - Parameters:
   ///   - step: 1-based.
   ///   - index: g, from 0.
   public func microBatch(step: Int, index: Int) -> MicroBatch {
-    MicroBatch(rows: rowNumbers(step: step, index: index).map { rows[$0] })
+    MicroBatch(rows: rows(step: step, index: index).map(row))
   }
 
   /// Numbers, from 0, of the rows that a micro-batch takes.
-  public func rowNumbers(step: Int, index: Int) -> [Int] {
-    let first = ((step - 1) * microBatchCount + index) * batchSize
-    let places = packs.map { $0.places(ofPacks: first..<(first + batchSize)) } ?? first..<(first + batchSize)
-    return places.map(order.row)
+  public func rowNumbers(step: Int, index: Int) -> [Int] { rows(step: step, index: index).map(\.number) }
+
+  /// The rows that a micro-batch takes.
+  public func rows(step: Int, index: Int) -> [Row] {
+    let first = index * batchSize
+    guard let replay else {
+      let start = (step - 1) * microBatchCount * batchSize + first
+      return task.numbers(start..<start + batchSize).map { Row(number: $0, isReplayed: false) }
+    }
+    return (first..<first + batchSize).flatMap { row in
+      let place = replay.mix.place(step: step, row: row)
+      let turns = place.isReplayed ? replay.turns : task
+      return turns.numbers(place.index..<place.index + 1).map {
+        Row(number: $0, isReplayed: place.isReplayed)
+      }
+    }
+  }
+
+  private func row(_ row: Row) -> TokenRow {
+    row.isReplayed ? (replay?.turns ?? task).rows[row.number] : task.rows[row.number]
   }
 
   /// Tokens of a step that have a loss, over all its micro-batches: what its gradients are divided by.
   public func trainedTokens(step: Int) -> Int {
     (0..<microBatchCount).reduce(0) { sum, index in
-      rowNumbers(step: step, index: index).reduce(sum) { $0 + rows.trainedCount(of: $1) }
+      rows(step: step, index: index).reduce(sum) { sum, row in
+        let turns = row.isReplayed ? replay?.turns ?? task : task
+        return sum + turns.rows.trainedCount(of: row.number)
+      }
     }
   }
 
-  /// How often all rows have been taken once step `step` is done, as metrics report it: ⌊rows taken / rows of an epoch⌋.
+  /// How often all rows of the task have been taken once step `step` is done, as metrics report it: ⌊rows taken / rows of an
+  /// epoch⌋.
   public func epoch(after step: Int) -> Int {
-    let taken = step * batchSize * microBatchCount
-    return (packs?.places(ofPacks: taken..<taken).lowerBound ?? taken) / order.count
+    let taken =
+      replay.map { $0.mix.taskRows(through: step) } ?? step * batchSize * microBatchCount
+    return task.epoch(after: taken)
+  }
+}
+
+/// Rows in the order in which they are taken, one by one or in packs.
+private struct RowTurns: Sendable {
+  let rows: RowSet
+  private let order: RowOrder
+  /// nil: one row by itself.
+  private let packs: PackIndex?
+
+  init(_ rows: RowSet, _ config: NestedLearningConfig, seed: UInt64) throws(DataError) {
+    self.rows = rows
+    let order = try RowOrder(rows: rows, shuffle: config.shuffle, seed: seed)
+    self.order = order
+    packs =
+      config.packing
+      ? PackIndex(maxLength: config.maxSeqLength) { rows.length(of: order.row(at: $0)) } : nil
+  }
+
+  /// Numbers of the rows that are at some places of the order, or in the packs with these numbers.
+  func numbers(_ places: Range<Int>) -> [Int] {
+    (packs.map { $0.places(ofPacks: places) } ?? places).map(order.row)
+  }
+
+  func epoch(after taken: Int) -> Int {
+    (packs?.places(ofPacks: taken..<taken).lowerBound ?? taken) / order.count
   }
 }

@@ -130,6 +130,25 @@ void nl_scatter_add_rows(nl_pool *pool, long rows, long n, const int32_t *index,
 // elements, and these sums in double. Without `gradient` what is left in logits is undefined. 0 <= label < n.
 void nl_cross_entropy(nl_pool *pool, long rows, long n, float *logits, const int32_t *labels, double *loss,
                       bool gradient);
+// What is wanted of one token's logits z, whose softmax is p.
+typedef struct {
+  // The token to predict, 0 <= label < n; and the row of the base's logits, or -1: then `soft` is 0.
+  int32_t label, base;
+  // Factors of -log p[label], and of the cross entropy -sum p_b log p with the base's softmax p_b.
+  float hard, soft;
+  // Whether `hard` is multiplied by w, the entropy of the 20 largest logits' softmax / ln 20, through which no gradient
+  // goes (arXiv 2601.02151).
+  bool by_entropy;
+} nl_token_objective;
+// What came of it, in nats: -log p[label], -sum p_b log p, sum p_b log(p_b/p), and w (1 unless asked for).
+typedef struct {
+  double loss, soft_loss, divergence;
+  float weight;
+} nl_token_outcome;
+// logits [rows, n] in; (hard*w + soft)*p - hard*w*onehot - soft*p_b out when `gradient`. base_logits [.., base_n] with
+// base_n <= n, each row used once, are taken apart; gaps [rows, base_n] is scratch. Sums are those of nl_cross_entropy.
+void nl_objective(nl_pool *pool, long rows, long n, float *logits, long base_n, float *base_logits, float *gaps,
+                  const nl_token_objective *objectives, nl_token_outcome *outcomes, bool gradient);
 // Inverted dropout: y = keep ? x/(1−p) : 0, keep from Philox4x32-10 with the given key and the counter
 // (row_ids[r], position_ids[r], channel/4, site). The backward pass is the same call on dy.
 void nl_dropout(nl_pool *pool, long rows, long n, float p, uint64_t key, uint32_t site, const int32_t *row_ids,

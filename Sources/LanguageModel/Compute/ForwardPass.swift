@@ -13,13 +13,15 @@ struct ForwardPass {
   let dropout: (probability: Float, key: UInt64)?
   /// Whether of each layer only its input is kept for the backward pass.
   let recomputesLayers: Bool
+  /// Whether LoRA pairs count; without, the model is its base.
+  let usesAdapters: Bool
   /// Keys and values of earlier tokens, when generating.
-  let cache: KeyValueCache?
+  let cache: (any AttentionCache)?
 
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    recomputesLayers: Bool = false
+    recomputesLayers: Bool = false, usesAdapters: Bool = true
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
     let (tables, starts) = try rope.tables(lengths: lengths)
@@ -37,6 +39,7 @@ struct ForwardPass {
     self.rotations = rotations
     self.dropout = dropout
     self.recomputesLayers = recomputesLayers
+    self.usesAdapters = usesAdapters
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -55,6 +58,27 @@ struct ForwardPass {
       rows: [Int32](repeating: 0, count: count), positions: Array(first..<first + Int32(count)))
     dropout = nil
     recomputesLayers = false
+    usesAdapters = true
+  }
+
+  /// The base model's pass over `count` tokens of each of some sequences, which have `length` tokens in the cache.
+  init(
+    tape: Tape, sequences: Int, count: Int, following cache: BatchCache, length: Int, rope: RoPETable
+  ) throws(TensorError) {
+    self.tape = tape
+    self.cache = cache
+    offsets = (0...sequences).map { Int32($0 * count) }
+    let (tables, starts) = try rope.tables(lengths: [length + count])
+    self.tables = tables
+    let first = Int32(length)
+    let start = (starts.first ?? 0) + first
+    rotations = (0..<sequences).flatMap { _ in start..<start + Int32(count) }
+    places = TokenPlaces(
+      rows: (0..<sequences).flatMap { [Int32](repeating: Int32($0), count: count) },
+      positions: (0..<sequences).flatMap { _ in first..<first + Int32(count) })
+    dropout = nil
+    recomputesLayers = false
+    usesAdapters = false
   }
 
   func dropout(site: UInt32) -> Dropout? {

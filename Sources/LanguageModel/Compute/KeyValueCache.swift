@@ -1,7 +1,7 @@
 import Tensors
 
 /// The keys and values of all tokens so far, per layer [capacity, kvHeads, dim], for generating token by token.
-final class KeyValueCache {
+final class KeyValueCache: AttentionCache {
   private(set) var capacity: Int
   /// Tokens whose keys and values are in the cache.
   private(set) var count = 0
@@ -27,6 +27,8 @@ final class KeyValueCache {
     copy(newValues, to: values[layer])
     return (Variable(keys[layer]), Variable(values[layer]))
   }
+
+  func keyOffsets(adding tokens: Int) -> [Int32] { [0, Int32(count + tokens)] }
 
   /// Call it when all layers have appended so many tokens.
   func advance(by tokens: Int) { count += tokens }

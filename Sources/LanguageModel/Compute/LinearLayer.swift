@@ -25,7 +25,8 @@ struct LinearLayer {
   }
 
   private func lora(_ pass: ForwardPass) -> LoRA? {
-    adapter.map {
+    guard pass.usesAdapters else { return nil }
+    return adapter.map {
       LoRA(a: $0.a.variable, b: $0.b.variable, scale: $0.scale, dropout: pass.dropout(site: $0.site))
     }
   }

@@ -7,6 +7,7 @@ enum RandomKey {
     case dropout = 17
     case sampling = 18
     case freshModel = 19
+    case selfReplay = 20
   }
 
   /// A key that is a function of everything given, and of nothing else.

@@ -99,6 +99,14 @@ public final class TrainableModel {
   public func gradients(
     _ batch: MicroBatch, of names: Set<String>, dropout: DropoutKey?
   ) throws -> (lossSum: Double, gradients: [String: HostTensor]) {
+    let (loss, gradients) = try withGradients(of: names, batch) { try lossSum(batch, dropout: dropout) }
+    return (loss, gradients)
+  }
+
+  /// What a pass comes to, and the gradients of what it has put on the tape.
+  func withGradients<R>(
+    of names: Set<String>, _ batch: MicroBatch, _ pass: () throws -> R
+  ) throws -> (R, gradients: [String: HostTensor]) {
     try batch.check(vocabulary: configuration.vocabularySize)
     let wanted = try names.map(parameter)
     for parameter in wanted { parameter.gradient = Gradient(shape: parameter.tensor.shape) }
@@ -106,7 +114,7 @@ public final class TrainableModel {
       for parameter in wanted { parameter.gradient = nil }
       tape.clear()
     }
-    let loss = try lossSum(batch, dropout: dropout)
+    let loss = try pass()
     try tape.backward()
     var gradients: [String: HostTensor] = [:]
     for parameter in wanted {
@@ -121,12 +129,16 @@ public final class TrainableModel {
   private func lossSum(_ batch: MicroBatch, dropout: DropoutKey?) throws -> Double {
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return 0 }
-    let pass = try ForwardPass(
-      tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
-      recomputesLayers: recomputesLayers)
+    let pass = try trainingPass(batch, dropout: dropout)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
       hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)
+  }
+
+  func trainingPass(_ batch: MicroBatch, dropout: DropoutKey?) throws -> ForwardPass {
+    try ForwardPass(
+      tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
+      recomputesLayers: recomputesLayers)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

@@ -31,8 +31,8 @@ struct TransformerLayer {
       [x.shape[0], configuration.keyValueHeadCount, configuration.headDimension])
     var keyOffsets = pass.offsets
     if let cache = pass.cache {
-      (k, v) = cache.append(layer: index, keys: k.tensor, values: v.tensor)
-      keyOffsets = [0, Int32(cache.count + x.shape[0])]
+      keyOffsets = cache.keyOffsets(adding: x.shape[0])
+      (k, v) = try cache.append(layer: index, keys: k.tensor, values: v.tensor)
     }
     let layout = AttentionLayout(
       queryOffsets: pass.offsets, keyOffsets: keyOffsets, heads: configuration.headCount,

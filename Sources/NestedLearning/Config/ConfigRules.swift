@@ -17,6 +17,8 @@ extension NestedLearningConfig {
     }
     try checkTiers(source)
     try checkStrategy(source)
+    try checkConsolidation(source)
+    try checkObjective(source)
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {

@@ -60,6 +60,26 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var inactiveGradients = InactiveGradients.discard
   public var tierLrScale = TierLearningRateScale.none
   public var flushEvery = 8
+  public var tierMode = TierMode.layers
+  /// α of each tier after the first; one number for all of them.
+  public var consolidateAlpha = [0.5]
+  public var consolidateMoments = ConsolidateMoments.keep
+  public var anchor = 0.0
+
+  // What gradients are of
+  public var loss = LossKind.ce
+  public var replay = ReplaySource.data
+  public var replayDataPath: String?
+  public var replayFraction = 0.25
+  public var replayAt = ReplayAt.always
+  public var replayTargets = ReplayTargets.hard
+  public var selfReplaySamples = 512
+  /// Nil: `maxSeqLength`.
+  public var selfReplayTokens: Int?
+  public var selfReplayPrompts: [String] = []
+  public var selfReplayPrompted = 0.5
+  public var klToBase = 0.0
+  public var klOn = KLRows.replay
 
   // Optimizer
   public var optimizer = OptimizerKind.adam

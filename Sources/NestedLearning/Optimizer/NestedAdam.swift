@@ -33,7 +33,7 @@ public struct NestedAdam: Sendable {
   /// - Parameter counts: how many numbers each parameter has.
   public init(config: NestedLearningConfig, tierCount: Int, counts: [String: Int]) {
     self.init(
-      config: config, updateCounts: Array(repeating: 0, count: tierCount),
+      config: config, updateCounts: Array(repeating: 0, count: tierCount), correctedUpdates: nil,
       moments: config.optimizer == .sgd
         ? [:]
         : counts.mapValues { count in
@@ -43,7 +43,12 @@ public struct NestedAdam: Sendable {
   }
 
   /// An optimizer as it was after `updateCounts` updates.
-  init(config: NestedLearningConfig, updateCounts: [Int], moments: [String: Moments]) {
+  ///
+  /// - Parameter correctedUpdates: of each tier, the updates since its moments began; nil: all.
+  init(
+    config: NestedLearningConfig, updateCounts: [Int], correctedUpdates: [Int]? = nil,
+    moments: [String: Moments]
+  ) {
     kind = config.optimizer
     beta1 = config.beta1
     beta2 = config.beta2
@@ -51,7 +56,9 @@ public struct NestedAdam: Sendable {
     weightDecay = config.weightDecay
     self.updateCounts = updateCounts
     self.moments = moments
-    betaPowers = updateCounts.map { [beta1, beta2] in (Self.power(beta1, $0), Self.power(beta2, $0)) }
+    betaPowers = (correctedUpdates ?? updateCounts).map { [beta1, beta2] in
+      (Self.power(beta1, $0), Self.power(beta2, $0))
+    }
   }
 
   /// βᵗ by repeated multiplication, as if it had been kept from the first update on.
@@ -65,6 +72,17 @@ public struct NestedAdam: Sendable {
     }
     return power
   }
+
+  /// All moments begin anew; the counts of updates go on.
+  mutating func resetMoments() {
+    for (name, old) in moments {
+      let zeros = [Float](repeating: 0, count: old.mean.count)
+      moments[name] = Moments(mean: zeros, square: zeros)
+    }
+    betaPowers = betaPowers.map { _ in (1, 1) }
+  }
+
+  mutating func setMoments(_ moments: Moments, of name: String) { self.moments[name] = moments }
 
   /// Updates one tier. If this throws, nothing was changed.
   ///

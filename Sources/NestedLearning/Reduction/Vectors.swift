@@ -27,6 +27,15 @@ public enum Vectors {
     }
   }
 
+  /// y += share·(x − y), each operation rounded. Of two lengths, only the common part is changed.
+  static func move(_ y: inout [Float], towards x: [Float], share: Float) {
+    x.withUnsafeBufferPointer { x in
+      y.withUnsafeMutableBufferPointer { y in
+        for i in 0..<min(x.count, y.count) { y[i] += share * (x[i] - y[i]) }
+      }
+    }
+  }
+
   /// Whether no element is infinite or not a number.
   public static func isFinite(_ x: [Float]) -> Bool {
     x.withUnsafeBufferPointer { x in

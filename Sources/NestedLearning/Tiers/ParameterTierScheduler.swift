@@ -46,7 +46,10 @@ public struct TierError: Error, Sendable, Equatable, CustomStringConvertible {
 
 /// Divides parameters into tiers, and says at which steps and with which rate each tier is updated.
 public struct ParameterTierScheduler: Sendable {
+  /// What is updated together. With `tier_mode: consolidate` that is everything, in one tier, at each step.
   public let tiers: [Tier]
+  /// The periods of the copies of `tier_mode: consolidate`, of which the first is what the steps update; nil otherwise.
+  public let copyFrequencies: [Int]?
   private let tierOfName: [String: Int]
   private let learningRateScale: TierLearningRateScale
 
@@ -66,8 +69,11 @@ public struct ParameterTierScheduler: Sendable {
       throw TierError(
         reason: "there is nothing to train", remedy: "name the layers to adapt in lora_target_modules")
     }
-    let assignment = try TierAssignment.tiers(config: config, parameters: parameters)
-    var members = Array(repeating: [TrainableParameter](), count: tierCount)
+    let isConsolidating = config.tierMode == .consolidate
+    let assignment =
+      try isConsolidating
+      ? parameters.map { _ in 0 } : TierAssignment.tiers(config: config, parameters: parameters)
+    var members = Array(repeating: [TrainableParameter](), count: isConsolidating ? 1 : tierCount)
     var tierOfName: [String: Int] = [:]
     for (parameter, tier) in zip(parameters, assignment) {
       members[tier].append(parameter)
@@ -87,6 +93,7 @@ public struct ParameterTierScheduler: Sendable {
         index: index, frequency: config.tierUpdateFrequencies[index], phase: 0,
         parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count })
     }
+    copyFrequencies = isConsolidating ? config.tierUpdateFrequencies : nil
     self.tierOfName = tierOfName
     learningRateScale = config.tierLrScale
   }
@@ -110,23 +117,33 @@ public struct ParameterTierScheduler: Sendable {
   ///
   /// - Parameter updateCounts: updates applied so far, one count a tier.
   public func statistics(globalStep: Int, updateCounts: [Int]) -> JSONValue {
-    let counts = tiers.map { updateCounts.indices.contains($0.index) ? updateCounts[$0.index] : 0 }
+    let shown = shownTiers
+    let counts = shown.indices.map { index in
+      if copyFrequencies != nil { return globalStep / shown[index].frequency }
+      return updateCounts.indices.contains(index) ? updateCounts[index] : 0
+    }
     return [
       "global_step": .number(globalStep),
       "tier_update_counts": .numbers(counts),
-      "tier_update_frequencies": .numbers(tiers.map(\.frequency)),
+      "tier_update_frequencies": .numbers(shown.map(\.frequency)),
       "tier_parameters": .object(
         JSONObject(
-          tiers.map { tier in
+          shown.indices.map { index in
             .init(
-              key: "tier_\(tier.index)",
+              key: "tier_\(index)",
               value: [
-                "frequency": .number(tier.frequency),
-                "update_count": .number(counts[tier.index]),
-                "parameter_count": .number(tier.parameterCount),
+                "frequency": .number(shown[index].frequency),
+                "update_count": .number(counts[index]),
+                "parameter_count": .number(shown[index].parameterCount),
               ])
           })),
     ]
+  }
+
+  /// Tiers as people know them: those of the config.
+  public var shownTiers: [(frequency: Int, parameterCount: Int)] {
+    copyFrequencies.map { frequencies in frequencies.map { ($0, tiers[0].parameterCount) } }
+      ?? tiers.map { ($0.frequency, $0.parameterCount) }
   }
 }
 

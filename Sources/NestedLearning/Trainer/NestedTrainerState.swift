@@ -14,6 +14,11 @@ public struct NestedTrainerState: Sendable {
   public private(set) var optimizer: NestedAdam
   /// Nil if gradients of inactive tiers are discarded.
   public private(set) var window: GradientWindow?
+  /// The slower copies of `tier_mode: consolidate`; nil without.
+  public private(set) var consolidation: Consolidation?
+
+  /// What is evaluated, and what training comes to: the parameters, or their slowest copy.
+  public var published: [String: [Float]] { consolidation?.slowest ?? parameters }
 
   /// The state before step 1.
   ///
@@ -24,16 +29,19 @@ public struct NestedTrainerState: Sendable {
     config: NestedLearningConfig, scheduler: ParameterTierScheduler, parameters: [String: [Float]],
     shapes: [String: [Int]]
   ) throws(TrainerError) {
+    let optimizer = NestedAdam(
+      config: config, tierCount: scheduler.tiers.count, counts: parameters.mapValues(\.count))
     try self.init(
       config: config, scheduler: scheduler, parameters: parameters, shapes: shapes, step: 0,
-      optimizer: NestedAdam(
-        config: config, tierCount: scheduler.tiers.count, counts: parameters.mapValues(\.count)),
-      window: GradientWindow(microBatchCount: config.gradientAccumulationSteps))
+      optimizer: optimizer, window: GradientWindow(microBatchCount: config.gradientAccumulationSteps),
+      consolidation: config.tierMode == .consolidate
+        ? Consolidation(config: config, parameters: parameters, moments: optimizer.moments) : nil)
   }
 
   init(
     config: NestedLearningConfig, scheduler: ParameterTierScheduler, parameters: [String: [Float]],
-    shapes: [String: [Int]], step: Int, optimizer: NestedAdam, window: GradientWindow
+    shapes: [String: [Int]], step: Int, optimizer: NestedAdam, window: GradientWindow,
+    consolidation: Consolidation?
   ) throws(TrainerError) {
     self.config = config
     self.scheduler = scheduler
@@ -43,6 +51,7 @@ public struct NestedTrainerState: Sendable {
     self.parameters = parameters
     self.optimizer = optimizer
     self.window = config.inactiveGradients == .discard ? nil : window
+    self.consolidation = consolidation
     try Self.check(parameters, shapes, scheduler)
   }
 
@@ -110,10 +119,11 @@ public struct NestedTrainerState: Sendable {
       for name in scheduler.tiers[tier].parameters { window?.close(name) }
     }
     self.step = step
+    let followed = consolidation?.follow(step: step, parameters: &parameters, optimizer: &optimizer) ?? []
     return StepOutcome(
       step: step, activeTiers: active, learningRate: rate, tierLearningRates: tierRates,
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
-      changedParameters: changed)
+      changedParameters: changed, followed: followed)
   }
 
   /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.
@@ -132,7 +142,7 @@ public struct NestedTrainerState: Sendable {
       step: step, activeTiers: [], learningRate: rate,
       tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
-      changedParameters: false)
+      changedParameters: false, followed: [])
   }
 
   /// Sets the chains of all windows that are open after the last step, which were kept elsewhere.

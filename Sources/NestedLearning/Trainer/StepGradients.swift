@@ -28,6 +28,11 @@ public struct StepOutcome: Sendable, Equatable {
   public let clipScale: Float
   /// Whether any bit of any parameter changed.
   public let changedParameters: Bool
+  /// With `tier_mode: consolidate`, the slower copies that followed, ascending.
+  public let followed: [Int]
+
+  /// The tiers of the config that did something, ascending.
+  public var shownTiers: [Int] { activeTiers + followed }
 
   /// A tier was active with a rate above 0, and yet nothing changed: if this is so at the first such step, the
   /// run trains nothing.

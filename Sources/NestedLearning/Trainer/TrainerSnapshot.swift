@@ -2,7 +2,8 @@ import JSON
 
 /// A tensor of a snapshot.
 public struct NamedTensor: Sendable, Equatable {
-  /// `parameters/NAME`, `m/NAME`, `v/NAME`, or `window/G/NAME` for the chain of micro-batch G.
+  /// `parameters/NAME`, `m/NAME`, `v/NAME`, or `window/G/NAME` for the chain of micro-batch G; of the slower copy K
+  /// `copies/K/NAME`, `copy_m/K/NAME` and `copy_v/K/NAME`, and `start/NAME` where training began.
   public let name: String
   /// The tier of the parameter.
   public let tier: Int
@@ -46,6 +47,19 @@ extension NestedTrainerState {
     }
   }
 
+  /// One of the slower copies, from 1, as a tier's parameters are.
+  public func copyTensors(_ level: Int) -> [NamedTensor] {
+    guard let copies = consolidation?.copies, copies.indices.contains(level - 1) else { return [] }
+    return scheduler.parameters.map { name in
+      NamedTensor(name: name, tier: 0, shape: shapes[name] ?? [], values: copies[level - 1][name] ?? [])
+    }
+  }
+
+  /// All of the slower copies.
+  public var copyTensors: [NamedTensor] {
+    (consolidation?.copies.indices ?? 0..<0).flatMap { copyTensors($0 + 1) }
+  }
+
   /// Everything that belongs to a tier.
   private func tensors(tier: Int) -> [NamedTensor] {
     var tensors: [NamedTensor] = []
@@ -59,6 +73,14 @@ extension NestedTrainerState {
       append("m", optimizer.moments[name]?.mean)
       append("v", optimizer.moments[name]?.square)
       for (g, chains) in (window?.chains ?? []).enumerated() { append("window/\(g)", chains[name]) }
+      for (index, copy) in (consolidation?.copies ?? []).enumerated() {
+        append("copies/\(index + 1)", copy[name])
+      }
+      for (index, moments) in (consolidation?.moments ?? []).enumerated() {
+        append("copy_m/\(index + 1)", moments[name]?.mean)
+        append("copy_v/\(index + 1)", moments[name]?.square)
+      }
+      append("start", consolidation?.start[name])
     }
     return tensors
   }
@@ -89,11 +111,40 @@ extension NestedTrainerState {
         for g in chains.indices { chains[g][name] = try reader.take("window/\(g)/\(name)", shape) }
       }
     }
+    let consolidation = try Self.consolidation(of: &reader, config, shapes)
     try reader.finish()
+    let optimizer = NestedAdam(
+      config: config, updateCounts: counts,
+      correctedUpdates: consolidation.map { _ in [Consolidation.correctedUpdates(config, step: step)] },
+      moments: moments)
     try self.init(
       config: config, scheduler: scheduler, parameters: parameters, shapes: shapes, step: step,
-      optimizer: NestedAdam(config: config, updateCounts: counts, moments: moments),
-      window: GradientWindow(chains: chains))
+      optimizer: optimizer, window: GradientWindow(chains: chains), consolidation: consolidation)
+  }
+
+  private static func consolidation(
+    of reader: inout SnapshotReader, _ config: NestedLearningConfig, _ shapes: [String: [Int]]
+  ) throws(TrainerError) -> Consolidation? {
+    guard config.tierMode == .consolidate else { return nil }
+    var copies: [[String: [Float]]] = []
+    var moments: [[String: NestedAdam.Moments]] = []
+    var start: [String: [Float]] = [:]
+    for level in 1..<max(1, config.numTiers) {
+      var (copy, copyMoments): ([String: [Float]], [String: NestedAdam.Moments]) = ([:], [:])
+      for (name, shape) in shapes {
+        copy[name] = try reader.take("copies/\(level)/\(name)", shape)
+        guard Consolidation.followMoments(config) else { continue }
+        copyMoments[name] = NestedAdam.Moments(
+          mean: try reader.take("copy_m/\(level)/\(name)", shape),
+          square: try reader.take("copy_v/\(level)/\(name)", shape))
+      }
+      copies.append(copy)
+      moments.append(copyMoments)
+    }
+    for (name, shape) in shapes where config.anchor > 0 {
+      start[name] = try reader.take("start/\(name)", shape)
+    }
+    return Consolidation(config: config, copies: copies, moments: moments, start: start)
   }
 
   private static func numbers(

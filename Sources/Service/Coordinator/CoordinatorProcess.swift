@@ -109,7 +109,7 @@ public struct CoordinatorProcess: Sendable {
       isText
       ? TokenizingLine.standardError() : TokenizingLine(columns: nil) { [logger] in logger.notice("\($0)") }
     defer { line.clear() }
-    return try RunPlan(config: config, progress: line.show)
+    return try RunPlan(config: config, progress: line.progress)
   }
 
   private func begin(_ plan: RunPlan) throws {

@@ -38,8 +38,8 @@ extension RunDriver {
         return .kept
       }
     case .audit(let task): compute { try $0.audit(task).map { .judged($0) } }
-    case .apply(let step, let lossSum, let tokens, let results):
-      compute { .applied(try $0.apply(step: step, lossSum: lossSum, tokens: tokens, results: results)) }
+    case .apply(let step, let losses, let results):
+      compute { .applied(try $0.apply(step: step, losses: losses, results: results)) }
     case .skip(let step): compute { .applied(try $0.skip(step: step)) }
     case .restore(let withShards): restore(withShards: withShards)
     case .write(let write): self.write(write)
@@ -120,14 +120,14 @@ extension RunDriver {
 
   private func tellOfStep(_ applied: AppliedStep) {
     let line = progressLine.step(
-      applied.step, loss: applied.loss, activeTiers: applied.outcome.activeTiers,
+      applied.step, loss: applied.loss, activeTiers: applied.outcome.shownTiers,
       now: MonotonicClock.now().seconds(since: .zero))
     tell(
       line, "step \(applied.step) of \(plan.config.numSteps)",
       [
         "step": "\(applied.step)", "loss": applied.loss.map { .stringConvertible($0) } ?? "none",
         "tokens": "\(applied.tokens)",
-        "active_tiers": .array(applied.outcome.activeTiers.map { "\($0)" }),
+        "active_tiers": .array(applied.outcome.shownTiers.map { "\($0)" }),
       ])
   }
 

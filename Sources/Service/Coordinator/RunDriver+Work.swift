@@ -80,7 +80,7 @@ extension RunDriver {
       modelSHA256: plan.inputs.model, trainable: plan.trainableJSON, tiers: plan.layout.tiers,
       // A worker that has but one is not asked to choose.
       numericProfile: hello.numericProfiles.count > 1 ? settings.numericProfile : nil,
-      recomputesLayers: plan.config.activationCheckpointing == .layer)
+      recomputesLayers: plan.config.activationCheckpointing == .layer, objective: plan.objective?.json)
     send(.enterRun(message), to: peer, session: session)
   }
 

@@ -23,7 +23,8 @@ extension OpenRun {
     let isWanted = withShards && progress.step < lastStep
     let evaluations = try ledger.evaluations().filter { $0.step >= progress.step }
     let run = RestoredRun(
-      progress: progress, tiers: engine.tierValues(), lastStep: lastStep,
+      progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
+      slowestCopy: engine.slowestCopy(), lastStep: lastStep,
       evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
       toUndo: try identitiesToUndo(),
       shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
@@ -55,7 +56,8 @@ extension OpenRun {
     }
     switch write.content {
     case .step, .evaluation, .nothing: break
-    case .tiers(let tiers): try ledger.record(tiers: tiers.map { plan.record(of: $0) })
+    case .tiers(let tiers, let copies):
+      try ledger.record(tiers: tiers.map { plan.record(of: $0) } + copies.map { plan.record(of: $0) })
     case .replayedStep(let applied): try compare(applied)
     case .checkpoint(let kind, let progress, let isReplay):
       guard let engine else { break }
@@ -82,11 +84,13 @@ extension OpenRun {
     let record = StepRecord(
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
       learningRate: applied.outcome.learningRate, gradNorm: applied.outcome.gradNorm,
-      activeTiers: applied.outcome.activeTiers, digest: applied.digest, seconds: step.seconds, metrics: row)
+      activeTiers: applied.outcome.shownTiers, digest: applied.digest, seconds: step.seconds, metrics: row)
     let isDone = isRepeated ? try ledger.step(record.step)?.digest == record.digest : false
     if !isDone {
       try ledger.commit(
-        record, tiers: applied.changed.map { plan.record(of: $0) }, assignments: attempts, notes: notes,
+        record,
+        tiers: applied.changed.map { plan.record(of: $0) } + applied.followed.map { plan.record(of: $0) },
+        assignments: attempts, notes: notes,
         shardDigests: step.shards.map {
           ShardDigestRecord($0, leafCount: plan.config.gradientAccumulationSteps)
         }, mayBeThere: isRepeated)

@@ -219,7 +219,7 @@ package final class OpenRun: @unchecked Sendable {
       bestValidationLoss: progress.bestLoss, configuration: plan.config.json(), tierStatistics: statistics,
       timestamp: Timestamp.now().text)
     let path = try checkpoints.write(kind, metadata: metadata) { folder in
-      try plan.write(parameters: engine.state.parameters, to: folder)
+      try plan.write(parameters: engine.state.published, to: folder)
     }
     guard path != nil else { return }
     try ledger.record(
@@ -239,7 +239,7 @@ package final class OpenRun: @unchecked Sendable {
   func settings(plan: RunPlan, options: RunOptions) throws -> SchedulerSettings {
     var settings = SchedulerSettings(
       term: term, run: try identifier(), tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
-      modelSHA256: plan.inputs.model, numericProfile: NumericProfile.name(of: plan.precision))
+      modelSHA256: plan.inputs.model, numericProfile: plan.numericProfile)
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers / max(1, options.parallelRuns)
     settings.shardByTier = options.shardBy == .tier

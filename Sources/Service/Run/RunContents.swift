@@ -29,11 +29,11 @@ extension RunContents {
     -> JSONValue
   {
     let outcome = applied.outcome
-    return [
+    var row: JSONObject = [
       "step": .number(applied.step), "loss": applied.loss.map { .number($0) } ?? .null,
       "learning_rate": .number(outcome.learningRate),
       "tier_learning_rates": .numbers(outcome.tierLearningRates), "grad_norm": .number(outcome.gradNorm),
-      "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.activeTiers),
+      "tier_grad_norms": .numbers(outcome.tierGradNorms), "active_tiers": .numbers(outcome.shownTiers),
       "tokens": .number(applied.tokens),
       "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
       "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
@@ -42,6 +42,8 @@ extension RunContents {
       "traffic": traffic.json,
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
+    for (key, value) in applied.losses.columns { row[key] = value }
+    return .object(row)
   }
 
   /// A tier as the ledger has it.
@@ -50,6 +52,14 @@ extension RunContents {
     return TierVersionRecord(
       tier: tier.tier, frequency: description.frequency, parameterCount: description.parameterCount,
       version: tier.version, digest: tier.digest)
+  }
+
+  /// A slower copy, which is a tier of the config, as the ledger has it.
+  func record(of copy: CopyState) -> TierVersionRecord {
+    let description = scheduler.shownTiers[copy.level]
+    return TierVersionRecord(
+      tier: copy.level, frequency: description.frequency, parameterCount: description.parameterCount,
+      version: copy.version, digest: copy.digest)
   }
 }
 

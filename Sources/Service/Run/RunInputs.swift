@@ -15,6 +15,8 @@ struct RunInputs: Sendable, Equatable {
   /// nil if the last rows of the training data are the validation data.
   var valData: String?
   var adapter: String?
+  /// nil if nothing of a file is rehearsed.
+  var replayData: String?
   /// Those of the single files of model, tokenizer and adapter, by member and name.
   private var files: [String: [String: String]] = [:]
 
@@ -79,7 +81,7 @@ struct RunInputs: Sendable, Equatable {
       ("val_data", "the validation data", valData, config?.valDataPath),
       ("adapter", "the adapter that training started from", adapter, config?.adapterPath),
       ("chat_template", "the chat template", chatTemplate, config?.baseModelPath),
-    ]
+    ] + (replayData.map { [("replay_data", "the rehearsed data", $0, config?.replayDataPath)] } ?? [])
   }
 
   var json: JSONValue {

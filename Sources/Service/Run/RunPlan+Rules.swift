@@ -13,6 +13,7 @@ extension RunPlan {
       config: config, plan: TierPlan(scheduler: scheduler), batches: RunBatches(self),
       stateBytes: stateBytes, dropoutSeed: usesDropout ? config.seed : nil,
       resumeCommand: "nl-coord resume \(folder)")
+    rules.hasObjective = objective != nil
     rules.keepsWorkersAtStop = options.isStartedAgain
     rules.graceSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.diskPause) { rules.diskPatienceSeconds = seconds }
@@ -46,7 +47,10 @@ private struct RunBatches: BatchSource {
 
   func microBatches(step: Int) -> [AssignedMicroBatch] {
     (0..<plan.config.gradientAccumulationSteps).map { number in
-      AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
+      let rows = plan.sampler.rows(step: step, index: number)
+      var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
+      batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
+      return batch
     }
   }
 

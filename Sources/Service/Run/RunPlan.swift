@@ -23,6 +23,8 @@ public struct RunPlan: Sendable {
   package let initialValues: [String: [Float]]
   let data: TrainingData
   let sampler: StepSampler
+  /// Rows that are replayed; nil without.
+  let replay: ReplayRows?
   let inputs: RunInputs
   private let choice: ArithmeticChoice
 
@@ -31,9 +33,9 @@ public struct RunPlan: Sendable {
 
   /// - Throws: what is wrong, with file, line and key where there is one.
   ///
-  /// - Parameter progress: is told, now and then, how far the tokenizing of data has come.
+  /// - Parameter progress: is told, now and then, how far it has come.
   public init(
-    config given: NestedLearningConfig, progress: ((TokenizingProgress) -> Void)? = nil
+    config given: NestedLearningConfig, progress: Progress = Progress()
   ) throws {
     let base = try ModelFolder(path: given.baseModelPath)
     let requested = try Self.withinPositions(given, base.configuration.maxPositions)
@@ -67,14 +69,34 @@ public struct RunPlan: Sendable {
       digest: digests.sha256)
     data = try TrainingData(
       config: config, encoder: encoding.encoder,
-      cache: encoding.cache, sha256: digests.sha256, progress: progress)
+      cache: encoding.cache, sha256: digests.sha256, progress: progress.tokenizing)
     if data.hasConversations { config.chatTemplateDate = encoding.date }
-    sampler = try StepSampler(rows: data.train, config: config)
     try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration).check(data)
-    inputs = try RunInputs(
+    var inputs = try RunInputs(
       config: config, folder: folder, hasConversations: data.hasConversations, digests: digests)
     choice = ArithmeticChoice(folder: folder)
-    self.config = choice.resolved(config)
+    config = choice.resolved(config)
+    replay = try ReplayRows(
+      config: config, folder: folder, tokenizer: tokenizer, encoding: encoding,
+      precision: (config.arithmetic ?? .f32).precision, model: inputs.model, digests: digests,
+      progress: progress)
+    inputs.replayData = replay?.sha256
+    sampler = try StepSampler(rows: data.train, replay: replay?.rows, config: config)
+    (self.inputs, self.config) = (inputs, config)
+  }
+
+  /// Who is told how far a plan has come that takes long.
+  public struct Progress {
+    var tokenizing: ((TokenizingProgress) -> Void)?
+    /// How many texts of how many the base model has written.
+    var writing: ((_ done: Int, _ of: Int) -> Void)?
+
+    public init(
+      tokenizing: ((TokenizingProgress) -> Void)? = nil, writing: ((_ done: Int, _ of: Int) -> Void)? = nil
+    ) {
+      self.tokenizing = tokenizing
+      self.writing = writing
+    }
   }
 
   /// A length that nobody asked for is no longer than the model has positions; one that was given must not be.
@@ -121,6 +143,16 @@ public struct RunPlan: Sendable {
     if case .lora(let lora) = trainable { lora.dropout > 0 } else { false }
   }
 
+  /// What gradients are of; nil: the cross entropy of every trained token.
+  var objective: Objective? {
+    var objective = Objective()
+    objective.byEntropy = config.loss == .eaft
+    objective.softReplay = config.replayTargets == .soft && replay != nil
+    objective.klToBase = config.klToBase
+    objective.klOnAll = config.klOn == .all
+    return objective.isPlain && replay == nil ? nil : objective
+  }
+
   var usesWindows: Bool { config.inactiveGradients != .discard }
 
   /// What a user should be told before training, a line each; for standard error.
@@ -159,17 +191,29 @@ public struct RunPlan: Sendable {
       }
     }
     if let line = newTokens.line { lines.append(line) }
-    for tier in scheduler.tiers {
-      lines.append("Tier \(tier.index)   every \(tier.frequency) steps, \(tier.parameterCount) parameters")
-    }
+    lines += tierLines
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
     lines += data.summary.map { "         \($0)" }
+    if let replay { lines += replay.summary }
     lines.append(
       "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) \(config.packing ? "packs" : "rows")"
     )
     if let arithmetic = arithmeticLine { lines.append(arithmetic) }
     lines.append("Output   \(outputFolder)")
     return lines.joined(separator: "\n")
+  }
+
+  private var tierLines: [String] {
+    guard let periods = scheduler.copyFrequencies else {
+      return scheduler.tiers.map {
+        "Tier \($0.index)   every \($0.frequency) steps, \($0.parameterCount) parameters"
+      }
+    }
+    return periods.enumerated().map { level, period in
+      level == 0
+        ? "Tier 0   every step, all \(parameterCount) parameters"
+        : "Tier \(level)   a copy of them, follows every \(period) steps by \(config.consolidationShares[level - 1])"
+    }
   }
 
   /// What products are computed in, if it is not f32, or if something else were much faster and as exact.
@@ -189,9 +233,15 @@ public struct RunPlan: Sendable {
 
   private var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
 
-  /// What the state holds at most: parameters, both moments, and a chain for each micro-batch.
+  /// What the state holds at most: parameters, both moments, a chain for each micro-batch, slower copies with moments of
+  /// their own, and where training began.
   var stateBytes: Int {
-    parameterCount * 4 * (3 + (usesWindows ? config.gradientAccumulationSteps : 0))
+    var values = 3 + (usesWindows ? config.gradientAccumulationSteps : 0)
+    if let periods = scheduler.copyFrequencies {
+      values += (periods.count - 1) * (config.consolidateMoments == .interpolate ? 3 : 1)
+      values += config.anchor > 0 ? 1 : 0
+    }
+    return parameterCount * 4 * values
   }
 
   /// What a checkpoint takes: an adapter is written in two forms, with the tokenizer's files beside it, a model in the
@@ -214,7 +264,7 @@ public struct RunPlan: Sendable {
 }
 
 extension RunPlan: RunContents {
-  package var numericProfile: String { NumericProfile.name(of: precision) }
+  package var numericProfile: String { NumericProfile.name(of: precision, hasObjective: objective != nil) }
 
   package func epoch(after step: Int) -> Int { sampler.epoch(after: step) }
 

@@ -26,15 +26,30 @@ public final class TokenizingLine {
     }
   }
 
+  /// What a plan tells of.
+  public var progress: RunPlan.Progress { RunPlan.Progress(tokenizing: show, writing: show) }
+
   public func show(_ progress: TokenizingProgress) {
+    show(of: progress.file) { Self.text(progress, seconds: $0) }
+  }
+
+  /// How many of the texts are written that the base model writes itself.
+  public func show(done: Int, of total: Int) {
+    show(of: "") { seconds in
+      let left = seconds * Double(total - done) / Double(max(1, done))
+      return "Writing texts to rehearse: \(done) of \(total) | ETA: \(ProgressLine.duration(left))"
+    }
+  }
+
+  private func show(of file: String, _ text: (_ seconds: Double) -> String) {
     let now = MonotonicClock.now()
-    if progress.file != file {
+    if file != self.file {
       clear()
-      (file, started, lastSaid) = (progress.file, now, now)
+      (self.file, started, lastSaid) = (file, now, now)
     }
     guard now.seconds(since: lastSaid) >= (columns == nil ? 10 : isShown ? 0.2 : 1) else { return }
     lastSaid = now
-    let text = Self.text(progress, seconds: now.seconds(since: started))
+    let text = text(now.seconds(since: started))
     if let columns {
       write("\r\u{1B}[K" + text.prefix(max(0, columns - 1)))
       isShown = true

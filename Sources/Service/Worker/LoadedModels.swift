@@ -15,8 +15,19 @@ struct LoadedModels {
     let layout: TierLayout
     let precision: Precision
     let recomputesLayers: Bool
+    /// What gradients are of; nil: the cross entropy of every trained token.
+    let objective: Objective?
 
-    init(_ run: EnterRun, precision: Precision) {
+    /// - Throws: `ServiceError` for an objective that this program does not know.
+    init(_ run: EnterRun, precision: Precision) throws {
+      objective = try run.objective.map { json in
+        guard let objective = Objective(json: json) else {
+          throw ServiceError(
+            "the run has an objective that this program does not know: \(json.text)",
+            remedy: "install the coordinator's release here")
+        }
+        return objective
+      }
       sha256 = run.modelSHA256
       trainable = run.trainable
       layout = TierLayout(run)

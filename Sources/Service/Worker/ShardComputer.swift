@@ -55,7 +55,7 @@ final class ShardComputer: @unchecked Sendable {
         "the run is computed in the numeric profile \"\(profile)\", which this program does not have",
         remedy: "install the coordinator's release here")
     }
-    let key = LoadedModels.Key(run, precision: precision)
+    let key = try LoadedModels.Key(run, precision: precision)
     if models.take(key) { return run.modelSHA256 }
     let folder = try source.folder(for: run, channel: channel)
     let trainable: Trainable =
@@ -157,7 +157,7 @@ final class ShardComputer: @unchecked Sendable {
           scaled[WindowKey(tier: tier, microBatch: g)] = GradientWindow.scaled(
             values, trainedTokens: message.stepTokens)
         }
-        return LeafSum(loss: leaf.loss, tiers: [:])
+        return LeafSum(loss: leaf.loss, terms: leaf.terms, tiers: [:])
       },
       add: { try $0.add($1) })
     var outcome = WorkerChains.Outcome()
@@ -170,7 +170,7 @@ final class ShardComputer: @unchecked Sendable {
     }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     let result = ResultMessage(
-      attempt: message.attempt, lossSum: sum.loss,
+      attempt: message.attempt, lossSum: sum.loss, terms: message.purpose == .train ? sum.terms : nil,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
@@ -197,11 +197,13 @@ final class ShardComputer: @unchecked Sendable {
     let dropout = message.dropoutSeed.map {
       DropoutKey(seed: $0, step: message.step, microBatch: microBatch.number)
     }
-    let result = try loaded.model.gradients(batch, of: Set(names), dropout: dropout)
-    guard result.lossSum.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
-    var sum = LeafSum(loss: result.lossSum, tiers: [:])
+    var (sum, gradients) = try gradients(
+      of: batch, replayed: Set(microBatch.replayedRows), Set(names), dropout, loaded)
+    guard sum.loss.isFinite, sum.terms?.isFinite ?? true else {
+      throw NotFiniteError(message, microBatch.number, "the loss")
+    }
     for tier in message.tiers {
-      var values = loaded.key.layout.joined(tier: tier) { result.gradients[$0]?.values ?? [] }
+      var values = loaded.key.layout.joined(tier: tier) { gradients[$0]?.values ?? [] }
       failpoints.tamper(with: &values)
       // Of what goes into a chain or comes back as a digest nobody else could tell.
       guard Vectors.isFinite(values) else {
@@ -213,14 +215,33 @@ final class ShardComputer: @unchecked Sendable {
   }
 }
 
+extension ShardComputer {
+  private func gradients(
+    of batch: MicroBatch, replayed: Set<Int>, _ names: Set<String>, _ dropout: DropoutKey?,
+    _ loaded: LoadedModels.Entry
+  ) throws -> (LeafSum, [String: HostTensor]) {
+    guard let objective = loaded.key.objective else {
+      let (loss, gradients) = try loaded.model.gradients(batch, of: names, dropout: dropout)
+      return (LeafSum(loss: loss, tiers: [:]), gradients)
+    }
+    let (sums, gradients) = try loaded.model.gradients(
+      batch, of: names, dropout: dropout, objective: objective, replayed: replayed)
+    let terms = ObjectiveTerms(
+      replay: sums.replay, divergence: sums.divergence, objective: sums.objective)
+    return (LeafSum(loss: sums.task, terms: terms, tiers: [:]), gradients)
+  }
+}
+
 /// The loss and the gradients of some micro-batches.
 private struct LeafSum {
   var loss: Double
+  var terms: ObjectiveTerms?
   /// By tier, in the layout of ENTER_RUN.
   var tiers: [Int: [Float]]
 
   mutating func add(_ other: LeafSum) throws {
     loss += other.loss
+    if let own = terms, let others = other.terms { terms = own + others }
     for (tier, values) in other.tiers { Vectors.add(values, to: &tiers[tier, default: []]) }
   }
 }

@@ -33,22 +33,31 @@ extension Tape {
               threads.handle, rows, head.rows, logits.pointer, label + start, loss + start, needed)
           }
         }
-        if let dx {
-          precision(with: head).multiply(
-            threads.handle, rows, n, head.rows, logits.pointer, head.rows, 1, head.start, head.type, n, 1,
-            dx.pointer + start * n, n, false)
-        }
       }
-      try head.gradient?.addInto(on: self) { target, accumulate in
-        withExtendedLifetime((x, logits, target)) {
-          nl_matmul(
-            threads.handle, head.rows, n, rows, logits.pointer, 1, head.rows, x.tensor.pointer + start * n,
-            NL_F32,
-            n, 1, target.pointer, n, accumulate)
-        }
-      }
+      try addGradients(of: logits, start..<start + rows, x, head, dx)
     }
     if let dx { try x.gradient?.add(dx, on: self) }
     return losses.reduce(0, +)
+  }
+
+  /// Adds what the gradients of some rows' logits come to, by the hidden states and by the head.
+  func addGradients(
+    of logits: Tensor, _ rows: Range<Int>, _ x: Variable, _ head: Matrix, _ dx: Tensor?
+  ) throws(TensorError) {
+    let n = head.columns
+    if let dx {
+      withExtendedLifetime((head, logits, dx)) {
+        precision(with: head).multiply(
+          threads.handle, rows.count, n, head.rows, logits.pointer, head.rows, 1, head.start, head.type, n, 1,
+          dx.pointer + rows.lowerBound * n, n, false)
+      }
+    }
+    try head.gradient?.addInto(on: self) { target, accumulate in
+      withExtendedLifetime((x, logits, target)) {
+        nl_matmul(
+          threads.handle, head.rows, n, rows.count, logits.pointer, 1, head.rows,
+          x.tensor.pointer + rows.lowerBound * n, NL_F32, n, 1, target.pointer, n, accumulate)
+      }
+    }
   }
 }

@@ -59,7 +59,7 @@ extension Tape {
     return scores
   }
 
-  private func multiply(_ head: Head, _ rows: Range<Int>, into logits: Tensor) {
+  func multiply(_ head: Head, _ rows: Range<Int>, into logits: Tensor) {
     let n = head.matrix.columns
     withExtendedLifetime((head.x, head.matrix, logits)) {
       precision(with: head.matrix).multiply(

@@ -73,6 +73,6 @@ import WireProtocol
 
 extension LoadedModels {
   fileprivate func holds(_ run: EnterRun) -> Bool {
-    entries.contains { $0.key == Key(run, precision: .f32) }
+    entries.contains { $0.key == (try? Key(run, precision: .f32)) }
   }
 }

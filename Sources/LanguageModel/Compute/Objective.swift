@@ -1,0 +1,148 @@
+import JSON
+import Tensors
+
+/// What a run's gradients are of, where that is more than the cross entropy of every trained token. Rows are of the task,
+/// or replayed: there to keep what the model knew.
+public struct Objective: Sendable, Equatable {
+  /// Task tokens are weighted by the entropy of the 20 likeliest tokens, over ln 20 (EAFT, arXiv 2601.02151).
+  public var byEntropy = false
+  /// Replayed tokens are to have the base model's distribution, instead of the token that follows.
+  public var softReplay = false
+  /// β: + β·KL(p_base ‖ p) at each token of replayed rows, or of all.
+  public var klToBase = 0.0
+  public var klOnAll = false
+
+  public init() {}
+
+  /// Whether it is the cross entropy of every token.
+  public var isPlain: Bool { self == Objective() }
+
+  func needsBase(isReplayed: Bool) -> Bool {
+    (softReplay && isReplayed) || (klToBase > 0 && (klOnAll || isReplayed))
+  }
+
+  func wanted(label: Int32, isReplayed: Bool) -> TokenObjective {
+    let isSoft = softReplay && isReplayed
+    let needsBase = needsBase(isReplayed: isReplayed)
+    // Σ −p_b log p and KL(p_b ‖ p) have one gradient.
+    let divergence = klToBase > 0 && (klOnAll || isReplayed) ? Float(klToBase) : 0
+    return TokenObjective(
+      label: label, hard: isSoft ? 0 : 1, soft: (isSoft ? 1 : 0) + divergence, needsBase: needsBase,
+      byEntropy: byEntropy && !isReplayed)
+  }
+
+  /// As workers are told.
+  public var json: JSONValue {
+    [
+      "by_entropy": .bool(byEntropy), "soft_replay": .bool(softReplay), "kl_to_base": .number(klToBase),
+      "kl_on_all": .bool(klOnAll),
+    ]
+  }
+
+  /// - Returns: nil if it is none that this program knows.
+  public init?(json: JSONValue) {
+    guard let members = json.object?.members, members.count == 4, let byEntropy = json["by_entropy"]?.bool,
+      let softReplay = json["soft_replay"]?.bool, let klOnAll = json["kl_on_all"]?.bool,
+      let klToBase = json["kl_to_base"]?.double, klToBase >= 0, klToBase.isFinite
+    else { return nil }
+    (self.byEntropy, self.softReplay, self.klToBase, self.klOnAll) = (
+      byEntropy, softReplay, klToBase, klOnAll
+    )
+  }
+}
+
+/// Sums over the trained tokens of a batch, in nats.
+public struct ObjectiveSums: Sendable, Equatable {
+  /// Cross entropy of the tokens of task rows, unweighted.
+  public var task = 0.0
+  /// Of replayed rows: the cross entropy with the next token, or with the base's distribution.
+  public var replay = 0.0
+  /// KL(p_base ‖ p) of the tokens that it is wanted of.
+  public var divergence = 0.0
+  /// What the gradients are of.
+  public var objective = 0.0
+}
+
+extension TrainableModel {
+  /// The sums of a batch's losses, and the gradients of its objective by the named parameters.
+  ///
+  /// - Parameters:
+  ///   - replayed: numbers of the rows that are replayed; the others are of the task
+  ///   - dropout: as in ``gradients(_:of:dropout:)``; the base's distributions are without
+  public func gradients(
+    _ batch: MicroBatch, of names: Set<String>, dropout: DropoutKey?, objective: Objective, replayed: Set<Int>
+  ) throws -> (sums: ObjectiveSums, gradients: [String: HostTensor]) {
+    try withGradients(of: names, batch) {
+      let places = batch.trainedPlaces
+      guard !places.isEmpty else { return ObjectiveSums() }
+      let rows = batch.rows(ofPlaces: places)
+      let base = try baseHead(batch, replayed: replayed, objective)
+      let pass = try trainingPass(batch, dropout: dropout)
+      let hidden = try transformer.hidden(batch.tokens, pass)
+      let wanted = zip(places, rows).map { place, row in
+        objective.wanted(label: batch.labels[Int(place)], isReplayed: replayed.contains(row))
+      }
+      let outcomes = try tape.objective(
+        transformer.normed(hidden, places: places, pass), head: transformer.head.matrix, base: base,
+        tokens: wanted)
+      return objective.sums(outcomes, wanted, isReplayed: rows.map(replayed.contains))
+    }
+  }
+
+  /// The hidden states that the base model, which is this one without its adapter, has of the rows that need them.
+  private func baseHead(
+    _ batch: MicroBatch, replayed: Set<Int>, _ objective: Objective
+  ) throws -> Tape.Head? {
+    let rows = (0..<batch.rowCount).filter { objective.needsBase(isReplayed: replayed.contains($0)) }
+    let part = batch.rows(rows)
+    let places = part.trainedPlaces
+    guard !places.isEmpty else { return nil }
+    let pass = try ForwardPass(tape: tape, offsets: part.offsets, rope: rope, usesAdapters: false)
+    let hidden = try transformer.hidden(part.tokens, pass)
+    return (try transformer.normed(hidden, places: places, pass), transformer.head.matrix)
+  }
+}
+
+extension Objective {
+  fileprivate func sums(
+    _ outcomes: [TokenOutcome], _ wanted: [TokenObjective], isReplayed: [Bool]
+  ) -> ObjectiveSums {
+    var sums = ObjectiveSums()
+    for ((outcome, token), isReplayed) in zip(zip(outcomes, wanted), isReplayed) {
+      let isSoft = softReplay && isReplayed
+      if isReplayed {
+        sums.replay += isSoft ? outcome.softLoss : outcome.loss
+      } else {
+        sums.task += outcome.loss
+      }
+      sums.divergence += outcome.divergence
+      sums.objective += isSoft ? outcome.softLoss : Double(outcome.weight) * outcome.loss
+      let divergence = Double(token.soft) - (isSoft ? 1 : 0)
+      if divergence > 0 { sums.objective += divergence * outcome.divergence }
+    }
+    return sums
+  }
+}
+
+extension MicroBatch {
+  /// The row of each of some places, which ascend.
+  func rows(ofPlaces places: [Int32]) -> [Int] {
+    var row = 0
+    return places.map { place in
+      while row + 1 < rowCount, place >= offsets[row + 1] { row += 1 }
+      return row
+    }
+  }
+
+  /// Some rows by themselves.
+  func rows(_ numbers: [Int]) -> MicroBatch {
+    var part = MicroBatch(tokens: [], offsets: [0], labels: [])
+    for row in numbers {
+      let range = Int(offsets[row])..<Int(offsets[row + 1])
+      part.tokens += tokens[range]
+      part.labels += labels[range]
+      part.offsets.append(Int32(part.tokens.count))
+    }
+    return part
+  }
+}

@@ -1,0 +1,26 @@
+/// Sums over the trained tokens of a node beside the task's cross entropy, added by the fixed tree. In nats.
+public struct ObjectiveTerms: Sendable, Hashable {
+  /// The loss of replayed rows.
+  public var replay: Double
+  /// KL(p_base ‖ p), where it is wanted.
+  public var divergence: Double
+  /// What the gradients are of.
+  public var objective: Double
+
+  public init(replay: Double = 0, divergence: Double = 0, objective: Double = 0) {
+    self.replay = replay
+    self.divergence = divergence
+    self.objective = objective
+  }
+
+  public static func + (a: ObjectiveTerms, b: ObjectiveTerms) -> ObjectiveTerms {
+    ObjectiveTerms(
+      replay: a.replay + b.replay, divergence: a.divergence + b.divergence,
+      objective: a.objective + b.objective)
+  }
+
+  public var isFinite: Bool { replay.isFinite && divergence.isFinite && objective.isFinite }
+
+  /// Tells one from every other, not a number and minus zero included.
+  public var bitPatterns: [UInt64] { [replay.bitPattern, divergence.bitPattern, objective.bitPattern] }
+}
