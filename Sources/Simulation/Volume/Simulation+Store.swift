@@ -120,7 +120,7 @@ extension Simulation {
     for row in rows(of: write, driver) { store.rowsUnderWay[row.key] = row }
     store.quarantinedUnderWay.formUnion(quarantines(of: write))
     if case .checkpoint(.best, let progress, _) = write.content, let state = driver.engine?.state {
-      store.bestParameters[progress.step] = ToyContents.bytes(of: state.parameters)
+      store.bestParameters[progress.step] = ToyContents.bytes(of: state.published)
     }
   }
 
