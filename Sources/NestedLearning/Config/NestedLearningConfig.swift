@@ -57,6 +57,11 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var tierOrder = TierOrder.shallowFast
   public var manualTierMap: ManualTierMap?
   public var defaultTier: Int?
+  /// Empty: attention in tier 0, everything else in the last one.
+  public var moduleTypeTiers: [ModuleTypeTier] = []
+  /// Nil: the run's `seed`.
+  public var tierSeed: UInt64?
+  public var tierPhase = TierPhase.aligned
   public var inactiveGradients = InactiveGradients.discard
   public var tierLrScale = TierLearningRateScale.none
   public var flushEvery = 8

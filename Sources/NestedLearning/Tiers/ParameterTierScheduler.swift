@@ -32,6 +32,14 @@ public struct Tier: Sendable, Equatable {
   /// How many numbers these parameters have together.
   public let parameterCount: Int
 
+  public init(index: Int, frequency: Int, phase: Int, parameters: [String], parameterCount: Int) {
+    self.index = index
+    self.frequency = frequency
+    self.phase = phase
+    self.parameters = parameters
+    self.parameterCount = parameterCount
+  }
+
   /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0.
   public func isActive(at step: Int) -> Bool { (step - phase) % frequency == 0 }
 }
@@ -82,9 +90,15 @@ public struct ParameterTierScheduler: Sendable {
         reason: "tier \(empty) of \(tierCount) has no parameters",
         remedy: "let a pattern of manual_tier_map lead to it, or lower num_tiers")
     }
+    let phases = config.tierPhase.phases(frequencies: config.tierUpdateFrequencies)
+    guard phases.count == tierCount else {
+      throw TierError(
+        reason: "\(tierCount) tiers and the phases \(phases) do not fit together",
+        remedy: "give a phase for each tier")
+    }
     tiers = members.enumerated().map { index, members in
       Tier(
-        index: index, frequency: config.tierUpdateFrequencies[index], phase: 0,
+        index: index, frequency: config.tierUpdateFrequencies[index], phase: phases[index],
         parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count })
     }
     self.tierOfName = tierOfName
@@ -122,6 +136,7 @@ public struct ParameterTierScheduler: Sendable {
               key: "tier_\(tier.index)",
               value: [
                 "frequency": .number(tier.frequency),
+                "phase": .number(tier.phase),
                 "update_count": .number(counts[tier.index]),
                 "parameter_count": .number(tier.parameterCount),
               ])
