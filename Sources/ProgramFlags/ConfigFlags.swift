@@ -4,6 +4,7 @@ import NestedLearning
 
 /// One flag for each key of a config, in the order of `NestedLearningConfig.keys`; a flag wins over the file.
 public struct ConfigFlags: ParsableArguments {
+  @Option(help: .key("preset")) var preset: String?
   @Option(help: .key("base_model_path")) var baseModelPath: String?
   @Option(help: .key("adapter_path")) var adapterPath: String?
   @Option(help: .key("trainable")) var trainable: String?
@@ -84,7 +85,7 @@ public struct ConfigFlags: ParsableArguments {
 
   private var modelValues: [(String, JSONValue?)] {
     [
-      ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
+      ("preset", json(preset)), ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
       ("trainable", json(trainable)), ("lora_rank", json(loraRank)), ("lora_alpha", json(loraAlpha)),
       ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
       ("lora_target_modules", targetModules),

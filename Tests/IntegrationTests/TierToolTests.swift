@@ -3,7 +3,7 @@ import Harness
 import JSON
 import Testing
 
-/// `nl-tool tiers`, and what is said of tiers that do not move.
+/// `nl-tool tiers` and `presets`, and what is said of tiers that do not move.
 @Suite(.serialized) struct TierToolTests {
   /// The map that a run then has: its ledger's plan, and the updates that its metrics count.
   @Test(
@@ -75,5 +75,18 @@ import Testing
       hashes.insert(try run.adapterHash())
     }
     #expect(hashes.count == ways.count)
+  }
+
+  @Test func aPresetIsRecordedAndGivesWay() throws {
+    let run = try TrainingRun(["preset": "large", "num_steps": 2, "batch_size": 2])
+    try run.train(["--preset", "small", "--tier-phase", "0", "1"])
+    let config = try JSONValue(parsing: String(contentsOfFile: run.file("config.json"), encoding: .utf8))
+    #expect(config["preset"] == "small" && config["num_tiers"] == 2 && config["tier_phase"] == [0, 1])
+    // The file's own values stay.
+    #expect(config["max_seq_length"] == 32 && config["learning_rate"] == 0.01)
+    let list = try Program.tool.run(["presets"]).expectSuccess().output
+    #expect(
+      list.contains(
+        "large: models above 7 B parameters\n  num_tiers: 4, tier_update_frequencies: [1, 2, 4, 8]"))
   }
 }

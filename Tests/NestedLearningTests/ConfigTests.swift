@@ -25,7 +25,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   /// The reference is the list of keys and defaults that users are told.
   @Test func everyKeyHasItsDefault() throws {
     let expected: JSONValue = [
-      "base_model_path": "m", "train_data_path": "d", "adapter_path": nil,
+      "preset": nil, "base_model_path": "m", "train_data_path": "d", "adapter_path": nil,
       "val_data_path": nil,
       "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
       "manual_tier_map": nil, "default_tier": nil, "module_type_tiers": nil, "tier_seed": nil,
@@ -71,7 +71,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   /// Every key away from its default, so that one which is read into the wrong property shows.
   @Test func everyKeyIsReadAndWritten() throws {
     let all = """
-      {"base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
+      {"preset": "quick", "base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
       "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
       "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",

@@ -3,7 +3,7 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    modelKeys + dataKeys + tierKeys + optimizerKeys + runKeys
+    [presetKey] + modelKeys + dataKeys + tierKeys + optimizerKeys + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
 

@@ -5,6 +5,9 @@ import JSON
 /// `keys` lists the keys with their ranges and help; a config is read with `init(text:file:format:overrides:)`
 /// and written, defaults included, with `json()`.
 public struct NestedLearningConfig: Sendable, Equatable {
+  /// The name of a `TrainingPreset` whose values the config began with.
+  public var preset: String?
+
   // Model and adapter
   public var baseModelPath = ""
   public var adapterPath: String?

@@ -155,7 +155,9 @@ public struct CoordinatorProcess: Sendable {
   /// - Returns: how it stands
   private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> FolderStatus {
     let (config, inputs) = try RunConfig.recorded(folder)
-    let differing = plan.config.keys(differingFrom: config).filter { !RunPaths.keysOfPlaces.contains($0) }
+    let differing = plan.config.keys(differingFrom: config).filter {
+      !RunPaths.keysOfPlaces.contains($0) && $0 != "preset"
+    }
     guard differing.isEmpty else {
       throw ServiceError(
         "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",
