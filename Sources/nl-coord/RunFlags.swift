@@ -44,6 +44,9 @@ struct RunFlags: ParsableArguments {
   )
   var stay = false
 
+  @Flag(help: "When a run ends, write it as one HTML page into its folder: report.html. See nl-tool report.")
+  var report = false
+
   @OptionGroup(title: "How the coordinator is looked after")
   var operations: OperationsFlags
 
@@ -83,6 +86,7 @@ struct RunFlags: ParsableArguments {
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
       listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
     options.staysWhenFinished = stay
+    options.writesReport = report
     options.operations = try operations.options()
     if let key, let allowKeys {
       try options.useKeys(
