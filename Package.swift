@@ -103,7 +103,7 @@ let package = Package(
     .target(
       name: "ProgramFlags",
       dependencies: [
-        "Service", "Observability", "NestedLearning", "JSON",
+        "Service", "Observability", "NestedLearning", "Files", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
@@ -199,7 +199,8 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel", "ChatTemplate", "JSON",
+        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel",
+        "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
       ]),
     // The fault matrix: cluster/testbed/run.sh.
