@@ -206,7 +206,7 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel",
+        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
         "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
       ]),
