@@ -18,7 +18,7 @@ let package = Package(
     .executable(name: "nl-coord", targets: ["nl-coord"]),
     .executable(name: "nl-worker", targets: ["nl-worker"]),
     .executable(name: "nl-tool", targets: ["nl-tool"]),
-    .library(name: "NestedLearning", targets: ["NestedLearning"]),
+    .library(name: "NestedLearning", targets: ["NestedLearning", "NestedLoRA"]),
   ],
   dependencies: [
     // Command lines: help, typed flags, exit codes.
@@ -91,6 +91,10 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),
+    // The trainer for programs of others: all of a run in one process.
+    .target(
+      name: "NestedLoRA",
+      dependencies: ["Service", "Training", "WireProtocol", "NestedLearning", "LanguageModel"]),
     // What `nl-tool bench` measures.
     .target(
       name: "Benchmarks",
@@ -103,7 +107,7 @@ let package = Package(
     .target(
       name: "ProgramFlags",
       dependencies: [
-        "Service", "Observability", "NestedLearning", "JSON",
+        "Service", "Observability", "NestedLearning", "Files", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
@@ -185,6 +189,9 @@ let package = Package(
     .testTarget(
       name: "TrainingTests",
       dependencies: ["Harness", "Training", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
+    .testTarget(
+      name: "NestedLoRATests",
+      dependencies: ["Harness", "NestedLoRA", "NestedLearning", "JSON", "nl-coord", "nl-worker"]),
     .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
     .testTarget(
       name: "FuzzTests",
@@ -199,7 +206,8 @@ let package = Package(
     .testTarget(
       name: "IntegrationTests",
       dependencies: [
-        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "LanguageModel", "ChatTemplate", "JSON",
+        "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
+        "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
       ]),
     // The fault matrix: cluster/testbed/run.sh.

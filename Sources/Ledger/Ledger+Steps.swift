@@ -123,6 +123,22 @@ extension Ledger {
     }
   }
 
+  /// Takes every row of train_metrics.jsonl in order, a few at a time: a long run has more of them than memory should hold.
+  ///
+  /// - Throws: `LedgerError`, or what `take` throws.
+  public func forEachStep(_ take: (_ step: Int, _ row: JSONValue) throws -> Void) throws {
+    var last = 0
+    while true {
+      let rows = try read("reading the metrics") { db in
+        try Self.metrics(
+          db, "SELECT step, metrics FROM steps WHERE step > ? ORDER BY step LIMIT 1000", after: last)
+      }
+      for (step, row) in rows { try take(step, row) }
+      guard let newest = rows.last?.step else { return }
+      last = newest
+    }
+  }
+
   /// The tiers as the last commit left them, by index.
   public func tiers() throws(LedgerError) -> [TierVersionRecord] {
     try read("reading the tiers") { db in

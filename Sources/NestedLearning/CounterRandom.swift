@@ -13,6 +13,8 @@ public struct CounterRandom: Sendable {
     case probe = 3
     /// Which rows of a file that has a weight come once more in an epoch.
     case rowShare = 4
+    /// Which modules the tiers of `tier_assignment_strategy: random` have.
+    case tierAssignment = 5
   }
 
   private let key: SIMD2<UInt32>

@@ -139,6 +139,7 @@ extension Scenario {
     if workers.contains(where: \.fetchesModels) { outcome.count("fleets with models to fetch") }
     if hasHostileHellos { outcome.count("fleets with hostile HELLOs") }
     if config.lossEvery > 1 { outcome.count("runs with loss_every") }
+    if config.tierPhase != .aligned { outcome.count("runs with phases") }
   }
 }
 

@@ -22,6 +22,14 @@ extension ToyProblem {
     config.earlyStop = random.chance(0.2)
     config.patience = Int.random(in: 1...3, using: &random)
     config.checkpointEvery = Int.random(in: 1...6, using: &random)
+    // From a stream of its own, so that the other values of a seed remain what they were.
+    var phases = SplitMix64(seed: SplitMix64.mix(seed &+ 0x9_4A5E))
+    if phases.chance(0.3) {
+      config.tierPhase =
+        phases.chance(0.5)
+        ? .staggered
+        : .list(config.tierUpdateFrequencies.map { Int.random(in: 0..<$0, using: &phases) })
+    }
     consolidate(&config, tierCount: tierCount, seed: seed)
     return try ToyProblem(
       tierSizes: (0..<tierCount).map { _ in
@@ -35,6 +43,7 @@ extension ToyProblem {
     var random = SplitMix64(seed: seed ^ 0x636F_7079)
     guard config.inactiveGradients == .discard, random.chance(0.25) else { return }
     config.tierMode = .consolidate
+    config.tierPhase = .aligned
     var period = 1
     config.tierUpdateFrequencies = (0..<tierCount).map { tier in
       if tier > 0 { period *= Int.random(in: 1...3, using: &random) }

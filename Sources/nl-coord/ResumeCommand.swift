@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramFlags
 import Service
 
 struct ResumeCommand: ParsableCommand {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import JSON
 import NestedLearning
+import ProgramFlags
 import Service
 
 struct TrainCommand: ParsableCommand {

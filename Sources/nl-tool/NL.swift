@@ -12,8 +12,10 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
-      ModelCommand.self, DataCommand.self, TokenizeCommand.self, RenderCommand.self, LogitsCommand.self,
+      ModelCommand.self, DataCommand.self, TiersCommand.self, PresetsCommand.self, TokenizeCommand.self,
+      RenderCommand.self, LogitsCommand.self,
       GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self,
+      DiffCommand.self, ReportCommand.self, SweepCommand.self,
       CacheCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])

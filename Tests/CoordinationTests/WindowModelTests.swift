@@ -54,14 +54,17 @@ private struct WindowModel {
   var counts: [String: Int] = [:]
 
   init(seed: UInt64) {
-    random = SplitMix64(seed: seed)
+    var random = SplitMix64(seed: seed)
     let frequencies = [1, Int.random(in: 1...5, using: &random), Int.random(in: 2...12, using: &random)]
-    clock = WindowClock(frequencies: frequencies)
+    // Half of the seeds have first windows that are shorter than the others.
+    let phases = frequencies.map { Int.random(in: 0..<$0, using: &random) }
+    clock = WindowClock(frequencies: frequencies, phases: Bool.random(using: &random) ? phases : [])
     tiers = Array(frequencies.indices)
     count = Int.random(in: 1...6, using: &random)
     flushEvery = Int.random(in: 1...9, using: &random)
-    book = WindowTracker(
-      clock: clock, microBatchCount: count, alwaysSeparate: Int.random(in: 0..<20, using: &random) == 0)
+    let alwaysSeparate = Int.random(in: 0..<20, using: &random) == 0
+    self.random = random
+    book = WindowTracker(clock: clock, microBatchCount: count, alwaysSeparate: alwaysSeparate)
     sums = WindowModel.sums(clock, count)
   }
 

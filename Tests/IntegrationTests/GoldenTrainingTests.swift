@@ -13,7 +13,9 @@ import Testing
   static let variants = [
     "qwen2_discard_shallow", "qwen2_discard_deep", "qwen2_mean_shallow", "qwen2_mean_deep",
     "qwen2_mean_uneven",
-    "qwen2_sum_shallow", "qwen2_sum_deep", "qwen2_manual_sum", "qwen2_plain", "qwen2_sgd_decay",
+    "qwen2_sum_shallow", "qwen2_sum_deep", "qwen2_manual_sum", "qwen2_module_type",
+    "qwen2_module_map", "qwen2_random", "qwen2_staggered_discard", "qwen2_staggered_mean", "qwen2_phases_sum",
+    "qwen2_plain", "qwen2_sgd_decay",
     "qwen2_bf16_discard",
     "qwen2_irregular", "qwen2_saved", "qwen2_tokens", "qwen2_completions", "qwen2_packed", "qwen3_discard",
     "qwen2_consolidate", "qwen2_consolidate_reset", "qwen2_consolidate_follow", "qwen2_replay",

@@ -25,9 +25,11 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   /// The reference is the list of keys and defaults that users are told.
   @Test func everyKeyHasItsDefault() throws {
     let expected: JSONValue = [
-      "base_model_path": "m", "train_data_path": "d", "adapter_path": nil, "val_data_path": nil,
+      "preset": nil, "base_model_path": "m", "train_data_path": "d", "adapter_path": nil,
+      "val_data_path": nil,
       "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-      "manual_tier_map": nil, "default_tier": nil, "flush_every": 8, "num_tiers": 3,
+      "manual_tier_map": nil, "default_tier": nil, "module_type_tiers": nil, "tier_seed": nil,
+      "tier_phase": "aligned", "flush_every": 8, "num_tiers": 3,
       "tier_update_frequencies": [1, 2, 4], "tier_assignment_strategy": "layer_depth",
       "tier_order": "shallow_fast", "inactive_gradients": "discard", "tier_lr_scale": "none",
       "optimizer": "adam", "learning_rate": 1e-5, "lr_schedule": "constant", "weight_decay": 0, "beta1": 0.9,
@@ -69,7 +71,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   /// Every key away from its default, so that one which is read into the wrong property shows.
   @Test func everyKeyIsReadAndWritten() throws {
     let all = """
-      {"base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
+      {"preset": "quick", "base_model_path": "/m", "adapter_path": "/a", "trainable": "lora", "lora_rank": 4, "lora_alpha": 12.5,
       "lora_dropout": 0.1, "use_rslora": true, "lora_target_modules": ["v_proj", "q_proj"],
       "exclude_modules": ["layers.0.self_attn.q_proj"], "layers_to_transform": [0, 2], "num_layers": 3,
       "rank_pattern": {"v_proj": 2}, "alpha_pattern": {"layers.[12].*": 0.5}, "long_rows": "split",
@@ -78,6 +80,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
+      "module_type_tiers": null, "tier_seed": null, "tier_phase": [1, 5],
       "inactive_gradients": "mean", "tier_lr_scale": [1, 0.5], "flush_every": 3, "optimizer": "adamw",
       "learning_rate": 0.001, "lr_schedule": "cosine", "warmup_steps": 7, "weight_decay": 0.01, "beta1": 0.8,
       "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "verify_fraction": 0.25, "eval_every": 11,
@@ -90,6 +93,21 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     let again = try NestedLearningConfig(text: config.json().text, file: "y.json", format: .json)
     #expect(again.json() == config.json())
     #expect(config.explicitKeys == Set(NestedLearningConfig.keys.map(\.name)))
+  }
+
+  /// Keys of other strategies than that of the config with every key.
+  @Test(arguments: [
+    #""tier_assignment_strategy": "random", "tier_seed": 3"#,
+    #""tier_assignment_strategy": "module_type", "module_type_tiers": {"attention": 2, "mlp": 1, "q_proj": 0}"#,
+    #""tier_phase": "staggered""#,
+  ])
+  func keysOfStrategiesAreReadAndWritten(members: String) throws {
+    let config = try read(members)
+    let given = try JSONValue(parsing: "{\(members)}")
+    for member in given.object?.members ?? [] { #expect(config.json()[member.key] == member.value) }
+    #expect(
+      try NestedLearningConfig(text: config.json().text, file: "y.json", format: .json).json()
+        == config.json())
   }
 
   /// Modules as PEFT and mlx-lm name them.
@@ -242,7 +260,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   @Test(arguments: [
     (#""learning_rte": 1"#, "learning_rte: is not a key; the nearest key is learning_rate"),
     (#""batch-size": 1"#, "batch-size: is not a key; the nearest key is batch_size"),
-    (#""tier_phase": 1"#, "tier_phase: is not a key; the nearest key is tier_order"),
+    (#""tier_phases": 1"#, "tier_phases: is not a key; the nearest key is tier_phase"),
     (#""lora_rank": 0"#, "lora_rank: must be a whole number from 1 to 65536, not 0"),
     (#""lora_rank": 2.5"#, "lora_rank: must be a whole number from 1 to 65536, not 2.5"),
     (#""lora_rank": 1e99"#, "lora_rank: must be a whole number from 1 to 65536, not 1e99"),
@@ -308,6 +326,29 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "default_tier: is only for tier_assignment_strategy manual; set that, or leave out default_tier"
     ),
     (
+      #""tier_seed": 1"#,
+      "tier_seed: is only for tier_assignment_strategy random; set that, or leave out tier_seed"
+    ),
+    (
+      #""module_type_tiers": {"mlp": 1}"#,
+      "module_type_tiers: is only for tier_assignment_strategy module_type; set that, or leave out module_type_tiers"
+    ),
+    (
+      #""module_type_tiers": {"mlp": 3}, "tier_assignment_strategy": "module_type""#,
+      #"module_type_tiers: "mlp" goes to tier 3 of 3 (num_tiers); tiers are numbered from 0 to 2"#
+    ),
+    (
+      #""tier_phase": [0, 1]"#, "tier_phase: has 2 values for 3 tiers (num_tiers); give one for each tier"
+    ),
+    (
+      #""tier_phase": [0, 1, 4]"#,
+      "tier_phase: is 4 for tier 2, whose period is 4 (tier_update_frequencies); a phase is from 0 to below the period"
+    ),
+    (
+      #""tier_phase": "shifted""#,
+      #"tier_phase: must be aligned or staggered or a list of whole numbers, not "shifted""#
+    ),
+    (
       #""manual_tier_map": {"*": 3}, "tier_assignment_strategy": "manual""#,
       #"manual_tier_map: "*" goes to tier 3 of 3 (num_tiers); tiers are numbered from 0 to 2"#
     ),
@@ -328,6 +369,9 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     let empty = failure { try NestedLearningConfig(text: "{}", file: "a.json", format: .json) }
     #expect(empty == "a.json: base_model_path: is missing; give it in the file or as --base-model-path")
     let map = failure { try read(#""tier_assignment_strategy": "manual""#) }
+    let types = failure { try read(#""tier_assignment_strategy": "module_type""#) }
+    #expect(
+      types.hasPrefix("runs/a.json: module_type_tiers: is missing: attention and the rest make two tiers"))
     #expect(
       map == "runs/a.json: manual_tier_map: is missing, and tier_assignment_strategy manual needs it; "
         + #"give a list such as [{"pattern": "*.q_proj", "tier": 0}]"#)

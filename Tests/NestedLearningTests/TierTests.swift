@@ -90,6 +90,68 @@ private func failure(_ config: NestedLearningConfig, _ parameters: [TrainablePar
     #expect(scheduler.tier(of: "model.layers.1.self_attn.v_proj.lora_a") == 1)
   }
 
+  @Test func attentionIsFastAndTheRestSlow() throws {
+    let names = [
+      "model.embed_tokens", "model.layers.0.input_layernorm", "model.layers.0.self_attn.q_proj",
+      "model.layers.0.mlp.down_proj", "model.layers.0.mlp.up_proj", "model.norm",
+    ]
+    let parameters = names.map {
+      TrainableParameter(name: $0 + ".weight", module: $0, layer: $0.contains("layers") ? 0 : nil, count: 1)
+    }
+    func tiers(_ entries: [(String, Int)], count: Int) throws -> [Int?] {
+      let types = config {
+        $0.tierAssignmentStrategy = .moduleType
+        $0.numTiers = count
+        $0.tierUpdateFrequencies = (0..<count).map { 1 << $0 }
+        $0.moduleTypeTiers = entries.map { ModuleTypeTier(name: $0.0, tier: $0.1) }
+      }
+      let scheduler = try ParameterTierScheduler(config: types, parameters: parameters)
+      return names.map { scheduler.tier(of: $0 + ".weight") }
+    }
+    #expect(try tiers([], count: 2) == [1, 1, 0, 1, 1, 1])
+    // The name of a module counts before its type.
+    #expect(
+      try tiers([("attention", 2), ("mlp", 1), ("other", 1), ("down_proj", 0)], count: 3) == [
+        1, 1, 2, 0, 1, 1,
+      ])
+    func reason(_ entries: [(String, Int)]) -> String {
+      do { _ = try tiers(entries, count: 2) } catch { return "\(error)" }
+      return "no error"
+    }
+    #expect(
+      reason([("attention", 0), ("mlp", 1)])
+        == "model.embed_tokens has no tier in module_type_tiers, by its name embed_tokens or its type other; "
+        + #"add "other" to module_type_tiers"#)
+    #expect(
+      reason([("attention", 0), ("mlp", 1), ("other", 1), ("w_proj", 0)]).hasPrefix(
+        #""w_proj" of module_type_tiers is no module that is trained"#))
+  }
+
+  /// As many modules a tier as there can be, whole ones, by the seed alone.
+  @Test func randomTiersAreOfTheirSeed() throws {
+    func scheduler(_ seed: UInt64, own: UInt64? = nil, _ parameters: [TrainableParameter]) throws
+      -> ParameterTierScheduler
+    {
+      try ParameterTierScheduler(
+        config: config {
+          $0.tierAssignmentStrategy = .random
+          $0.seed = seed
+          $0.tierSeed = own
+        }, parameters: parameters)
+    }
+    let parameters = lora(Array(0..<7))
+    let first = try scheduler(42, parameters)
+    #expect(first.tiers.map(\.parameters.count) == [8, 8, 12])
+    for tier in first.tiers {
+      #expect(Set(tier.parameters.map { $0.dropLast() }).count * 2 == tier.parameters.count)
+    }
+    #expect(try scheduler(42, parameters.shuffled()).tiers == first.tiers)
+    #expect(try scheduler(7, own: 42, parameters).tiers == first.tiers)
+    #expect(try scheduler(43, parameters).tiers != first.tiers)
+    #expect(layersPerTier(first) != [[0, 1], [2, 3], [4, 5, 6]])
+    #expect(throws: TierError.self) { try scheduler(1, lora([0], ["q_proj"])) }
+  }
+
   /// The reference is a glob as a regular expression with `.*` for `*`, all else literal.
   @Test(arguments: [
     ("*", "", true), ("", "", true), ("", "a", false), ("a*", "a.b.c", true), ("*c", "a.b.c", true),
@@ -150,14 +212,57 @@ private func failure(_ config: NestedLearningConfig, _ parameters: [TrainablePar
     #expect((1...9).filter(tier.isActive) == [1, 5, 9])
   }
 
+  /// phase_k = k mod f_k: with the periods 1, 2, 4 no two slow tiers meet, with 1, 1, 2 they do.
+  @Test func staggeredTiersMeetSeldom() throws {
+    let staggered = config { $0.tierPhase = .staggered }
+    let scheduler = try ParameterTierScheduler(config: staggered, parameters: lora([0, 1, 2]))
+    #expect(scheduler.tiers.map(\.phase) == [0, 1, 2])
+    #expect(
+      (1...7).map { scheduler.activeTiers(at: $0) } == [
+        [0, 1], [0, 2], [0, 1], [0], [0, 1], [0, 2], [0, 1],
+      ])
+    #expect(TierPhase.staggered.phases(frequencies: [1, 1, 2, 2]) == [0, 0, 0, 1])
+    let listed = config { $0.tierPhase = .list([0, 1, 3]) }
+    let other = try ParameterTierScheduler(config: listed, parameters: lora([0, 1, 2]))
+    #expect((1...4).map { other.activeTiers(at: $0) } == [[0, 1], [0], [0, 1, 2], [0]])
+  }
+
+  /// The reference counts the steps at which the tier is active.
+  @Test func updatesAreCounted() {
+    for frequency in 1...7 {
+      for phase in 0..<frequency {
+        let tier = Tier(index: 0, frequency: frequency, phase: phase, parameters: [], parameterCount: 0)
+        for steps in 0...30 {
+          #expect(tier.updates(in: steps) == (1...31).filter { $0 <= steps && tier.isActive(at: $0) }.count)
+        }
+      }
+    }
+  }
+
+  @Test func aTierThatDoesNotMoveIsTold() throws {
+    let scheduler = try ParameterTierScheduler(
+      config: config {
+        $0.tierUpdateFrequencies = [1, 64, 256]
+        $0.tierPhase = .list([0, 3, 0])
+      }, parameters: lora([0, 1, 2]))
+    #expect(
+      scheduler.movementWarnings(numSteps: 196) == [
+        "tier 1 hardly moves: it is updated every 64 steps from step 3 on, 4 times in the run's 196 steps",
+        "tier 2 does not move: it is updated every 256 steps, which is beyond the run's 196 steps; lower its period in "
+          + "tier_update_frequencies, or raise num_steps",
+      ])
+    #expect(scheduler.movementWarnings(numSteps: 2560) == [])
+    #expect(scheduler.movementWarnings(numSteps: 2559).count == 1)
+  }
+
   @Test func statisticsAreAsDocumented() throws {
     let scheduler = try ParameterTierScheduler(config: config(), parameters: lora([0, 1, 2, 3]))
     #expect(
       scheduler.statistics(globalStep: 5, updateCounts: [5, 2, 1]).text
         == #"{"global_step":5,"tier_update_counts":[5, 2, 1],"tier_update_frequencies":[1, 2, 4],"tier_parameters":"#
-        + #"{"tier_0":{"frequency":1,"update_count":5,"parameter_count":40},"#
-        + #""tier_1":{"frequency":2,"update_count":2,"parameter_count":40},"#
-        + #""tier_2":{"frequency":4,"update_count":1,"parameter_count":80}}}"#)
+        + #"{"tier_0":{"frequency":1,"phase":0,"update_count":5,"parameter_count":40},"#
+        + #""tier_1":{"frequency":2,"phase":0,"update_count":2,"parameter_count":40},"#
+        + #""tier_2":{"frequency":4,"phase":0,"update_count":1,"parameter_count":80}}}"#)
   }
 
   @Test func ratesAreScaledByTier() throws {

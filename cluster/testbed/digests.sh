@@ -41,6 +41,10 @@ killed|"inactive_gradients": "mean", "num_steps": 60, "checkpoint_every": 20|--l
 stopped|"num_steps": 60, "checkpoint_every": 20|--local-workers 2|stop
 lost|"inactive_gradients": "sum", "flush_every": 50, "num_steps": 60|--local-workers 3|worker worker
 packed|"packing": true, "inactive_gradients": "mean", "num_steps": 24|--local-workers 3|kill
+random|"tier_assignment_strategy": "random", "tier_seed": 3, "inactive_gradients": "mean", "num_steps": 24|--local-workers 3|kill
+module-type|"tier_assignment_strategy": "module_type", "module_type_tiers": {"attention": 0, "mlp": 2, "down_proj": 1}|--local-workers 2|
+staggered|"tier_phase": "staggered", "inactive_gradients": "mean", "tier_update_frequencies": [1, 3, 5], "flush_every": 3, "num_steps": 40|--local-workers 3|kill worker
+phases|"tier_phase": [1, 0, 3], "inactive_gradients": "sum", "tier_update_frequencies": [2, 3, 4], "num_steps": 40|--local-workers 2|stop worker
 full|"trainable": "full", "optimizer": "adamw", "weight_decay": 0.1|--local-workers 2|
 END
 }

@@ -3,7 +3,7 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    modelKeys + dataKeys + objectiveKeys + tierKeys + consolidationKeys + optimizerKeys + runKeys
+    [presetKey] + modelKeys + dataKeys + objectiveKeys + tierKeys + consolidationKeys + optimizerKeys + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
 
@@ -62,7 +62,7 @@ extension NestedLearningConfig {
     .choice("tier_assignment_strategy", \.tierAssignmentStrategy, "How parameters are divided into tiers."),
     .choice("tier_order", \.tierOrder, "Which layers layer_depth puts in tier 0: the first or the last."),
     tierMap,
-    defaultTierKey,
+    defaultTierKey, moduleTypeTiersKey, tierSeedKey, tierPhaseKey,
     .choice("inactive_gradients", \.inactiveGradients, "What becomes of gradients between a tier's updates."),
     tierScale,
     .integer("flush_every", \.flushEvery, 1...1_000_000, "Steps after which workers send their window sums."),

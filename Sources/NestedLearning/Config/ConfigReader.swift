@@ -43,6 +43,9 @@ extension NestedLearningConfig {
       throw ConfigError(
         file: file, key: key.name, reason: "is missing", remedy: "give it in the file or as \(key.flag)")
     }
+    do throws(ConfigValueError) { try applyPreset() } catch {
+      throw source.error("preset", error.reason, error.remedy)
+    }
     // One tier has one frequency; the default names three.
     if numTiers == 1, !explicitKeys.contains("tier_update_frequencies") { tierUpdateFrequencies = [1] }
     try check(source)

@@ -38,36 +38,48 @@ extension NestedLearningConfig {
         "tier_lr_scale", "has \(scales.count) values for \(numTiers) tiers (num_tiers)",
         "give one for each tier")
     }
+    try checkPhases(source)
   }
 
   private func checkStrategy(_ source: ConfigSource) throws(ConfigError) {
+    try checkKeysOfOtherStrategies(source)
     switch tierAssignmentStrategy {
     case .parameterImportance:
       throw source.error(
         "tier_assignment_strategy", "parameter_importance is not served yet", "use layer_depth or manual")
-    case .layerDepth:
-      // A map that nothing reads would be ignored in silence.
-      for (key, isGiven) in [("manual_tier_map", manualTierMap != nil), ("default_tier", defaultTier != nil)]
-      where isGiven {
-        throw source.error(
-          key, "is only for tier_assignment_strategy manual", "set that, or leave out \(key)")
-      }
-    case .manual:
-      guard let map = manualTierMap else {
-        throw source.error(
-          "manual_tier_map", "is missing, and tier_assignment_strategy manual needs it",
-          #"give a list such as [{"pattern": "*.q_proj", "tier": 0}]"#)
-      }
-      if let entry = map.entries.first(where: { !(0..<numTiers).contains($0.tier) }) {
-        throw source.error(
-          "manual_tier_map", "\"\(entry.pattern)\" goes to tier \(entry.tier) of \(numTiers) (num_tiers)",
-          "tiers are numbered from 0 to \(numTiers - 1)")
-      }
-      if let tier = defaultTier, !(0..<numTiers).contains(tier) {
-        throw source.error(
-          "default_tier", "there is no tier \(tier) of \(numTiers) (num_tiers)",
-          "tiers are numbered from 0 to \(numTiers - 1)")
-      }
+    case .layerDepth, .random: break
+    case .moduleType: try checkModuleTypes(source)
+    case .manual: try checkManualMap(source)
+    }
+  }
+
+  /// A key that nothing reads would be ignored in silence.
+  private func checkKeysOfOtherStrategies(_ source: ConfigSource) throws(ConfigError) {
+    let owned: [(key: String, strategy: TierAssignmentStrategy, isGiven: Bool)] = [
+      ("manual_tier_map", .manual, manualTierMap != nil), ("default_tier", .manual, defaultTier != nil),
+      ("module_type_tiers", .moduleType, !moduleTypeTiers.isEmpty), ("tier_seed", .random, tierSeed != nil),
+    ]
+    for (key, strategy, isGiven) in owned where isGiven && strategy != tierAssignmentStrategy {
+      throw source.error(
+        key, "is only for tier_assignment_strategy \(strategy.rawValue)", "set that, or leave out \(key)")
+    }
+  }
+
+  private func checkManualMap(_ source: ConfigSource) throws(ConfigError) {
+    guard let map = manualTierMap else {
+      throw source.error(
+        "manual_tier_map", "is missing, and tier_assignment_strategy manual needs it",
+        #"give a list such as [{"pattern": "*.q_proj", "tier": 0}]"#)
+    }
+    if let entry = map.entries.first(where: { !(0..<numTiers).contains($0.tier) }) {
+      throw source.error(
+        "manual_tier_map", "\"\(entry.pattern)\" goes to tier \(entry.tier) of \(numTiers) (num_tiers)",
+        "tiers are numbered from 0 to \(numTiers - 1)")
+    }
+    if let tier = defaultTier, !(0..<numTiers).contains(tier) {
+      throw source.error(
+        "default_tier", "there is no tier \(tier) of \(numTiers) (num_tiers)",
+        "tiers are numbered from 0 to \(numTiers - 1)")
     }
   }
 }

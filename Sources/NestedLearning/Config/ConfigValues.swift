@@ -73,11 +73,13 @@ public enum ActivationCheckpointing: String, Sendable, CaseIterable {
   case layer
 }
 
-/// `tier_assignment_strategy`: how parameters are divided into tiers.
+/// `tier_assignment_strategy`: how parameters are divided into tiers, a module at a time.
 public enum TierAssignmentStrategy: String, Sendable, CaseIterable {
   case layerDepth = "layer_depth"
   case parameterImportance = "parameter_importance"
   case manual
+  case moduleType = "module_type"
+  case random
 }
 
 /// `tier_order`: which end of the network `layer_depth` puts in tier 0.

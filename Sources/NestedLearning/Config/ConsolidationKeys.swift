@@ -95,6 +95,11 @@ extension NestedLearningConfig {
         "\(inactiveGradients.rawValue) has no meaning with tier_mode consolidate: every gradient is "
           + "applied at once", "leave it out")
     }
+    guard tierPhase == .aligned else {
+      throw source.error(
+        "tier_phase", "has no meaning with tier_mode consolidate: copies follow after their periods",
+        "leave it out")
+    }
     guard tierLrScale == .none else {
       throw source.error(
         "tier_lr_scale", "has no meaning with tier_mode consolidate: only tier 0 has a learning rate",

@@ -133,7 +133,7 @@ extension NestedLearningConfig {
     },
     write: { $0.addTokens.isEmpty ? .null : .strings($0.addTokens) })
 
-  private static func entries<Value>(
+  static func entries<Value>(
     _ value: JSONValue, _ read: (JSONValue) throws(ConfigValueError) -> Value
   ) throws(ConfigValueError) -> [ModuleValue<Value>] {
     if value.isNull { return [] }

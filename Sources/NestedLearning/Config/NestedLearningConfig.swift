@@ -5,6 +5,9 @@ import JSON
 /// `keys` lists the keys with their ranges and help; a config is read with `init(text:file:format:overrides:)`
 /// and written, defaults included, with `json()`.
 public struct NestedLearningConfig: Sendable, Equatable {
+  /// The name of a `TrainingPreset` whose values the config began with.
+  public var preset: String?
+
   // Model and adapter
   public var baseModelPath = ""
   public var adapterPath: String?
@@ -57,6 +60,11 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var tierOrder = TierOrder.shallowFast
   public var manualTierMap: ManualTierMap?
   public var defaultTier: Int?
+  /// Empty: attention in tier 0, everything else in the last one.
+  public var moduleTypeTiers: [ModuleTypeTier] = []
+  /// Nil: the run's `seed`.
+  public var tierSeed: UInt64?
+  public var tierPhase = TierPhase.aligned
   public var inactiveGradients = InactiveGradients.discard
   public var tierLrScale = TierLearningRateScale.none
   public var flushEvery = 8

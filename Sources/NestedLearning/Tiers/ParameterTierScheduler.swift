@@ -32,6 +32,14 @@ public struct Tier: Sendable, Equatable {
   /// How many numbers these parameters have together.
   public let parameterCount: Int
 
+  public init(index: Int, frequency: Int, phase: Int, parameters: [String], parameterCount: Int) {
+    self.index = index
+    self.frequency = frequency
+    self.phase = phase
+    self.parameters = parameters
+    self.parameterCount = parameterCount
+  }
+
   /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0.
   public func isActive(at step: Int) -> Bool { (step - phase) % frequency == 0 }
 }
@@ -88,9 +96,15 @@ public struct ParameterTierScheduler: Sendable {
         reason: "tier \(empty) of \(tierCount) has no parameters",
         remedy: "let a pattern of manual_tier_map lead to it, or lower num_tiers")
     }
+    let phases = config.tierPhase.phases(frequencies: config.tierUpdateFrequencies)
+    guard phases.count == tierCount else {
+      throw TierError(
+        reason: "\(tierCount) tiers and the phases \(phases) do not fit together",
+        remedy: "give a phase for each tier")
+    }
     tiers = members.enumerated().map { index, members in
       Tier(
-        index: index, frequency: config.tierUpdateFrequencies[index], phase: 0,
+        index: index, frequency: config.tierUpdateFrequencies[index], phase: phases[index],
         parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count })
     }
     copyFrequencies = isConsolidating ? config.tierUpdateFrequencies : nil
@@ -133,6 +147,7 @@ public struct ParameterTierScheduler: Sendable {
               key: "tier_\(index)",
               value: [
                 "frequency": .number(shown[index].frequency),
+                "phase": .number(shown[index].phase),
                 "update_count": .number(counts[index]),
                 "parameter_count": .number(shown[index].parameterCount),
               ])
@@ -141,9 +156,9 @@ public struct ParameterTierScheduler: Sendable {
   }
 
   /// Tiers as people know them: those of the config.
-  public var shownTiers: [(frequency: Int, parameterCount: Int)] {
-    copyFrequencies.map { frequencies in frequencies.map { ($0, tiers[0].parameterCount) } }
-      ?? tiers.map { ($0.frequency, $0.parameterCount) }
+  public var shownTiers: [(frequency: Int, phase: Int, parameterCount: Int)] {
+    copyFrequencies.map { frequencies in frequencies.map { ($0, 0, tiers[0].parameterCount) } }
+      ?? tiers.map { ($0.frequency, $0.phase, $0.parameterCount) }
   }
 }
 

@@ -15,6 +15,10 @@ enum TierAssignment {
       throw TierError(
         reason: "tier_assignment_strategy parameter_importance is not served yet",
         remedy: "use layer_depth or manual")
+    case .moduleType:
+      return try byType(parameters, tiers: config.moduleTypeTiers, tierCount: config.numTiers)
+    case .random:
+      return try atRandom(parameters, tierCount: config.numTiers, seed: config.tierSeed ?? config.seed)
     }
   }
 

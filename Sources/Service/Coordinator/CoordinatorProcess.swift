@@ -155,7 +155,9 @@ public struct CoordinatorProcess: Sendable {
   /// - Returns: how it stands
   private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> FolderStatus {
     let (config, inputs) = try RunConfig.recorded(folder)
-    let differing = plan.config.keys(differingFrom: config).filter { !RunPaths.keysOfPlaces.contains($0) }
+    let differing = plan.config.keys(differingFrom: config).filter {
+      !RunPaths.keysOfPlaces.contains($0) && $0 != "preset"
+    }
     guard differing.isEmpty else {
       throw ServiceError(
         "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",
@@ -242,6 +244,7 @@ public struct CoordinatorProcess: Sendable {
       throw error
     }
     guard let end = try service.execute().first else { return nil }
+    writeReportIfWanted(folder)
     let ending = try end.result.get()
     say(ending.lastWords(folder: folder, isStartedAgain: options.isStartedAgain))
     guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
@@ -265,6 +268,7 @@ public struct CoordinatorProcess: Sendable {
       let service = try service(runs, sockets)
       let ends = try service.execute()
       for end in ends {
+        writeReportIfWanted(end.folder)
         switch end.result {
         case .success(let ending):
           say(ending.lastWords(folder: end.folder, isStartedAgain: options.isStartedAgain))
@@ -280,6 +284,16 @@ public struct CoordinatorProcess: Sendable {
       }
       return service.stopRequested || ends.count < runs.count ? nil : "all \(runs.count) runs are done"
     }
+  }
+
+  /// A report that cannot be written is no failure of the run.
+  private func writeReportIfWanted(_ folder: String) {
+    guard options.writesReport, RecordedRun.isOne(folder) else { return }
+    let file = RunReport.file(in: folder)
+    do {
+      try RunReport(folder: folder).write(to: file)
+      say("Report: \(file)")
+    } catch { logger.warning("the report \(file) could not be written: \(error)") }
   }
 
   /// Whatever starts a program again after each end, be it a success, would otherwise do so with a finished run for

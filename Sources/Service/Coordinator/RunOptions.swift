@@ -29,6 +29,8 @@ public struct RunOptions: Sendable {
   public var isStartedAgain = false
   /// Whether the process stays, and answers for its health, when its run is finished.
   public var staysWhenFinished = false
+  /// Whether each run's folder gets a `RunReport` when the run ends, however it ends.
+  public var writesReport = false
   /// How long a call on the ledger waits for another program that holds it.
   package var ledgerBusySeconds = Ledger.usualBusySeconds
   /// How the coordinator is looked after.

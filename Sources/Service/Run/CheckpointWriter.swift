@@ -152,6 +152,8 @@ public struct CheckpointMetadata: Sendable {
   /// Every value in force.
   public var configuration: JSONValue
   public var tierStatistics: JSONValue
+  /// What a user should be told of the tiers.
+  public var warnings: [String] = []
   /// ISO 8601, UTC.
   public var timestamp: String
 
@@ -173,7 +175,8 @@ public struct CheckpointMetadata: Sendable {
     [
       "step": .number(step), "experiment_name": .string(experimentName), "is_best": .bool(isBest),
       "is_final": .bool(isFinal), "best_val_loss": bestValidationLoss.map { .number($0) } ?? .null,
-      "config": configuration, "tier_stats": tierStatistics, "timestamp": .string(timestamp),
+      "config": configuration, "tier_stats": tierStatistics, "warnings": .strings(warnings),
+      "timestamp": .string(timestamp),
     ]
   }
 }

@@ -213,11 +213,12 @@ package final class OpenRun: @unchecked Sendable {
     let isBest = progress.bestStep == progress.step && progress.bestLoss != nil
     let statistics = plan.scheduler.statistics(
       globalStep: progress.step, updateCounts: engine.state.optimizer.updateCounts)
-    let metadata = CheckpointMetadata(
+    var metadata = CheckpointMetadata(
       step: progress.step, experimentName: plan.config.experimentName, isBest: isBest,
       isFinal: kind == .final,
       bestValidationLoss: progress.bestLoss, configuration: plan.config.json(), tierStatistics: statistics,
       timestamp: Timestamp.now().text)
+    metadata.warnings = plan.scheduler.movementWarnings(numSteps: plan.config.numSteps)
     let path = try checkpoints.write(kind, metadata: metadata) { folder in
       try plan.write(parameters: engine.state.published, to: folder)
     }

@@ -35,6 +35,20 @@ extension RunPlan {
   }
 }
 
+extension TierPlanRecord {
+  /// Its tiers, given how many numbers the parameters of each have.
+  func tiers(parameterCounts: [Int]) -> [Tier] {
+    zip(plan["tiers"]?.array ?? [], parameterCounts).enumerated().compactMap { index, tier in
+      guard let frequency = tier.0["frequency"]?.int, frequency > 0, let phase = tier.0["phase"]?.int else {
+        return nil
+      }
+      let names = (tier.0["parameters"]?.array ?? []).compactMap(\.string)
+      return Tier(
+        index: index, frequency: frequency, phase: phase, parameters: names, parameterCount: tier.1)
+    }
+  }
+}
+
 /// A run's data as its sampler and its validation rows give it.
 private struct RunBatches: BatchSource {
   private let plan: RunPlan

@@ -37,31 +37,14 @@ public struct RunPlan: Sendable {
   public init(
     config given: NestedLearningConfig, progress: Progress = Progress()
   ) throws {
-    let base = try ModelFolder(path: given.baseModelPath)
-    let requested = try Self.withinPositions(given, base.configuration.maxPositions)
-    let newTokens = try NewTokens(requested.addTokens, adapter: requested.adapterPath, folder: base)
-    let start = try StartingPoint(config: requested, model: newTokens.folder)
-    var config = start.config
-    trainable = start.trainable
-    folder = try newTokens.folder.grown(
-      to: start.vocabularyRows ?? newTokens.folder.configuration.vocabularySize)
-    let model = try TrainableModel(
-      folder: folder, trainable: trainable,
-      pool: ThreadPool(threads: ProcessInfo.processInfo.activeProcessorCount))
+    let model = try TrainedModel(config: given)
+    var config = model.config
+    trainable = model.trainable
+    folder = model.folder
     parameters = model.parameters
-    scheduler = try ParameterTierScheduler(
-      config: config,
-      parameters: parameters.map {
-        TrainableParameter(name: $0.name, module: $0.module, layer: $0.layer, count: $0.shape.reduce(1, *))
-      })
-    initialValues = try Dictionary(
-      uniqueKeysWithValues: model.parameters.map { parameter in
-        if let values = start.values[parameter.name]?.values { return (parameter.name, values) }
-        let values = try model.parameterValues(parameter.name)
-        let hasTokenRows = [WeightStore.embeddingName, WeightStore.headName].contains(parameter.name)
-        return (parameter.name, hasTokenRows ? newTokens.withMeanRows(values) : values.values)
-      })
-    self.newTokens = newTokens
+    scheduler = model.scheduler
+    initialValues = try model.initialValues()
+    newTokens = model.newTokens
     let tokenizer = newTokens.tokenizer
     let digests = FileDigests()
     let encoding = try RowEncoding(
@@ -97,23 +80,6 @@ public struct RunPlan: Sendable {
       self.tokenizing = tokenizing
       self.writing = writing
     }
-  }
-
-  /// A length that nobody asked for is no longer than the model has positions; one that was given must not be.
-  private static func withinPositions(
-    _ config: NestedLearningConfig, _ positions: Int
-  ) throws(ConfigError) -> NestedLearningConfig {
-    guard config.maxSeqLength > positions else { return config }
-    guard !config.explicitKeys.contains("max_seq_length") else {
-      throw ConfigError(
-        file: "config", key: "max_seq_length",
-        reason:
-          "is \(config.maxSeqLength), but the model in \(config.baseModelPath) has \(positions) positions "
-          + "(max_position_embeddings)", remedy: "set it to \(positions) or less")
-    }
-    var config = config
-    config.maxSeqLength = positions
-    return config
   }
 
   /// The text of the run folder's config.json: every value, and what the run was started from.
@@ -157,7 +123,8 @@ public struct RunPlan: Sendable {
 
   /// What a user should be told before training, a line each; for standard error.
   public var warnings: [String] {
-    folder.warnings + [longEvaluations, data.notKept.first].compactMap(\.self)
+    folder.warnings + scheduler.movementWarnings(numSteps: config.numSteps)
+      + [longEvaluations, data.notKept.first].compactMap(\.self)
   }
 
   /// Evaluations that take longer than the steps between them: a forward pass is a third of a training step.
@@ -205,9 +172,7 @@ public struct RunPlan: Sendable {
 
   private var tierLines: [String] {
     guard let periods = scheduler.copyFrequencies else {
-      return scheduler.tiers.map {
-        "Tier \($0.index)   every \($0.frequency) steps, \($0.parameterCount) parameters"
-      }
+      return scheduler.tiers.map { "Tier \($0.index)   \($0.clockText), \($0.parameterCount) parameters" }
     }
     return periods.enumerated().map { level, period in
       level == 0

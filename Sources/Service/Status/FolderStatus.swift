@@ -16,6 +16,8 @@ public struct FolderStatus: Sendable {
   let snapshotSeconds: Double
   /// The ledger says that it runs, and no coordinator holds it: it was killed, or its machine went down.
   let isInterrupted: Bool
+  /// A line for each tier that hardly moves.
+  let warnings: [String]
   /// SHA-256 of the whole state (parameters, moments and windows) at the last snapshot, if that has it.
   let recordedDigest: String?
 
@@ -34,6 +36,9 @@ public struct FolderStatus: Sendable {
     stepSeconds = try ledger.total(ofMetric: "step_time")
     snapshotSeconds = try ledger.total(ofMetric: "snapshot_time")
     totalSteps = status.run.configuration["num_steps"]?.int
+    warnings =
+      try ledger.tierPlans().last?.tiers(parameterCounts: ledger.tiers().map(\.parameterCount))
+      .movementWarnings(numSteps: totalSteps ?? status.lastStep) ?? []
     // A damaged snapshot is no reason to say nothing of the run; `digest` and RunCheck name it.
     recordedDigest = snapshot.flatMap { try? Self.open($0, in: folder).state["digest"]?.string }
   }
@@ -65,7 +70,7 @@ public struct FolderStatus: Sendable {
       "num_steps": totalSteps.map { .number($0) } ?? nil, "loss": last?.loss.map { .number($0) } ?? nil,
       "step_seconds": .number(stepSeconds), "snapshot_seconds": .number(snapshotSeconds),
       "snapshot_step": snapshot.map { .number($0.step) } ?? nil,
-      "state_digest": recordedDigest.map { .string($0) } ?? nil,
+      "state_digest": recordedDigest.map { .string($0) } ?? nil, "warnings": .strings(warnings),
     ]
   }
 
@@ -80,6 +85,7 @@ public struct FolderStatus: Sendable {
       lines.append(
         "Last snapshot after step \(snapshot.step)" + (recordedDigest.map { ", state \($0)" } ?? ""))
     }
+    lines += warnings.map { "Warning: \($0)" }
     return lines.joined(separator: "\n")
   }
 }

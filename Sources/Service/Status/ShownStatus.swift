@@ -13,7 +13,7 @@ public struct ShownStatus: Sendable {
     guard json["experiment_name"] != nil else {
       return (["No run at work: \(word(json, "reason"))"] + runs).joined(separator: "\n")
     }
-    return (head + workers + shards + waits + ignored + runs).joined(separator: "\n")
+    return (head + warnings + workers + shards + waits + ignored + runs).joined(separator: "\n")
   }
 
   /// All runs of a coordinator that has several.
@@ -39,6 +39,10 @@ public struct ShownStatus: Sendable {
       "Coordinator: process \(number(json, "process")) on \(word(json, "host")), term \(number(json, "term"))"
     )
     return lines
+  }
+
+  private var warnings: [String] {
+    (json["warnings"]?.array ?? []).compactMap(\.string).map { "Warning: \($0)" }
   }
 
   private var workers: [String] {

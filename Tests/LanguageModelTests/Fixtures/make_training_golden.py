@@ -52,6 +52,19 @@ VARIANTS = dict(
         max_grad_norm=2.5,
         manual_tier_map=[dict(pattern="model.layers.0.*", tier=0), dict(pattern="*.mlp.down_proj", tier=0),
                          dict(pattern="*.mlp.*", tier=1)]),
+    # Attention fast, the rest slow; and as the config has it, the name of a module before its type.
+    qwen2_module_type=dict(tier_assignment_strategy="module_type", num_tiers=2, tier_update_frequencies=[1, 3],
+                           max_grad_norm=1.5),
+    qwen2_module_map=dict(tier_assignment_strategy="module_type", inactive_gradients="sum", max_grad_norm=3.0,
+                          module_type_tiers=dict(attention=1, mlp=2, down_proj=0)),
+    qwen2_random=dict(tier_assignment_strategy="random", tier_seed=17, inactive_gradients="mean", max_grad_norm=1.8),
+    # The first window of a tier with a phase is shorter, and divided by the period all the same.
+    qwen2_staggered_discard=dict(tier_phase="staggered", tier_update_frequencies=[2, 3, 4], optimizer="adamw",
+                                 weight_decay=0.1, max_grad_norm=1.5),
+    qwen2_staggered_mean=dict(tier_phase="staggered", inactive_gradients="mean", tier_update_frequencies=[1, 3, 5],
+                              max_grad_norm=1.5),
+    qwen2_phases_sum=dict(tier_phase=[1, 0, 3], inactive_gradients="sum", tier_update_frequencies=[2, 3, 4],
+                          tier_order="deep_fast", tier_lr_scale="inverse_frequency", max_grad_norm=2.5),
     qwen2_plain=dict(num_tiers=1, tier_update_frequencies=[1], batch_size=1, gradient_accumulation_steps=5,
                      max_grad_norm=3.2),
     qwen2_bf16_discard=dict(base="qwen2_bf16", max_grad_norm=3.0),
@@ -98,11 +111,65 @@ def trained_tokens(row):
     return len(row) - 1 if not hasattr(row, "trained") else sum(row.trained[1:])
 
 
-def tier_of(name, config, layer_count):
-    """Tier of a parameter, by its PEFT or checkpoint name."""
+def philox(counter, key):
+    """Philox4x32-10 of Salmon and others, "Parallel random numbers: as easy as 1, 2, 3" (2011)."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+def random_order(count, seed, purpose):
+    """0 ... count - 1 by Fisher and Yates from the end, with numbers of 64 bits (low word first) under a key from
+    (seed, purpose); numbers above the last multiple of what is drawn from are drawn again."""
+    key = philox([purpose, 0, 0, 0], [seed & 0xFFFFFFFF, seed >> 32])[:2]
+    words = (word for block in range(1 << 32) for word in philox([block, 0, 0, 0], key))
+    order = list(range(count))
+    for i in range(count - 1, 0, -1):
+        while True:
+            draw = next(words) | next(words) << 32
+            if draw < (1 << 64) // (i + 1) * (i + 1):
+                break
+        j = draw % (i + 1)
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def module_of(name):
     module = name.removeprefix("base_model.model.").removesuffix(".weight")
-    module = module.removesuffix(".lora_A").removesuffix(".lora_B")
+    return module.removesuffix(".lora_A").removesuffix(".lora_B")
+
+
+def random_tiers(names, config):
+    modules = sorted({module_of(name) for name in names})
     tiers = config["num_tiers"]
+    order = random_order(len(modules), config["tier_seed"], 5)
+    return {modules[m]: min(i // (len(modules) // tiers), tiers - 1) for i, m in enumerate(order)}
+
+
+def type_tier(module, config):
+    kind = "attention" if ".self_attn." in module else "mlp" if ".mlp." in module else "other"
+    tiers = config.get("module_type_tiers", dict(attention=0, mlp=1, other=1))
+    return tiers.get(module.split(".")[-1], tiers.get(kind))
+
+
+def phases(config):
+    phase, periods = config.get("tier_phase", "aligned"), config["tier_update_frequencies"]
+    if phase == "aligned":
+        return [0] * len(periods)
+    return [k % f for k, f in enumerate(periods)] if phase == "staggered" else phase
+
+
+def tier_of(name, config, layer_count, names):
+    """Tier of a parameter, by its PEFT or checkpoint name."""
+    module = module_of(name)
+    tiers = config["num_tiers"]
+    if config["tier_assignment_strategy"] == "module_type":
+        return module, type_tier(module, config)
+    if config["tier_assignment_strategy"] == "random":
+        return module, random_tiers(names, config)[module]
     if config["tier_assignment_strategy"] == "manual":
         matches = (e["tier"] for e in config["manual_tier_map"] if fnmatch.fnmatchcase(module, e["pattern"]))
         return module, next(matches, config["default_tier"])
@@ -147,7 +214,7 @@ class Run:
         self.tiers = [[] for _ in range(config["num_tiers"])]
         self.modules = [set() for _ in self.tiers]
         for name in sorted(self.named):
-            module, tier = tier_of(name, config, layer_count)
+            module, tier = tier_of(name, config, layer_count, self.named)
             self.tiers[tier].append(name)
             self.modules[tier].add(module)
         assert all(self.tiers)
@@ -192,7 +259,8 @@ class Run:
 
     def run_step(self, step):
         loss, gradients, tokens = self.step_gradients(step)
-        active = [k for k, f in enumerate(self.config["tier_update_frequencies"]) if step % f == 0]
+        clock = zip(self.config["tier_update_frequencies"], phases(self.config))
+        active = [k for k, (f, phase) in enumerate(clock) if (step - phase) % f == 0]
         self.place_gradients(gradients, active)
         norm_of = lambda names: torch.stack([self.named[n].grad.norm() for n in names]).norm().item()
         tier_norms = [norm_of(names) if k in active else 0.0 for k, names in enumerate(self.tiers)]

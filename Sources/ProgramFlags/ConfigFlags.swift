@@ -3,7 +3,8 @@ import JSON
 import NestedLearning
 
 /// One flag for each key of a config, in the order of `NestedLearningConfig.keys`; a flag wins over the file.
-struct ConfigFlags: ParsableArguments {
+public struct ConfigFlags: ParsableArguments {
+  @Option(help: .key("preset")) var preset: String?
   @Option(help: .key("base_model_path")) var baseModelPath: String?
   @Option(help: .key("adapter_path")) var adapterPath: String?
   @Option(help: .key("trainable")) var trainable: String?
@@ -42,6 +43,9 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("tier_order")) var tierOrder: String?
   @Option(parsing: .upToNextOption, help: .key("manual_tier_map")) var manualTierMap: [TierPattern] = []
   @Option(help: .key("default_tier")) var defaultTier: Int?
+  @Option(parsing: .upToNextOption, help: .key("module_type_tiers")) var moduleTypeTiers: [NumberPattern] = []
+  @Option(help: .key("tier_seed")) var tierSeed: Int?
+  @Option(parsing: .upToNextOption, help: .key("tier_phase")) var tierPhase: [String] = []
   @Option(help: .key("inactive_gradients")) var inactiveGradients: String?
   @Option(parsing: .upToNextOption, help: .key("tier_lr_scale")) var tierLrScale: [String] = []
   @Option(help: .key("flush_every")) var flushEvery: Int?
@@ -70,8 +74,10 @@ struct ConfigFlags: ParsableArguments {
   @Option(help: .key("output_path")) var outputPath: String?
   @Option(help: .key("experiment_name")) var experimentName: String?
 
+  public init() {}
+
   /// The values that were given, by key.
-  func overrides() -> [(key: String, value: JSONValue)] {
+  public func overrides() -> [(key: String, value: JSONValue)] {
     (modelValues + dataValues + tierValues + optimizerValues + runValues).compactMap { key, value in
       value.map { (key, $0) }
     }
@@ -79,7 +85,7 @@ struct ConfigFlags: ParsableArguments {
 
   private var modelValues: [(String, JSONValue?)] {
     [
-      ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
+      ("preset", json(preset)), ("base_model_path", json(baseModelPath)), ("adapter_path", json(adapterPath)),
       ("trainable", json(trainable)), ("lora_rank", json(loraRank)), ("lora_alpha", json(loraAlpha)),
       ("lora_dropout", json(loraDropout)), ("use_rslora", json(useRslora)),
       ("lora_target_modules", targetModules),
@@ -113,7 +119,9 @@ struct ConfigFlags: ParsableArguments {
       ("tier_assignment_strategy", json(tierAssignmentStrategy)), ("tier_order", json(tierOrder)),
       ("manual_tier_map", manualTierMap.isEmpty ? nil : .array(manualTierMap.map(\.json))),
       ("default_tier", json(defaultTier)), ("inactive_gradients", json(inactiveGradients)),
-      ("tier_lr_scale", tierScale), ("flush_every", json(flushEvery)),
+      ("module_type_tiers", json(moduleTypeTiers)), ("tier_seed", json(tierSeed)),
+      ("tier_phase", wordOrNumbers(tierPhase)), ("tier_lr_scale", wordOrNumbers(tierLrScale)),
+      ("flush_every", json(flushEvery)),
     ]
   }
 
@@ -148,13 +156,11 @@ struct ConfigFlags: ParsableArguments {
   }
 
   /// One word, or a number for each tier; the config says what is wrong with anything else.
-  private var tierScale: JSONValue? {
-    if tierLrScale.isEmpty { return nil }
-    if tierLrScale.count == 1, FiniteNumber(argument: tierLrScale[0]) == nil {
-      return .string(tierLrScale[0])
-    }
+  private func wordOrNumbers(_ words: [String]) -> JSONValue? {
+    if words.isEmpty { return nil }
+    if words.count == 1, FiniteNumber(argument: words[0]) == nil { return .string(words[0]) }
     return .array(
-      tierLrScale.map { word in FiniteNumber(argument: word).map { .number($0.value) } ?? .string(word) })
+      words.map { word in FiniteNumber(argument: word).map { .number($0.value) } ?? .string(word) })
   }
 
   private func json(_ value: String?) -> JSONValue? { value.map { .string($0) } }

@@ -1,11 +1,10 @@
 import ArgumentParser
 import Files
 import Foundation
-import ProgramFlags
 import Service
 
 /// How a run is carried out; none of these changes a bit of its result.
-struct RunFlags: ParsableArguments {
+public struct RunFlags: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Worker processes on this machine; by default one, or none with --listen.", valueName: "n"))
@@ -44,10 +43,15 @@ struct RunFlags: ParsableArguments {
   )
   var stay = false
 
+  @Flag(help: "When a run ends, write it as one HTML page into its folder: report.html. See nl-tool report.")
+  var report = false
+
   @OptionGroup(title: "How the coordinator is looked after")
   var operations: OperationsFlags
 
-  func validate() throws {
+  public init() {}
+
+  public func validate() throws {
     if let localWorkers, localWorkers < 0 { throw ValidationError("--local-workers must be 0 or more") }
     if let threadsPerWorker, threadsPerWorker < 1 {
       throw ValidationError("--threads-per-worker must be at least 1")
@@ -76,13 +80,14 @@ struct RunFlags: ParsableArguments {
   }
 
   /// - Throws: if a file of keys cannot be used.
-  func options() throws -> RunOptions {
+  public func options() throws -> RunOptions {
     let workers = localWorkers ?? (listen == nil ? 1 : 0)
     let cores = ProcessInfo.processInfo.activeProcessorCount
     var options = try RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),
       listen: listen, shardBy: shardBy, failpoints: Failpoints.ofEnvironment())
     options.staysWhenFinished = stay
+    options.writesReport = report
     options.operations = try operations.options()
     if let key, let allowKeys {
       try options.useKeys(

@@ -1,0 +1,41 @@
+extension Tier {
+  /// A tier with fewer updates than this in a run is warned of. An update of Adam moves a parameter by a learning rate
+  /// or so, whatever the gradient: n updates take a tier n learning rates far at most.
+  public static let fewestUpdates = 10
+
+  /// How often the steps 1 ... `steps` update the tier.
+  public func updates(in steps: Int) -> Int {
+    steps < firstUpdate ? 0 : (steps - firstUpdate) / frequency + 1
+  }
+
+  /// The first step that updates it: its phase, or its period if that is 0.
+  public var firstUpdate: Int { phase == 0 ? frequency : phase }
+
+  /// Its clock in words, as in "every 4 steps from step 2 on".
+  public var clockText: String {
+    frequency == 1 ? "every step" : "every \(frequency) steps" + (phase == 0 ? "" : " from step \(phase) on")
+  }
+}
+
+extension ParameterTierScheduler {
+  /// A line for each tier that hardly moves, or does not at all, in a run of so many steps; empty if all do.
+  public func movementWarnings(numSteps: Int) -> [String] { tiers.movementWarnings(numSteps: numSteps) }
+}
+
+extension [Tier] {
+  /// A line for each tier that hardly moves, or does not at all, in a run of so many steps; empty if all do.
+  public func movementWarnings(numSteps: Int) -> [String] {
+    compactMap { tier in
+      let updates = tier.updates(in: numSteps)
+      guard updates < Tier.fewestUpdates else { return nil }
+      let run = "the run's \(numSteps) step\(numSteps == 1 ? "" : "s")"
+      guard updates > 0 else {
+        return
+          "tier \(tier.index) does not move: it is updated \(tier.clockText), which is beyond \(run); lower its period "
+          + "in tier_update_frequencies, or raise num_steps"
+      }
+      let times = updates == 1 ? "once" : "\(updates) times"
+      return "tier \(tier.index) hardly moves: it is updated \(tier.clockText), \(times) in \(run)"
+    }
+  }
+}

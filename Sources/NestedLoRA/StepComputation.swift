@@ -1,0 +1,124 @@
+import LanguageModel
+import NestedLearning
+import Service
+import Training
+import WireProtocol
+
+/// Computes steps and evaluations of a run on this machine's own model, and applies them: added up as a cluster does, by
+/// the fixed tree over micro-batches.
+final class StepComputation {
+  private(set) var state: NestedTrainerState
+  private let model: TrainableModel
+  private let batches: any BatchSource
+  private let dropoutSeed: UInt64?
+  /// What gradients are of; nil: the cross entropy of every trained token.
+  private let objective: Objective?
+
+  init(plan: RunPlan, threads: Int) throws {
+    state = try NestedTrainerState(
+      config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
+    model = try plan.model(threads: threads)
+    batches = plan.batchSource
+    dropoutSeed = plan.dropoutSeed
+    objective = plan.objective
+  }
+
+  /// Computes and applies a step.
+  func train(_ step: Int) throws -> (ComputedStep, StepOutcome) {
+    let computed = try compute(step)
+    let outcome = try computed.apply(to: &state)
+    try set(outcome.activeTiers.flatMap { state.scheduler.tiers[$0].parameters }, of: state.parameters)
+    return (computed, outcome)
+  }
+
+  private func set(_ names: [String], of values: [String: [Float]]) throws {
+    for name in names {
+      try (values[name] ?? []).withUnsafeBufferPointer { try model.setParameter(name, $0) }
+    }
+  }
+
+  /// The gradients that a step needs over its micro-batches; nothing at all where neither they nor a loss are wanted
+  /// (`loss_every`).
+  private func compute(_ step: Int) throws -> ComputedStep {
+    let tiers = state.tiersDue(at: step)
+    if tiers.isEmpty, step % state.config.lossEvery != 0 { return ComputedStep(step: step) }
+    let unit = UnitBatches(batches.microBatches(step: step))
+    let names = Set(tiers.flatMap { state.scheduler.tiers[$0].parameters })
+    let usesWindows = state.window != nil
+    var microBatches: [GradientSums] = []
+    // Of a discarding run no more gradients are held than the tree has levels.
+    let sum = try ReductionTree.reduce(
+      .root(count: unit.microBatches.count), count: unit.microBatches.count,
+      leaf: { g in
+        let leaf = try leaf(unit.microBatches[g], step: step, names: names)
+        guard usesWindows else { return leaf }
+        microBatches.append(
+          leaf.gradients.mapValues { GradientWindow.scaled($0, trainedTokens: unit.trainedTokens) })
+        return (leaf.loss, [:])
+      },
+      add: { sum, other in
+        sum.loss += other.loss
+        try ReductionTree.add(other.gradients, to: &sum.gradients)
+      })
+    var computed = ComputedStep(step: step)
+    computed.tokens = unit.trainedTokens
+    let taskTokens = unit.trainedTokens - unit.replayedTokens
+    computed.loss = taskTokens > 0 ? sum.loss / Double(taskTokens) : nil
+    if !tiers.isEmpty {
+      computed.gradients = usesWindows ? .scaledMicroBatches(microBatches) : .sums(sum.gradients)
+    }
+    return computed
+  }
+
+  private func leaf(
+    _ batch: AssignedMicroBatch, step: Int, names: Set<String>
+  ) throws -> (loss: Double, gradients: GradientSums) {
+    let dropout = dropoutSeed.map { DropoutKey(seed: $0, step: step, microBatch: batch.number) }
+    if let objective {
+      let result = try model.gradients(
+        MicroBatch(batch), of: names, dropout: dropout, objective: objective,
+        replayed: Set(batch.replayedRows))
+      guard result.sums.task.isFinite, result.sums.objective.isFinite else {
+        throw TrainerError.notFinite(name: "step \(step)")
+      }
+      return (result.sums.task, result.gradients.mapValues(\.values))
+    }
+    let result = try model.gradients(MicroBatch(batch), of: names, dropout: dropout)
+    guard result.lossSum.isFinite else { throw TrainerError.notFinite(name: "step \(step)") }
+    return (result.lossSum, result.gradients.mapValues(\.values))
+  }
+
+  /// Mean loss over the trained tokens of the validation rows, of what training comes to.
+  func evaluate() throws -> Double {
+    let names = state.scheduler.parameters
+    if state.consolidation != nil { try set(names, of: state.published) }
+    defer { if state.consolidation != nil { try? set(names, of: state.parameters) } }
+    let tokens = batches.evaluationTokens()
+    let losses = try tokens.indices.map { try model.evaluate(MicroBatch(batches.evaluationBatch($0))) }
+    let loss = try ReductionTree.reduce(losses) { $0 += $1 } / Double(tokens.reduce(0, +))
+    guard loss.isFinite else { throw TrainerError.notFinite(name: "an evaluation") }
+    return loss
+  }
+}
+
+extension MicroBatch {
+  fileprivate init(_ batch: AssignedMicroBatch) {
+    self.init(tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels)
+  }
+}
+
+/// What was computed of a step.
+struct ComputedStep {
+  let step: Int
+  var loss: Double?
+  var tokens = 0
+  /// Nil where no tier wants any.
+  var gradients: StepGradients?
+
+  init(step: Int) { self.step = step }
+
+  func apply(to state: inout NestedTrainerState) throws -> StepOutcome {
+    guard let gradients else { return try state.skip(step: step) }
+    return try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+  }
+}

@@ -1,0 +1,73 @@
+import NestedLearning
+
+/// What a training is told to do after a step or an evaluation.
+public enum TrainingDecision: Sendable {
+  case goOn
+  /// End after this step, with a final checkpoint.
+  case stop
+}
+
+/// One step that was applied.
+public struct TrainingStep: Sendable {
+  /// 1-based.
+  public let step: Int
+  /// Mean loss in nats over the step's trained tokens; nil if none was computed (`loss_every`).
+  public let loss: Double?
+  /// The step's trained tokens.
+  public let tokens: Int
+  /// The tiers that were updated, their rates, and the norms of their gradients.
+  public let outcome: StepOutcome
+  /// Updates applied so far, one count a tier.
+  public let updateCounts: [Int]
+  public let seconds: Double
+}
+
+/// One evaluation over the validation rows.
+public struct TrainingEvaluation: Sendable {
+  /// The step after which it took place.
+  public let step: Int
+  /// Mean loss in nats over the trained tokens of all rows.
+  public let loss: Double
+  /// Whether it is the lowest so far.
+  public let isBest: Bool
+}
+
+/// What is called in the course of a training, on the thread that trains. An error that one of them throws ends the
+/// training, and `train` throws it.
+public struct TrainingCallbacks {
+  public var onStep: (TrainingStep) throws -> TrainingDecision
+  public var onEvaluation: (TrainingEvaluation) throws -> TrainingDecision
+  /// Takes the folder of a checkpoint that was written.
+  public var onCheckpoint: (String) throws -> Void
+
+  public init(
+    onStep: @escaping (TrainingStep) throws -> TrainingDecision = { _ in .goOn },
+    onEvaluation: @escaping (TrainingEvaluation) throws -> TrainingDecision = { _ in .goOn },
+    onCheckpoint: @escaping (String) throws -> Void = { _ in }
+  ) {
+    self.onStep = onStep
+    self.onEvaluation = onEvaluation
+    self.onCheckpoint = onCheckpoint
+  }
+}
+
+/// How a training ended.
+public struct TrainingResult: Sendable {
+  public enum Ending: Sendable {
+    case completed
+    /// The validation loss no longer fell (`early_stop`).
+    case stoppedEarly
+    /// A callback said so.
+    case stopped
+  }
+
+  public let ending: Ending
+  /// Steps applied.
+  public let steps: Int
+  /// The lowest validation loss, and the step after which it was measured; nil without an evaluation.
+  public let best: (loss: Double, step: Int)?
+  /// The folder of the final checkpoint.
+  public let finalCheckpoint: String
+  /// SHA-256 of the whole state (parameters, moments and windows), as `nl-coord status --digest` prints it.
+  public let stateDigest: String
+}

@@ -1,0 +1,66 @@
+import Foundation
+import Harness
+import JSON
+import Testing
+
+/// `nl-tool diff`.
+@Suite(.serialized) struct DiffTests {
+  /// The reference is numpy's (make_diff_golden.py): a training's result beside the adapter that it started from.
+  @Test func driftIsThatOfNumPy() throws {
+    let scratch = try Scratch()
+    try Program.coord.run([
+      "train", "--config", Fixtures.path("training/qwen2_module_map/config.json"), "--output-path",
+      scratch.path("runs"),
+      "--experiment-name", "a",
+    ]).expectSuccess()
+    let expected = try Fixtures.json("golden/diff.json")
+    let folder = scratch.path("runs/a")
+    let found = try JSONValue(parsing: Program.tool.run(["diff", folder, "--json"]).expectSuccess().output)
+    try compare(found["total"], expected["total"])
+    for kind in ["tiers", "modules"] {
+      let (ours, theirs) = (try #require(found[kind]?.array), try #require(expected[kind]?.array))
+      try #require(ours.count == theirs.count && !ours.isEmpty)
+      for (row, reference) in zip(ours, theirs) { try compare(row, reference) }
+    }
+    // The same by the adapters' folders, one of them in PEFT's form; and nothing from itself.
+    let adapter = Fixtures.path("adapters/qwen2_f32")
+    let folders = [
+      "diff", adapter, folder + "/checkpoints/final/peft", "--model", Fixtures.path("models/qwen2_f32"),
+    ]
+    let again = try JSONValue(parsing: Program.tool.run(folders + ["--json"]).expectSuccess().output)
+    try compare(again["total"], expected["total"])
+    #expect(again["tiers"] == [])
+    let same = try JSONValue(
+      parsing: Program.tool.run(["diff", folder, folder, "--json"]).expectSuccess().output)
+    #expect(same["total"]?["drift"] == 0)
+    #expect(try Program.tool.run(["diff", folder, "--modules"]).expectSuccess().output.contains("‖B − A‖"))
+  }
+
+  private func compare(_ row: JSONValue?, _ reference: JSONValue?) throws {
+    for member in try #require(reference?.object).members {
+      let found = try #require(row?[member.key], "\(member.key)")
+      guard let wanted = member.value.double, member.key != "tier" else {
+        #expect(found == member.value)
+        continue
+      }
+      let value = try #require(found.double, "\(member.key)")
+      #expect(abs(value - wanted) <= 1e-5 * abs(wanted), "\(member.key): \(value), numpy \(wanted)")
+    }
+  }
+
+  @Test func whatCannotBeComparedIsNamed() throws {
+    func errors(_ arguments: [String]) throws -> String {
+      let result = try Program.tool.run(["diff"] + arguments)
+      #expect(result.status != 0)
+      return result.errors
+    }
+    let (model, adapter) = (Fixtures.path("models/qwen2_f32"), Fixtures.path("adapters/qwen2_f32"))
+    #expect(try errors([model]).contains("is no run, and only a run can be compared with its own start"))
+    #expect(try errors([adapter, adapter]).contains("give its folder as --model"))
+    #expect(try errors([model, adapter, "--model", model]).contains("an adapter and a whole model"))
+    #expect(
+      try errors([adapter, Fixtures.path("adapters/qwen2_irregular"), "--model", model]).contains(
+        "has the tensor model.layers.0.mlp.gate_proj.lora_a"))
+    #expect(try errors(["/nonexistent", adapter]).contains("/nonexistent"))
+  }
+}
