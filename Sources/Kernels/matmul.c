@@ -411,7 +411,7 @@ void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long 
 
 void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
-  if (nl_isa_current() == NL_ISA_AMX && nl_tiles_suit_bf16(M, N, K, b_col))
+  if (nl_tiles_suit_bf16(M, N, K, b_col))
     return nl_tiles_multiply_bf16(pool, M, K, a, a_row, a_col, &(nl_factor){b, b_type, b_row, b_col, N, c, ldc, accumulate});
   start_mixed(kernels_amx(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
 }

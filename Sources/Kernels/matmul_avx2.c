@@ -14,6 +14,7 @@
 #include "matmul_f32.h"
 #include "matmul_bf16.h"
 #include "matmul_amx_order.h"
+#include "tiles_fma.h"
 #include "tiles_order.h"
 #pragma clang attribute pop
 #endif

@@ -94,12 +94,12 @@ long nl_peak_amx_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, tile_products);
 #endif
-  return nl_peak_loop(pool, rounds);
+  return nl_peak_bf16_loop(pool, rounds);
 }
 
 long nl_peak_tile_cache_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, cached_tile_products);
 #endif
-  return nl_peak_loop(pool, rounds);
+  return nl_peak_bf16_loop(pool, rounds);
 }

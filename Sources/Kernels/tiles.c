@@ -14,6 +14,7 @@ enum {
   SMALL_BYTES = 256 << 10, // the same on the stack, for a panel of rows
   PACKED_STEPS = 16,        // of k that one part of the packing takes
   FEWEST_PANELS = 4,        // that are worth a thread's turn
+  FEW_ROWS = 4,             // fewer than these are bound by reading W, which is packed for them as well
 };
 
 // ---- a stretch of k for some rows ---------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ static const nl_tile_kernels *kernels(void) {
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
     case NL_ISA_AMX: return &nl_tiles_amx;
-    case NL_ISA_AVX512_BF16:
+    case NL_ISA_AVX512_BF16: return &nl_tiles_dot;
     case NL_ISA_AVX512: return &nl_tiles_avx512;
     case NL_ISA_AVX2: return &nl_tiles_avx2;
 #endif
@@ -141,6 +142,17 @@ void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, 
 // With f32 the products that reach 2⁻²⁴ of the largest, the smallest first.
 static const nl_tile_pass three = {3, 1, 3, {{2, 0}, {1, 0}, {0, 0}}, true};
 static const nl_tile_pass six = {3, 3, 6, {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}}, true};
+
+// With tiles, where rows of W have to be interleaved, which is done here while the panel before is multiplied, and rows of
+// X are packed once for all threads. With dot products wherever matmul.c's fused multiply-adds would do half as much at
+// a time.
+bool nl_tiles_suit_bf16(long M, long N, long K, long b_col) {
+  switch (nl_isa_current()) {
+    case NL_ISA_AMX: return b_col == 1 && M >= NL_TILE_SIDE && N > 4 * NL_TILE_PANEL && K > 2 * NL_TILE_STEP;
+    case NL_ISA_AVX512_BF16: return M >= FEW_ROWS && K > 0 && N > 0;
+    default: return false;
+  }
+}
 
 void nl_tiles_multiply_bf16(nl_pool *pool, long M, long K, const float *x, long x_row, long x_col,
                             const nl_factor *factor) {

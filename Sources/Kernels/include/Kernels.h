@@ -62,7 +62,7 @@ void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long 
 
 // The same in the order in which AMX adds. For each 32 consecutive k, ascending, zeros beyond the last: a chain of fma
 // from zero over the even k, one over the odd ones, and c = c + (even + odd), c being zero at first, or what is there
-// with `accumulate`. Elsewhere the same is done by fused multiply-adds.
+// with `accumulate`. Elsewhere the same is done by dot products of AVX512_BF16, or by fused multiply-adds.
 void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
@@ -89,8 +89,8 @@ typedef struct {
 // faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
 // of a millisecond.
 long nl_peak_loop(nl_pool *pool, long rounds);
-// The same with dot products of bf16, and with tiles of AMX; the f32 chains where there are none, or others in use,
-// as instead of the dot products of CPUs with AMX.
+// The same with dot products of bf16, and with tiles of AMX, or the dot products that do their work where they are fast;
+// the f32 chains where there are none, or others in use, as instead of the dot products of CPUs with AMX.
 long nl_peak_bf16_loop(nl_pool *pool, long rounds);
 long nl_peak_amx_loop(nl_pool *pool, long rounds);
 // Tiles of AMX with their operands from the second cache, four tiles loaded for every four products.
