@@ -92,7 +92,7 @@ const nl_matmul_kernels nl_matmul_amx_tiles = {
     .b_words = NL_KBLOCK / 2 * NL_PANEL,
     .panels = 2,
     .multiply = amx_multiply,
-    .pack_a = pack_a_bf16,
-    .pack_b = pack_b_bf16,
+    .pack_a = pack_a_flushed,
+    .pack_b = pack_b_flushed,
     .weights = &amx_weights,
 };

@@ -43,7 +43,7 @@ const nl_matmul_kernels AMX_TABLE = {
     .a_bytes = sizeof(packed_a_amx),
     .b_words = NL_KBLOCK / 2 * NL_PANEL,
     .multiply = multiply_amx,
-    .pack_a = pack_a_bf16,
-    .pack_b = pack_b_bf16,
+    .pack_a = pack_a_flushed,
+    .pack_b = pack_b_flushed,
 };
 #undef OF

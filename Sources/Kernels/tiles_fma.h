@@ -11,7 +11,7 @@ static void split_terms(const float *from, long count, int terms, float *to, lon
   for (long i = 0; i < count; i += LANES) {
     vector rest = *(const vector *)(from + i);
     for (int t = 0; t < terms; t++) {
-      const vector term = __builtin_bit_cast(vector, rounded(__builtin_bit_cast(words, rest)));
+      const vector term = __builtin_bit_cast(vector, rounded_flushed(__builtin_bit_cast(words, rest)));
       *(vector *)(to + t * apart + i) = term;
       rest -= term;
     }

@@ -26,12 +26,12 @@ static void *memory(size_t bytes) {
   exit(1);
 }
 
-// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal.
+// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal, and some subnormal themselves.
 static float *floats(long count) {
   float *x = memory((size_t)count * 4);
   for (long i = 0; i < count; i++) {
     uint64_t word = random_word();
-    x[i] = ldexpf((float)((int64_t)(word >> 40) - (1 << 23)), (word & 63) == 0 ? -100 : -22);
+    x[i] = ldexpf((float)((int64_t)(word >> 40) - (1 << 23)), (word & 63) == 0 ? -100 : (word & 255) == 1 ? -149 : -22);
   }
   return x;
 }
@@ -91,7 +91,7 @@ static void matmul(long M, long N, long K) {
 
 static void matrix_products(void) {
   const long sizes[][3] = {{1, 1, 1}, {1, 100, 300}, {13, 45, 77}, {37, 8, 300}, {8, 200, 300}, {70, 140, 20},
-                           {70, 150, 600}, {9, 40, 1100}};
+                           {70, 150, 600}, {9, 40, 1100}, {40, 161, 1120}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) matmul(sizes[i][0], sizes[i][1], sizes[i][2]);
 }
 

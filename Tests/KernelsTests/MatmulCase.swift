@@ -114,7 +114,8 @@ struct MatmulCase: CustomStringConvertible {
       var halves: [Float] = [0, 0]
       for k in start..<start + 32 {
         halves[k % 2].addProduct(
-          k < depth ? elementA(m, k).roundedToBF16 : 0, k < depth ? elementB(k, n).roundedToBF16 : 0)
+          k < depth ? elementA(m, k).flushed.roundedToBF16 : 0,
+          k < depth ? elementB(k, n).flushed.roundedToBF16 : 0)
       }
       sum += halves[0] + halves[1]
     }
@@ -139,8 +140,8 @@ struct MatmulCase: CustomStringConvertible {
   private func termBlock(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {
     var sum: Float = 0
     for start in stride(from: block.lowerBound, to: block.upperBound, by: 32) {
-      let x = (start..<start + 32).map { $0 < depth ? elementA(m, $0).bf16Terms : [0, 0, 0] }
-      let w = (start..<start + 32).map { $0 < depth ? elementB($0, n).bf16Terms : [0, 0, 0] }
+      let x = (start..<start + 32).map { $0 < depth ? elementA(m, $0).flushed.bf16Terms : [0, 0, 0] }
+      let w = (start..<start + 32).map { $0 < depth ? elementB($0, n).flushed.bf16Terms : [0, 0, 0] }
       for product in termProducts {
         var halves: [Float] = [0, 0]
         for k in 0..<32 { halves[k % 2].addProduct(x[k][product.x], w[k][product.w]) }
@@ -185,6 +186,9 @@ struct MatmulCase: CustomStringConvertible {
 }
 
 extension Float {
+  /// Zero for a subnormal number.
+  var flushed: Float { isSubnormal ? 0 : self }
+
   /// The nearest number of eight significant bits, ties to even.
   var roundedToBF16: Float {
     guard !isNaN else { return .nan }

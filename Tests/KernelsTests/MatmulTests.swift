@@ -174,6 +174,24 @@ extension ISASuite {
       #expect(hashes.count >= 3 && flushed > 0)
     }
 
+    // The largest subnormal number, which bf16 would round up to a normal one, is zero before it is rounded, in the order
+    // of tiles: in every form of the product, for one row as for many.
+    @Test(
+      arguments: [MatmulCase.Order.amx, .f32Tiles], [(1, true), (1, false), (40, true), (40, false)])
+    func subnormalsAreZeroBeforeTheyAreRounded(order: MatmulCase.Order, form: (rows: Int, transposedB: Bool)) {
+      for (inA, scale) in [(true, Float(0x1p60)), (false, 0x1p60)] {
+        var one = MatmulCase(
+          rows: form.rows, columns: 200, depth: 96, transposedB: form.transposedB, order: order)
+        let tiny = Float(bitPattern: 0x007f_ffff)
+        one.a = [Float](repeating: inA ? tiny : scale, count: form.rows * 96)
+        one.b = [Float](repeating: inA ? scale : tiny, count: 200 * 96)
+        one.c = [Float](repeating: 1, count: form.rows * 200)
+        ISASuite.inEach { isa in
+          #expect(one.product().allSatisfy { $0 == 0 }, "\(one), \(String(cString: nl_isa_name(isa)))")
+        }
+      }
+    }
+
     // Reference: the same sum in Double of numbers rounded to bf16, whose error is that of f32 alone.
     // One chain of AMX is as long as all k by 32.
     @Test(
