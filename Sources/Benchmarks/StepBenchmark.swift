@@ -3,6 +3,7 @@ import JSON
 import Kernels
 import LanguageModel
 import NestedLearning
+import Randomness
 import Service
 import Tensors
 

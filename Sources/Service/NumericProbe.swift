@@ -1,6 +1,7 @@
 import Digests
 import Kernels
 import NestedLearning
+import Randomness
 import Tensors
 import WireProtocol
 
