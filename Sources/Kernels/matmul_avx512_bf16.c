@@ -10,7 +10,7 @@
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 #define F32_TABLE nl_matmul_avx512
-#define BF16_TABLE nl_matmul_bf16_dot
+#define BF16_TABLE nl_matmul_bf16_dot_avx512_bf16
 #define TILES_TABLE nl_tiles_dot
 #define DOT _mm512_dpbf16_ps
 #include "matmul_isa.h"

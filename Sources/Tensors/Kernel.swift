@@ -10,8 +10,10 @@ extension Precision {
   ) {
     switch self {
     case .f32: nl_matmul(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
-    case .bf16: nl_matmul_bf16(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
-    case .amx: nl_matmul_amx(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .bf16Dot:
+      nl_matmul_bf16_dot(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .bf16Tiles:
+      nl_matmul_bf16_tiles(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     case .f32Tiles:
       nl_matmul_f32_tiles(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     }

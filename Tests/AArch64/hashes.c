@@ -79,7 +79,7 @@ static void matmul(long M, long N, long K) {
     float *a = floats(M * K), *b = floats(N * K), *c = floats(M * N);
     if (bf16)
       for (long i = 0; i < N * K; i++) memcpy((char *)b + 2 * i, (char *)(b + i) + 2, 2);
-    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16 : form < 48 ? nl_matmul_amx : nl_matmul_f32_tiles)(
+    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16_dot : form < 48 ? nl_matmul_bf16_tiles : nl_matmul_f32_tiles)(
         pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N,
         across_b ? K : 1, c, N, accumulate);
     char name[64];

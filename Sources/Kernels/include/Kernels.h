@@ -57,13 +57,13 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
 // chain = fma(a[k], b[k], fma(a[k+1], b[k+1], chain)), what lacks at the end being zero; then c = block or c = c + block,
 // as above. Denormal numbers count as zero, in and out. This is what the bf16 dot product of AVX512_BF16 computes;
 // elsewhere the same is done by two fused multiply-adds.
-void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+void nl_matmul_bf16_dot(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                     nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
 // The same in the order in which AMX adds. For each 32 consecutive k, ascending, zeros beyond the last: a chain of fma
 // from zero over the even k, one over the odd ones, and c = c + (even + odd), c being zero at first, or what is there
 // with `accumulate`. Elsewhere the same is done by dot products of AVX512_BF16, or by fused multiply-adds.
-void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+void nl_matmul_bf16_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
 // A product in f32's precision by tiles of bf16. A number is the sum of three bf16, x1 = bf16(x), x2 = bf16(x − x1),
@@ -91,8 +91,8 @@ typedef struct {
 long nl_peak_loop(nl_pool *pool, long rounds);
 // The same with dot products of bf16, and with tiles of AMX, or the dot products that do their work where they are fast;
 // the f32 chains where there are none, or others in use, as instead of the dot products of CPUs with AMX.
-long nl_peak_bf16_loop(nl_pool *pool, long rounds);
-long nl_peak_amx_loop(nl_pool *pool, long rounds);
+long nl_peak_dot_loop(nl_pool *pool, long rounds);
+long nl_peak_tile_loop(nl_pool *pool, long rounds);
 // Tiles of AMX with their operands from the second cache, four tiles loaded for every four products.
 long nl_peak_tile_cache_loop(nl_pool *pool, long rounds);
 
