@@ -168,3 +168,20 @@ void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, 
   const nl_factor factor = {b, b_type, b_row, b_col, N, c, ldc, accumulate};
   nl_tiles_multiply(pool, b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, &factor, 1);
 }
+
+static bool alike(const nl_factor *list, long count) {
+  for (long i = 0; i < count; i++)
+    if (list[i].N <= 0 || list[i].b_type != list[0].b_type || (list[i].b_row == 1) != (list[0].b_row == 1) ||
+        list[i].accumulate != list[0].accumulate)
+      return false;
+  return count > 0;
+}
+
+void nl_matmul_f32_tiles_each(nl_pool *pool, long M, long K, const float *a, long a_row, long a_col,
+                              const nl_factor *list, long count) {
+  if (M > 0 && K > 0 && alike(list, count))
+    return nl_tiles_multiply(pool, list[0].b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, list, count);
+  for (const nl_factor *f = list; f < list + count; f++)
+    nl_matmul_f32_tiles(pool, M, f->N, K, a, a_row, a_col, f->b, f->b_type, f->b_row, f->b_col, f->c, f->ldc,
+                        f->accumulate);
+}

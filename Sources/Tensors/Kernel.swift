@@ -35,6 +35,26 @@ enum Kernel {
     }
   }
 
+  /// y [M,N] = x [M,K] · wᵀ for each w [N,K].
+  static func products(
+    _ pool: ThreadPool, _ x: Tensor, timesTransposed list: [Matrix], into results: [Tensor],
+    in precision: Precision
+  ) {
+    guard precision == .f32Tiles, list.count > 1 else {
+      for (w, y) in zip(list, results) { product(pool, x, timesTransposed: w, into: y, in: precision) }
+      return
+    }
+    withExtendedLifetime((x, list, results)) {
+      let factors = zip(list, results).map { w, y in
+        nl_factor(
+          b: w.start, b_type: w.type, b_row: 1, b_col: w.columns, N: w.rows, c: y.pointer, ldc: w.rows,
+          accumulate: false)
+      }
+      nl_matmul_f32_tiles_each(
+        pool.handle, x.rows, x.columns, x.pointer, x.columns, 1, factors, factors.count)
+    }
+  }
+
   /// c [M,N] = x [M,K] · w, w [K,N].
   static func product(
     _ pool: ThreadPool, _ x: Tensor, times w: Matrix, into c: Tensor, accumulate: Bool = false,

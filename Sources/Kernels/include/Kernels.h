@@ -74,7 +74,7 @@ void nl_matmul_bf16_tiles(nl_pool *pool, long M, long N, long K, const float *a,
 void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                          nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
-// One factor of products that share their left side: C (+)= X·B, as above.
+// One factor of products that share their left side: C (+)= A·B, as above.
 typedef struct {
   const void *b;
   nl_dtype b_type;
@@ -83,6 +83,10 @@ typedef struct {
   long ldc;
   bool accumulate;
 } nl_factor;
+// The products of A with each of `count` factors; A is packed once where they are alike (stored, lying and accumulating
+// in one way).
+void nl_matmul_f32_tiles_each(nl_pool *pool, long M, long K, const float *a, long a_row, long a_col,
+                              const nl_factor *list, long count);
 
 // ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
 // Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is
@@ -111,8 +115,9 @@ void nl_rmsnorm_backward(nl_pool *pool, long rows, long n, const float *x, const
                          const float *dy, float *dx, bool accumulate, float *dw);
 // y = silu(gate)·up, silu(x) = x/(1 + e^−x)
 void nl_swiglu_forward(nl_pool *pool, long n, const float *gate, const float *up, float *y);
+// With dy the gradient of y: dgate, dup, and unless NULL y once more, which may be dy.
 void nl_swiglu_backward(nl_pool *pool, long n, const float *gate, const float *up, const float *dy, float *dgate,
-                        float *dup);
+                        float *dup, float *y);
 // Rotate-half RoPE on x [rows, heads, dim], y may be x: with h = dim/2, a = x[i], b = x[i+h] (i < h),
 // y[i] = a·cos − b·sin, y[i+h] = b·cos + a·sin, tables [positions, h]; `inverse` rotates back (the backward pass).
 void nl_rope(nl_pool *pool, long rows, long heads, long dim, const float *cos_table, const float *sin_table,
