@@ -155,20 +155,20 @@ static void multiply(const multiplication *p, range rows, range columns, long k,
 
 // ---- orders of work -----------------------------------------------------------------------------------------------
 // Columns that are packed at a time: the fewer, the more is still in the first cache when it is used. But rows of B
-// that lie in memory k after k are cut into pieces of two cache lines, no shorter; and kernels that are faster than the
-// second cache use what they have of A more than once.
-static long packed_at_once(const multiplication *p) {
-  return (p->b.column == 1 || p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
+// that lie in memory k after k are cut into pieces of four cache lines of bf16, no shorter, as each row may be in a page
+// of its own; and kernels that are faster than the second cache use what they have of A more than once.
+static long packed_at_once(const multiplication *p, const scratch *s) {
+  if (p->b.column == 1) return nl_min(4 * NL_PANEL, s->b_columns);
+  return (p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
 }
-static range packed_from(const multiplication *p, long n, range columns) {
-  return (range){n, nl_min(n + packed_at_once(p), columns.end)};
-}
+static range some_from(long n, long count, range columns) { return (range){n, nl_min(n + count, columns.end)}; }
 
-// What is packed after the panel at (k, n).
-static nl_prefetch lines_after(const multiplication *p, long k, long n, range group, range after, range stretch) {
-  if (n + packed_at_once(p) < group.end) return b_lines(p, k, packed_from(p, n + packed_at_once(p), group));
-  if (k + NL_KBLOCK < stretch.end) return b_lines(p, k + NL_KBLOCK, packed_from(p, group.first, group));
-  if (after.first < after.end) return b_lines(p, stretch.first, packed_from(p, after.first, after));
+// What is packed after this panel of the block of k; `count` columns at a time.
+static nl_prefetch lines_after(const multiplication *p, long k, range panel, long count, range group, range after,
+                               range stretch) {
+  if (panel.end < group.end) return b_lines(p, k, some_from(panel.end, count, group));
+  if (k + NL_KBLOCK < stretch.end) return b_lines(p, k + NL_KBLOCK, some_from(group.first, count, group));
+  if (after.first < after.end) return b_lines(p, stretch.first, some_from(after.first, count, after));
   return (nl_prefetch){0};
 }
 
@@ -181,13 +181,13 @@ static void *packed_rows(const multiplication *p, const scratch *s, long k, long
 // while it is in the first cache; the group is as wide as A's block stays in the second one worth coming back to.
 static void group_by_panels(const multiplication *p, range rows, range group, range after, range stretch,
                             const scratch *s) {
-  const long count = rows.end - rows.first;
+  const long row_count = rows.end - rows.first, count = packed_at_once(p, s);
   for (long k = stretch.first; k < stretch.end; k += NL_KBLOCK)
-    for (long n = group.first; n < group.end; n += packed_at_once(p)) {
-      const range panel = packed_from(p, n, group);
+    for (long n = group.first; n < group.end; n += count) {
+      const range panel = some_from(n, count, group);
       pack_b(p, k, panel, s->b);
-      multiply(p, rows, panel, k, packed_rows(p, s, k, stretch.first, count), s->b,
-               lines_after(p, k, n, group, after, stretch));
+      multiply(p, rows, panel, k, packed_rows(p, s, k, stretch.first, row_count), s->b,
+               lines_after(p, k, panel, count, group, after, stretch));
     }
 }
 
