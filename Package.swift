@@ -52,20 +52,26 @@ let package = Package(
     // Durable writes, mapped files, folders, locks, digests of files.
     .target(name: "Files", dependencies: ["Digests"]),
     .target(name: "JSON"),
+    // Counter-based random numbers.
+    .target(name: "Randomness", dependencies: ["Kernels"]),
     .target(name: "ChatTemplate", dependencies: ["Files", "JSON"]),
     .target(name: "Tensors", dependencies: ["Kernels"]),
-    .target(name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"]),
+    .target(
+      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Randomness", "Files", "JSON", "CPCRE2"]),
     // Models of llama.cpp: into folders in Hugging Face's layout and back.
     .target(name: "GGUF", dependencies: ["LanguageModel", "Kernels", "Files", "JSON"]),
     .target(
       name: "NestedLearning",
-      dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")]),
+      dependencies: ["Kernels", "Randomness", "JSON", .product(name: "Yams", package: "Yams")]),
     .target(
       name: "Dataset",
-      dependencies: ["ChatTemplate", "NestedLearning", "LanguageModel", "Files", "Digests", "JSON", "CZlib"]),
+      dependencies: [
+        "ChatTemplate", "NestedLearning", "LanguageModel", "Randomness", "Files", "Digests", "JSON", "CZlib",
+      ]),
     .target(
       name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
-    .target(name: "Coordination", dependencies: ["Digests", "WireProtocol", "NestedLearning", "JSON"]),
+    .target(
+      name: "Coordination", dependencies: ["Digests", "WireProtocol", "NestedLearning", "Randomness", "JSON"]),
     .target(
       name: "Training", dependencies: ["Digests", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .target(
@@ -87,7 +93,7 @@ let package = Package(
         "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
         "ChatTemplate",
         "NestedLearning",
-        "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
+        "LanguageModel", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),
@@ -100,7 +106,7 @@ let package = Package(
       name: "Benchmarks",
       dependencies: [
         "Service", "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol",
-        "NestedLearning", "LanguageModel", "Tensors", "Kernels", "Files", "Digests", "JSON",
+        "NestedLearning", "LanguageModel", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
       ]),
     // What the programs' command lines have in common.
@@ -152,11 +158,13 @@ let package = Package(
     .testTarget(
       name: "GGUFTests", dependencies: ["Harness", "GGUF", "LanguageModel", "Files", "JSON"],
       exclude: ["Fixtures"]),
-    .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning"]),
+    .testTarget(name: "RandomnessTests", dependencies: ["Randomness"]),
+    .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning", "Randomness"]),
     .testTarget(
       name: "DatasetTests",
       dependencies: [
-        "Harness", "Dataset", "ChatTemplate", "LanguageModel", "NestedLearning", "Files", "JSON", "CZlib",
+        "Harness", "Dataset", "ChatTemplate", "LanguageModel", "NestedLearning", "Randomness", "Files",
+        "JSON", "CZlib",
       ], exclude: ["Fixtures"]),
     .testTarget(
       name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
@@ -166,7 +174,7 @@ let package = Package(
       name: "CoordinationTests",
       dependencies: [
         "Harness", "Coordination", "Service", "Training", "Transport", "Digests", "WireProtocol",
-        "NestedLearning",
+        "NestedLearning", "Randomness",
       ],
       exclude: ["Transcripts"]),
     .testTarget(

@@ -22,9 +22,12 @@ let package = Package(
     .target(name: "Kernels", path: "Project/Kernels", cSettings: c),
     .target(name: "Files", dependencies: ["Digests"], path: "Project/Files", swiftSettings: swift),
     .target(name: "JSON", path: "Project/JSON", swiftSettings: swift),
+    .target(
+      name: "Randomness", dependencies: ["Kernels"], path: "Project/Randomness", swiftSettings: swift),
     .target(name: "Tensors", dependencies: ["Kernels"], path: "Project/Tensors", swiftSettings: swift),
     .target(
-      name: "LanguageModel", dependencies: ["Tensors", "Kernels", "Files", "JSON", "CPCRE2"],
+      name: "LanguageModel",
+      dependencies: ["Tensors", "Kernels", "Randomness", "Files", "JSON", "CPCRE2"],
       path: "Project/LanguageModel", swiftSettings: swift),
     .target(
       name: "GGUF", dependencies: ["LanguageModel", "Kernels", "Files", "JSON"], path: "Project/GGUF",
@@ -38,7 +41,9 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "Dataset",
-      dependencies: ["ChatTemplate", "NestedLearning", "LanguageModel", "Files", "Digests", "JSON", "CZlib"],
+      dependencies: [
+        "ChatTemplate", "NestedLearning", "LanguageModel", "Randomness", "Files", "Digests", "JSON", "CZlib",
+      ],
       path: "Project/Dataset", swiftSettings: swift),
     .target(
       name: "WireProtocol",

@@ -11,16 +11,16 @@ struct ComputePeak {
   func operations() -> Int {
     switch precision {
     case .f32: nl_peak_loop(pool.handle, 10_000)
-    case .bf16: nl_peak_bf16_loop(pool.handle, 10_000)
-    case .amx, .f32Tiles: nl_peak_amx_loop(pool.handle, 10_000)
+    case .bf16Dot: nl_peak_dot_loop(pool.handle, 10_000)
+    case .bf16Tiles, .f32Tiles: nl_peak_tile_loop(pool.handle, 10_000)
     }
   }
 
   /// The same of tiles whose operands come from the second cache; nil where the precision is not one of tiles.
   func cachedOperations() -> Int? {
     switch precision {
-    case .f32, .bf16: nil
-    case .amx, .f32Tiles: nl_peak_tile_cache_loop(pool.handle, 10_000)
+    case .f32, .bf16Dot: nil
+    case .bf16Tiles, .f32Tiles: nl_peak_tile_cache_loop(pool.handle, 10_000)
     }
   }
 

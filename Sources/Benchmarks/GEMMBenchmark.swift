@@ -87,8 +87,8 @@ public struct GEMMBenchmark: Sendable {
   {
     switch precision {
     case .f32: nl_matmul
-    case .bf16: nl_matmul_bf16
-    case .amx: nl_matmul_amx
+    case .bf16Dot: nl_matmul_bf16_dot
+    case .bf16Tiles: nl_matmul_bf16_tiles
     case .f32Tiles: nl_matmul_f32_tiles
     }
   }

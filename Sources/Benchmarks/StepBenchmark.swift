@@ -3,6 +3,7 @@ import JSON
 import Kernels
 import LanguageModel
 import NestedLearning
+import Randomness
 import Service
 import Tensors
 
@@ -63,6 +64,7 @@ public struct StepBenchmark {
   }
 
   /// - Returns: `seconds_per_step` (the median; with tiers the mean over the four kinds of steps, each by its median),
+  ///   `processor_seconds_per_step`, of all threads together, which other programs disturb less,
   ///   `tokens_per_second`, `gflops` (see `operations`), the processor's peak in this precision and the fraction of it,
   ///   `peak_rss_mb` of this process, and what was measured.
   public func run() throws -> JSONValue {
@@ -80,17 +82,23 @@ public struct StepBenchmark {
 
     let kinds = nested == nil ? 1 : 4
     var times = [[Double]](repeating: [], count: kinds)
+    var processorTimes: [Double] = []
     var last = 0.0
     let begin = DispatchTime.now().uptimeNanoseconds
     for step in 1...warmUpSteps + kinds * rounds.upperBound {
+      let used = Self.processorSeconds()
       let start = DispatchTime.now().uptimeNanoseconds
       last = try train(step, model, &state)
       let end = DispatchTime.now().uptimeNanoseconds
-      if step > warmUpSteps { times[step % kinds].append(Double(end - start) * 1e-9) }
+      if step > warmUpSteps {
+        times[step % kinds].append(Double(end - start) * 1e-9)
+        processorTimes.append(Self.processorSeconds() - used)
+      }
       let fewest = times.map(\.count).min() ?? 0
       if fewest >= rounds.lowerBound, Double(end - begin) * 1e-9 > budget { break }
     }
-    return report(times.map { $0.sorted() }, loss: last, peak: max(before, peak.rate()))
+    return report(
+      times.map { $0.sorted() }, processorTimes.sorted(), loss: last, peak: max(before, peak.rate()))
   }
 
   /// One step, as workers and coordinator do it; returns its mean loss.
@@ -113,7 +121,9 @@ public struct StepBenchmark {
     return loss / Double(tokens)
   }
 
-  private func report(_ times: [[Double]], loss: Double, peak: Double) -> JSONValue {
+  private func report(
+    _ times: [[Double]], _ processorTimes: [Double], loss: Double, peak: Double
+  ) -> JSONValue {
     let medians = times.map { times in
       let middle = times.count / 2
       return times.count % 2 == 1 ? times[middle] : (times[middle - 1] + times[middle]) / 2
@@ -129,6 +139,8 @@ public struct StepBenchmark {
       "arithmetic": .string(precision.arithmetic.rawValue),
       "best_seconds_per_step": .number(best), "best_seconds": .number(best),
       "seconds_by_kind": .numbers(medians),
+      "processor_seconds_per_step": .number(processorTimes[processorTimes.count / 2]),
+      "best_processor_seconds_per_step": .number(processorTimes[0]),
       "steps": .number(times.reduce(0) { $0 + $1.count }), "batch": .number(batch),
       "sequence": .number(sequence),
       "threads": .number(threads), "last_loss": .number(loss),
@@ -189,6 +201,15 @@ public struct StepBenchmark {
     let vocabulary = folder.configuration.vocabularySize
     return MicroBatch(
       rows: (0..<batch).map { _ in (0..<sequence).map { _ in Int32(random.integer(below: vocabulary)) } })
+  }
+
+  /// Processor time of this process so far, all threads together, inside the kernel too.
+  private static func processorSeconds() -> Double {
+    var usage = rusage()
+    let itself: Int32 = 0  // RUSAGE_SELF, an enumeration in glibc's header
+    guard getrusage(itself, &usage) == 0 else { return .nan }
+    func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
 
   /// The largest resident size that this process has had, files mapped into it included.

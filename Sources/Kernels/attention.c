@@ -102,11 +102,11 @@ static void NL_NAME(attention_forward)(void *context, long part) {
     bool first_block = key == begin;
     long count = nl_min(NL_KEYS, rows.end - key), stride;
     const float *k = p->k + h->k_base + key * h->k_stride;
-    product(count, columns, h->dim, k, h->k_stride, 1, queries, NL_ROWS, scores, NL_ROWS, false);
+    block_product(count, columns, h->dim, k, h->k_stride, 1, queries, NL_ROWS, scores, NL_ROWS, false);
     softmax_block(&rows, key, count, scores, &state);
     if (!first_block) fade_rows(&state, rows.count, padded, sums);
     const float *v = pad_keys(h, p->v, key, count, padded, values, &stride);
-    product(rows.count, padded, count, scores, 1, NL_ROWS, v, stride, sums, padded, !first_block);
+    block_product(rows.count, padded, count, scores, 1, NL_ROWS, v, stride, sums, padded, !first_block);
   }
   store_rows(p, h->dim, &rows, &state, padded, sums);
 }

@@ -61,8 +61,8 @@ NL_INLINE void finish_scores(const bool masked, const packed_rows *b, long key, 
 static void score_gradients(const attention_arguments *p, const attention_head *h, const packed_rows *b, long key,
                             long count, float *probability, float *ds) {
   const float *k = p->k + h->k_base + key * h->k_stride, *v = p->v + h->k_base + key * h->k_stride;
-  product(count, NL_ROWS, h->dim, k, h->k_stride, 1, b->scaled_columns, NL_ROWS, probability, NL_ROWS, false);
-  product(count, NL_ROWS, h->dim, v, h->k_stride, 1, b->d_o_columns, NL_ROWS, ds, NL_ROWS, false);
+  block_product(count, NL_ROWS, h->dim, k, h->k_stride, 1, b->scaled_columns, NL_ROWS, probability, NL_ROWS, false);
+  block_product(count, NL_ROWS, h->dim, v, h->k_stride, 1, b->d_o_columns, NL_ROWS, ds, NL_ROWS, false);
   if (needs_mask(&b->rows, key, count)) {
     finish_scores(true, b, key, count, probability, ds);
   } else {
@@ -81,10 +81,10 @@ static void add_key_gradient(const attention_head *h, long key, long count, long
                              long padded, float *gradient) {
   float *y = gradient + h->k_base + key * h->k_stride;
   if (padded == h->dim) {
-    product(count, padded, rows, a, NL_ROWS, 1, b, padded, y, h->k_stride, true);
+    block_product(count, padded, rows, a, NL_ROWS, 1, b, padded, y, h->k_stride, true);
   } else {
     float sums[NL_KEYS * NL_MAX_DIM];
-    product(count, padded, rows, a, NL_ROWS, 1, b, padded, sums, padded, false);
+    block_product(count, padded, rows, a, NL_ROWS, 1, b, padded, sums, padded, false);
     NL_NAME(add_rows)(count, h->dim, sums, padded, y, h->k_stride);
   }
 }
@@ -125,7 +125,7 @@ static void walk_blocks(const attention_arguments *p, const attention_head *h, n
       if (for_queries) {
         long stride;
         const float *k = pad_keys(h, p->k, key, count, padded, keys, &stride);
-        product(b.rows.count, padded, count, ds, 1, NL_ROWS, k, stride, dq, padded, true);
+        block_product(b.rows.count, padded, count, ds, 1, NL_ROWS, k, stride, dq, padded, true);
       }
     }
     if (for_queries) store_query_gradient(p, h->dim, &b.rows, padded, dq);

@@ -7,7 +7,7 @@
 #define vector NL_NAME(vector)
 #define tile NL_NAME(tile)
 #define strip NL_NAME(strip)
-#define product NL_NAME(product)
+#define block_product NL_NAME(block_product)
 #define gather16 NL_NAME(gather16)
 #define pack_rows NL_NAME(pack_rows)
 #define transpose16 NL_NAME(transpose16)
@@ -58,8 +58,8 @@ NL_INLINE void strip(const int high, const int vecs, long rows, long depth, cons
 }
 
 // `columns` is a multiple of 16.
-static void product(long rows, long columns, long depth, const float *a, long lda, long sk, const float *b, long ldb,
-                    float *c, long ldc, bool add) {
+static void block_product(long rows, long columns, long depth, const float *a, long lda, long sk, const float *b,
+                          long ldb, float *c, long ldc, bool add) {
   long j = 0;
 #if NL_LANES == 16
   for (; columns - j >= 64; j += 64) strip(6, 4, rows, depth, a, lda, sk, b + j, ldb, c + j, ldc, add);

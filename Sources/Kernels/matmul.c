@@ -44,7 +44,7 @@ typedef struct {
   bool by_tiles, by_weights;
   bool split_rows;
   long parts;
-} product;
+} multiplication;
 
 typedef struct {
   long first, end;
@@ -88,18 +88,18 @@ static nl_matrix_part part_at(nl_matrix_part all, long row, long column) {
   return all;
 }
 
-static long block_depth(const product *p, long k) { return nl_min(NL_KBLOCK, p->K - k); }
+static long block_depth(const multiplication *p, long k) { return nl_min(NL_KBLOCK, p->K - k); }
 
-static void pack_a(const product *p, range rows, long k, void *to) {
+static void pack_a(const multiplication *p, range rows, long k, void *to) {
   p->kernels->pack_a(part_at(p->a, rows.first, k), rows.end - rows.first, block_depth(p, k), to);
 }
 
 // How far `columns` are used in place. A panel that is not whole is packed always: vectors would read past its end.
-static long end_in_place(const product *p, range columns) {
+static long end_in_place(const multiplication *p, range columns) {
   return p->in_place ? columns.first + (columns.end - columns.first) / NL_PANEL * NL_PANEL : columns.first;
 }
 
-static void pack_b(const product *p, long k, range columns, void *to) {
+static void pack_b(const multiplication *p, long k, range columns, void *to) {
   const long first = end_in_place(p, columns);
   if (first < columns.end)
     p->kernels->pack_b(part_at(p->b, k, first), block_depth(p, k), columns.end - first, to);
@@ -113,21 +113,21 @@ static nl_prefetch lines(nl_matrix_part from, long rows, long columns) {
                           : (nl_prefetch){from.at, columns, from.column * width, rows * width};
 }
 
-static nl_prefetch b_lines(const product *p, long k, range columns) {
+static nl_prefetch b_lines(const multiplication *p, long k, range columns) {
   return lines(part_at(p->b, k, columns.first), block_depth(p, k), columns.end - columns.first);
 }
 
-static nl_prefetch a_lines(const product *p, range rows, long k) {
+static nl_prefetch a_lines(const multiplication *p, range rows, long k) {
   return lines(part_at(p->a, rows.first, k), rows.end - rows.first, block_depth(p, k));
 }
 
-static nl_prefetch c_lines(const product *p, range rows, range columns) {
+static nl_prefetch c_lines(const multiplication *p, range rows, range columns) {
   const char *at = (const char *)(p->c + rows.first * p->ldc + columns.first);
   return (nl_prefetch){at, rows.end - rows.first, p->ldc * 4, (columns.end - columns.first) * 4};
 }
 
 // C[rows, columns] (+)= the block of k; `packed` is what pack_b made of the columns.
-static void multiply(const product *p, range rows, range columns, long k, const void *a, const void *packed,
+static void multiply(const multiplication *p, range rows, range columns, long k, const void *a, const void *packed,
                      nl_prefetch next) {
   const long border = end_in_place(p, columns);
   nl_matmul_block block = {
@@ -155,43 +155,43 @@ static void multiply(const product *p, range rows, range columns, long k, const 
 
 // ---- orders of work -----------------------------------------------------------------------------------------------
 // Columns that are packed at a time: the fewer, the more is still in the first cache when it is used. But rows of B
-// that lie in memory k after k are cut into pieces of two cache lines, no shorter; and kernels that are faster than the
-// second cache use what they have of A more than once.
-static long packed_at_once(const product *p) {
-  return (p->b.column == 1 || p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
+// that lie in memory k after k are cut into pieces of four cache lines of bf16, no shorter, as each row may be in a page
+// of its own; and kernels that are faster than the second cache use what they have of A more than once.
+static long packed_at_once(const multiplication *p, const scratch *s) {
+  if (p->b.column == 1) return nl_min(4 * NL_PANEL, s->b_columns);
+  return (p->kernels->panels == 2 ? 2 : 1) * NL_PANEL;
 }
-static range packed_from(const product *p, long n, range columns) {
-  return (range){n, nl_min(n + packed_at_once(p), columns.end)};
-}
+static range some_from(long n, long count, range columns) { return (range){n, nl_min(n + count, columns.end)}; }
 
-// What is packed after the panel at (k, n).
-static nl_prefetch lines_after(const product *p, long k, long n, range group, range after, range stretch) {
-  if (n + packed_at_once(p) < group.end) return b_lines(p, k, packed_from(p, n + packed_at_once(p), group));
-  if (k + NL_KBLOCK < stretch.end) return b_lines(p, k + NL_KBLOCK, packed_from(p, group.first, group));
-  if (after.first < after.end) return b_lines(p, stretch.first, packed_from(p, after.first, after));
+// What is packed after this panel of the block of k; `count` columns at a time.
+static nl_prefetch lines_after(const multiplication *p, long k, range panel, long count, range group, range after,
+                               range stretch) {
+  if (panel.end < group.end) return b_lines(p, k, some_from(panel.end, count, group));
+  if (k + NL_KBLOCK < stretch.end) return b_lines(p, k + NL_KBLOCK, some_from(group.first, count, group));
+  if (after.first < after.end) return b_lines(p, stretch.first, some_from(after.first, count, after));
   return (nl_prefetch){0};
 }
 
 // The rows of A for k, of those packed from `first` on.
-static void *packed_rows(const product *p, const scratch *s, long k, long first, long rows) {
+static void *packed_rows(const multiplication *p, const scratch *s, long k, long first, long rows) {
   return (char *)s->a + (k - first) * rows * p->kernels->a_bytes;
 }
 
 // The columns of one group, for all k of a stretch whose A is packed. Each panel is used as soon as it is packed,
 // while it is in the first cache; the group is as wide as A's block stays in the second one worth coming back to.
-static void group_by_panels(const product *p, range rows, range group, range after, range stretch,
+static void group_by_panels(const multiplication *p, range rows, range group, range after, range stretch,
                             const scratch *s) {
-  const long count = rows.end - rows.first;
+  const long row_count = rows.end - rows.first, count = packed_at_once(p, s);
   for (long k = stretch.first; k < stretch.end; k += NL_KBLOCK)
-    for (long n = group.first; n < group.end; n += packed_at_once(p)) {
-      const range panel = packed_from(p, n, group);
+    for (long n = group.first; n < group.end; n += count) {
+      const range panel = some_from(n, count, group);
       pack_b(p, k, panel, s->b);
-      multiply(p, rows, panel, k, packed_rows(p, s, k, stretch.first, count), s->b,
-               lines_after(p, k, n, group, after, stretch));
+      multiply(p, rows, panel, k, packed_rows(p, s, k, stretch.first, row_count), s->b,
+               lines_after(p, k, panel, count, group, after, stretch));
     }
 }
 
-static void run_by_panels(const product *p, range rows, range columns, const scratch *s) {
+static void run_by_panels(const multiplication *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += s->a_rows) {
     const range some = {m, nl_min(m + s->a_rows, rows.end)};
     const long count = some.end - some.first;
@@ -209,11 +209,11 @@ static void run_by_panels(const product *p, range rows, range columns, const scr
   }
 }
 
-static range tile_at(const product *p, long m, range rows) {
+static range tile_at(const multiplication *p, long m, range rows) {
   return (range){m, nl_min(m + p->kernels->tile_rows, rows.end)};
 }
 
-static void run_by_tiles(const product *p, range rows, range columns, const scratch *s) {
+static void run_by_tiles(const multiplication *p, range rows, range columns, const scratch *s) {
   const long group = p->in_place ? p->N : s->b_columns;
   for (long n = columns.first; n < columns.end; n += group) {
     const range some = {n, nl_min(n + group, columns.end)};
@@ -230,12 +230,12 @@ static void run_by_tiles(const product *p, range rows, range columns, const scra
 
 // Rows of A at a time: their pairs, of all k, stay in the second cache beside the weights that pass by, and their rows
 // of C in as many pages as the processor keeps translations for.
-static long rows_by_weights(const product *p, const scratch *s) {
+static long rows_by_weights(const multiplication *p, const scratch *s) {
   const long room = nl_min(PAIRS_BYTES, s->a_size * (long)sizeof(float)) / (p->K * 2);
   return nl_min(PAIRS_ROWS, room) / NL_PANEL * NL_PANEL;
 }
 
-static void run_by_weights(const product *p, range rows, range columns, const scratch *s) {
+static void run_by_weights(const multiplication *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += rows_by_weights(p, s)) {
     const long count = nl_min(rows_by_weights(p, s), rows.end - m);
     p->kernels->weights->pack(part_at(p->a, m, 0), count, p->K, s->a);
@@ -257,7 +257,7 @@ static void run_by_weights(const product *p, range rows, range columns, const sc
   }
 }
 
-static void run(const product *p, range rows, range columns, const scratch *s) {
+static void run(const multiplication *p, range rows, range columns, const scratch *s) {
   if (p->by_weights && rows_by_weights(p, s) > 0)
     run_by_weights(p, rows, columns, s);
   else if (p->by_tiles)
@@ -267,7 +267,7 @@ static void run(const product *p, range rows, range columns, const scratch *s) {
 }
 
 // Without memory for the scratch: the same in smaller pieces.
-static __attribute__((noinline)) void run_on_stack(const product *p, range rows, range columns) {
+static __attribute__((noinline)) void run_on_stack(const multiplication *p, range rows, range columns) {
   float a[SMALL_ROWS * NL_KBLOCK], b[SMALL_GROUP * NL_KBLOCK];
   run(p, rows, columns, &(scratch){a, b, SMALL_ROWS, SMALL_ROWS * NL_KBLOCK, SMALL_GROUP});
 }
@@ -280,7 +280,7 @@ static range share(long n, long unit, long part, long parts) {
 }
 
 static void run_part(void *context, long part) {
-  const product *p = context;
+  const multiplication *p = context;
   range rows = {0, p->M}, columns = {0, p->N};
   if (p->split_rows)
     rows = share(p->M, p->kernels->tile_rows, part, p->parts);
@@ -300,7 +300,7 @@ static void run_part(void *context, long part) {
 
 // Columns or rows, whichever leaves the threads the more even shares. Rows must win clearly: each thread then packs
 // the whole of B for itself.
-static void divide(product *p, long threads) {
+static void divide(multiplication *p, long threads) {
   p->parts = 1;
   if (threads == 1 || (double)p->M * (double)p->N * (double)p->K < FEW_OPERATIONS) return;
   const long panels = nl_parts(p->N, NL_PANEL), tiles = nl_parts(p->M, p->kernels->tile_rows);
@@ -329,35 +329,35 @@ static const nl_matmul_kernels *kernels_f32(void) {
 #endif
 }
 
-static const nl_matmul_kernels *kernels_bf16(void) {
+static const nl_matmul_kernels *kernels_bf16_dot(void) {
 #if defined(__aarch64__)
-  return &nl_matmul_bf16_neon;
+  return &nl_matmul_bf16_dot_neon;
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
-    case NL_ISA_AVX512_BF16: return &nl_matmul_bf16_dot;
+    case NL_ISA_AVX512_BF16: return &nl_matmul_bf16_dot_avx512_bf16;
     // CPUs with AMX do a dot product in four times the time of a fused multiply-add, which makes two of these faster.
     case NL_ISA_AMX:
-    case NL_ISA_AVX512: return &nl_matmul_bf16_avx512;
-    case NL_ISA_AVX2: return &nl_matmul_bf16_avx2;
+    case NL_ISA_AVX512: return &nl_matmul_bf16_dot_avx512;
+    case NL_ISA_AVX2: return &nl_matmul_bf16_dot_avx2;
 #endif
-    default: return &nl_matmul_bf16_baseline;
+    default: return &nl_matmul_bf16_dot_baseline;
   }
 #endif
 }
 
-static const nl_matmul_kernels *kernels_amx(void) {
+static const nl_matmul_kernels *kernels_bf16_tiles(void) {
 #if defined(__aarch64__)
-  return &nl_matmul_amx_neon;
+  return &nl_matmul_bf16_tiles_neon;
 #else
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
-    case NL_ISA_AMX: return &nl_matmul_amx_tiles;
+    case NL_ISA_AMX: return &nl_matmul_bf16_tiles_amx;
     case NL_ISA_AVX512_BF16:
-    case NL_ISA_AVX512: return &nl_matmul_amx_avx512;
-    case NL_ISA_AVX2: return &nl_matmul_amx_avx2;
+    case NL_ISA_AVX512: return &nl_matmul_bf16_tiles_avx512;
+    case NL_ISA_AVX2: return &nl_matmul_bf16_tiles_avx2;
 #endif
-    default: return &nl_matmul_amx_baseline;
+    default: return &nl_matmul_bf16_tiles_baseline;
   }
 #endif
 }
@@ -366,7 +366,7 @@ static void clear(long M, long N, float *c, long ldc) {
   for (long m = 0; m < M; m++) memset(c + m * ldc, 0, (size_t)N * sizeof *c);
 }
 
-static void start(nl_pool *pool, product p) {
+static void start(nl_pool *pool, multiplication p) {
   if (p.M <= 0 || p.N <= 0) return;
   if (p.K <= 0) {
     if (!p.accumulate) clear(p.M, p.N, p.c, p.ldc);
@@ -381,7 +381,7 @@ static void start(nl_pool *pool, product p) {
 
 void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
-  start(pool, (product){
+  start(pool, (multiplication){
       .kernels = kernels_f32(),
       .M = M, .N = N, .K = K,
       .a = {a, NL_F32, a_row, a_col},
@@ -394,7 +394,7 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
 static void start_mixed(const nl_matmul_kernels *kernels, nl_pool *pool, long M, long N, long K, const float *a,
                         long a_row, long a_col, const void *b, nl_dtype b_type, long b_row, long b_col, float *c,
                         long ldc, bool accumulate) {
-  start(pool, (product){
+  start(pool, (multiplication){
       .kernels = kernels,
       .M = M, .N = N, .K = K,
       .a = {a, NL_F32, a_row, a_col},
@@ -404,14 +404,14 @@ static void start_mixed(const nl_matmul_kernels *kernels, nl_pool *pool, long M,
   });
 }
 
-void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+void nl_matmul_bf16_dot(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                     nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
-  start_mixed(kernels_bf16(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
+  start_mixed(kernels_bf16_dot(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
 }
 
-void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+void nl_matmul_bf16_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
-  if (nl_isa_current() == NL_ISA_AMX && nl_tiles_suit_bf16(M, N, K, b_col))
+  if (nl_tiles_suit_bf16(M, N, K, b_col))
     return nl_tiles_multiply_bf16(pool, M, K, a, a_row, a_col, &(nl_factor){b, b_type, b_row, b_col, N, c, ldc, accumulate});
-  start_mixed(kernels_amx(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
+  start_mixed(kernels_bf16_tiles(), pool, M, N, K, a, a_row, a_col, b, b_type, b_row, b_col, c, ldc, accumulate);
 }

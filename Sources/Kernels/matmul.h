@@ -78,13 +78,13 @@ void *nl_thread_scratch(void);
 
 #if defined(__x86_64__)
 extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx2;
-extern const nl_matmul_kernels nl_matmul_bf16_dot, nl_matmul_bf16_avx512, nl_matmul_bf16_avx2;
-extern const nl_matmul_kernels nl_matmul_amx_tiles, nl_matmul_amx_avx512, nl_matmul_amx_avx2;
+extern const nl_matmul_kernels nl_matmul_bf16_dot_avx512_bf16, nl_matmul_bf16_dot_avx512, nl_matmul_bf16_dot_avx2;
+extern const nl_matmul_kernels nl_matmul_bf16_tiles_amx, nl_matmul_bf16_tiles_avx512, nl_matmul_bf16_tiles_avx2;
 #endif
 #if defined(__aarch64__)
-extern const nl_matmul_kernels nl_matmul_neon, nl_matmul_bf16_neon, nl_matmul_amx_neon;
+extern const nl_matmul_kernels nl_matmul_neon, nl_matmul_bf16_dot_neon, nl_matmul_bf16_tiles_neon;
 #else
-extern const nl_matmul_kernels nl_matmul_baseline, nl_matmul_bf16_baseline, nl_matmul_amx_baseline;
+extern const nl_matmul_kernels nl_matmul_baseline, nl_matmul_bf16_dot_baseline, nl_matmul_bf16_tiles_baseline;
 #endif
 
 #endif

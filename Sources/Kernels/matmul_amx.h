@@ -1,7 +1,7 @@
 // The matrix product in mixed precision with AMX: four tiles of 16×16 sums, from two of A and two of B. Included after
 // matmul_bf16.h, which packs for it: a row of pairs of a panel of B is two rows of tiles side by side.
 //
-// matmul_amx_order.h computes the same bits without it.
+// matmul_bf16_tiles.h computes the same bits without it.
 #include "tile_shapes.h"
 
 enum { SIDE = 16, UPPER_LEFT = 0, UPPER_RIGHT, LOWER_LEFT, LOWER_RIGHT, A_UPPER, A_LOWER, B_LEFT, B_RIGHT };
@@ -86,13 +86,13 @@ static void amx_multiply(const nl_matmul_block *block) {
 
 #include "matmul_amx_weights.h"
 
-const nl_matmul_kernels nl_matmul_amx_tiles = {
+const nl_matmul_kernels nl_matmul_bf16_tiles_amx = {
     .tile_rows = 2 * SIDE,
     .a_bytes = sizeof(uint16_t),
     .b_words = NL_KBLOCK / 2 * NL_PANEL,
     .panels = 2,
     .multiply = amx_multiply,
-    .pack_a = pack_a_bf16,
-    .pack_b = pack_b_bf16,
+    .pack_a = pack_a_flushed,
+    .pack_b = pack_b_flushed,
     .weights = &amx_weights,
 };

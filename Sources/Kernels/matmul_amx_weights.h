@@ -66,7 +66,8 @@ static void weights_multiply(const nl_weights_block *block) {
 
 // Of 32 numbers the pairs, rounded to bf16.
 INLINE words pairs_of(const float *x) {
-  const words low = rounded(*(const words *)(const void *)x), high = rounded(*(const words *)(const void *)(x + LANES));
+  const words low = rounded_flushed(*(const words *)(const void *)x);
+  const words high = rounded_flushed(*(const words *)(const void *)(x + LANES));
   const words even = SHUFFLE(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const words odd = SHUFFLE(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   return even >> 16 | odd;

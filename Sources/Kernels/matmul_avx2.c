@@ -7,13 +7,14 @@
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 #define F32_TABLE nl_matmul_avx2
-#define BF16_TABLE nl_matmul_bf16_avx2
-#define AMX_TABLE nl_matmul_amx_avx2
+#define BF16_TABLE nl_matmul_bf16_dot_avx2
+#define BF16_TILES_TABLE nl_matmul_bf16_tiles_avx2
 #define TILES_TABLE nl_tiles_avx2
 #include "matmul_isa.h"
 #include "matmul_f32.h"
 #include "matmul_bf16.h"
-#include "matmul_amx_order.h"
+#include "matmul_bf16_tiles.h"
+#include "tiles_fma.h"
 #include "tiles_order.h"
 #pragma clang attribute pop
 #endif

@@ -8,13 +8,14 @@
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 #define F32_TABLE nl_matmul_avx512
-#define BF16_TABLE nl_matmul_bf16_avx512
-#define AMX_TABLE nl_matmul_amx_avx512
+#define BF16_TABLE nl_matmul_bf16_dot_avx512
+#define BF16_TILES_TABLE nl_matmul_bf16_tiles_avx512
 #define TILES_TABLE nl_tiles_avx512
 #include "matmul_isa.h"
 #include "matmul_f32.h"
 #include "matmul_bf16.h"
-#include "matmul_amx_order.h"
+#include "matmul_bf16_tiles.h"
+#include "tiles_fma.h"
 #include "tiles_order.h"
 #pragma clang attribute pop
 #endif

@@ -10,10 +10,13 @@
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 #define F32_TABLE nl_matmul_avx512
-#define BF16_TABLE nl_matmul_bf16_dot
+#define BF16_TABLE nl_matmul_bf16_dot_avx512_bf16
+#define TILES_TABLE nl_tiles_dot
 #define DOT _mm512_dpbf16_ps
 #include "matmul_isa.h"
 #include "matmul_bf16.h"
+#include "tiles_dot.h"
+#include "tiles_order.h"
 #pragma clang attribute pop
 #pragma clang attribute push( \
     __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma"))), \

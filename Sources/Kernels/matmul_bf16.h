@@ -17,11 +17,16 @@ INLINE words rounded(words bits) {
   return ((is_nan & (bits | 0x400000)) | (~is_nan & nearest)) & 0xffff0000;
 }
 
+// The same with denormal numbers as zeros before, not only after, as instructions that round to bf16 do it: for products
+// in the order of AMX. (In the state of nl_float_flush an addition takes them for zeros.)
+INLINE words rounded_flushed(words bits) {
+  return rounded(__builtin_bit_cast(words, __builtin_bit_cast(vector, bits) + (vector)(0)));
+}
+INLINE words rounded_for(const bool flush, words bits) { return flush ? rounded_flushed(bits) : rounded(bits); }
+
 #if defined(DOT)
 typedef uint16_t packed_a_bf16;
-INLINE void store_a(words bits, packed_a_bf16 *to) {
-  *(halves *)to = __builtin_convertvector(rounded(bits) >> 16, halves);
-}
+INLINE void store_a(words rounded, packed_a_bf16 *to) { *(halves *)to = __builtin_convertvector(rounded >> 16, halves); }
 
 // sum[i][j] += Σ over ascending pairs of k
 INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
@@ -44,7 +49,7 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
 #else
 // As f32, so that they need not be widened for each use.
 typedef float packed_a_bf16;
-INLINE void store_a(words bits, packed_a_bf16 *to) { *(words *)(void *)to = rounded(bits); }
+INLINE void store_a(words rounded, packed_a_bf16 *to) { *(words *)(void *)to = rounded; }
 
 // sum[i][j] += Σ over ascending pairs of k
 INLINE void chain_bf16(const int rows, const int vectors, long depth, const packed_a_bf16 *a, const uint32_t *b,
@@ -74,23 +79,29 @@ INLINE void chain_bf16(const int rows, const int vectors, long depth, const pack
 
 // ---- packing ------------------------------------------------------------------------------------------------------
 // A row of A; `step` is 1 in all that is large.
-static void pack_row(const float *from, long step, long depth, packed_a_bf16 *to) {
+INLINE void pack_row(const bool flush, const float *from, long step, long depth, packed_a_bf16 *to) {
   float part[LANES];
   for (long k = 0; k < padded(depth); k += LANES) {
     const long count = depth - k < LANES ? depth - k : LANES;
     if (step == 1 && count == LANES) {
-      store_a(*(const words *)(const void *)(from + k), to + k);
+      store_a(rounded_for(flush, *(const words *)(const void *)(from + k)), to + k);
       continue;
     }
     memset(part, 0, sizeof part);
     for (long i = 0; i < count; i++) part[i] = from[(k + i) * step];
-    store_a(*(const words *)(const void *)part, to + k);
+    store_a(rounded_for(flush, *(const words *)(const void *)part), to + k);
   }
 }
 
-static void pack_a_bf16(nl_matrix_part from, long rows, long depth, void *to) {
+INLINE void pack_rows_of(const bool flush, nl_matrix_part from, long rows, long depth, packed_a_bf16 *to) {
   for (long i = 0; i < rows; i++)
-    pack_row((const float *)from.at + i * from.row, from.column, depth, (packed_a_bf16 *)to + i * NL_KBLOCK);
+    pack_row(flush, (const float *)from.at + i * from.row, from.column, depth, to + i * NL_KBLOCK);
+}
+static void pack_a_bf16(nl_matrix_part from, long rows, long depth, void *to) {
+  pack_rows_of(false, from, rows, depth, to);
+}
+static inline void pack_a_flushed(nl_matrix_part from, long rows, long depth, void *to) {
+  pack_rows_of(true, from, rows, depth, to);
 }
 
 // A panel whose columns lie k after k: 32-bit words of two k are transposed. Where there is no whole square, what lacks
@@ -133,14 +144,14 @@ static void interleave_rows(const uint16_t *from, long from_row, long depth, lon
 }
 
 // Panels of f32 become panels of pairs where they stand: what is written never overtakes what is read.
-static void fold_into_pairs(long depth, long columns, uint32_t *to) {
+INLINE void fold_into_pairs(const bool flush, long depth, long columns, uint32_t *to) {
   for (long n = 0; n < columns; n += NL_PANEL) {
     const uint32_t *from = to + n * NL_KBLOCK;
     uint32_t *pairs = to + n * NL_KBLOCK / 2;
     for (long k = 0; k < depth; k += 2, from += 2 * NL_PANEL, pairs += NL_PANEL)
       UNROLL for (long j = 0; j < NL_PANEL; j += LANES) {
-        const words even = rounded(*(const words *)(from + j));
-        const words odd = k + 1 < depth ? rounded(*(const words *)(from + NL_PANEL + j)) : (words)(0);
+        const words even = rounded_for(flush, *(const words *)(from + j));
+        const words odd = k + 1 < depth ? rounded_for(flush, *(const words *)(from + NL_PANEL + j)) : (words)(0);
         *(words *)(pairs + j) = odd | even >> 16;
       }
   }
@@ -156,7 +167,7 @@ static void pack_b_bf16(nl_matrix_part from, long depth, long columns, void *to)
   uint32_t *packed = to;
   if (from.type == NL_F32) {
     F32_TABLE.pack_b(from, depth, columns, to);
-    fold_into_pairs(depth, columns, packed);
+    fold_into_pairs(false, depth, columns, packed);
     return pad_pairs(depth, columns, packed);
   }
   pad_pairs(depth, columns, packed);
@@ -168,6 +179,13 @@ static void pack_b_bf16(nl_matrix_part from, long depth, long columns, void *to)
     const long width = columns - n < NL_PANEL ? columns - n : NL_PANEL;
     transpose_pairs((const uint16_t *)from.at + n * from.column, from.column, width, depth, packed);
   }
+}
+
+static inline void pack_b_flushed(nl_matrix_part from, long depth, long columns, void *to) {
+  if (from.type == NL_BF16) return pack_b_bf16(from, depth, columns, to);
+  F32_TABLE.pack_b(from, depth, columns, to);
+  fold_into_pairs(true, depth, columns, to);
+  pad_pairs(depth, columns, to);
 }
 
 const nl_matmul_kernels BF16_TABLE = {

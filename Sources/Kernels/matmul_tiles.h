@@ -1,5 +1,5 @@
 // The tiles of C that come of one block, for one way to compute: OF(name) is this way's version of a name. Included by
-// matmul_f32.h, matmul_bf16.h and matmul_amx_order.h, which define OF(packed_a) and OF(packed_b), the types of packed
+// matmul_f32.h, matmul_bf16.h and matmul_bf16_tiles.h, which define OF(packed_a) and OF(packed_b), the types of packed
 // numbers, OF(chain), which adds a block's products to the sums of a tile, and OF(goes_on): whether these sums go on from
 // C, or begin with zero and are added to it.
 

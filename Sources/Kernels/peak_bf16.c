@@ -83,23 +83,23 @@ static long run(nl_pool *pool, long rounds, void (*body)(void *context, long par
 }
 #endif
 
-long nl_peak_bf16_loop(nl_pool *pool, long rounds) {
+long nl_peak_dot_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AVX512_BF16) return run(pool, rounds, dot_products);
 #endif
   return nl_peak_loop(pool, rounds);
 }
 
-long nl_peak_amx_loop(nl_pool *pool, long rounds) {
+long nl_peak_tile_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, tile_products);
 #endif
-  return nl_peak_loop(pool, rounds);
+  return nl_peak_dot_loop(pool, rounds);
 }
 
 long nl_peak_tile_cache_loop(nl_pool *pool, long rounds) {
 #if defined(__x86_64__)
   if (nl_isa_current() == NL_ISA_AMX) return run(pool, rounds, cached_tile_products);
 #endif
-  return nl_peak_loop(pool, rounds);
+  return nl_peak_dot_loop(pool, rounds);
 }

@@ -14,6 +14,7 @@ enum {
   SMALL_BYTES = 256 << 10, // the same on the stack, for a panel of rows
   PACKED_STEPS = 16,        // of k that one part of the packing takes
   FEWEST_PANELS = 4,        // that are worth a thread's turn
+  FEW_ROWS = 4,             // fewer than these are bound by reading W, which is packed for them as well
 };
 
 // ---- a stretch of k for some rows ---------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ static const nl_tile_kernels *kernels(void) {
   switch (nl_isa_current()) {
 #if defined(__x86_64__)
     case NL_ISA_AMX: return &nl_tiles_amx;
-    case NL_ISA_AVX512_BF16:
+    case NL_ISA_AVX512_BF16: return &nl_tiles_dot;
     case NL_ISA_AVX512: return &nl_tiles_avx512;
     case NL_ISA_AVX2: return &nl_tiles_avx2;
 #endif
@@ -142,6 +143,17 @@ void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, 
 static const nl_tile_pass three = {3, 1, 3, {{2, 0}, {1, 0}, {0, 0}}, true};
 static const nl_tile_pass six = {3, 3, 6, {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}}, true};
 
+// With tiles, where rows of W have to be interleaved, which is done here while the panel before is multiplied, and rows of
+// X are packed once for all threads. With dot products wherever matmul.c's fused multiply-adds would do half as much at
+// a time.
+bool nl_tiles_suit_bf16(long M, long N, long K, long b_col) {
+  switch (nl_isa_current()) {
+    case NL_ISA_AMX: return b_col == 1 && M >= NL_TILE_SIDE && N > 4 * NL_TILE_PANEL && K > 2 * NL_TILE_STEP;
+    case NL_ISA_AVX512_BF16: return M >= FEW_ROWS && K > 0 && N > 0;
+    default: return false;
+  }
+}
+
 void nl_tiles_multiply_bf16(nl_pool *pool, long M, long K, const float *x, long x_row, long x_col,
                             const nl_factor *factor) {
   static const nl_tile_pass one = {1, 1, 1, {{0, 0}}, false};
@@ -155,4 +167,21 @@ void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, 
   if (K <= 0) return;
   const nl_factor factor = {b, b_type, b_row, b_col, N, c, ldc, accumulate};
   nl_tiles_multiply(pool, b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, &factor, 1);
+}
+
+static bool alike(const nl_factor *list, long count) {
+  for (long i = 0; i < count; i++)
+    if (list[i].N <= 0 || list[i].b_type != list[0].b_type || (list[i].b_row == 1) != (list[0].b_row == 1) ||
+        list[i].accumulate != list[0].accumulate)
+      return false;
+  return count > 0;
+}
+
+void nl_matmul_f32_tiles_each(nl_pool *pool, long M, long K, const float *a, long a_row, long a_col,
+                              const nl_factor *list, long count) {
+  if (M > 0 && K > 0 && alike(list, count))
+    return nl_tiles_multiply(pool, list[0].b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, list, count);
+  for (const nl_factor *f = list; f < list + count; f++)
+    nl_matmul_f32_tiles(pool, M, f->N, K, a, a_row, a_col, f->b, f->b_type, f->b_row, f->b_col, f->c, f->ldc,
+                        f->accumulate);
 }

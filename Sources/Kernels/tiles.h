@@ -1,6 +1,6 @@
 // Products by tiles of bf16 as AMX has them, 16×16 sums from 32 k at a time: what is computed, and how the parts of the
 // kernel are told of it. tiles.c divides the work; tiles_amx.c computes, with tiles_pack.h and
-// tiles_sums.h; tiles_order.h does the same by fused multiply-adds.
+// tiles_sums.h; tiles_order.h does the same by dot products (tiles_dot.h) or fused multiply-adds (tiles_fma.h).
 //
 // A number of f32 is the sum of bf16 terms, each the nearest to what those before it leave. A product of tiles is of one
 // term of X and one term of W.
@@ -67,7 +67,7 @@ typedef struct {
 } nl_tile_kernels;
 
 #if defined(__x86_64__)
-extern const nl_tile_kernels nl_tiles_amx, nl_tiles_avx512, nl_tiles_avx2;
+extern const nl_tile_kernels nl_tiles_amx, nl_tiles_dot, nl_tiles_avx512, nl_tiles_avx2;
 #endif
 #if defined(__aarch64__)
 extern const nl_tile_kernels nl_tiles_neon;
@@ -80,12 +80,9 @@ extern const nl_tile_kernels nl_tiles_baseline;
 void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, const float *x, long x_row, long x_col,
                        const nl_factor *list, long count);
 
-// One product in bf16 as AMX adds, and whether it is faster this way than by matmul.c's: where rows of W have to be
-// interleaved, which is done here while the panel before is multiplied, and rows of X are packed once for all threads.
+// One product in bf16 as AMX adds, and whether it is faster this way than by matmul.c's.
 void nl_tiles_multiply_bf16(nl_pool *pool, long M, long K, const float *x, long x_row, long x_col,
                             const nl_factor *factor);
-static inline bool nl_tiles_suit_bf16(long M, long N, long K, long b_col) {
-  return b_col == 1 && M >= NL_TILE_SIDE && N > 4 * NL_TILE_PANEL && K > 2 * NL_TILE_STEP;
-}
+bool nl_tiles_suit_bf16(long M, long N, long K, long b_col);
 
 #endif

@@ -1,122 +1,162 @@
-// Products by tiles, in their order and to their bits, by fused multiply-adds: for CPUs without tiles. Included after
-// matmul_f32.h, whose packing it uses; TILES_TABLE is the name of its table.
+// Products by tiles, in their order and to their bits, for CPUs without tiles; TILES_TABLE is the name of its table.
+// Included after tiles_fma.h or tiles_dot.h, which define
+//  - tile_number, a packed number, or a pair of them; ROW_NUMBERS and TERM_NUMBERS, those of a row and of a term of a step
+//  - pack_tile_rows, as nl_tile_kernels.pack
+//  - pack_tile_columns, at most STRIP_PANELS panels of W for a block of k, COLUMNS_NUMBERS from each other
+//  - tile_columns, where of such a panel a term of a step is
+//  - step_chain, the chain over the even k of a step, or with `odd` over the others, from zero.
 //
 // Of each 32 k the even ones make a chain from zero, the odd ones another, and the sum of both is added to the sums so
 // far: once for each product of terms.
-#include "tiles.h"
 
-enum { TERM_NUMBERS = NL_TILE_PANEL * NL_TILE_STEP };
+// What a panel of W and one of X add to C for a block of k: a sum from zero, or one that goes on from C.
+typedef struct {
+  float *c;
+  long ldc, rows, columns;
+  bool add;
+} tile_corner;
 
-// Numbers become their terms: `to` and the next ones, `apart` numbers from each other.
-static void split_terms(const float *from, long count, int terms, float *to, long apart) {
-  for (long i = 0; i < count; i += LANES) {
-    vector rest = *(const vector *)(from + i);
-    for (int t = 0; t < terms; t++) {
-      const vector term = __builtin_bit_cast(vector, rounded(__builtin_bit_cast(words, rest)));
-      *(vector *)(to + t * apart + i) = term;
-      rest -= term;
-    }
-  }
-}
-
-// ---- packing ------------------------------------------------------------------------------------------------------
-static void pack_panel_terms(const nl_tile_rows *r, char *to) {
-  float *packed = (float *)(void *)to;
-  for (long k = 0; k < r->depth; k += NL_TILE_STEP, packed += r->terms * TERM_NUMBERS) {
-    float numbers[TERM_NUMBERS] = {0};
-    const long depth = r->depth - k < NL_TILE_STEP ? r->depth - k : NL_TILE_STEP;
-    for (long i = 0; i < r->rows; i++) {
-      const float *x = r->at + i * r->row + k * r->column;
-      for (long j = 0; j < depth; j++) numbers[i * NL_TILE_STEP + j] = x[j * r->column];
-    }
-    split_terms(numbers, TERM_NUMBERS, r->terms, packed, TERM_NUMBERS);
-  }
-}
-
-// A panel of W for a block of k: [term][k][column], zeros beyond what exists.
-static void pack_columns(const nl_tile_run *r, const nl_factor *f, long column, long block, long depth, float *to) {
-  const long columns = f->N - column < NL_TILE_PANEL ? f->N - column : NL_TILE_PANEL;
-  const long bytes = f->b_type == NL_F32 ? 4 : 2, steps = nl_tile_steps(depth) * NL_TILE_STEP;
-  for (long k = 0; k < depth; k += NL_KBLOCK) {
-    const char *at = (const char *)f->b + ((r->first_k + block + k) * f->b_row + column * f->b_col) * bytes;
-    F32_TABLE.pack_b((nl_matrix_part){at, f->b_type, f->b_row, f->b_col}, depth - k < NL_KBLOCK ? depth - k : NL_KBLOCK,
-                     columns, to + k * NL_TILE_PANEL);
-  }
-  memset(to + depth * NL_TILE_PANEL, 0, (size_t)((steps - depth) * NL_TILE_PANEL) * sizeof *to);
-  if (r->pass->w_terms > 1)
-    split_terms(to, steps * NL_TILE_PANEL, r->pass->w_terms, to, NL_TILE_BLOCK * NL_TILE_PANEL);
-}
-
-// ---- products -----------------------------------------------------------------------------------------------------
-// The chain over the even k of a step, or with `odd` over the others.
-INLINE void step_chain(const int rows, const int odd, const float *x, const float *w, vector sum[][TILE_VECTORS]) {
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = (vector)(0);
-  for (long k = odd; k < NL_TILE_STEP; k += 2) {
-    vector column[TILE_VECTORS];
-    UNROLL for (int v = 0; v < TILE_VECTORS; v++) column[v] = *(const vector *)(w + k * NL_TILE_PANEL + v * LANES);
-    UNROLL for (int i = 0; i < rows; i++) {
-      const vector number = (vector)(x[i * NL_TILE_STEP + k]);
-      UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-        sum[i][v] = __builtin_elementwise_fma(number, column[v], sum[i][v]);
-    }
-  }
-}
-
-// Sums of `rows` rows and TILE_VECTORS vectors of columns for a block of k, into [row][NL_TILE_PANEL].
-INLINE void block_sums(const nl_tile_pass *pass, const int rows, long steps, const float *x, const float *w, float *to) {
+// `rows` rows and TILE_VECTORS vectors of columns.
+INLINE void block_sums(const nl_tile_pass *pass, const int rows, long steps, const tile_number *x, const tile_number *w,
+                       float *c, long ldc, bool add, ahead *next) {
   vector sum[TILE_ROWS][TILE_VECTORS];
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) sum[i][v] = (vector)(0);
-  for (long step = 0; step < steps; step++)
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+    sum[i][v] = add && !pass->blocks ? *(const vector *)(c + i * ldc + v * LANES) : (vector)(0);
+  UNROLL for (int i = 0; i < rows; i++) __builtin_prefetch(c + i * ldc, 1);
+  for (long step = 0; step < steps; step++) {
+    prefetch_round(next);
     for (int p = 0; p < pass->products; p++) {
-      const float *xs = x + (step * pass->x_terms + pass->order[p][0]) * TERM_NUMBERS;
-      const float *ws = w + (pass->order[p][1] * NL_TILE_BLOCK + step * NL_TILE_STEP) * NL_TILE_PANEL;
+      const tile_number *xs = x + (step * pass->x_terms + pass->order[p][0]) * TERM_NUMBERS;
+      const tile_number *ws = tile_columns(w, pass->w_terms, step, pass->order[p][1]);
       vector even[TILE_ROWS][TILE_VECTORS], odd[TILE_ROWS][TILE_VECTORS];
       step_chain(rows, 0, xs, ws, even);
       step_chain(rows, 1, xs, ws, odd);
       UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
         sum[i][v] += even[i][v] + odd[i][v];
     }
-  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++)
-    *(vector *)(to + i * NL_TILE_PANEL + v * LANES) = sum[i][v];
-}
-
-static void add_block(const nl_tile_pass *pass, long rows, long columns, long steps, const float *x, const float *w,
-                      float *c, long ldc, bool add) {
-  float sums[TILE_ROWS * NL_TILE_PANEL];
-  for (long i = 0; i < rows; i += TILE_ROWS) {
-    for (long j = 0; j < columns; j += TILE_VECTORS * LANES)
-      // Rows beyond the last one are zeros of the panel, or what lies after it (BEYOND in tiles.c): not used.
-      block_sums(pass, TILE_ROWS, steps, x + i * NL_TILE_STEP, w + j, sums + j);
-    for (long r = 0; r < TILE_ROWS && i + r < rows; r++)
-      for (long j = 0; j < columns; j++) {
-        float *to = c + (i + r) * ldc + j;
-        *to = add ? *to + sums[r * NL_TILE_PANEL + j] : sums[r * NL_TILE_PANEL + j];
-      }
+  }
+  UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
+    vector *to = (vector *)(c + i * ldc + v * LANES);
+    *to = add && pass->blocks ? *to + sum[i][v] : sum[i][v];
   }
 }
 
-static void run_panel(const nl_tile_run *r, const nl_factor *f, long column) {
-  float *w = (float *)(void *)r->scratch;
-  const long columns = f->N - column < NL_TILE_PANEL ? f->N - column : NL_TILE_PANEL;
+// Rows that are computed at a time, when so many are left: those beyond the last one are zeros of the panel, or what lies
+// after it (BEYOND in tiles.c), and not used.
+enum { FEW_ROWS = TILE_ROWS > 8 ? 8 : TILE_ROWS, FEWEST_ROWS = 4 };
+static long rows_at_once(long left) { return left > FEW_ROWS ? TILE_ROWS : left > FEWEST_ROWS ? FEW_ROWS : FEWEST_ROWS; }
+
+static void sums_of_rows(const nl_tile_pass *pass, long rows, long steps, const tile_number *x, const tile_number *w,
+                         float *c, long ldc, bool add, ahead *next) {
+  if (rows == TILE_ROWS)
+    block_sums(pass, TILE_ROWS, steps, x, w, c, ldc, add, next);
+  else if (rows == FEW_ROWS)
+    block_sums(pass, FEW_ROWS, steps, x, w, c, ldc, add, next);
+  else
+    block_sums(pass, FEWEST_ROWS, steps, x, w, c, ldc, add, next);
+}
+
+// The same of which only some rows and columns exist in C: computed beside it.
+static void sums_beside(const nl_tile_pass *pass, long rows, long steps, const tile_number *x, const tile_number *w,
+                        const tile_corner *to, ahead *next) {
+  enum { WIDTH = TILE_VECTORS * LANES };
+  float beside[TILE_ROWS * WIDTH] = {0};
+  for (long i = 0; i < to->rows && to->add; i++)
+    memcpy(beside + i * WIDTH, to->c + i * to->ldc, (size_t)to->columns * sizeof *beside);
+  sums_of_rows(pass, rows, steps, x, w, beside, WIDTH, to->add, next);
+  for (long i = 0; i < to->rows; i++)
+    memcpy(to->c + i * to->ldc, beside + i * WIDTH, (size_t)to->columns * sizeof *beside);
+}
+
+static void add_block(const nl_tile_pass *pass, long steps, const tile_number *x, const tile_number *w,
+                      const tile_corner *to, ahead *next) {
+  for (long i = 0, rows; i < to->rows; i += rows) {
+    const long left = to->rows - i;
+    rows = rows_at_once(left);
+    for (long j = 0; j < to->columns; j += TILE_VECTORS * LANES) {
+      const tile_corner corner = {
+          to->c + i * to->ldc + j, to->ldc, left < rows ? left : rows,
+          to->columns - j < TILE_VECTORS * LANES ? to->columns - j : TILE_VECTORS * LANES, to->add};
+      if (corner.rows == rows && corner.columns == TILE_VECTORS * LANES)
+        sums_of_rows(pass, rows, steps, x + i * ROW_NUMBERS, w + j, corner.c, to->ldc, to->add, next);
+      else
+        sums_beside(pass, rows, steps, x + i * ROW_NUMBERS, w + j, &corner, next);
+    }
+  }
+}
+
+// Columns of a factor for a block of k, where they lie.
+static nl_matrix_part columns_at(const nl_tile_run *r, const nl_factor *f, long column, long block) {
+  const long bytes = f->b_type == NL_F32 ? 4 : 2;
+  const char *at = (const char *)f->b + ((r->first_k + block) * f->b_row + column * f->b_col) * bytes;
+  return (nl_matrix_part){at, f->b_type, f->b_row, f->b_col};
+}
+
+enum {
+  STRIP_COLUMNS = STRIP_PANELS * NL_TILE_PANEL,
+  TILES_AT_ONCE = NL_TILE_PANEL / (TILE_VECTORS * LANES),  // of the columns of a panel
+};
+_Static_assert(STRIP_PANELS * COLUMNS_NUMBERS * sizeof(tile_number) <= NL_TILE_SCRATCH, "scratch");
+
+static long block_end(const nl_tile_run *r, long block) {
+  return block + NL_TILE_BLOCK < r->depth ? block + NL_TILE_BLOCK : r->depth;
+}
+
+static nl_prefetch lines_of(const nl_tile_run *r, const nl_factor *f, long column, long columns, long block) {
+  const nl_matrix_part from = columns_at(r, f, column, block);
+  const long depth = block_end(r, block) - block, bytes = f->b_type == NL_F32 ? 4 : 2;
+  return from.row == 1 ? (nl_prefetch){from.at, columns, from.column * bytes, depth * bytes}
+                       : (nl_prefetch){from.at, depth, from.row * bytes, columns * bytes};
+}
+
+// What is packed after a block of these columns: the next block of k, or the same number of columns beyond them.
+static nl_prefetch lines_after(const nl_tile_run *r, const nl_factor *f, long column, long columns, long block) {
+  if (block_end(r, block) < r->depth) return lines_of(r, f, column, columns, block_end(r, block));
+  const long rest = f->N - column - columns;
+  return rest > 0 ? lines_of(r, f, column + columns, rest < columns ? rest : columns, 0) : (nl_prefetch){0};
+}
+
+// One panel of W, packed for a block of k, with all rows of X.
+static void multiply_panel(const nl_tile_run *r, const nl_factor *f, long column, long block, const tile_number *w,
+                           ahead *next) {
   const long x_step = r->pass->x_terms * TERM_NUMBERS, x_panel = nl_tile_steps(r->depth) * x_step;
-  for (long block = 0; block < r->depth; block += NL_TILE_BLOCK) {
-    const long depth = r->depth - block < NL_TILE_BLOCK ? r->depth - block : NL_TILE_BLOCK;
-    pack_columns(r, f, column, block, depth, w);
-    for (long row = 0; row < r->rows; row += NL_TILE_PANEL)
-      add_block(r->pass, r->rows - row < NL_TILE_PANEL ? r->rows - row : NL_TILE_PANEL, columns, nl_tile_steps(depth),
-                (const float *)(const void *)r->x + row / NL_TILE_PANEL * x_panel + block / NL_TILE_STEP * x_step, w,
-                f->c + (r->first_row + row) * f->ldc + column, f->ldc, r->accumulate || block > 0);
+  const tile_number *x = (const tile_number *)(const void *)r->x + block / NL_TILE_STEP * x_step;
+  for (long row = 0; row < r->rows; row += NL_TILE_PANEL, x += x_panel) {
+    const tile_corner corner = {
+        .c = f->c + (r->first_row + row) * f->ldc + column, .ldc = f->ldc,
+        .rows = r->rows - row < NL_TILE_PANEL ? r->rows - row : NL_TILE_PANEL,
+        .columns = f->N - column < NL_TILE_PANEL ? f->N - column : NL_TILE_PANEL,
+        .add = r->accumulate || block > 0,
+    };
+    add_block(r->pass, nl_tile_steps(block_end(r, block) - block), x, w, &corner, next);
   }
 }
 
-static void run_panels_terms(const nl_tile_run *r) {
+static void multiply_strip(const nl_tile_run *r, const nl_factor *f, long column, long columns) {
+  tile_number *w = (tile_number *)(void *)r->scratch;
+  const long panels = nl_tile_panels(columns), tiles = (r->rows + TILE_ROWS - 1) / TILE_ROWS * TILES_AT_ONCE;
+  for (long block = 0; block < r->depth; block += NL_TILE_BLOCK) {
+    const long depth = block_end(r, block) - block;
+    pack_tile_columns(columns_at(r, f, column, block), depth, columns, r->pass->w_terms, w);
+    const nl_prefetch after = lines_after(r, f, column, columns, block);
+    ahead next = spread(&after, panels * tiles * nl_tile_steps(depth));
+    for (long panel = 0; panel < panels; panel++)
+      multiply_panel(r, f, column + panel * NL_TILE_PANEL, block, w + panel * COLUMNS_NUMBERS, &next);
+  }
+}
+
+static void run_tile_panels(const nl_tile_run *r) {
   const nl_factor *f = r->list;
   long before = 0;  // panels of the factors before this one
-  for (long panel = r->first_panel; panel < r->end_panel; panel++) {
+  for (long panel = r->first_panel; panel < r->end_panel;) {
     for (; panel - before >= nl_tile_panels(f->N); f++) before += nl_tile_panels(f->N);
-    run_panel(r, f, (panel - before) * NL_TILE_PANEL);
+    const long column = (panel - before) * NL_TILE_PANEL, rest = (r->end_panel - panel) * NL_TILE_PANEL;
+    const long exist = f->N - column < rest ? f->N - column : rest;
+    const long columns = exist < STRIP_COLUMNS ? exist : STRIP_COLUMNS;
+    multiply_strip(r, f, column, columns);
+    panel += nl_tile_panels(columns);
   }
 }
 
 const nl_tile_kernels TILES_TABLE = {
-    .number_bytes = sizeof(float), .pack = pack_panel_terms, .run = run_panels_terms};
+    .number_bytes = sizeof(tile_number) * ROW_NUMBERS / NL_TILE_STEP, .pack = pack_tile_rows, .run = run_tile_panels};

@@ -36,6 +36,19 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("batch_size")) var batchSize: Int?
   @Option(help: .key("gradient_accumulation_steps")) var gradientAccumulationSteps: Int?
 
+  @Option(help: .key("loss")) var loss: String?
+  @Option(help: .key("replay")) var replay: String?
+  @Option(help: .key("replay_data_path")) var replayDataPath: String?
+  @Option(help: .key("replay_fraction")) var replayFraction: FiniteNumber?
+  @Option(help: .key("replay_at")) var replayAt: String?
+  @Option(help: .key("replay_targets")) var replayTargets: String?
+  @Option(help: .key("self_replay_samples")) var selfReplaySamples: Int?
+  @Option(help: .key("self_replay_tokens")) var selfReplayTokens: Int?
+  @Option(parsing: .upToNextOption, help: .key("self_replay_prompts")) var selfReplayPrompts: [String] = []
+  @Option(help: .key("self_replay_prompted")) var selfReplayPrompted: FiniteNumber?
+  @Option(help: .key("kl_to_base")) var klToBase: FiniteNumber?
+  @Option(help: .key("kl_on")) var klOn: String?
+
   @Option(help: .key("num_tiers")) var numTiers: Int?
   @Option(parsing: .upToNextOption, help: .key("tier_update_frequencies")) var tierUpdateFrequencies: [Int] =
     []
@@ -49,6 +62,10 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("inactive_gradients")) var inactiveGradients: String?
   @Option(parsing: .upToNextOption, help: .key("tier_lr_scale")) var tierLrScale: [String] = []
   @Option(help: .key("flush_every")) var flushEvery: Int?
+  @Option(help: .key("tier_mode")) var tierMode: String?
+  @Option(parsing: .upToNextOption, help: .key("consolidate_alpha")) var consolidateAlpha: [FiniteNumber] = []
+  @Option(help: .key("consolidate_moments")) var consolidateMoments: String?
+  @Option(help: .key("anchor")) var anchor: FiniteNumber?
 
   @Option(help: .key("optimizer")) var optimizer: String?
   @Option(help: .key("learning_rate")) var learningRate: FiniteNumber?
@@ -78,7 +95,8 @@ public struct ConfigFlags: ParsableArguments {
 
   /// The values that were given, by key.
   public func overrides() -> [(key: String, value: JSONValue)] {
-    (modelValues + dataValues + tierValues + optimizerValues + runValues).compactMap { key, value in
+    (modelValues + dataValues + objectiveValues + tierValues + optimizerValues + runValues).compactMap {
+      key, value in
       value.map { (key, $0) }
     }
   }
@@ -112,6 +130,18 @@ public struct ConfigFlags: ParsableArguments {
     ]
   }
 
+  private var objectiveValues: [(String, JSONValue?)] {
+    [
+      ("loss", json(loss)), ("replay", json(replay)), ("replay_data_path", json(replayDataPath)),
+      ("replay_fraction", json(replayFraction)), ("replay_at", json(replayAt)),
+      ("replay_targets", json(replayTargets)), ("self_replay_samples", json(selfReplaySamples)),
+      ("self_replay_tokens", json(selfReplayTokens)),
+      ("self_replay_prompts", selfReplayPrompts.isEmpty ? nil : .strings(selfReplayPrompts)),
+      ("self_replay_prompted", json(selfReplayPrompted)), ("kl_to_base", json(klToBase)),
+      ("kl_on", json(klOn)),
+    ]
+  }
+
   private var tierValues: [(String, JSONValue?)] {
     [
       ("num_tiers", json(numTiers)),
@@ -121,7 +151,9 @@ public struct ConfigFlags: ParsableArguments {
       ("default_tier", json(defaultTier)), ("inactive_gradients", json(inactiveGradients)),
       ("module_type_tiers", json(moduleTypeTiers)), ("tier_seed", json(tierSeed)),
       ("tier_phase", wordOrNumbers(tierPhase)), ("tier_lr_scale", wordOrNumbers(tierLrScale)),
-      ("flush_every", json(flushEvery)),
+      ("flush_every", json(flushEvery)), ("tier_mode", json(tierMode)),
+      ("consolidate_alpha", alpha), ("consolidate_moments", json(consolidateMoments)),
+      ("anchor", json(anchor)),
     ]
   }
 
@@ -161,6 +193,12 @@ public struct ConfigFlags: ParsableArguments {
     if words.count == 1, FiniteNumber(argument: words[0]) == nil { return .string(words[0]) }
     return .array(
       words.map { word in FiniteNumber(argument: word).map { .number($0.value) } ?? .string(word) })
+  }
+
+  /// One number for all tiers, or one for each after the first.
+  private var alpha: JSONValue? {
+    let numbers = consolidateAlpha.map { JSONValue.number($0.value) }
+    return numbers.count > 1 ? .array(numbers) : numbers.first
   }
 
   private func json(_ value: String?) -> JSONValue? { value.map { .string($0) } }
@@ -233,7 +271,7 @@ extension ConfigKey {
     case .path: "path"
     case .string: "name"
     case .integer, .integers: "n"
-    case .number: "x"
+    case .number, .numbers: "x"
     case .boolean: "true|false"
     case .strings: "name"
     case .choice(let words): words.joined(separator: "|")

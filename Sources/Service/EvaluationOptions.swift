@@ -1,3 +1,4 @@
+import JSON
 import NestedLearning
 
 /// What is measured on a file of rows, and how.
@@ -15,8 +16,30 @@ public struct EvaluationOptions: Sendable {
   public var comparesBase = false
   /// Whether answers are generated and compared with those of the rows.
   public var matchesAnswers = false
+  /// Whether an answer also counts that begins as the row's and goes on: base models do not end where a row does.
+  public var answersMayGoOn = false
+  /// Is told of each answer.
+  public var onAnswer: (@Sendable (GivenAnswer) throws -> Void)?
 
   public init() {}
+}
+
+/// What a model has answered to the prompt of a row.
+public struct GivenAnswer: Sendable, Equatable {
+  /// 1-based; that where the row begins.
+  public let line: Int
+  /// That of the row, and that of the model as far as it could still become the row's.
+  public let expected: String
+  public let given: String
+  public let matches: Bool
+
+  /// One line of a file of answers.
+  public var json: JSONValue {
+    [
+      "line": .number(line), "expected": .string(expected), "given": .string(given),
+      "matches": .bool(matches),
+    ]
+  }
 }
 
 /// How far an evaluation has come, in one of its parts.

@@ -34,7 +34,7 @@ extension LoadedModel {
     }
     let answers =
       options.matchesAnswers
-      ? try answers(in: read, encoding.encoder) { done, total in
+      ? try answers(in: read, encoding.encoder, options) { done, total in
         progress?(EvaluationProgress(label: "Answering", rows: done, totalRows: total))
       } : nil
     return Evaluation(
@@ -103,9 +103,10 @@ extension LoadedModel {
   }
 
   private func answers(
-    in files: [TokenRows], _ encoder: RowEncoder, progress: (Int, Int) -> Void
+    in files: [TokenRows], _ encoder: RowEncoder, _ options: EvaluationOptions,
+    progress: (Int, Int) -> Void
   ) throws -> AnswerCounts {
-    let check = AnswerCheck(self)
+    let check = AnswerCheck(self, mayGoOn: options.answersMayGoOn, onAnswer: options.onAnswer)
     let total = files.reduce(0) { $0 + $1.report.kinds.values.reduce(0, +) }
     var counts = AnswerCounts()
     for file in files {

@@ -1,20 +1,22 @@
 import Digests
 import Kernels
 import NestedLearning
+import Randomness
 import Tensors
 import WireProtocol
 
 /// A small fixed computation that goes through every kernel of a step: one decoder layer with LoRA, biases, dropout and
-/// grouped heads over two sequences, its loss and all gradients, with f32 and bf16 weights. Machines whose bits differ
-/// anywhere have another digest.
+/// grouped heads over two sequences, its loss and all gradients, with f32 and bf16 weights. Products reach a third block
+/// of k in the feed-forward half, attention a second block of keys and of rows. Machines whose bits differ anywhere have
+/// another digest.
 package enum NumericProbe {
-  private static let lengths = [19, 14]
-  private static let tokens = 33
+  private static let lengths = [70, 14]
+  private static let tokens = 84
   private static let hidden = 96
   private static let heads = 6
   private static let keyValueHeads = 2
   private static let dimension = 16
-  private static let inner = 144
+  private static let inner = 560
   private static let vocabulary = 211
   private static let rank = 4
 

@@ -6,7 +6,7 @@ public enum NumericProfile {
   /// Raised when a change of the kernels changes a bit of any gradient or loss in that precision.
   private static func revision(_ precision: Precision) -> Int {
     switch precision {
-    case .f32, .bf16, .amx, .f32Tiles: 1
+    case .f32, .bf16Dot, .bf16Tiles, .f32Tiles: 1
     }
   }
 

@@ -10,8 +10,10 @@ extension Precision {
   ) {
     switch self {
     case .f32: nl_matmul(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
-    case .bf16: nl_matmul_bf16(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
-    case .amx: nl_matmul_amx(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .bf16Dot:
+      nl_matmul_bf16_dot(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
+    case .bf16Tiles:
+      nl_matmul_bf16_tiles(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     case .f32Tiles:
       nl_matmul_f32_tiles(pool, m, n, k, a, aRow, aColumn, b, type, bRow, bColumn, c, cRow, accumulate)
     }
@@ -30,6 +32,26 @@ enum Kernel {
       precision.multiply(
         pool.handle, x.rows, w.rows, w.columns, x.pointer, w.columns, 1, w.start, w.type, 1, w.columns,
         c.pointer, w.rows, accumulate)
+    }
+  }
+
+  /// y [M,N] = x [M,K] · wᵀ for each w [N,K].
+  static func products(
+    _ pool: ThreadPool, _ x: Tensor, timesTransposed list: [Matrix], into results: [Tensor],
+    in precision: Precision
+  ) {
+    guard precision == .f32Tiles, list.count > 1 else {
+      for (w, y) in zip(list, results) { product(pool, x, timesTransposed: w, into: y, in: precision) }
+      return
+    }
+    withExtendedLifetime((x, list, results)) {
+      let factors = zip(list, results).map { w, y in
+        nl_factor(
+          b: w.start, b_type: w.type, b_row: 1, b_col: w.columns, N: w.rows, c: y.pointer, ldc: w.rows,
+          accumulate: false)
+      }
+      nl_matmul_f32_tiles_each(
+        pool.handle, x.rows, x.columns, x.pointer, x.columns, 1, factors, factors.count)
     }
   }
 

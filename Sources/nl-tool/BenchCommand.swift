@@ -62,6 +62,7 @@ struct BenchCommand: ParsableCommand {
 
         Example:
           nl-tool bench step --model Qwen2.5-0.5B --batch 1 --seq 128 --threads 2 --json
+          nl-tool bench step --model Qwen2.5-0.5B --threads 2 --tokens-report
         """)
 
     @Option(help: "A model folder in Hugging Face's layout.")
@@ -95,10 +96,18 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Seconds after which no further step is begun, once three of each kind are counted.")
     var seconds = 20.0
 
+    @Flag(help: "A table: tokens a second for rows of 128, 512 and 2048 tokens in each arithmetic.")
+    var tokensReport = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func validate() throws {
+      if tokensReport, arithmetic != nil || precision != nil || nested != .off {
+        throw ValidationError(
+          "--tokens-report times plain steps in every arithmetic; leave --arithmetic, --precision and --nested out"
+        )
+      }
       for (name, value) in [("batch", batch), ("threads", threads)] where value < 1 {
         throw ValidationError("--\(name) must be at least 1")
       }
@@ -109,6 +118,10 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
+      if tokensReport {
+        let report = try TokensReport(model: model, threads: threads, seconds: seconds).run()
+        return print(json ? report.text : TokensReport.table(report))
+      }
       let report = try StepBenchmark(
         model: model, batch: batch, sequence: seq, threads: threads,
         arithmetic: arithmetic ?? precision?.arithmetic ?? .f32,

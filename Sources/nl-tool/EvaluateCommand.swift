@@ -1,6 +1,8 @@
 import ArgumentParser
+import Files
 import NestedLearning
 import Service
+import Synchronization
 
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -58,11 +60,21 @@ struct EvaluateCommand: ParsableCommand {
   )
   var exactMatch = false
 
+  @Flag(
+    help: "With --exact-match: an answer that goes on after the row's counts too, as base models give it.")
+  var answersMayGoOn = false
+
+  @Option(help: "With --exact-match: a file for the answers, one JSON object a line.")
+  var answers: String?
+
   @Flag(help: "Print one JSON object.")
   var json = false
 
   func validate() throws {
     if batchSize < 1 { throw ValidationError("--batch-size must be at least 1") }
+    if answersMayGoOn || answers != nil, !exactMatch {
+      throw ValidationError("--answers and --answers-may-go-on are about --exact-match; give that too")
+    }
     if let maxSeqLength, maxSeqLength < 2 { throw ValidationError("--max-seq-length must be at least 2") }
   }
 
@@ -71,6 +83,9 @@ struct EvaluateCommand: ParsableCommand {
     let line = TokenizingLine.standardError()
     var progress: WorkProgress?
     var label = ""
+    let given = AnswerLines()
+    var measured = measured
+    if answers != nil { measured.onAnswer = { given.add($0) } }
     let result = try loaded.evaluate(data: data, measured, tokenizing: line.show) { done in
       line.clear()
       if done.label != label {
@@ -81,6 +96,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     line.clear()
     progress?.finish()
+    if let answers { try AtomicFile.write(given.bytes, to: answers) }
     print(json ? result.json.text : result.text)
   }
 
@@ -94,8 +110,17 @@ struct EvaluateCommand: ParsableCommand {
     options.date = chatTemplateDate
     options.comparesBase = kl
     options.matchesAnswers = exactMatch
+    options.answersMayGoOn = answersMayGoOn
     return options
   }
+}
+
+/// The answers of an evaluation, one JSON object a line.
+private final class AnswerLines: Sendable {
+  private let lines = Mutex<[UInt8]>([])
+
+  func add(_ answer: GivenAnswer) { lines.withLock { $0 += answer.json.bytes() + [0x0A] } }
+  var bytes: [UInt8] { lines.withLock { $0 } }
 }
 
 extension LongRows: ExpressibleByArgument {}

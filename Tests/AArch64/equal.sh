@@ -61,7 +61,7 @@ compare() {
   echo "$name ($(cat "$work/$name.isa")): $(wc -l <"$work/$name.txt") results, the bits of $reference"
 }
 
-for isa in avx512 avx2 baseline; do compare "native-$isa" env NL_ISA=$isa "$work/native"; done
+for isa in avx512 avx512_bf16 avx2 baseline; do compare "native-$isa" env NL_ISA=$isa "$work/native"; done
 compare native-flushed "$work/native" flushed
 compare aarch64 "$qemu" "$work/foreign"
 compare aarch64-flushed "$qemu" "$work/foreign" flushed

@@ -26,12 +26,12 @@ static void *memory(size_t bytes) {
   exit(1);
 }
 
-// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal.
+// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal, and some subnormal themselves.
 static float *floats(long count) {
   float *x = memory((size_t)count * 4);
   for (long i = 0; i < count; i++) {
     uint64_t word = random_word();
-    x[i] = ldexpf((float)((int64_t)(word >> 40) - (1 << 23)), (word & 63) == 0 ? -100 : -22);
+    x[i] = ldexpf((float)((int64_t)(word >> 40) - (1 << 23)), (word & 63) == 0 ? -100 : (word & 255) == 1 ? -149 : -22);
   }
   return x;
 }
@@ -79,7 +79,7 @@ static void matmul(long M, long N, long K) {
     float *a = floats(M * K), *b = floats(N * K), *c = floats(M * N);
     if (bf16)
       for (long i = 0; i < N * K; i++) memcpy((char *)b + 2 * i, (char *)(b + i) + 2, 2);
-    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16 : form < 48 ? nl_matmul_amx : nl_matmul_f32_tiles)(
+    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16_dot : form < 48 ? nl_matmul_bf16_tiles : nl_matmul_f32_tiles)(
         pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N,
         across_b ? K : 1, c, N, accumulate);
     char name[64];
@@ -89,9 +89,30 @@ static void matmul(long M, long N, long K) {
   }
 }
 
+// Factors of several widths that share A, both ways.
+static void shared_products(void) {
+  enum { FACTORS = 3 };
+  const long M = 45, K = 700, N[FACTORS] = {100, 7, 33};
+  for (int form = 0; form < 4; form++) {
+    const bool across = form & 1, bf16 = form & 2;
+    nl_factor list[FACTORS];
+    float *a = floats(M * K);
+    for (int i = 0; i < FACTORS; i++) {
+      const void *b = bf16 ? (void *)halves(N[i] * K, 0xbfff) : floats(N[i] * K);
+      list[i] = (nl_factor){b, bf16 ? NL_BF16 : NL_F32, across ? 1 : N[i], across ? K : 1, N[i], memory(M * N[i] * 4), N[i], false};
+    }
+    nl_matmul_f32_tiles_each(pool, M, K, a, K, 1, list, FACTORS);
+    for (int i = 0; i < FACTORS; i++) {
+      char name[64];
+      snprintf(name, sizeof name, "matmul_each_%d_%d", form, i);
+      floats_line(name, list[i].c, M * N[i]);
+    }
+  }
+}
+
 static void matrix_products(void) {
   const long sizes[][3] = {{1, 1, 1}, {1, 100, 300}, {13, 45, 77}, {37, 8, 300}, {8, 200, 300}, {70, 140, 20},
-                           {70, 150, 600}, {9, 40, 1100}};
+                           {70, 150, 600}, {9, 40, 1100}, {40, 161, 1120}};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) matmul(sizes[i][0], sizes[i][1], sizes[i][2]);
 }
 
@@ -110,9 +131,10 @@ static void element_loops(void) {
   nl_swiglu_forward(pool, count, x, y, z);
   floats_line("swiglu_forward", z, count);
   float *dx = memory((size_t)count * 4), *dy = memory((size_t)count * 4);
-  nl_swiglu_backward(pool, count, x, y, z, dx, dy);
+  nl_swiglu_backward(pool, count, x, y, z, dx, dy, z);
   floats_line("swiglu_backward_gate", dx, count);
   floats_line("swiglu_backward_up", dy, count);
+  floats_line("swiglu_backward_again", z, count);
   int32_t *row_ids = integers(rows, 1000), *positions = integers(rows, 5000);
   nl_dropout(pool, rows, n, 0.3f, 0x123456789abcdefu, 17, row_ids, positions, x, z);
   floats_line("dropout", z, count);
@@ -225,6 +247,7 @@ static void counters(void) {
 static void everything(void) {
   random_state = 1;
   matrix_products();
+  shared_products();
   element_loops();
   norms();
   rotations();

@@ -24,6 +24,9 @@ import Testing
     let operations = 4.0 * Double(4 * layer * 32 + 300 * 32 * 30)
     #expect(abs(gflops * seconds * 1e9 / operations - 1) < 1e-12)
     #expect(try #require(report["peak_rss_mb"]?.double) > 1)
+    // Two threads use at most twice the elapsed time, but for the kernel's accounting.
+    let processor = try #require(report["best_processor_seconds_per_step"]?.double)
+    #expect(processor > 0 && processor < 2 * seconds + 0.02)
     // Random tokens of 300: the loss is about log 300 = 5.7 or, with these weights, more.
     let loss = try #require(report["last_loss"]?.double)
     #expect(loss > 4 && loss < 12)
@@ -44,6 +47,22 @@ import Testing
     #expect(report["best_seconds_per_step"] == report["best_seconds"])
     #expect(report["inactive_gradients"]?.string == gradients.rawValue)
     #expect(try #require(report["steps"]?.int) % 4 == 0)
+  }
+
+  /// Every arithmetic at every length, and the table has the JSON's numbers.
+  @Test func tokensReport() throws {
+    let report = try TokensReport(model: model, threads: 1, lengths: [8, 16], seconds: 0).run()
+    let rates = try #require(report["rates"]?.array)
+    #expect(rates.count == 8 && rates.allSatisfy { ($0["tokens_per_second"]?.double ?? 0) > 0 })
+    for rate in rates {
+      // The best step is no slower than the median one.
+      #expect(
+        try #require(rate["tokens_per_second"]?.double) >= #require(rate["median_tokens_per_second"]?.double))
+    }
+    let lines = TokensReport.table(report).split(separator: "\n")
+    #expect(lines.count == 6 && lines[0] == "| arithmetic | 8 tokens | 16 tokens |")
+    let second = try #require(rates[3]["tokens_per_second"]?.double)
+    #expect(lines[3].hasPrefix("| `f32_tiles` | ") && lines[3].hasSuffix(" | \(Int(second.rounded())) |"))
   }
 
   @Test func refusesWhatCannotBeTimed() {

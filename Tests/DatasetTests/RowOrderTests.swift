@@ -1,4 +1,5 @@
 import NestedLearning
+import Randomness
 import Testing
 
 @testable import Dataset

@@ -62,6 +62,34 @@ import Testing
     #expect(recorded == profile)
   }
 
+  /// The same of a model that is longer than two blocks of k, keys and rows of any sum. Without the instruction set whose
+  /// fused multiply-adds are emulated, which would take a minute.
+  @Test(arguments: ["f32", "bf16_dot", "bf16_tiles", "f32_tiles"])
+  func secondBlocksHaveOneAnswer(arithmetic: String) throws {
+    let scratch = try Scratch()
+    try Program.tool.run([
+      "model", "init", "--config", Fixtures.path("blocks/config.json"), "--output", scratch.path("model"),
+      "--tokenizer", Fixtures.path("models/qwen2_f32"), "--dtype", "bf16",
+    ]).expectSuccess()
+    let words = (0..<300).map { "\($0 * $0 % 97)" }.joined(separator: " ")
+    try scratch.write("rows.jsonl", JSONValue.object(["text": .string(words)]).text + "\n")
+    let changes: [String: JSONValue] = [
+      "arithmetic": .string(arithmetic), "base_model_path": .string(scratch.path("model")),
+      "train_data_path": .string(scratch.path("rows.jsonl")),
+      "val_data_path": .string(scratch.path("rows.jsonl")),
+      "num_tiers": 1, "tier_update_frequencies": [1], "num_steps": 2, "batch_size": 1,
+      "gradient_accumulation_steps": 1, "max_seq_length": 200,
+      "eval_every": 2,
+    ]
+    let reference = try TrainingRun(changes)
+    try reference.train(["--threads-per-worker", "1"])
+    for (threads, isa) in [(3, "avx512"), (2, "avx2")] {
+      let run = try TrainingRun(changes)
+      try run.train(["--threads-per-worker", "\(threads)"], environment: ["NL_ISA": isa])
+      #expect(try run.stateDigest() == reference.stateDigest(), "\(isa), \(threads) threads")
+    }
+  }
+
   /// `auto` and `mixed_precision: true` are resolved when the run begins, recorded so, and resumed so.
   @Test func openArithmeticIsResolvedAndRecorded() throws {
     for (key, value) in [("arithmetic", "auto" as JSONValue), ("mixed_precision", true)] {

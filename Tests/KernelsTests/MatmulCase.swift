@@ -18,7 +18,7 @@ struct MatmulCase: CustomStringConvertible {
   var b: [Float] = []
   var c: [Float] = []
 
-  enum Order: CaseIterable { case single, pairs, amx, f32Tiles }
+  enum Order: CaseIterable { case single, bf16Dot, bf16Tiles, f32Tiles }
 
   static let guardValue: Float = 12345
 
@@ -74,8 +74,8 @@ struct MatmulCase: CustomStringConvertible {
   {
     switch order {
     case .single: nl_matmul
-    case .pairs: nl_matmul_bf16
-    case .amx: nl_matmul_amx
+    case .bf16Dot: nl_matmul_bf16_dot
+    case .bf16Tiles: nl_matmul_bf16_tiles
     case .f32Tiles: nl_matmul_f32_tiles
     }
   }
@@ -88,8 +88,8 @@ struct MatmulCase: CustomStringConvertible {
         let before = c[m * cRow + n]
         result[m * cRow + n] =
           switch order {
-          case .single, .pairs: blocks(m, n, before)
-          case .amx: stretches(m, n, before)
+          case .single, .bf16Dot: blocks(m, n, before)
+          case .bf16Tiles: stretches(m, n, before)
           case .f32Tiles: termBlocks(m, n, before)
           }
       }
@@ -101,7 +101,7 @@ struct MatmulCase: CustomStringConvertible {
     var sum = before
     for start in stride(from: 0, to: depth, by: 256) {
       let block = start..<min(start + 256, depth)
-      let chain = order == .pairs ? pairs(m, n, block) : chain(m, n, block)
+      let chain = order == .bf16Dot ? pairs(m, n, block) : chain(m, n, block)
       sum = start == 0 && !accumulate ? chain : sum + chain
     }
     return depth == 0 && !accumulate ? 0 : sum
@@ -114,7 +114,8 @@ struct MatmulCase: CustomStringConvertible {
       var halves: [Float] = [0, 0]
       for k in start..<start + 32 {
         halves[k % 2].addProduct(
-          k < depth ? elementA(m, k).roundedToBF16 : 0, k < depth ? elementB(k, n).roundedToBF16 : 0)
+          k < depth ? elementA(m, k).flushed.roundedToBF16 : 0,
+          k < depth ? elementB(k, n).flushed.roundedToBF16 : 0)
       }
       sum += halves[0] + halves[1]
     }
@@ -139,8 +140,8 @@ struct MatmulCase: CustomStringConvertible {
   private func termBlock(_ m: Int, _ n: Int, _ block: Range<Int>) -> Float {
     var sum: Float = 0
     for start in stride(from: block.lowerBound, to: block.upperBound, by: 32) {
-      let x = (start..<start + 32).map { $0 < depth ? elementA(m, $0).bf16Terms : [0, 0, 0] }
-      let w = (start..<start + 32).map { $0 < depth ? elementB($0, n).bf16Terms : [0, 0, 0] }
+      let x = (start..<start + 32).map { $0 < depth ? elementA(m, $0).flushed.bf16Terms : [0, 0, 0] }
+      let w = (start..<start + 32).map { $0 < depth ? elementB($0, n).flushed.bf16Terms : [0, 0, 0] }
       for product in termProducts {
         var halves: [Float] = [0, 0]
         for k in 0..<32 { halves[k % 2].addProduct(x[k][product.x], w[k][product.w]) }
@@ -185,6 +186,9 @@ struct MatmulCase: CustomStringConvertible {
 }
 
 extension Float {
+  /// Zero for a subnormal number.
+  var flushed: Float { isSubnormal ? 0 : self }
+
   /// The nearest number of eight significant bits, ties to even.
   var roundedToBF16: Float {
     guard !isNaN else { return .nan }

@@ -52,11 +52,11 @@ extension ISASuite {
     // Large enough that all threads take part, in columns and in rows, and that A is packed in several pieces.
     @Test(arguments: [
       MatmulCase(rows: 40, columns: 2500, depth: 300, transposedB: true, bf16: true),
-      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .pairs),
-      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .pairs),
-      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .amx),
-      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .amx),
-      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, bf16: true, order: .amx),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .bf16Dot),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .bf16Dot),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .bf16Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .bf16Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, bf16: true, order: .bf16Tiles),
       MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .f32Tiles),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .f32Tiles),
       MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, order: .f32Tiles),
@@ -148,7 +148,7 @@ extension ISASuite {
 
     // Numbers and sums near zero: the instruction for dot products takes what is denormal as zero, and gives zero for it;
     // so does everything that stands for it, whatever state the caller has set.
-    @Test(arguments: [MatmulCase.Order.pairs, .amx, .f32Tiles]) func mixedPrecisionFlushesDenormals(
+    @Test(arguments: [MatmulCase.Order.bf16Dot, .bf16Tiles, .f32Tiles]) func mixedPrecisionFlushesDenormals(
       order: MatmulCase.Order
     ) {
       var random = SplitMix64(seed: 17)
@@ -174,10 +174,29 @@ extension ISASuite {
       #expect(hashes.count >= 3 && flushed > 0)
     }
 
+    // The largest subnormal number, which bf16 would round up to a normal one, is zero before it is rounded, in the order
+    // of tiles: in every form of the product, for one row as for many.
+    @Test(
+      arguments: [MatmulCase.Order.bf16Tiles, .f32Tiles], [(1, true), (1, false), (40, true), (40, false)])
+    func subnormalsAreZeroBeforeTheyAreRounded(order: MatmulCase.Order, form: (rows: Int, transposedB: Bool))
+    {
+      for (inA, scale) in [(true, Float(0x1p60)), (false, 0x1p60)] {
+        var one = MatmulCase(
+          rows: form.rows, columns: 200, depth: 96, transposedB: form.transposedB, order: order)
+        let tiny = Float(bitPattern: 0x007f_ffff)
+        one.a = [Float](repeating: inA ? tiny : scale, count: form.rows * 96)
+        one.b = [Float](repeating: inA ? scale : tiny, count: 200 * 96)
+        one.c = [Float](repeating: 1, count: form.rows * 200)
+        ISASuite.inEach { isa in
+          #expect(one.product().allSatisfy { $0 == 0 }, "\(one), \(String(cString: nl_isa_name(isa)))")
+        }
+      }
+    }
+
     // Reference: the same sum in Double of numbers rounded to bf16, whose error is that of f32 alone.
     // One chain of AMX is as long as all k by 32.
     @Test(
-      arguments: [MatmulCase.Order.pairs, .amx],
+      arguments: [MatmulCase.Order.bf16Dot, .bf16Tiles],
       [(33, 47, 1), (64, 64, 256), (50, 100, 4864), (3, 5, 151_936)])
     func mixedErrorAgainstDouble(order: MatmulCase.Order, size: (rows: Int, columns: Int, depth: Int)) {
       var random = SplitMix64(seed: 18)
@@ -185,7 +204,7 @@ extension ISASuite {
         rows: size.rows, columns: size.columns, depth: size.depth, transposedB: true, order: order
       ).filled(&random)
       one.a = one.a.map(\.roundedToBF16)
-      #expect(one.relativeError(of: one.product()) <= (order == .amx ? 4e-6 : 1e-6))
+      #expect(one.relativeError(of: one.product()) <= (order == .bf16Tiles ? 4e-6 : 1e-6))
     }
 
     @Test func emptySums() {

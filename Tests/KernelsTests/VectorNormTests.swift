@@ -49,7 +49,27 @@ extension ISASuite {
       #expect(relativeError(y, Self.reference(doubles(x), doubles(w), rows: 3)) < 1.5e-7)
     }
 
-    @Test(arguments: [(1, 1), (2, 16), (3, 33), (2, 65), (4, 100)]) func backward(rows: Int, n: Int) {
+    /// y = w·x/√(x² + ε), so dx = dy·w·ε/(x² + ε)^(3/2): the difference of two terms of size dy·w/√(x² + ε), each of which
+    /// is rounded, of which little but the rounding is left unless x² is near ε. dw = dy·x/√(x² + ε).
+    @Test(arguments: [(Float(1.5), 1e-6), (-0.75, 1e-6), (0.001, 1e-6), (0.8, 1.0), (-0.3, 0.25)])
+    func backwardOfOneColumn(x: Float, eps: Double) {
+      let (w, dy): (Float, Float) = (1.25, -0.7)
+      let result = ISASuite.sameBits { pool in
+        var (y, rstd, dx, dw): ([Float], [Float], [Float], [Float]) = ([0], [0], [.nan], [0])
+        nl_rmsnorm_forward(pool, 1, 1, Float(eps), [x], [w], &y, &rstd)
+        nl_rmsnorm_backward(pool, 1, 1, [x], [w], rstd, [dy], &dx, false, &dw)
+        return dx + dw
+      }
+      let epsilon = Double(Float(eps))
+      let rstd = 1 / (Double(x) * Double(x) + epsilon).squareRoot()
+      let term: Double = Double(dy) * Double(w) * rstd
+      let weightGradient: Double = Double(dy) * Double(x) * rstd
+      let unit = 0x1p-24
+      #expect(abs(Double(result[0]) - term * epsilon * rstd * rstd) <= 12 * unit * abs(term))
+      #expect(abs(Double(result[1]) - weightGradient) <= 6 * unit * abs(weightGradient))
+    }
+
+    @Test(arguments: [(2, 16), (3, 33), (2, 65), (4, 100)]) func backward(rows: Int, n: Int) {
       var random = SplitMix64(seed: 8)
       let x = random.floats(rows * n)
       let w = random.floats(n)
@@ -70,8 +90,7 @@ extension ISASuite {
       let dw = finiteDifferences(at: doubles(w)) {
         dot(Self.reference(doubles(x), $0, rows: rows), doubles(dy))
       }
-      // With n = 1 the gradient cancels to x's sign alone being left: compare with the size of its terms.
-      #expect(relativeError(Array(result[..<(rows * n)]), dx) < (n == 1 ? 1 : 4e-7))
+      #expect(relativeError(Array(result[..<(rows * n)]), dx) < 4e-7)
       #expect(relativeError(Array(result[(rows * n)...]), zip(dw, before).map { $0 + Double($1) }) < 2e-7)
     }
 

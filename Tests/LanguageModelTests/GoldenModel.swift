@@ -74,7 +74,7 @@ struct GoldenModel: CustomTestStringConvertible {
 
   /// PEFT's `base_model.model.M.lora_A.weight` [r, in] and `….lora_B.weight` [out, r] as `M.lora_a` [r, in] and
   /// `M.lora_b` [r, out].
-  private static func lora(from file: SafetensorsFile, prefix: String) throws -> [String: HostTensor] {
+  static func lora(from file: SafetensorsFile, prefix: String) throws -> [String: HostTensor] {
     var tensors: [String: HostTensor] = [:]
     let start = prefix + "base_model.model."
     for name in file.names where name.hasPrefix(start) {

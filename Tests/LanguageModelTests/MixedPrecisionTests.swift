@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test(arguments: GoldenModel.names, [Precision.bf16, .amx])
+  @Test(arguments: GoldenModel.names, [Precision.bf16Dot, .bf16Tiles])
   func lossAndGradients(name: String, precision: Precision) throws {
     let golden = try GoldenModel(name)
     let model = try golden.model(precision: precision)
@@ -45,8 +45,9 @@ import Testing
     #expect(together > 1e-4)
   }
 
-  @Test(arguments: [Precision.bf16, .amx, .f32Tiles]) func threadsGiveTheSameBits(precision: Precision) throws
-  {
+  @Test(arguments: [Precision.bf16Dot, .bf16Tiles, .f32Tiles]) func threadsGiveTheSameBits(
+    precision: Precision
+  ) throws {
     let golden = try GoldenModel("qwen3")
     let results = try (1...3).map { threads in
       let model = try golden.model(threads: threads, precision: precision)

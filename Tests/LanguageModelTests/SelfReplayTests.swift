@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 import Tensors
 import Testing
 
@@ -18,8 +19,8 @@ import Testing
         let most = try #require(logits.max())
         let weights = logits.map { Float(nl_exp(Double($0) - Double(most))) }
         let sums = weights.reduce(into: [Float]()) { $0.append(($0.last ?? 0) + $1) }
-        let key = RandomKey.derive(.selfReplay, seed: plan.seed, UInt64(number))
-        let goal = RandomKey.unit(key: key, index: text.count) * Double(try #require(sums.last))
+        let key = RandomKey(.selfReplay, seed: plan.seed, 0, UInt64(number))
+        let goal = key.unit(UInt64(text.count)) * Double(try #require(sums.last))
         text.append(Int32(try #require(sums.firstIndex { Double($0) > goal })))
         if plan.endTokens.contains(text[text.count - 1]) { break }
       }

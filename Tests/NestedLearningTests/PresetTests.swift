@@ -34,7 +34,7 @@ import Testing
     #expect(config.numTiers == periods.count && config.tierUpdateFrequencies == periods)
     #expect(config.tierAssignmentStrategy.rawValue == strategy && config.learningRate == rate)
     #expect(config.maxSeqLength == length && config.batchSize == batch && config.numSteps == steps)
-    #expect(TrainingPreset.all.count == 9)
+    #expect(TrainingPreset.all.count == 10)
   }
 
   @Test func whatIsGivenWins() throws {

@@ -1,4 +1,5 @@
 import NestedLearning
+import Randomness
 import WireProtocol
 
 /// Computing twice, and what follows when two differ.

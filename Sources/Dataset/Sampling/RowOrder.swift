@@ -1,5 +1,6 @@
 import Foundation
 import NestedLearning
+import Randomness
 
 /// The order in which training takes rows: an endless one, epoch after epoch, and a function of the config and of the
 /// numbers of rows alone, so that any place in it can be asked for at any time.

@@ -57,13 +57,13 @@ void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row
 // chain = fma(a[k], b[k], fma(a[k+1], b[k+1], chain)), what lacks at the end being zero; then c = block or c = c + block,
 // as above. Denormal numbers count as zero, in and out. This is what the bf16 dot product of AVX512_BF16 computes;
 // elsewhere the same is done by two fused multiply-adds.
-void nl_matmul_bf16(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+void nl_matmul_bf16_dot(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                     nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
 // The same in the order in which AMX adds. For each 32 consecutive k, ascending, zeros beyond the last: a chain of fma
 // from zero over the even k, one over the odd ones, and c = c + (even + odd), c being zero at first, or what is there
-// with `accumulate`. Elsewhere the same is done by fused multiply-adds.
-void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
+// with `accumulate`. Elsewhere the same is done by dot products of AVX512_BF16, or by fused multiply-adds.
+void nl_matmul_bf16_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                    nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
 // A product in f32's precision by tiles of bf16. A number is the sum of three bf16, x1 = bf16(x), x2 = bf16(x − x1),
@@ -74,7 +74,7 @@ void nl_matmul_amx(nl_pool *pool, long M, long N, long K, const float *a, long a
 void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                          nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
-// One factor of products that share their left side: C (+)= X·B, as above.
+// One factor of products that share their left side: C (+)= A·B, as above.
 typedef struct {
   const void *b;
   nl_dtype b_type;
@@ -83,16 +83,20 @@ typedef struct {
   long ldc;
   bool accumulate;
 } nl_factor;
+// The products of A with each of `count` factors; A is packed once where they are alike (stored, lying and accumulating
+// in one way).
+void nl_matmul_f32_tiles_each(nl_pool *pool, long M, long K, const float *a, long a_row, long a_col,
+                              const nl_factor *list, long count);
 
 // ---- the machine's limit (peak.c), for benchmarks ----------------------------------------------------------------
 // Independent f32 chains in registers, in the instruction set in use, on every thread of the pool at once: nothing is
 // faster. Returns the floating-point operations done (a fused multiply-add counts two); 10,000 rounds take a fraction
 // of a millisecond.
 long nl_peak_loop(nl_pool *pool, long rounds);
-// The same with dot products of bf16, and with tiles of AMX; the f32 chains where there are none, or others in use,
-// as instead of the dot products of CPUs with AMX.
-long nl_peak_bf16_loop(nl_pool *pool, long rounds);
-long nl_peak_amx_loop(nl_pool *pool, long rounds);
+// The same with dot products of bf16, and with tiles of AMX, or the dot products that do their work where they are fast;
+// the f32 chains where there are none, or others in use, as instead of the dot products of CPUs with AMX.
+long nl_peak_dot_loop(nl_pool *pool, long rounds);
+long nl_peak_tile_loop(nl_pool *pool, long rounds);
 // Tiles of AMX with their operands from the second cache, four tiles loaded for every four products.
 long nl_peak_tile_cache_loop(nl_pool *pool, long rounds);
 
@@ -111,8 +115,9 @@ void nl_rmsnorm_backward(nl_pool *pool, long rows, long n, const float *x, const
                          const float *dy, float *dx, bool accumulate, float *dw);
 // y = silu(gate)·up, silu(x) = x/(1 + e^−x)
 void nl_swiglu_forward(nl_pool *pool, long n, const float *gate, const float *up, float *y);
+// With dy the gradient of y: dgate, dup, and unless NULL y once more, which may be dy.
 void nl_swiglu_backward(nl_pool *pool, long n, const float *gate, const float *up, const float *dy, float *dgate,
-                        float *dup);
+                        float *dup, float *y);
 // Rotate-half RoPE on x [rows, heads, dim], y may be x: with h = dim/2, a = x[i], b = x[i+h] (i < h),
 // y[i] = a·cos − b·sin, y[i+h] = b·cos + a·sin, tables [positions, h]; `inverse` rotates back (the backward pass).
 void nl_rope(nl_pool *pool, long rows, long heads, long dim, const float *cos_table, const float *sin_table,

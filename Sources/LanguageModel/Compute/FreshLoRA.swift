@@ -1,3 +1,5 @@
+import Randomness
+
 extension TrainableModel {
   /// A new adapter: A uniform in ±1/√in, B zero, so that it changes nothing yet.
   ///
@@ -10,7 +12,7 @@ extension TrainableModel {
     for module in specification.modules {
       let (rank, projection) = (specification.rank(of: module), module.projection)
       let (inputs, outputs) = (configuration.inputSize(projection), configuration.outputSize(projection))
-      let key = RandomKey.derive(.freshAdapter, seed: seed, 0, projection.site(layer: module.layer))
+      let key = RandomKey(.freshAdapter, seed: seed, projection.site(layer: module.layer))
       let values = uniform(count: rank * inputs, key: key, bound: 1 / Double(inputs).squareRoot())
       tensors[module.path + ".lora_a"] = HostTensor(shape: [rank, inputs], values: values)
       tensors[module.path + ".lora_b"] = HostTensor(zeros: [rank, outputs])
@@ -19,13 +21,13 @@ extension TrainableModel {
   }
 
   /// Multiples of bound·2⁻²³ in [−bound, bound).
-  private static func uniform(count: Int, key: UInt64, bound: Double) -> [Float] {
+  private static func uniform(count: Int, key: RandomKey, bound: Double) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count + 3)
     for block in 0..<(count + 3) / 4 {
-      for word in RandomKey.words(key: key, counter: [UInt32(truncatingIfNeeded: block), 0, 0, 0]) {
-        values.append(Float((Double(word >> 8) * 0x1p-23 - 1) * bound))
-      }
+      // 32 bits of the block's number count, as they always have.
+      let words = key.block(UInt64(UInt32(truncatingIfNeeded: block)))
+      for i in 0..<4 { values.append(Float((Double(words[i] >> 8) * 0x1p-23 - 1) * bound)) }
     }
     values.removeLast(values.count - count)
     return values

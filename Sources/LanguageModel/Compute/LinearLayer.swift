@@ -19,6 +19,11 @@ struct LinearLayer {
     try pass.tape.linear(x, weight.matrix, bias: bias?.variable, lora: lora(pass))
   }
 
+  /// What it is in one pass, for several layers that share their input.
+  func map(_ pass: ForwardPass) -> LinearMap {
+    LinearMap(weight.matrix, bias: bias?.variable, lora: lora(pass))
+  }
+
   /// The projection of silu(gate)·up.
   func gated(gate: Variable, up: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
     try pass.tape.gatedLinear(gate: gate, up: up, weight.matrix, bias: bias?.variable, lora: lora(pass))

@@ -1,4 +1,5 @@
 import Kernels
+import Randomness
 import Tensors
 
 /// Texts that a base model writes itself, to be rehearsed while it learns something else.
@@ -94,8 +95,8 @@ public struct SelfReplay: Sendable {
       sum += Float(nl_exp(Double(logit) - Double(most)))
       sums[id] = sum
     }
-    let key = RandomKey.derive(.selfReplay, seed: seed, UInt64(text))
-    let goal = RandomKey.unit(key: key, index: place) * Double(sum)
+    let key = RandomKey(.selfReplay, seed: seed, 0, UInt64(text))
+    let goal = key.unit(UInt64(place)) * Double(sum)
     return Int32(sums.firstIndex { Double($0) > goal } ?? logits.count - 1)
   }
 }

@@ -1,15 +1,17 @@
+import Randomness
+
 /// Picks the tokens of one text, each from the logits for its place. A function of the options, the prompt and the logits
 /// alone: the n-th token is drawn by the n-th number of the seed.
 struct TokenSampler {
   private let options: SamplingOptions
-  private let key: UInt64
+  private let key: RandomKey
   /// The tokens that are in the text.
   private var seen: Set<Int32>
   private var count = 0
 
   init(_ options: SamplingOptions, prompt: [Int32]) {
     self.options = options
-    key = RandomKey.derive(.sampling, seed: options.seed, options.text)
+    key = RandomKey(.sampling, seed: options.seed, 0, options.text)
     seen = options.repetitionPenalty == 1 ? [] : Set(prompt)
   }
 
@@ -18,7 +20,7 @@ struct TokenSampler {
     let token =
       options.temperature == 0
       ? LogitsProcessor.likeliest(scores)
-      : LogitsProcessor.draw(scores, uniform: RandomKey.unit(key: key, index: count))
+      : LogitsProcessor.draw(scores, uniform: key.unit(UInt64(count)))
     count += 1
     if options.repetitionPenalty != 1 { seen.insert(token) }
     return token

@@ -1,3 +1,4 @@
+import Randomness
 import Tensors
 
 /// A model whose gradients can be computed: frozen weights with LoRA adapters, or all weights trained.
@@ -143,10 +144,10 @@ public final class TrainableModel {
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {
     guard case .lora(let specification) = trainable, specification.dropout > 0 else { return nil }
-    let derived = RandomKey.derive(
-      .dropout, seed: key.seed, UInt64(truncatingIfNeeded: key.step),
-      UInt32(truncatingIfNeeded: key.microBatch))
-    return (specification.dropout, derived)
+    let derived = RandomKey(
+      .dropout, seed: key.seed, UInt32(truncatingIfNeeded: key.microBatch),
+      UInt64(truncatingIfNeeded: key.step))
+    return (specification.dropout, derived.number)
   }
 
   private func parameter(_ name: String) throws(ParameterError) -> Parameter {

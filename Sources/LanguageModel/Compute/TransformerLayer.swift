@@ -25,10 +25,13 @@ struct TransformerLayer {
   }
 
   private func attention(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
-    let q = try rotated(query(x, pass), norm: queryNorm, heads: configuration.headCount, pass)
-    var k = try rotated(key(x, pass), norm: keyNorm, heads: configuration.keyValueHeadCount, pass)
-    var v = try value(x, pass).reshaped(
+    // Taken out one by one, as a buffer that nobody else holds is rotated where it stands.
+    var projections = try pass.tape.linear(x, [query.map(pass), key.map(pass), value.map(pass)])
+    var v = projections.removeLast().reshaped(
       [x.shape[0], configuration.keyValueHeadCount, configuration.headDimension])
+    var k = try rotated(
+      projections.removeLast(), norm: keyNorm, heads: configuration.keyValueHeadCount, pass)
+    let q = try rotated(projections.removeLast(), norm: queryNorm, heads: configuration.headCount, pass)
     var keyOffsets = pass.offsets
     if let cache = pass.cache {
       keyOffsets = cache.keyOffsets(adding: x.shape[0])
@@ -52,7 +55,8 @@ struct TransformerLayer {
   }
 
   private func feedForward(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
-    try down.gated(gate: gate(x, pass), up: up(x, pass), pass)
+    let projections = try pass.tape.linear(x, [gate.map(pass), up.map(pass)])
+    return try down.gated(gate: projections[0], up: projections[1], pass)
   }
 
   private func norm(_ x: Variable, _ weight: Parameter, _ pass: ForwardPass) throws(TensorError) -> Variable {

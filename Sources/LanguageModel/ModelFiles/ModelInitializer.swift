@@ -1,6 +1,8 @@
+import Dispatch
 import Files
 import JSON
 import Kernels
+import Randomness
 
 /// Makes model folders with random weights, to be trained from nothing.
 public enum ModelInitializer {
@@ -60,23 +62,28 @@ public enum ModelInitializer {
     let count = tensor.shape.reduce(1, *)
     if tensor.name.hasSuffix("norm.weight") { return [Float](repeating: 1, count: count) }
     if tensor.name.hasSuffix(".bias") { return [Float](repeating: 0, count: count) }
-    return normal(count: count, deviation: deviation, key: RandomKey.derive(.freshModel, seed: seed, index))
+    return normal(count: count, deviation: deviation, key: RandomKey(.freshModel, seed: seed, 0, index))
   }
 
   /// Normally distributed numbers, by the transform of Box and Muller (1958): with u in (0, 1] and v in [0, 1)
   /// uniform, √(−2 ln u)·cos 2πv and √(−2 ln u)·sin 2πv.
-  private static func normal(count: Int, deviation: Double, key: UInt64) -> [Float] {
-    var values: [Float] = []
-    values.reserveCapacity(count + 1)
-    var index = 0
-    while values.count < count {
-      let radius = (-2 * nl_log(1 - RandomKey.unit(key: key, index: index))).squareRoot() * deviation
-      let angle = 2 * Double.pi * RandomKey.unit(key: key, index: index + 1)
-      values.append(Float(radius * nl_cos(angle)))
-      values.append(Float(radius * nl_sin(angle)))
-      index += 2
+  ///
+  /// Each pair of numbers depends on its place alone, so all processors make them.
+  private static func normal(count: Int, deviation: Double, key: RandomKey) -> [Float] {
+    let pairs = (count + 1) / 2
+    return [Float](unsafeUninitializedCapacity: 2 * pairs) { values, used in
+      nonisolated(unsafe) let values = values
+      let piece = 1 << 15
+      DispatchQueue.concurrentPerform(iterations: (pairs + piece - 1) / piece) { part in
+        for pair in part * piece..<min(pairs, (part + 1) * piece) {
+          let index = UInt64(2 * pair)
+          let radius = (-2 * nl_log(1 - key.unit(index))).squareRoot() * deviation
+          let angle = 2 * Double.pi * key.unit(index + 1)
+          values[2 * pair] = Float(radius * nl_cos(angle))
+          values[2 * pair + 1] = Float(radius * nl_sin(angle))
+        }
+      }
+      used = count
     }
-    values.removeLast(values.count - count)
-    return values
   }
 }

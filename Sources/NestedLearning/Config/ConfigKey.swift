@@ -8,6 +8,8 @@ public struct ConfigKey: Sendable {
     case choice([String])
     /// One of the words, or a number for each tier.
     case choiceOrNumbers([String])
+    /// One number, or one for each tier after the first.
+    case numbers
     /// `PATTERN=TIER` for each pattern.
     case tierMap
     /// `PATTERN=NUMBER` for each pattern.

@@ -3,7 +3,8 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    [presetKey] + modelKeys + dataKeys + objectiveKeys + tierKeys + consolidationKeys + optimizerKeys + runKeys
+    [presetKey] + modelKeys + dataKeys + objectiveKeys + tierKeys + consolidationKeys + optimizerKeys
+    + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
 

@@ -9,32 +9,32 @@ public enum MixedPrecision: Sendable, Equatable, CaseIterable {
   /// `false`: in f32.
   case off
   /// `true`: in the order that is fast on the coordinator's CPU, `bf16_dot` or `bf16_tiles`.
-  case pairs
+  case eitherBF16
   /// `"amx"`: `bf16_tiles`.
-  case amx
+  case bf16Tiles
 
   /// What it asks for; nil: either of the two in bf16.
   public var arithmetic: Arithmetic? {
     switch self {
     case .off: .f32
-    case .pairs: nil
-    case .amx: .bf16Tiles
+    case .eitherBF16: nil
+    case .bf16Tiles: .bf16Tiles
     }
   }
 
   func allows(_ arithmetic: Arithmetic) -> Bool {
     switch self {
     case .off: arithmetic.isExact
-    case .pairs: !arithmetic.isExact
-    case .amx: arithmetic == .bf16Tiles
+    case .eitherBF16: !arithmetic.isExact
+    case .bf16Tiles: arithmetic == .bf16Tiles
     }
   }
 
   var json: JSONValue {
     switch self {
     case .off: false
-    case .pairs: true
-    case .amx: "amx"
+    case .eitherBF16: true
+    case .bf16Tiles: "amx"
     }
   }
 }
@@ -60,8 +60,8 @@ public enum Arithmetic: String, Sendable, CaseIterable {
   public var mixedPrecision: MixedPrecision {
     switch self {
     case .f32, .f32Tiles, .auto: .off
-    case .bf16Dot: .pairs
-    case .bf16Tiles: .amx
+    case .bf16Dot: .eitherBF16
+    case .bf16Tiles: .bf16Tiles
     }
   }
 }

@@ -35,7 +35,7 @@ extension NestedLearningConfig {
   ]
 
   private static let consolidateAlphaKey = ConfigKey(
-    "consolidate_alpha", .choiceOrNumbers([]),
+    "consolidate_alpha", .numbers,
     "How far a slower copy moves towards the faster one: a number above 0 and up to 1, or one for each tier but the first.",
     read: { (config, value) throws(ConfigValueError) in
       let expected = "a number above 0 and up to 1, or a list of these"

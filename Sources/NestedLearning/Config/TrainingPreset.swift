@@ -19,7 +19,7 @@ public struct TrainingPreset: Sendable {
       rate: 5e-6),
     TrainingPreset(
       "continual", "one task after the other", periods: [1, 5, 25], strategy: "parameter_importance",
-      rate: 5e-6),
+      rate: 5e-6, [("replay", "self")]),
     TrainingPreset(
       "domain", "texts of another domain", periods: [1, 3, 9], strategy: "layer_depth", rate: 1e-5),
     TrainingPreset(
@@ -33,6 +33,13 @@ public struct TrainingPreset: Sendable {
     TrainingPreset(
       "large", "models above 7 B parameters", periods: [1, 2, 4, 8], rate: 1e-6,
       [("max_seq_length", 64), ("batch_size", 1)]),
+    TrainingPreset(
+      "keep", "what keeps most of what the model knew, as examples/forgetting measures it", periods: [1, 20],
+      rate: 1e-3,
+      [
+        ("tier_mode", "consolidate"), ("replay", "self"), ("replay_fraction", 0.5),
+        ("replay_targets", "soft"),
+      ]),
   ]
 
   public static func named(_ name: String) -> TrainingPreset? { all.first { $0.name == name } }

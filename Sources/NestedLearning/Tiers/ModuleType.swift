@@ -1,3 +1,5 @@
+import Randomness
+
 /// What a module of a transformer is part of, for `tier_assignment_strategy: module_type`.
 public enum ModuleType: String, Sendable, CaseIterable {
   case attention

@@ -54,7 +54,7 @@ extension NestedLearningConfig {
     let isOpen: Bool =
       switch arithmetic {
       case .auto: recorded.arithmetic?.isExact == true
-      case nil: mixedPrecision == .pairs && recorded.arithmetic?.isExact == false
+      case nil: mixedPrecision == .eitherBF16 && recorded.arithmetic?.isExact == false
       default: false
       }
     return isOpen ? recorded.arithmetic.map(with) ?? self : self
@@ -67,8 +67,8 @@ extension Arithmetic {
     switch self {
     case .f32, .auto: .f32
     case .f32Tiles: .f32Tiles
-    case .bf16Dot: .bf16
-    case .bf16Tiles: .amx
+    case .bf16Dot: .bf16Dot
+    case .bf16Tiles: .bf16Tiles
     }
   }
 }
@@ -78,8 +78,8 @@ extension Precision {
   package var arithmetic: Arithmetic {
     switch self {
     case .f32: .f32
-    case .bf16: .bf16Dot
-    case .amx: .bf16Tiles
+    case .bf16Dot: .bf16Dot
+    case .bf16Tiles: .bf16Tiles
     case .f32Tiles: .f32Tiles
     }
   }

@@ -110,7 +110,7 @@ public struct RunPlan: Sendable {
   }
 
   /// What gradients are of; nil: the cross entropy of every trained token.
-  var objective: Objective? {
+  package var objective: Objective? {
     var objective = Objective()
     objective.byEntropy = config.loss == .eaft
     objective.softReplay = config.replayTargets == .soft && replay != nil

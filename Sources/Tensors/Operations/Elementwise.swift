@@ -20,31 +20,36 @@ extension Tape {
   /// weight [out, inner], y [T, out].
   ///
   /// silu(gate)·up is the widest tensor of a layer and cheap to compute, so it is not kept for the backward
-  /// pass but made again. dgate = da·up·silu′(gate), dup = da·silu(gate), where a is the activation.
+  /// pass but made again, together with dgate = da·up·silu′(gate), dup = da·silu(gate), where a is the activation.
   public func gatedLinear(
     gate: Variable, up: Variable, _ weight: Matrix, bias: Variable? = nil, lora: LoRA? = nil
   ) throws(TensorError) -> Variable {
     precondition(gate.shape == up.shape && gate.tensor.columns == weight.columns)
-    let (y, hidden) = try projectedActivation(gate.tensor, up.tensor, weight, bias: bias, lora: lora)
-    let projection = Projection(weight: weight, bias: bias, lora: lora, hidden: hidden)
+    let (y, applied) = try projectedActivation(
+      gate.tensor, up.tensor, LinearMap(weight, bias: bias, lora: lora))
     let inputsNeedGradient = gate.needsGradient || up.needsGradient
-    let output = output(y, needsGradient: inputsNeedGradient || projection.needsGradient)
+    let output = output(y, needsGradient: inputsNeedGradient || applied.needsGradient)
     guard let gradient = output.gradient else { return output }
     record { tape throws(TensorError) in
       guard let dy = gradient.take() else { return }
       let dActivation = inputsNeedGradient ? Gradient(shape: gate.shape) : nil
-      let activation = projection.needsInput ? try tape.activation(gate.tensor, up.tensor) : nil
-      try projection.backward(tape, x: activation, dy: dy, into: dActivation)
-      guard let da = dActivation?.take() else { return }
-      try tape.swiGLUBackward(gate, up, da)
+      let e = try applied.backwardToInput(tape, dy: dy, into: dActivation)
+      let activation: Tensor?
+      if let da = dActivation?.take() {
+        activation = try tape.swiGLUBackward(gate, up, da)
+      } else {
+        activation = applied.needsInput ? try tape.activation(gate.tensor, up.tensor) : nil
+      }
+      try applied.backwardToParameters(tape, x: activation, dy: dy, e: e)
     }
     return output
   }
 
   private func projectedActivation(
-    _ gate: Tensor, _ up: Tensor, _ weight: Matrix, bias: Variable?, lora: LoRA?
-  ) throws(TensorError) -> (y: Tensor, hidden: Tensor?) {
-    try projected(activation(gate, up), weight, bias: bias, lora: lora)
+    _ gate: Tensor, _ up: Tensor, _ map: LinearMap
+  ) throws(TensorError) -> (y: Tensor, applied: AppliedLinearMap) {
+    let (ys, applied) = try projected(activation(gate, up), [map])
+    return (ys[0], applied[0])
   }
 
   private func activation(_ gate: Tensor, _ up: Tensor) throws(TensorError) -> Tensor {
@@ -53,15 +58,17 @@ extension Tape {
     return y
   }
 
-  private func swiGLUBackward(_ gate: Variable, _ up: Variable, _ dy: Tensor) throws(TensorError) {
+  /// Sends `da` back, in whose place the activation is returned.
+  private func swiGLUBackward(_ gate: Variable, _ up: Variable, _ da: Tensor) throws(TensorError) -> Tensor {
     let dGate = try memory.tensor(gate.shape)
     let dUp = try memory.tensor(up.shape)
-    withExtendedLifetime((gate, up, dy, dGate, dUp)) {
+    withExtendedLifetime((gate, up, da, dGate, dUp)) {
       nl_swiglu_backward(
-        threads.handle, gate.tensor.count, gate.tensor.pointer, up.tensor.pointer, dy.pointer, dGate.pointer,
-        dUp.pointer)
+        threads.handle, gate.tensor.count, gate.tensor.pointer, up.tensor.pointer, da.pointer, dGate.pointer,
+        dUp.pointer, da.pointer)
     }
     try gate.gradient?.add(dGate, on: self)
     try up.gradient?.add(dUp, on: self)
+    return da
   }
 }

@@ -25,25 +25,29 @@ public struct LoRA {
     body(dropped)
   }
 
-  /// See `Projection.backward`. `x` is needed for the gradient of a.
-  func backward(
-    _ tape: Tape, x: Tensor?, hidden: Tensor, dy: Tensor, into dx: Gradient?
-  ) throws(TensorError) {
-    try b.gradient?.addInto(on: tape) { target, accumulate in
-      Kernel.product(tape.threads, transposed: hidden, times: dy, into: target, accumulate: accumulate)
+  /// Adds its part to y [T, out].
+  ///
+  /// - Returns: h = s·dropout(x)·aᵀ, [T, r].
+  func add(to y: Tensor, x: Tensor, on tape: Tape) throws(TensorError) -> Tensor {
+    let hidden = try tape.memory.tensor([x.rows, rank])
+    try withDropout(x, on: tape) { dropped in
+      Kernel.product(tape.threads, dropped, timesTransposed: Matrix(a), into: hidden)
     }
-    guard dx != nil || a.needsGradient else { return }
-    let e = try tape.memory.tensor(hidden.shape)
+    Kernel.scale(tape.threads, hidden, by: scale)
+    Kernel.product(tape.threads, hidden, times: Matrix(b), into: y, accumulate: true)
+    return hidden
+  }
+
+  /// e = s·dy·bᵀ, [T, r].
+  func scaledGradient(_ tape: Tape, dy: Tensor) throws(TensorError) -> Tensor {
+    let e = try tape.memory.tensor([dy.rows, rank])
     Kernel.product(tape.threads, dy, timesTransposed: Matrix(b), into: e)
     Kernel.scale(tape.threads, e, by: scale)
-    if let x {
-      try a.gradient?.addInto(on: tape) { (target, accumulate) throws(TensorError) in
-        try withDropout(x, on: tape) { dropped in
-          Kernel.product(tape.threads, transposed: e, times: dropped, into: target, accumulate: accumulate)
-        }
-      }
-    }
-    guard let dx else { return }
+    return e
+  }
+
+  /// dx += dropout(e·a)
+  func sendBack(_ tape: Tape, e: Tensor, into dx: Gradient) throws(TensorError) {
     guard let dropout else {
       return try dx.addInto(on: tape) { target, accumulate in
         Kernel.product(tape.threads, e, times: Matrix(a), into: target, accumulate: accumulate)
@@ -54,6 +58,21 @@ public struct LoRA {
     Kernel.product(tape.threads, e, times: Matrix(a), into: path)
     Kernel.dropout(tape.threads, path, dropout, into: path)
     try dx.add(path, on: tape)
+  }
+
+  /// db = hᵀ·dy, and da = eᵀ·dropout(x) if both are given.
+  func backwardToParameters(
+    _ tape: Tape, x: Tensor?, hidden: Tensor, dy: Tensor, e: Tensor?
+  ) throws(TensorError) {
+    try b.gradient?.addInto(on: tape) { target, accumulate in
+      Kernel.product(tape.threads, transposed: hidden, times: dy, into: target, accumulate: accumulate)
+    }
+    guard let x, let e else { return }
+    try a.gradient?.addInto(on: tape) { (target, accumulate) throws(TensorError) in
+      try withDropout(x, on: tape) { dropped in
+        Kernel.product(tape.threads, transposed: e, times: dropped, into: target, accumulate: accumulate)
+      }
+    }
   }
 }
 

@@ -24,9 +24,9 @@ import Testing
   func table(isa: nl_isa, isStoredInBF16: Bool, exact: Arithmetic, rounded: Arithmetic) {
     let choice = ArithmeticChoice(isa: isa, isStoredInBF16: isStoredInBF16)
     #expect(choice.resolved(config(.auto)).arithmetic == exact)
-    #expect(choice.resolved(config(nil, .pairs)).arithmetic == rounded)
+    #expect(choice.resolved(config(nil, .eitherBF16)).arithmetic == rounded)
     #expect(choice.resolved(config(nil)).arithmetic == .f32)
-    #expect(choice.resolved(config(nil, .amx)).arithmetic == .bf16Tiles)
+    #expect(choice.resolved(config(nil, .bf16Tiles)).arithmetic == .bf16Tiles)
     for arithmetic in Arithmetic.allCases where arithmetic != .auto {
       #expect(choice.resolved(config(arithmetic)).arithmetic == arithmetic)
     }
@@ -45,8 +45,8 @@ import Testing
   /// A run from before the key goes on in what it was begun in: true was bf16 pair by pair everywhere.
   @Test func oldRuns() {
     #expect(ArithmeticChoice.ofOldRun(config(nil)).arithmetic == .f32)
-    #expect(ArithmeticChoice.ofOldRun(config(nil, .pairs)).arithmetic == .bf16Dot)
-    #expect(ArithmeticChoice.ofOldRun(config(nil, .amx)).arithmetic == .bf16Tiles)
+    #expect(ArithmeticChoice.ofOldRun(config(nil, .eitherBF16)).arithmetic == .bf16Dot)
+    #expect(ArithmeticChoice.ofOldRun(config(nil, .bf16Tiles)).arithmetic == .bf16Tiles)
   }
 
   /// On another machine, a config that leaves it open takes what the run has; one that does not is left to be compared.
@@ -55,7 +55,7 @@ import Testing
     #expect(config(.auto).withArithmetic(of: recorded).arithmetic == .f32Tiles)
     #expect(config(.f32).withArithmetic(of: recorded).arithmetic == .f32)
     #expect(config(nil).withArithmetic(of: recorded).arithmetic == nil)
-    #expect(config(nil, .pairs).withArithmetic(of: config(.bf16Dot)).arithmetic == .bf16Dot)
+    #expect(config(nil, .eitherBF16).withArithmetic(of: config(.bf16Dot)).arithmetic == .bf16Dot)
     #expect(config(.auto).withArithmetic(of: config(.bf16Dot)).arithmetic == .auto)
   }
 

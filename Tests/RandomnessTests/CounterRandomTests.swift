@@ -1,6 +1,5 @@
+import Randomness
 import Testing
-
-@testable import NestedLearning
 
 // The reference is Philox4x32-10 in Python, from its paper (Salmon et al. 2011):
 //

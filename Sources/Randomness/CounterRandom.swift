@@ -1,40 +1,22 @@
-import Kernels
-
-/// Random numbers that are a function of what they are for: Philox4x32-10 under a key from (seed, purpose, b),
-/// counting draws within the stream `a`. There is no state but the place in the stream, so any part of a run can
-/// be computed again by itself.
+/// Random numbers one after the other: the words of one stream of a `RandomKey`. There is no state but the place in the
+/// stream.
 public struct CounterRandom: Sendable {
-  public enum Purpose: UInt32, Sendable {
-    /// The order of the training rows in an epoch.
-    case rowOrder = 1
-    /// Which shards are computed twice.
-    case verification = 2
-    /// The numbers with which a worker's arithmetic is compared.
-    case probe = 3
-    /// Which rows of a file that has a weight come once more in an epoch.
-    case rowShare = 4
-    /// Which modules the tiers of `tier_assignment_strategy: random` have.
-    case tierAssignment = 5
-  }
-
-  private let key: SIMD2<UInt32>
+  private let key: RandomKey
   private let stream: UInt64
   private var blocks: UInt64 = 0
   private var words = SIMD4<UInt32>()
   private var used = 4
 
-  public init(seed: UInt64, purpose: Purpose, _ a: UInt64 = 0, _ b: UInt64 = 0) {
-    let counter = SIMD4(purpose.rawValue, 0, Self.low(b), Self.high(b))
-    let block = Self.block(counter, key: SIMD2(Self.low(seed), Self.high(seed)))
-    key = block.lowHalf
+  /// Stream `a` of the key of (seed, purpose, b).
+  public init(seed: UInt64, purpose: RandomKey.Purpose, _ a: UInt64 = 0, _ b: UInt64 = 0) {
+    key = RandomKey(purpose, seed: seed, 0, b)
     stream = a
   }
 
   /// The next 32 bits.
   public mutating func word() -> UInt32 {
     if used == 4 {
-      let counter = SIMD4(Self.low(blocks), Self.high(blocks), Self.low(stream), Self.high(stream))
-      words = Self.block(counter, key: key)
+      words = key.block(blocks, stream: stream)
       blocks += 1
       used = 0
     }
@@ -74,24 +56,11 @@ public struct CounterRandom: Sendable {
   /// The numbers 0 ..< count in a random order (Fisher–Yates from the end), in four bytes each; that of `.rowOrder` in
   /// an epoch is `permutation`.
   public static func order(
-    count: Int, seed: UInt64, _ purpose: Purpose, _ a: UInt64 = 0, _ b: UInt64 = 0
+    count: Int, seed: UInt64, _ purpose: RandomKey.Purpose, _ a: UInt64 = 0, _ b: UInt64 = 0
   ) -> [UInt32] {
     var order = (0..<UInt32(clamping: count)).map { $0 }
     var random = CounterRandom(seed: seed, purpose: purpose, a, b)
     for i in order.indices.dropFirst().reversed() { order.swapAt(i, random.integer(below: i + 1)) }
     return order
-  }
-
-  private static func low(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word) }
-  private static func high(_ word: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: word >> 32) }
-
-  private static func block(_ counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 10) { words in
-      guard let start = words.baseAddress else { return SIMD4() }
-      for i in 0..<4 { words[i] = counter[i] }
-      for i in 0..<2 { words[4 + i] = key[i] }
-      nl_philox4x32(start, start + 4, start + 6)
-      return SIMD4(words[6], words[7], words[8], words[9])
-    }
   }
 }

@@ -1,18 +1,18 @@
-// The matrix product in mixed precision in the order of AMX, for CPUs without it; AMX_TABLE is the name of its table.
+// The matrix product in mixed precision in the order of AMX, for CPUs without it; BF16_TILES_TABLE is the name of its table.
 // Included after matmul_bf16.h, which packs for it.
 //
 // Of each 32 k the even ones make a chain of fused multiply-adds from zero, the odd ones another, and the sum of the two
 // is added to C: what TDPBF16PS computes, zeros up to the 32nd included.
 #undef OF
-#define OF(name) name##_amx
-typedef packed_a_bf16 packed_a_amx;
-typedef uint32_t packed_b_amx;
-enum { goes_on_amx = 1 };
+#define OF(name) name##_bf16_tiles
+typedef packed_a_bf16 packed_a_bf16_tiles;
+typedef uint32_t packed_b_bf16_tiles;
+enum { goes_on_bf16_tiles = 1 };
 
-INLINE void half_chain(const int rows, const int vectors, const int odd, const packed_a_amx *a, const uint32_t *b,
+INLINE void half_chain(const int rows, const int vectors, const int odd, const packed_a_bf16_tiles *a, const uint32_t *b,
                        long b_row, vector sum[][TILE_VECTORS]) {
   UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] = (vector)(0);
-  for (const packed_a_amx *end = a + STRETCH; a < end; a += 2, b += b_row) {
+  for (const packed_a_bf16_tiles *end = a + STRETCH; a < end; a += 2, b += b_row) {
     vector w[TILE_VECTORS];
     UNROLL for (int v = 0; v < vectors; v++) {
       const words both = *(const words *)(b + v * LANES);
@@ -25,7 +25,7 @@ INLINE void half_chain(const int rows, const int vectors, const int odd, const p
   }
 }
 
-INLINE void chain_amx(const int rows, const int vectors, long depth, const packed_a_amx *a, const uint32_t *b, long b_row,
+INLINE void chain_bf16_tiles(const int rows, const int vectors, long depth, const packed_a_bf16_tiles *a, const uint32_t *b, long b_row,
                       vector sum[][TILE_VECTORS], ahead *next) {
   for (long k = 0; k < depth; k += STRETCH, a += STRETCH, b += STRETCH / 2 * b_row) {
     vector even[TILE_ROWS][TILE_VECTORS], odd[TILE_ROWS][TILE_VECTORS];
@@ -38,12 +38,12 @@ INLINE void chain_amx(const int rows, const int vectors, long depth, const packe
 
 #include "matmul_tiles.h"
 
-const nl_matmul_kernels AMX_TABLE = {
+const nl_matmul_kernels BF16_TILES_TABLE = {
     .tile_rows = TILE_ROWS,
-    .a_bytes = sizeof(packed_a_amx),
+    .a_bytes = sizeof(packed_a_bf16_tiles),
     .b_words = NL_KBLOCK / 2 * NL_PANEL,
-    .multiply = multiply_amx,
-    .pack_a = pack_a_bf16,
-    .pack_b = pack_b_bf16,
+    .multiply = multiply_bf16_tiles,
+    .pack_a = pack_a_flushed,
+    .pack_b = pack_b_flushed,
 };
 #undef OF
