@@ -43,7 +43,11 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "activation_checkpointing": "none", "loss_every": 1, "long_rows": "cut", "exclude_modules": nil,
       "layers_to_transform": nil, "num_layers": nil, "rank_pattern": nil, "alpha_pattern": nil,
       "modules_to_save": nil, "add_tokens": nil, "train_on": "completions", "packing": false,
-      "chat_template_date": nil,
+      "chat_template_date": nil, "loss": "ce", "replay": "data", "replay_data_path": nil,
+      "replay_fraction": 0.25, "replay_at": "always", "replay_targets": "hard", "self_replay_samples": 512,
+      "self_replay_tokens": nil, "self_replay_prompts": [], "self_replay_prompted": 0.5, "kl_to_base": 0,
+      "kl_on": "replay", "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep",
+      "anchor": 0,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -78,6 +82,10 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "modules_to_save": ["lm_head"], "add_tokens": ["<a>", "é"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
       "arithmetic": "f32_tiles", "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
+      "loss": "eaft", "replay": "self", "replay_data_path": null, "replay_fraction": 0.75, "replay_at": "boundaries",
+      "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
+      "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",
+      "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep", "anchor": 0,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
       "module_type_tiers": null, "tier_seed": null, "tier_phase": [1, 5],
@@ -98,6 +106,9 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
   /// Keys of other strategies than that of the config with every key.
   @Test(arguments: [
     #""tier_assignment_strategy": "random", "tier_seed": 3"#,
+    #""tier_mode": "consolidate", "consolidate_alpha": 0.25, "consolidate_moments": "reset", "anchor": 0.125"#,
+    #""tier_mode": "consolidate", "consolidate_alpha": [0.25, 1], "consolidate_moments": "interpolate""#,
+    #""kl_to_base": 0.5, "replay_targets": "soft", "replay_data_path": "/r""#,
     #""tier_assignment_strategy": "module_type", "module_type_tiers": {"attention": 2, "mlp": 1, "q_proj": 0}"#,
     #""tier_phase": "staggered""#,
   ])

@@ -67,14 +67,16 @@ flags_of() {
 
 # Asks a model; the answers go into a folder, one file for each kind of facts.
 ask() {
-  local into=$1 kind && shift
-  [ -e "$into/done" ] && return
+  local into=$1 kind kl=() && shift
+  [ ! -e "$into/done" ] || return 0
+  # The base model is not compared with itself.
+  [ $# = 0 ] || kl=(--kl)
   mkdir -p "$into"
   for kind in new near middle far; do
     nl-tool evaluate --model "$model" "$@" --data "$out/data/$kind.jsonl" --exact-match --answers-may-go-on \
       --answers "$into/$kind.jsonl" --json > "$into/$kind.json" 2> /dev/null
   done
-  nl-tool evaluate --model "$model" "$@" --data $here/plain.jsonl --kl --json > "$into/plain.json" 2> /dev/null
+  nl-tool evaluate --model "$model" "$@" --data $here/plain.jsonl ${kl[@]+"${kl[@]}"} --json > "$into/plain.json" 2> /dev/null
   touch "$into/done"
 }
 

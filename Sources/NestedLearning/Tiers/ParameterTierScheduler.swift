@@ -155,10 +155,14 @@ public struct ParameterTierScheduler: Sendable {
     ]
   }
 
-  /// Tiers as people know them: those of the config.
-  public var shownTiers: [(frequency: Int, phase: Int, parameterCount: Int)] {
-    copyFrequencies.map { frequencies in frequencies.map { ($0, 0, tiers[0].parameterCount) } }
-      ?? tiers.map { ($0.frequency, $0.phase, $0.parameterCount) }
+  /// Tiers as people know them: those of the config. Where they are copies, each has all parameters.
+  public var shownTiers: [Tier] {
+    guard let copyFrequencies, let all = tiers.first else { return tiers }
+    return copyFrequencies.enumerated().map { level, frequency in
+      Tier(
+        index: level, frequency: frequency, phase: 0, parameters: all.parameters,
+        parameterCount: all.parameterCount)
+    }
   }
 }
 

@@ -19,7 +19,9 @@ extension Tier {
 
 extension ParameterTierScheduler {
   /// A line for each tier that hardly moves, or does not at all, in a run of so many steps; empty if all do.
-  public func movementWarnings(numSteps: Int) -> [String] { tiers.movementWarnings(numSteps: numSteps) }
+  public func movementWarnings(numSteps: Int) -> [String] {
+    shownTiers.movementWarnings(numSteps: numSteps)
+  }
 }
 
 extension [Tier] {

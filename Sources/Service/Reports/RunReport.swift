@@ -106,7 +106,9 @@ public struct RunReport {
     return HTMLPage.section(
       "Tiers",
       HTMLPage.paragraph(
-        "By \(run.config.tierAssignmentStrategy.rawValue); gradients between updates: \(run.config.inactiveGradients.rawValue)."
+        run.config.tierMode == .consolidate
+          ? "Copies of all parameters: the first learns at each step, the others follow."
+          : "By \(run.config.tierAssignmentStrategy.rawValue); gradients between updates: \(run.config.inactiveGradients.rawValue)."
       ),
       HTMLPage.table(
         [

@@ -32,8 +32,9 @@ public struct TierTable: Sendable {
   init(config: NestedLearningConfig, scheduler: ParameterTierScheduler, parameters: [ParameterInfo]) {
     self.config = config
     let total = scheduler.tiers.reduce(0) { $0 + $1.parameterCount }
-    rows = scheduler.tiers.map { tier in
-      let members = parameters.filter { scheduler.tier(of: $0.name) == tier.index }
+    let areCopies = scheduler.copyFrequencies != nil
+    rows = scheduler.shownTiers.map { tier in
+      let members = parameters.filter { areCopies || scheduler.tier(of: $0.name) == tier.index }
       return Row(
         tier: tier, layers: Set(members.compactMap(\.layer)).sorted(),
         modules: Set(members.map(\.module)).sortedByBytes(),
@@ -68,6 +69,11 @@ public struct TierTable: Sendable {
   }
 
   private var heading: String {
+    if config.tierMode == .consolidate {
+      let shares = config.consolidationShares.map { "\($0)" }.joined(separator: ", ")
+      let copies = rows.count == 2 ? "1 slower copy follows" : "\(rows.count - 1) slower copies follow"
+      return "All parameters learn at each step; \(copies) by \(shares); \(config.numSteps) steps"
+    }
     var strategy = config.tierAssignmentStrategy.rawValue
     switch config.tierAssignmentStrategy {
     case .layerDepth: strategy += ", \(config.tierOrder.rawValue)"

@@ -24,7 +24,7 @@ extension RunPlan {
 extension RunPlan {
   /// Its tiers, for the ledger.
   var tierPlan: TierPlanRecord {
-    let tiers = scheduler.tiers.map { tier -> JSONValue in
+    let tiers = scheduler.shownTiers.map { tier -> JSONValue in
       [
         "frequency": .number(tier.frequency), "phase": .number(tier.phase),
         "parameters": .array(tier.parameters.map { .string($0) }),

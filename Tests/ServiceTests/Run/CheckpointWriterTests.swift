@@ -39,7 +39,8 @@ import Testing
     #expect(
       json == [
         "step": 100, "experiment_name": "demo", "is_best": false, "is_final": false, "best_val_loss": nil,
-        "config": ["seed": 42], "tier_stats": ["global_step": 100], "timestamp": "2026-11-21T00:00:00.000Z",
+        "config": ["seed": 42], "tier_stats": ["global_step": 100], "warnings": [],
+        "timestamp": "2026-11-21T00:00:00.000Z",
       ])
   }
 
