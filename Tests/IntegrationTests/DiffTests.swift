@@ -36,6 +36,40 @@ import Testing
     #expect(try Program.tool.run(["diff", folder, "--modules"]).expectSuccess().output.contains("‖B − A‖"))
   }
 
+  /// Of a whole model's training the reference is PyTorch's ‖θ − θ₀‖; the base model's folder is its start, too.
+  @Test func driftOfAWholeModelIsThatOfPyTorch() throws {
+    let scratch = try Scratch()
+    try Program.coord.run([
+      "train", "--config", Fixtures.path("training/llama_full_mean/config.json"), "--output-path",
+      scratch.path("runs"), "--experiment-name", "full",
+    ]).expectSuccess()
+    let wanted = try #require(
+      Fixtures.json("training/llama_full_mean/expected.json")["parameter_change"]?.double)
+    let run = scratch.path("runs/full")
+    for arguments in [[run], [Fixtures.path("models/llama"), run + "/checkpoints/final"]] {
+      let found = try JSONValue(
+        parsing: Program.tool.run(["diff", "--json"] + arguments).expectSuccess().output)
+      let drift = try #require(found["total"]?["drift"]?.double)
+      #expect(abs(drift - wanted) <= 1e-5 * wanted, "\(drift), PyTorch \(wanted)")
+      #expect(found["total"]?["product_norm_b"] == .null && found["tiers"]?.array?.count == 3)
+      let tiers = (found["tiers"]?.array ?? []).compactMap { $0["drift"]?.double }
+      #expect(abs(tiers.reduce(0) { $0 + $1 * $1 } - drift * drift) <= 1e-12 * drift * drift)
+    }
+  }
+
+  /// Two adapters of different ranks have no distance number by number, but their products do.
+  @Test func ranksMayDiffer() throws {
+    let (small, large) = (try TrainingRun(["lora_rank": 2]), try TrainingRun(["lora_rank": 5]))
+    try small.train()
+    try large.train()
+    let found = try JSONValue(
+      parsing: Program.tool.run(["diff", small.folder, large.folder, "--json"]).expectSuccess().output)
+    let total = found["total"]
+    #expect(total?["drift"] == .null && total?["relative_drift"] == .null)
+    #expect((total?["product_drift"]?.double ?? 0) > 0)
+    #expect((total?["effective_rank_a"]?.double ?? 9) <= 2 && (total?["effective_rank_b"]?.double ?? 0) > 2)
+  }
+
   private func compare(_ row: JSONValue?, _ reference: JSONValue?) throws {
     for member in try #require(reference?.object).members {
       let found = try #require(row?[member.key], "\(member.key)")

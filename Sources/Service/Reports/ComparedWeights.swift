@@ -14,9 +14,26 @@ struct ComparedWeights {
   let shapes: [String: [Int]]
   /// By tier the names of its parameters, if the folder's run or checkpoint says so.
   let tiers: [Tier]
-  private let read: (String) throws -> [Float]
+  /// Some of a tensor's numbers, row-major.
+  private let read: (_ name: String, Range<Int>) throws -> [Float]
 
-  func values(_ name: String) throws -> [Float] { try read(name) }
+  /// Takes a tensor's numbers in order, a few at a time: a whole model's may be more than memory holds twice.
+  func forEachPart(of name: String, _ take: (Range<Int>, [Float]) throws -> Void) throws {
+    let count = (shapes[name] ?? [0]).reduce(1, *)
+    for start in stride(from: 0, to: count, by: 1 << 20) {
+      let range = start..<min(count, start + 1 << 20)
+      try take(range, read(name, range))
+    }
+  }
+
+  /// All of a tensor's numbers; for those of adapters.
+  func values(_ name: String) throws -> [Float] { try read(name, 0..<(shapes[name] ?? [0]).reduce(1, *)) }
+
+  func values(_ name: String, in range: Range<Int>) throws -> [Float] { try read(name, range) }
+
+  private static func reader(_ tensors: [String: [Float]]) -> (String, Range<Int>) -> [Float] {
+    { name, range in (tensors[name] ?? [])[range].map { $0 } }
+  }
 
   /// - Parameters:
   ///   - path: a run, one of its checkpoints, an adapter in the form of mlx-lm or PEFT, or a model folder.
@@ -44,17 +61,17 @@ struct ComparedWeights {
     name = "the start of \(folder)"
     shapes = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.shape) })
     tiers = run.tiers
-    read = { values[$0] ?? [] }
+    read = Self.reader(values)
   }
 
   private init(folder: String, model: String?, tiers: [Tier], name: String) throws {
     self.name = name
     self.tiers = tiers
     guard FileSystem.kind(folder + "/adapter_config.json") == .file else {
-      let weights = try ModelFolder(path: folder).weights
+      let model = try ModelFolder(path: folder)
       adapter = nil
-      shapes = try Dictionary(uniqueKeysWithValues: weights.names.map { ($0, try weights.tensor($0).shape) })
-      read = { try weights.tensor($0).floats() }
+      shapes = Dictionary(uniqueKeysWithValues: model.configuration.tensors.map { ($0.name, $0.shape) })
+      read = { try model.weights.tensor($0).floats(in: $1) }
       return
     }
     let base = try model ?? Self.baseModel(of: folder)
@@ -62,7 +79,7 @@ struct ComparedWeights {
     let tensors = loaded.tensors.merging(loaded.replaced) { pair, _ in pair }
     adapter = loaded.specification
     shapes = tensors.mapValues(\.shape)
-    read = { tensors[$0]?.values ?? [] }
+    read = Self.reader(tensors.mapValues(\.values))
   }
 
   /// The base model of an adapter, as the checkpoint's metadata or the adapter's config names it.

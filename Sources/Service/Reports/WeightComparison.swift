@@ -94,12 +94,16 @@ public struct WeightComparison {
   ) throws -> Row {
     var row = Row(name: module, tier: tier)
     for name in names {
-      let (x, y) = (try a.values(name).map(Double.init), try b.values(name).map(Double.init))
-      row.count += y.count
-      row.first += square(x)
-      row.second += square(y)
-      let distance = square(zip(x, y).map { $1 - $0 })
-      row.drift = x.count == y.count ? row.drift.map { $0 + distance } : nil
+      // Where a rank differs, the numbers of one have no counterparts in the other.
+      let isSameShape = a.shapes[name] == b.shapes[name]
+      var drift = 0.0
+      try b.forEachPart(of: name) { range, y in
+        row.count += range.count
+        row.second += square(y)
+        if isSameShape { drift += distance(try a.values(name, in: range), y) }
+      }
+      try a.forEachPart(of: name) { _, x in row.first += square(x) }
+      row.drift = isSameShape ? row.drift.map { $0 + drift } : nil
     }
     guard names.contains(where: isPair), let one = LoRAModule(path: module) else { return row }
     let (p, q) = (try Pair(one, a), try Pair(one, b))
@@ -110,6 +114,18 @@ public struct WeightComparison {
     row.products = (square(first), square(second), square(difference))
     row.ranks = (effectiveRank(first), effectiveRank(second))
     return row
+  }
+
+  private static func square(_ values: [Float]) -> Double {
+    values.reduce(0.0) { $0 + Double($1) * Double($1) }
+  }
+
+  /// ‖y − x‖²
+  private static func distance(_ x: [Float], _ y: [Float]) -> Double {
+    zip(x, y).reduce(0.0) { sum, pair in
+      let difference = Double(pair.1) - Double(pair.0)
+      return sum + difference * difference
+    }
   }
 
   private static func square(_ values: [Double]) -> Double { values.reduce(0.0) { $0 + $1 * $1 } }

@@ -210,23 +210,15 @@ package final class OpenRun: @unchecked Sendable {
   func writeCheckpoint(
     _ kind: CheckpointWriter.Kind, plan: any RunContents, progress: RunProgress, engine: StepEngine
   ) throws {
-    let isBest = progress.bestStep == progress.step && progress.bestLoss != nil
-    let statistics = plan.scheduler.statistics(
-      globalStep: progress.step, updateCounts: engine.state.optimizer.updateCounts)
-    var metadata = CheckpointMetadata(
-      step: progress.step, experimentName: plan.config.experimentName, isBest: isBest,
-      isFinal: kind == .final,
-      bestValidationLoss: progress.bestLoss, configuration: plan.config.json(), tierStatistics: statistics,
-      timestamp: Timestamp.now().text)
-    metadata.warnings = plan.scheduler.movementWarnings(numSteps: plan.config.numSteps)
+    let metadata = CheckpointMetadata(kind, of: engine.state, plan: plan, progress: progress)
     let path = try checkpoints.write(kind, metadata: metadata) { folder in
       try plan.write(parameters: engine.state.published, to: folder)
     }
     guard path != nil else { return }
     try ledger.record(
       checkpoint: CheckpointRecord(
-        path: "checkpoints/\(kind.name)", step: progress.step, isBest: isBest, isFinal: kind == .final,
-        bestValidationLoss: progress.bestLoss))
+        path: "checkpoints/\(kind.name)", step: progress.step, isBest: metadata.isBest,
+        isFinal: kind == .final, bestValidationLoss: progress.bestLoss))
     for name in try checkpoints.prune() { try ledger.forget(checkpoint: "checkpoints/\(name)") }
   }
 
@@ -251,5 +243,19 @@ package final class OpenRun: @unchecked Sendable {
     settings.probeSHA256 = try NumericProbe.sha256(
       seed: plan.config.seed, threads: ThreadPool(threads: 1), precision: plan.precision)
     return settings
+  }
+}
+
+extension CheckpointMetadata {
+  /// That of a checkpoint of a state, now.
+  init(_ kind: CheckpointKind, of state: NestedTrainerState, plan: any RunContents, progress: RunProgress) {
+    self.init(
+      step: progress.step, experimentName: plan.config.experimentName,
+      isBest: progress.bestStep == progress.step && progress.bestLoss != nil, isFinal: kind == .final,
+      bestValidationLoss: progress.bestLoss, configuration: plan.config.json(),
+      tierStatistics: plan.scheduler.statistics(
+        globalStep: progress.step, updateCounts: state.optimizer.updateCounts),
+      timestamp: Timestamp.now().text)
+    warnings = plan.scheduler.movementWarnings(numSteps: plan.config.numSteps)
   }
 }

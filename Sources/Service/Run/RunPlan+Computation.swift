@@ -1,7 +1,5 @@
 import Files
-import JSON
 import LanguageModel
-import Ledger
 import NestedLearning
 import Tensors
 import Training
@@ -43,14 +41,7 @@ extension RunPlan {
     let writer = CheckpointWriter(
       folder: outputFolder + "/checkpoints", keepLast: config.keepLastNCheckpoints,
       saveBestOnly: config.saveBestOnly)
-    var metadata = CheckpointMetadata(
-      step: progress.step, experimentName: config.experimentName,
-      isBest: progress.bestStep == progress.step && progress.bestLoss != nil, isFinal: kind == .final,
-      bestValidationLoss: progress.bestLoss, configuration: config.json(),
-      tierStatistics: scheduler.statistics(
-        globalStep: progress.step, updateCounts: state.optimizer.updateCounts),
-      timestamp: Timestamp.now().text)
-    metadata.warnings = scheduler.movementWarnings(numSteps: config.numSteps)
+    let metadata = CheckpointMetadata(kind, of: state, plan: self, progress: progress)
     let path = try writer.write(kind, metadata: metadata) { try write(parameters: state.published, to: $0) }
     _ = try writer.prune()
     return path
