@@ -51,7 +51,8 @@ import WireProtocol
       ("b", ObjectiveTerms(replay: small, divergence: 1, objective: 5)),
     ] {
       let effects = scene.core.step(
-        .result(peer: PeerID(peer), session: scene.session(peer), term: 4, Self.with(terms, scene.result(peer))),
+        .result(
+          peer: PeerID(peer), session: scene.session(peer), term: 4, Self.with(terms, scene.result(peer))),
         now: .zero + 1)
       for case .work(_, .unitComplete(let done)) in effects {
         #expect(done.terms == ObjectiveTerms(replay: 1 + small, divergence: small + 1, objective: 9))
