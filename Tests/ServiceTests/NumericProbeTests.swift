@@ -20,9 +20,13 @@ import Testing
   /// Every precision has a name of its own, by which a worker finds it again, and other bits.
   @Test func profiles() throws {
     let names = NumericProfile.all
-    #expect(Set(names).count == Precision.allCases.count && names.first == "f32/1")
+    // With an objective each has another name: programs that know no objectives are not to compute for such a run.
+    #expect(Set(names).count == 2 * Precision.allCases.count && names.first == "f32/1")
     for precision in Precision.allCases {
-      #expect(NumericProfile.precision(named: NumericProfile.name(of: precision)) == precision)
+      for hasObjective in [false, true] {
+        let name = NumericProfile.name(of: precision, hasObjective: hasObjective)
+        #expect(names.contains(name) && NumericProfile.precision(named: name) == precision)
+      }
     }
     #expect(NumericProfile.precision(named: "f32/0") == nil && NumericProfile.precision(named: "f32") == nil)
     let digests = try Precision.allCases.map { try probe(42, threads: 1, $0) }
