@@ -31,6 +31,7 @@ enum {
   SHORT = 64,                  // … nor for sums as short as this
 };
 static const double FEW_OPERATIONS = 1 << 17;  // multiplications that are not worth a second thread
+static const double FEWEST_SHARED = 1 << 16;   // numbers of A that threads pack together
 
 typedef struct {
   const nl_matmul_kernels *kernels;
@@ -191,20 +192,27 @@ static void group_by_panels(const multiplication *p, range rows, range group, ra
     }
 }
 
+static void columns_by_panels(const multiplication *p, range rows, range columns, range stretch, const scratch *s) {
+  for (long n = columns.first; n < columns.end; n += GROUP) {
+    const range group = some_from(n, GROUP, columns);
+    group_by_panels(p, rows, group, some_from(group.end, GROUP, columns), stretch, s);
+  }
+}
+
+// How much of k is packed for so many rows.
+static long packed_depth(const scratch *s, long rows) {
+  return nl_min(DEPTH, s->a_size / rows / NL_KBLOCK * NL_KBLOCK);
+}
+
 static void run_by_panels(const multiplication *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += s->a_rows) {
-    const range some = {m, nl_min(m + s->a_rows, rows.end)};
-    const long count = some.end - some.first;
-    const long length = nl_min(DEPTH, s->a_size / count / NL_KBLOCK * NL_KBLOCK);
+    const range some = some_from(m, s->a_rows, rows);
+    const long count = some.end - some.first, length = packed_depth(s, count);
     for (long from = 0; from < p->K; from += length) {
       const range stretch = {from, nl_min(from + length, p->K)};
       for (long k = from; k < stretch.end; k += NL_KBLOCK)
         pack_a(p, some, k, packed_rows(p, s, k, from, count));
-      for (long n = columns.first; n < columns.end; n += GROUP) {
-        const range group = {n, nl_min(n + GROUP, columns.end)};
-        const range after = {group.end, nl_min(group.end + GROUP, columns.end)};
-        group_by_panels(p, some, group, after, stretch, s);
-      }
+      columns_by_panels(p, some, columns, stretch, s);
     }
   }
 }
@@ -235,25 +243,28 @@ static long rows_by_weights(const multiplication *p, const scratch *s) {
   return nl_min(PAIRS_ROWS, room) / NL_PANEL * NL_PANEL;
 }
 
+static void columns_by_weights(const multiplication *p, range rows, range columns, const scratch *s) {
+  for (long n = columns.first; n < columns.end; n += NL_PANEL) {
+    const range some = some_from(n, NL_PANEL, columns), after = some_from(some.end, NL_PANEL, columns);
+    p->kernels->weights->multiply(&(nl_weights_block){
+        .rows = rows.end - rows.first,
+        .columns = some.end - some.first,
+        .depth = p->K,
+        .pairs = s->a,
+        .weights = part_at(p->b, 0, n).at,
+        .row = p->b.column * 2,
+        .c = p->c + rows.first * p->ldc + n,
+        .ldc = p->ldc,
+        .next = lines(part_at(p->b, 0, after.first), p->K, after.end - after.first),
+    });
+  }
+}
+
 static void run_by_weights(const multiplication *p, range rows, range columns, const scratch *s) {
   for (long m = rows.first; m < rows.end; m += rows_by_weights(p, s)) {
-    const long count = nl_min(rows_by_weights(p, s), rows.end - m);
-    p->kernels->weights->pack(part_at(p->a, m, 0), count, p->K, s->a);
-    for (long n = columns.first; n < columns.end; n += NL_PANEL) {
-      const range some = {n, nl_min(n + NL_PANEL, columns.end)};
-      const range after = {some.end, nl_min(some.end + NL_PANEL, columns.end)};
-      p->kernels->weights->multiply(&(nl_weights_block){
-          .rows = count,
-          .columns = some.end - some.first,
-          .depth = p->K,
-          .pairs = s->a,
-          .weights = part_at(p->b, 0, n).at,
-          .row = p->b.column * 2,
-          .c = p->c + m * p->ldc + n,
-          .ldc = p->ldc,
-          .next = lines(part_at(p->b, 0, after.first), p->K, after.end - after.first),
-      });
-    }
+    const range some = some_from(m, rows_by_weights(p, s), rows);
+    p->kernels->weights->pack(part_at(p->a, m, 0), some.end - some.first, p->K, s->a);
+    columns_by_weights(p, some, columns, s);
   }
 }
 
@@ -279,6 +290,13 @@ static range share(long n, long unit, long part, long parts) {
   return (range){nl_min(n, units * part / parts * unit), nl_min(n, units * (part + 1) / parts * unit)};
 }
 
+static scratch scratch_in(const multiplication *p, float *memory) {
+  return (scratch){memory, memory + (long)ROWS * DEPTH, ROWS / p->kernels->tile_rows * p->kernels->tile_rows,
+                   (long)ROWS * DEPTH, NARROW};
+}
+
+static nl_float_state begin(const multiplication *p) { return p->flushes ? nl_float_flush() : nl_float_begin(); }
+
 static void run_part(void *context, long part) {
   const multiplication *p = context;
   range rows = {0, p->M}, columns = {0, p->N};
@@ -288,14 +306,94 @@ static void run_part(void *context, long part) {
     columns = share(p->N, NL_PANEL, part, p->parts);
   if (rows.first >= rows.end || columns.first >= columns.end) return;
   float *memory = nl_thread_scratch();
-  const nl_float_state state = p->flushes ? nl_float_flush() : nl_float_begin();
-  if (!memory)
+  const nl_float_state state = begin(p);
+  if (!memory) {
     run_on_stack(p, rows, columns);
-  else
-    run(p, rows, columns,
-        &(scratch){memory, memory + (long)ROWS * DEPTH, ROWS / p->kernels->tile_rows * p->kernels->tile_rows,
-                   (long)ROWS * DEPTH, NARROW});
+  } else {
+    const scratch s = scratch_in(p, memory);
+    run(p, rows, columns, &s);
+  }
   nl_float_end(state);
+}
+
+// ---- columns by threads that share the packed rows of A -------------------------------------------------------------
+// In the caller's scratch: packed once, by all threads, whatever the number of threads and of parts.
+typedef struct {
+  const multiplication *p;
+  scratch shared;
+  range rows, stretch;
+  long row_parts;
+} shared_rows;
+
+enum { SHARED_ROWS = 96 };  // in one part of the packing: a multiple of all kernels' tiles and panels
+
+static void pack_shared_part(void *context, long part) {
+  const shared_rows *w = context;
+  const multiplication *p = w->p;
+  const range rows = some_from(w->rows.first + part % w->row_parts * SHARED_ROWS, SHARED_ROWS, w->rows);
+  const nl_float_state state = begin(p);
+  if (p->by_weights) {
+    p->kernels->weights->pack(part_at(p->a, rows.first, 0), rows.end - rows.first, p->K,
+                              (char *)w->shared.a + (rows.first - w->rows.first) * p->K * 2);
+  } else {
+    const long k = w->stretch.first + part / w->row_parts * NL_KBLOCK, count = w->rows.end - w->rows.first;
+    char *block = packed_rows(p, &w->shared, k, w->stretch.first, count);
+    pack_a(p, rows, k, block + (rows.first - w->rows.first) * NL_KBLOCK * p->kernels->a_bytes);
+  }
+  nl_float_end(state);
+}
+
+static void multiply_shared(const shared_rows *w, range columns, void *b, long b_columns) {
+  scratch s = w->shared;
+  s.b = b;
+  s.b_columns = b_columns;
+  if (w->p->by_weights)
+    columns_by_weights(w->p, w->rows, columns, &s);
+  else
+    columns_by_panels(w->p, w->rows, columns, w->stretch, &s);
+}
+
+static __attribute__((noinline)) void multiply_shared_on_stack(const shared_rows *w, range columns) {
+  float b[SMALL_GROUP * NL_KBLOCK];
+  multiply_shared(w, columns, b, SMALL_GROUP);
+}
+
+static void multiply_shared_part(void *context, long part) {
+  const shared_rows *w = context;
+  const range columns = share(w->p->N, NL_PANEL, part, w->p->parts);
+  if (columns.first >= columns.end) return;
+  float *memory = nl_thread_scratch();
+  const nl_float_state state = begin(w->p);
+  if (memory)
+    multiply_shared(w, columns, scratch_in(w->p, memory).b, NARROW);
+  else
+    multiply_shared_on_stack(w, columns);
+  nl_float_end(state);
+}
+
+static void run_shared(nl_pool *pool, const multiplication *p, float *memory) {
+  shared_rows w = {.p = p, .shared = scratch_in(p, memory)};
+  const range all = {0, p->M};
+  const long most_rows = p->by_weights ? rows_by_weights(p, &w.shared) : w.shared.a_rows;
+  for (long m = 0; m < p->M; m += most_rows) {
+    w.rows = some_from(m, most_rows, all);
+    w.row_parts = nl_parts(w.rows.end - m, SHARED_ROWS);
+    const long length = p->by_weights ? p->K : packed_depth(&w.shared, w.rows.end - m);
+    for (long from = 0; from < p->K; from += length) {
+      w.stretch = (range){from, nl_min(from + length, p->K)};
+      const long blocks = p->by_weights ? 1 : nl_parts(w.stretch.end - from, NL_KBLOCK);
+      nl_pool_run(pool, w.row_parts * blocks, pack_shared_part, &w);
+      nl_pool_run(pool, p->parts, multiply_shared_part, &w);
+    }
+  }
+}
+
+// Whether it is worth a second region of threads, and possible.
+static bool shares_rows(const multiplication *p, float *memory) {
+  if (!memory || p->parts == 1 || p->split_rows || p->by_tiles) return false;
+  if ((double)p->M * (double)p->K < FEWEST_SHARED) return false;
+  const scratch s = scratch_in(p, memory);
+  return !p->by_weights || rows_by_weights(p, &s) > 0;
 }
 
 // Columns or rows, whichever leaves the threads the more even shares. Rows must win clearly: each thread then packs
@@ -376,7 +474,11 @@ static void start(nl_pool *pool, multiplication p) {
   p.by_weights = !p.by_tiles && p.kernels->weights && !p.accumulate && p.K % 32 == 0 && p.a.column == 1 &&
                  p.b.type == NL_BF16 && p.b.row == 1;
   divide(&p, nl_pool_threads(pool));
-  nl_pool_run(pool, p.parts, run_part, &p);
+  float *memory = nl_thread_scratch();
+  if (shares_rows(&p, memory))
+    run_shared(pool, &p, memory);
+  else
+    nl_pool_run(pool, p.parts, run_part, &p);
 }
 
 void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
