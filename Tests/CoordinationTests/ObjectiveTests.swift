@@ -11,7 +11,7 @@ import WireProtocol
     scene.begin("a")
     var unit = WorkUnit(purpose: .train, step: 1, leafCount: 1, dueTiers: [0, 1], trainedTokens: [2])
     unit.hasTerms = wanted
-    _ = scene.at(0, unit)
+    _ = scene.at(0, .open(unit))
     return scene.at(
       1, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, with(terms, scene.result("a"))))
   }
@@ -44,7 +44,7 @@ import WireProtocol
     scene.begin("a", "b")
     var unit = WorkUnit(purpose: .train, step: 1, leafCount: 3, dueTiers: [0, 1], trainedTokens: [2, 2, 2])
     unit.hasTerms = true
-    _ = scene.at(0, unit)
+    _ = scene.at(0, .open(unit))
     let small = 1e-16
     for (peer, terms) in [
       ("a", ObjectiveTerms(replay: 1, divergence: small, objective: 4)),

@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=examples/forgetting out=$PWD/runs/forgetting
-steps=320 every=40 seeds=1 workers=1 model=
+steps=320 every=80 seeds=1 workers=1 model=
 arms="plain plain-slow tiers tiers-deep consolidate replay-self replay-self-near kl eaft best"
 while [ $# -gt 0 ]; do
   case $1 in
