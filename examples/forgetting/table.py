@@ -67,6 +67,21 @@ def table(title, rows):
     return "\n".join(lines) + "\n"
 
 
+def html_tables(markdown):
+    """The same tables, for the page."""
+    parts = []
+    for line in markdown.splitlines():
+        if line.startswith("### "):
+            parts.append(f"<h2>{html.escape(line[4:])}</h2><table>")
+        elif line.startswith("|---"):
+            continue
+        elif line.startswith("|"):
+            parts.append("<tr>" + "".join(f"<td>{html.escape(c.strip())}" for c in line.strip("|").split("|")) + "</tr>")
+        elif parts and parts[-1].endswith("</tr>"):
+            parts.append("</table>")
+    return "".join(parts) + "</table>"
+
+
 def chart(curves, kind):
     """Recall of a kind over recall of what is new, a line for each run."""
     colors = ["#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0"]
@@ -90,13 +105,14 @@ def page(out, curves, tables):
     legend = "".join(f'<li><span style="background:{colors[n % len(colors)]}"></span>{html.escape(name)}</li>'
                      for n, name in enumerate(curves))
     style = ("body{font:15px/1.5 system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem;color-scheme:light dark}"
-             "svg{width:100%;max-width:30rem;font-size:11px;fill:currentColor}figure{margin:1rem 0;display:inline-block}"
+             "svg{width:100%;max-width:30rem;font-size:11px;fill:currentColor}figure{margin:1rem 1.5rem 1rem 0;display:inline-block}"
              "ul{list-style:none;padding:0;columns:2}span{display:inline-block;width:1em;height:.3em;margin-right:.5em;"
-             "vertical-align:middle}pre{overflow:auto}")
+             "vertical-align:middle}table{border-collapse:collapse}td{padding:.15em .8em;text-align:right;"
+             "border-bottom:1px solid #8884}td:first-child{text-align:left}")
     with open(out + "/forgetting.html", "w") as file:
         file.write(f"<!doctype html><meta charset=utf-8><title>Forgetting</title><style>{style}</style>"
                    f"<h1>What is kept while something new is learned</h1><ul>{legend}</ul>"
-                   + "".join(c for c, _ in charts) + f"<pre>{html.escape(tables)}</pre>")
+                   + "".join(c for c, _ in charts) + html_tables(tables))
 
 
 def everything(out):
@@ -117,7 +133,7 @@ def everything(out):
         for run, points in curves.items():
             for step, row in points:
                 writer.writerow([run, step] + [row[kind] for kind in KINDS] + [row["perplexity"], row["kl"]])
-    page(out, curves, tables)
+    page(out, {run: [(0, base)] + points for run, points in curves.items()}, tables)
     print(tables)
 
 
