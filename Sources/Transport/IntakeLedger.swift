@@ -11,8 +11,8 @@ struct IntakeLedger {
     var held = 0
     /// What had come and gone by then.
     var bytes = ConnectionCounter.Bytes()
-    /// What had gone when that was last told of.
-    var toldOf = 0
+    /// What had come and gone when that was last told of.
+    var toldOf = ConnectionCounter.Bytes()
     var isStranger = true
     var hasEnded = false
   }
@@ -37,8 +37,6 @@ struct IntakeLedger {
   private static let keptEnded = 256
   /// By descriptor: the peer that was last read from, and the cookie of its connection; nil of one that is not counted.
   private var lastRead: [Int32: (peer: [UInt8], cookie: UInt64?)] = [:]
-  /// Workers of which more has come that is in no message yet, since this was last asked.
-  private var arriving = Set<[UInt8]>()
 
   init(limits: IntakeLimits) { self.limits = limits }
 
@@ -97,14 +95,14 @@ struct IntakeLedger {
 
   /// Workers whose long messages have moved since this was last asked.
   mutating func takeMoving() -> MovingMessages {
-    var moving = MovingMessages(arriving: arriving.map(PeerID.init))
-    arriving = []
+    var moving = MovingMessages()
     for (descriptor, connection) in connections {
-      guard connection.bytes.acknowledged - connection.toldOf >= MovingMessages.leastBytes else { continue }
-      connections[descriptor]?.toldOf = connection.bytes.acknowledged
-      if let reading = readings[connection.counter.cookie], reading.isWorker {
-        moving.leaving.append(PeerID(reading.peer))
-      }
+      let (now, before) = (connection.bytes, connection.toldOf)
+      connections[descriptor]?.toldOf = now
+      guard let reading = readings[connection.counter.cookie], reading.isWorker else { continue }
+      let peer = PeerID(reading.peer)
+      if now.received - before.received >= MovingMessages.leastBytes { moving.arriving.append(peer) }
+      if now.acknowledged - before.acknowledged >= MovingMessages.leastBytes { moving.leaving.append(peer) }
     }
     return moving
   }
@@ -128,9 +126,6 @@ struct IntakeLedger {
       readings[connection.counter.cookie]?.bytes = read
       connection.held = bytes.received - read
       connection.isStranger = reading?.isWorker != true
-      if let reading, reading.isWorker, bytes.received > connection.bytes.received, connection.held > 0 {
-        arriving.insert(reading.peer)
-      }
       connection.bytes = bytes
       connections[descriptor] = connection
       let limit = connection.isStranger ? limits.strangerBytes : limits.workerBytes

@@ -1,13 +1,14 @@
 import WireProtocol
 
-/// Workers on tcp whose messages have moved without being whole: over a slow connection a long one takes longer than a
-/// peer may be silent, or may make no progress, and what it would say meanwhile waits behind it.
+/// Workers on tcp whose long messages move: over a slow connection one takes longer than a peer may be silent, or may make
+/// no progress, and what it would say meanwhile waits behind it.
 public struct MovingMessages: Sendable, Equatable {
-  /// Those of whose messages a part has come that is in no message yet.
+  /// Those of which `leastBytes` or more have come, whether in a whole message yet or not.
   public var arriving: [PeerID] = []
-  /// Those whose kernel has taken `leastBytes` or more of what was sent to them.
+  /// Those whose kernel has taken as many of what was sent to them.
   public var leaving: [PeerID] = []
 
-  /// More than the small messages of a second.
+  /// More than all signs of life in the second between two looks: a worker whose arithmetic hangs still sends these, and
+  /// they are no progress.
   static let leastBytes = 4096
 }
