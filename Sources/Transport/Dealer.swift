@@ -75,10 +75,10 @@ public final class Dealer {
     return all
   }
 
-  /// Looks once a second whether more than small messages has moved, while there are transfers.
+  /// Looks now and then whether more than small messages has moved, while there are transfers.
   private func noteMovement(now: Double) {
     guard now >= nextLook, !transfers.isEmpty, let bytes = counter?.bytes else { return }
-    nextLook = now + 1
+    nextLook = now + MovingMessages.period
     let moved = max(bytes.received - movedBytes.received, bytes.acknowledged - movedBytes.acknowledged)
     movedBytes = bytes
     if moved >= MovingMessages.leastBytes { link.noteMovement(now: now) }

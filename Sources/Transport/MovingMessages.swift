@@ -8,7 +8,9 @@ public struct MovingMessages: Sendable, Equatable {
   /// Those whose kernel has taken as many of what was sent to them.
   public var leaving: [PeerID] = []
 
-  /// More than all signs of life in the second between two looks: a worker whose arithmetic hangs still sends these, and
+  /// More than all signs of life between two looks: a worker whose arithmetic hangs still sends these, and
   /// they are no progress.
-  static let leastBytes = 4096
+  static let leastBytes = 1024
+  /// Between two looks, in seconds.
+  public static let period = 0.25
 }

@@ -138,7 +138,7 @@ import WireProtocol
     ledger.read(300, from: connection.near, peer: [1]) { _ in connection.counter }
     ledger.welcome([1])
     for (bytes, isMovement) in [
-      (1000, false), (4095, false), (4096, true), (0, false), (20_000, true), (1, false),
+      (1000, false), (1023, false), (1024, true), (0, false), (20_000, true), (1, false),
     ] {
       connection.carry(bytes)
       #expect(look() == (isMovement ? [PeerID([1])] : []), "\(bytes) bytes")
@@ -152,7 +152,7 @@ import WireProtocol
     ledger.accepted(try #require(connection.counter), monitor: 0)
     ledger.read(0, from: connection.near, peer: [1]) { _ in connection.counter }
     ledger.welcome([1])
-    for (bytes, isMovement) in [(100, false), (4096, true), (4095, false), (1, false), (100_000, true)] {
+    for (bytes, isMovement) in [(100, false), (1024, true), (1023, false), (1, false), (100_000, true)] {
       let before = connection.counter?.bytes?.acknowledged ?? 0
       connection.carryBack(bytes)
       // The kernel acknowledges a moment later.

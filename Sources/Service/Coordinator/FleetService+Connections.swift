@@ -1,4 +1,5 @@
 import Coordination
+import Transport
 import WireProtocol
 
 /// Connections that have ended, and whose they were.
@@ -14,10 +15,10 @@ extension FleetService {
   }
 
   /// A worker whose message is still on its way cannot say that it is there, nor ask whether the coordinator is: its
-  /// bytes stand for a PING, once a second.
+  /// bytes stand for a PING.
   func hearOfMovements(_ now: Instant) throws {
     guard nextMovements <= now else { return }
-    nextMovements = now + 1
+    nextMovements = now + MovingMessages.period
     let moving = router.takeMoving()
     for peer in moving.leaving { try handle(.leaving(peer: peer)) }
     for peer in moving.arriving {
