@@ -23,6 +23,7 @@ static inline long nl_parts(long count, long size) { return (count + size - 1) /
 static inline long nl_rows_per_part(long n) { return nl_max(1, 16384 / nl_max(n, 1)); }
 enum {
   NL_ELEMENTS_PER_PART = 16384,
+  NL_SOFTMAX_BLOCK = 4096,  // elements of a row's sum that are added in f32; part of the bits
   NL_SUM_ROWS = 256,     // a sum over rows is a chain within so many rows; part of the bits
   NL_SUM_COLUMNS = 128,  // columns in one part of such a sum; not part of the bits
 };

@@ -1,48 +1,15 @@
 // What a token's logits come to where the loss is more than its cross entropy: a weight, another distribution to learn.
 #ifdef NL_PASS
 #include "lanes.h"
-#define largest_of NL_NAME(objective_largest)
-#define exponentials_of NL_NAME(objective_exponentials)
-#define dot_of NL_NAME(objective_dot)
-#define entropy_of_top NL_NAME(objective_entropy)
+#include "softmax.h"
+#define dot NL_NAME(dot)
+#define entropy_of_top NL_NAME(entropy_of_top)
 
-NL_INLINE float largest_of(const float *x, long n) {
-  v16 most[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-  long i = 0;
-  for (; i + 64 <= n; i += 64) NL_UNROLL for (int v = 0; v < 4; v++) most[v] = max16(load16(x + i + 16 * v), most[v]);
-  float rest = -INFINITY;
-  for (; i < n; i++) rest = x[i] > rest ? x[i] : rest;
-  float largest = fold_max16(max16(max16(most[0], most[1]), max16(most[2], most[3])));
-  return largest > rest ? largest : rest;
-}
-
-// x = e^(x − most); returns the sum: 64 lanes within a block, the blocks in double, ascending.
-NL_INLINE double exponentials_of(float *x, long n, float most) {
+// Σ x·y, added as the exponentials are.
+NL_INLINE double dot(const float *x, const float *y, long n) {
   double sum = 0;
-  for (long start = 0; start < n; start += NL_OBJECTIVE_BLOCK) {
-    long end = nl_min(n, start + NL_OBJECTIVE_BLOCK), i = start;
-    v16 lanes[4] = {0, 0, 0, 0};
-    for (; i + 64 <= end; i += 64)
-      NL_UNROLL for (int v = 0; v < 4; v++) {
-        v16 e = exp_negative16(load16(x + i + 16 * v) - most);
-        store16(x + i + 16 * v, e);
-        lanes[v] += e;
-      }
-    for (int v = 0; i < end; i += 16, v++) {
-      v16 e = exp_negative16(load_some16(x + i, nl_min(16, end - i)) - most);
-      store_some16(x + i, e, nl_min(16, end - i));
-      lanes[v] += load_some16(x + i, nl_min(16, end - i));  // again, for the zeros after it
-    }
-    sum += fold64(lanes);
-  }
-  return sum;
-}
-
-// Σ x·y, in the same order.
-NL_INLINE double dot_of(const float *x, const float *y, long n) {
-  double sum = 0;
-  for (long start = 0; start < n; start += NL_OBJECTIVE_BLOCK) {
-    long end = nl_min(n, start + NL_OBJECTIVE_BLOCK), i = start;
+  for (long start = 0; start < n; start += NL_SOFTMAX_BLOCK) {
+    long end = nl_min(n, start + NL_SOFTMAX_BLOCK), i = start;
     v16 lanes[4] = {0, 0, 0, 0};
     for (; i + 64 <= end; i += 64)
       NL_UNROLL for (int v = 0; v < 4; v++) lanes[v] += load16(x + i + 16 * v) * load16(y + i + 16 * v);
@@ -84,7 +51,7 @@ static void NL_NAME(objective)(void *context, long row) {
   long n = p->n, shared = o->base < 0 ? 0 : p->base_n;
   float *z = p->logits + row * n, *b = o->base < 0 ? 0 : p->base_logits + o->base * p->base_n;
   float *gaps = p->gaps + row * p->base_n;
-  float hard = o->hard, at_label = z[o->label], most = largest_of(z, n);
+  float hard = o->hard, at_label = z[o->label], most = row_max(z, n);
   out->weight = 1;
   if (o->by_entropy) {
     out->weight = entropy_of_top(z, n);
@@ -92,16 +59,16 @@ static void NL_NAME(objective)(void *context, long row) {
   }
   double expected_gap = 0, base_log_sum = 0, base_mean = 0, base_sum = 1;
   if (b) {
-    float base_most = largest_of(b, shared);
+    float base_most = row_max(b, shared);
     long i = 0;
     for (; i + 16 <= shared; i += 16) store16(gaps + i, load16(b + i) - load16(z + i));
     for (; i < shared; i++) gaps[i] = b[i] - z[i];
-    base_sum = exponentials_of(b, shared, base_most);
+    base_sum = row_exponentials(b, shared, base_most);
     base_log_sum = (double)base_most + nl_log(base_sum);
-    expected_gap = dot_of(b, gaps, shared) / base_sum;
-    base_mean = expected_gap + dot_of(b, z, shared) / base_sum;
+    expected_gap = dot(b, gaps, shared) / base_sum;
+    base_mean = expected_gap + dot(b, z, shared) / base_sum;
   }
-  double sum = exponentials_of(z, n, most), log_sum = (double)most + nl_log(sum);
+  double sum = row_exponentials(z, n, most), log_sum = (double)most + nl_log(sum);
   out->loss = ((double)most - at_label) + nl_log(sum);
   out->divergence = b ? expected_gap + (log_sum - base_log_sum) : 0;
   out->soft_loss = b ? out->divergence + (base_log_sum - base_mean) : 0;
@@ -119,7 +86,7 @@ static void NL_NAME(objective)(void *context, long row) {
 #else
 #include "loop.h"
 
-enum { NL_OBJECTIVE_BLOCK = 4096, NL_TOP = 20 };
+enum { NL_TOP = 20 };
 
 typedef struct {
   long n, base_n;

@@ -90,9 +90,14 @@ final class StepComputation {
 
   /// Mean loss over the trained tokens of the validation rows, of what training comes to.
   func evaluate() throws -> Double {
-    let names = state.scheduler.parameters
-    if state.consolidation != nil { try set(names, of: state.published) }
-    defer { if state.consolidation != nil { try? set(names, of: state.parameters) } }
+    guard state.consolidation != nil else { return try evaluationLoss() }
+    try set(state.scheduler.parameters, of: state.published)
+    let loss = try evaluationLoss()
+    try set(state.scheduler.parameters, of: state.parameters)
+    return loss
+  }
+
+  private func evaluationLoss() throws -> Double {
     let tokens = batches.evaluationTokens()
     let losses = try tokens.indices.map { try model.evaluate(MicroBatch(batches.evaluationBatch($0))) }
     let loss = try ReductionTree.reduce(losses) { $0 += $1 } / Double(tokens.reduce(0, +))

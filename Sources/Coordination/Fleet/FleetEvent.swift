@@ -9,10 +9,10 @@ public enum FleetEvent: Sendable {
   /// Anything else came that needs no answer by the core (PING and the like). The other events count as a sign of life
   /// by themselves.
   case heard(peer: PeerID, session: SessionID)
-  /// A part of a message has come from a worker, which is a sign of life, and progress as far as its lease goes: over a
-  /// slow connection a long one takes longer than a worker may be silent.
+  /// More than small messages has come from a worker, whole or not: a sign of life, and progress as far as its lease goes.
+  /// Over a slow connection a long message takes longer than a worker may be silent.
   case arriving(peer: PeerID)
-  /// A part of what was sent to a worker has reached its machine, which is progress alone.
+  /// As much of what was sent to a worker has reached its machine, which is progress alone.
   case leaving(peer: PeerID)
   /// The connection is gone, a message could not be delivered or was refused, or the local process died.
   case peerLost(peer: PeerID, reason: String)

@@ -44,11 +44,11 @@ struct ComparedWeights {
       let run = try RecordedRun(folder: path)
       let newest = try run.newestCheckpoint()
       try self.init(
-        folder: newest.path, model: model, tiers: run.tiers, name: "\(path), step \(newest.step)")
+        folder: newest.path, model: model, tiers: run.dividedTiers, name: "\(path), step \(newest.step)")
       return
     }
     let above = FileSystem.folder(of: FileSystem.folder(of: FileSystem.absolute(path)))
-    let tiers = RecordedRun.isOne(above) ? try RecordedRun(folder: above).tiers : []
+    let tiers = RecordedRun.isOne(above) ? try RecordedRun(folder: above).dividedTiers : []
     try self.init(folder: path, model: model, tiers: tiers, name: path)
   }
 
@@ -60,7 +60,7 @@ struct ComparedWeights {
     if case .lora(let specification) = model.trainable { adapter = specification } else { adapter = nil }
     name = "the start of \(folder)"
     shapes = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.shape) })
-    tiers = run.tiers
+    tiers = run.dividedTiers
     read = Self.reader(values)
   }
 

@@ -13,6 +13,9 @@ struct RecordedRun {
   /// Those of the newest tier plan; empty before the first coordinator has recorded one.
   let tiers: [Tier]
 
+  /// Those that each parameter belongs to one of; none where tiers are copies of all parameters.
+  var dividedTiers: [Tier] { config.tierMode == .consolidate ? [] : tiers }
+
   static func isOne(_ folder: String) -> Bool { FileSystem.kind(folder + "/state.sqlite") == .file }
 
   init(folder: String) throws {
