@@ -66,7 +66,9 @@ let package = Package(
     .target(
       name: "Dataset",
       dependencies: [
-        "ChatTemplate", "NestedLearning", "LanguageModel", "Randomness", "Files", "Digests", "JSON", "CZlib",
+        "ChatTemplate", "NestedLearning", "LanguageModel", "Kernels", "Randomness", "Files", "Digests",
+        "JSON",
+        "CZlib",
       ]),
     .target(
       name: "WireProtocol", dependencies: ["Digests", "JSON", "Kernels"], exclude: ["PROTOCOL.md"]),
@@ -128,6 +130,7 @@ let package = Package(
     .executableTarget(
       name: "nl-coord",
       dependencies: [
+        "JSON", "NestedLearning",
         "Service", "ProgramFlags", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -140,6 +143,7 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
+        "LanguageModel",
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning",
         "Tensors",
         "ChatTemplate", "Files", "GGUF", "JSON",
@@ -154,12 +158,14 @@ let package = Package(
     .testTarget(name: "KernelsTests", dependencies: ["Harness", "Kernels"]),
     .testTarget(name: "TensorsTests", dependencies: ["Harness", "Tensors"], exclude: ["Fixtures"]),
     .testTarget(
-      name: "LanguageModelTests", dependencies: ["Harness", "LanguageModel"], exclude: ["Fixtures"]),
+      name: "LanguageModelTests",
+      dependencies: ["Files", "JSON", "Kernels", "Randomness", "Tensors", "Harness", "LanguageModel"],
+      exclude: ["Fixtures"]),
     .testTarget(
-      name: "GGUFTests", dependencies: ["Harness", "GGUF", "LanguageModel", "Files", "JSON"],
+      name: "GGUFTests", dependencies: ["Digests", "Harness", "GGUF", "LanguageModel", "Files", "JSON"],
       exclude: ["Fixtures"]),
     .testTarget(name: "RandomnessTests", dependencies: ["Randomness"]),
-    .testTarget(name: "NestedLearningTests", dependencies: ["NestedLearning", "Randomness"]),
+    .testTarget(name: "NestedLearningTests", dependencies: ["JSON", "NestedLearning", "Randomness"]),
     .testTarget(
       name: "DatasetTests",
       dependencies: [
@@ -167,19 +173,21 @@ let package = Package(
         "JSON", "CZlib",
       ], exclude: ["Fixtures"]),
     .testTarget(
-      name: "WireProtocolTests", dependencies: ["Harness", "Digests", "WireProtocol"],
+      name: "WireProtocolTests", dependencies: ["JSON", "Harness", "Digests", "WireProtocol"],
       exclude: ["Vectors", "make_vectors.py"]),
     // Hostile/ drives both cores through the codec and the links, with the chains that workers keep.
     .testTarget(
       name: "CoordinationTests",
       dependencies: [
+        "JSON",
         "Harness", "Coordination", "Service", "Training", "Transport", "Digests", "WireProtocol",
         "NestedLearning", "Randomness",
       ],
       exclude: ["Transcripts"]),
     .testTarget(
-      name: "LedgerTests", dependencies: ["Harness", "Ledger", "Simulation"]),
-    .testTarget(name: "TransportTests", dependencies: ["Harness", "Digests", "JSON", "Transport"]),
+      name: "LedgerTests", dependencies: ["JSON", "Harness", "Ledger", "Simulation"]),
+    .testTarget(
+      name: "TransportTests", dependencies: ["WireProtocol", "Harness", "Digests", "JSON", "Transport"]),
     .testTarget(
       name: "ObservabilityTests",
       dependencies: [
@@ -189,9 +197,17 @@ let package = Package(
       ]),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["Harness", "Service", "Simulation", "Observability", "Dataset", "Files", "Digests"]),
+      dependencies: [
+        "Coordination", "JSON", "Kernels", "LanguageModel", "Ledger", "NestedLearning", "Tensors", "Training",
+        "Transport", "WireProtocol", "Harness", "Service", "Simulation", "Observability", "Dataset", "Files",
+        "Digests",
+      ]),
     .testTarget(
-      name: "BenchmarksTests", dependencies: ["Harness", "Benchmarks", "Service", "Observability", "Files"]),
+      name: "BenchmarksTests",
+      dependencies: [
+        "JSON", "LanguageModel", "NestedLearning", "WireProtocol", "Harness", "Benchmarks", "Service",
+        "Observability", "Files",
+      ]),
     // What several tests need: the real programs, processes, random numbers.
     .target(name: "Harness", dependencies: ["JSON"], path: "Tests/Harness"),
     .testTarget(
@@ -200,7 +216,7 @@ let package = Package(
     .testTarget(
       name: "NestedLoRATests",
       dependencies: ["Harness", "NestedLoRA", "NestedLearning", "JSON", "nl-coord", "nl-worker"]),
-    .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
+    .testTarget(name: "SimulationTests", dependencies: ["WireProtocol", "Simulation"]),
     .testTarget(
       name: "FuzzTests",
       dependencies: [

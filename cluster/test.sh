@@ -31,6 +31,18 @@ check() {
 # Of our own sources; the packages that we use are not ours to mend.
 no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log; }
 
+# The measurement of examples/forgetting, in small: on the shipped base, with the table that comes of it.
+forgetting() {
+  local scratch status=0
+  scratch=$(mktemp -d)
+  PATH=$PWD/.build/release:$PATH examples/forgetting/measure.sh --model examples/quickstart/base --steps 20 --every 20 \
+    --arms "plain best" --output "$scratch" > "$scratch/log" 2>&1 &&
+    grep -q '^| best-1 | 20 |' "$scratch/forgetting.md" || status=1
+  [ "$status" = 0 ] || cat "$scratch/log"
+  rm -rf "$scratch"
+  return "$status"
+}
+
 check "no warnings" no_warnings
 check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 check "mutations apply" cluster/testbed/mutations.sh --check
@@ -41,6 +53,7 @@ else
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
   check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
   check "recorded digests" cluster/testbed/digests.sh
+  check "forgetting, in small" forgetting
   check "quick mutations" cluster/testbed/mutations.sh --quick
 fi
 

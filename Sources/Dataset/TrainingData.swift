@@ -4,7 +4,7 @@ import NestedLearning
 
 /// The rows of a run: those it trains on and those it is evaluated on.
 public struct TrainingData: Sendable {
-  public let train: RowSet
+  public private(set) var train: RowSet
   public let validation: RowSet
   /// What became of the rows of each file; those of validation are the same if its rows are of the same files.
   public let reports: (train: [RowReport], validation: [RowReport])
@@ -74,6 +74,13 @@ public struct TrainingData: Sendable {
       reports.train
       + reports.validation.filter { report in !reports.train.contains { $0.file == report.file } }
     return all.flatMap { report in [report.overview] + report.remarks }
+  }
+
+  /// The same, with other rows to train on.
+  public func training(on rows: RowSet) -> TrainingData {
+    var data = self
+    data.train = rows
+    return data
   }
 
   /// What became of rows that are too long, of all files together.

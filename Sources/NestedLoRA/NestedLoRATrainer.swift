@@ -53,7 +53,7 @@ public final class NestedLoRATrainer {
     config.resolvePaths(
       fileFolder: FileManager.default.currentDirectoryPath,
       workingFolder: FileManager.default.currentDirectoryPath)
-    let plan = try RunPlan(config: config)
+    let plan = try RunPlan.measuring(config: config, threads: threads)
     config = plan.config
     prepared = Prepared(plan: plan, computation: try StepComputation(plan: plan, threads: threads))
   }
@@ -93,6 +93,13 @@ public final class NestedLoRATrainer {
       case .saveCheckpoint:
         try Self.save(.step(course.progress.step), training, course, callbacks)
         course.progress.savedCheckpoint()
+      case .evaluateScale(let scale):
+        let loss = try training.computation.evaluate(scale: scale)
+        _ = course.progress.tried(scale: scale, loss: loss, training.plan.config)
+        try callbacks.onScale(scale, loss)
+      case .saveScaled:
+        try Self.save(.scaled(course.progress.selectedScale), training, course, callbacks)
+        course.progress.savedScaled()
       case .finish(let ending):
         guard let folder = try Self.save(.final, training, course, callbacks) else {
           throw ServiceError("the final checkpoint was not written")
@@ -146,6 +153,8 @@ private struct Course {
     case evaluate
     case saveBest
     case saveCheckpoint
+    case evaluateScale(Double)
+    case saveScaled
     case finish(TrainingResult.Ending)
   }
 
@@ -156,6 +165,9 @@ private struct Course {
     case .evaluate: .evaluate
     case .saveBest: .saveBest
     case .saveCheckpoint: .saveCheckpoint
+    case .evaluateScale where isStopped, .saveScaled where isStopped: .finish(.stopped)
+    case .evaluateScale(let scale): .evaluateScale(scale)
+    case .saveScaled: .saveScaled
     case .finish(.completed): .finish(.completed)
     case .finish(.stoppedEarly): .finish(.stoppedEarly)
     }

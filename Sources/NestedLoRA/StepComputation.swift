@@ -17,6 +17,7 @@ final class StepComputation {
   init(plan: RunPlan, threads: Int) throws {
     state = try NestedTrainerState(
       config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
+    state.penalty = plan.penalty
     model = try plan.model(threads: threads)
     batches = plan.batchSource
     dropoutSeed = plan.dropoutSeed
@@ -77,7 +78,7 @@ final class StepComputation {
     if let objective {
       let result = try model.gradients(
         MicroBatch(batch), of: names, dropout: dropout, objective: objective,
-        replayed: Set(batch.replayedRows))
+        replayed: Set(batch.replayedRows), rowWeights: batch.rowWeights)
       guard result.sums.task.isFinite, result.sums.objective.isFinite else {
         throw TrainerError.notFinite(name: "step \(step)")
       }
@@ -89,26 +90,24 @@ final class StepComputation {
   }
 
   /// Mean loss over the trained tokens of the validation rows, of what training comes to.
-  func evaluate() throws -> Double {
-    guard state.consolidation != nil else { return try evaluationLoss() }
+  ///
+  /// - Parameter scale: of the adapter.
+  func evaluate(scale: Double = 1) throws -> Double {
+    guard state.consolidation != nil else { return try evaluationLoss(scale) }
     try set(state.scheduler.parameters, of: state.published)
-    let loss = try evaluationLoss()
+    let loss = try evaluationLoss(scale)
     try set(state.scheduler.parameters, of: state.parameters)
     return loss
   }
 
-  private func evaluationLoss() throws -> Double {
+  private func evaluationLoss(_ scale: Double) throws -> Double {
     let tokens = batches.evaluationTokens()
-    let losses = try tokens.indices.map { try model.evaluate(MicroBatch(batches.evaluationBatch($0))) }
+    let losses = try tokens.indices.map {
+      try model.evaluate(MicroBatch(batches.evaluationBatch($0)), adapterScale: scale)
+    }
     let loss = try ReductionTree.reduce(losses) { $0 += $1 } / Double(tokens.reduce(0, +))
     guard loss.isFinite else { throw TrainerError.notFinite(name: "an evaluation") }
     return loss
-  }
-}
-
-extension MicroBatch {
-  fileprivate init(_ batch: AssignedMicroBatch) {
-    self.init(tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels)
   }
 }
 

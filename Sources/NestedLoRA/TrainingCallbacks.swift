@@ -39,15 +39,19 @@ public struct TrainingCallbacks {
   public var onEvaluation: (TrainingEvaluation) throws -> TrainingDecision
   /// Takes the folder of a checkpoint that was written.
   public var onCheckpoint: (String) throws -> Void
+  /// With `select_scale`: takes a smaller scale of the adapter, and the validation loss there.
+  public var onScale: (_ scale: Double, _ loss: Double) throws -> Void
 
   public init(
     onStep: @escaping (TrainingStep) throws -> TrainingDecision = { _ in .goOn },
     onEvaluation: @escaping (TrainingEvaluation) throws -> TrainingDecision = { _ in .goOn },
-    onCheckpoint: @escaping (String) throws -> Void = { _ in }
+    onCheckpoint: @escaping (String) throws -> Void = { _ in },
+    onScale: @escaping (_ scale: Double, _ loss: Double) throws -> Void = { _, _ in }
   ) {
     self.onStep = onStep
     self.onEvaluation = onEvaluation
     self.onCheckpoint = onCheckpoint
+    self.onScale = onScale
   }
 }
 

@@ -49,6 +49,11 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("kl_to_base")) var klToBase: FiniteNumber?
   @Option(help: .key("kl_on")) var klOn: String?
 
+  @Option(help: .key("ewc_lambda")) var ewcLambda: FiniteNumber?
+  @Option(help: .key("ewc_rows")) var ewcRows: Int?
+  @Option(help: .key("ewc_data_path")) var ewcDataPath: String?
+  @Option(help: .key("l2_sp_lambda")) var l2SpLambda: FiniteNumber?
+
   @Option(help: .key("num_tiers")) var numTiers: Int?
   @Option(parsing: .upToNextOption, help: .key("tier_update_frequencies")) var tierUpdateFrequencies: [Int] =
     []
@@ -58,6 +63,7 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("default_tier")) var defaultTier: Int?
   @Option(parsing: .upToNextOption, help: .key("module_type_tiers")) var moduleTypeTiers: [NumberPattern] = []
   @Option(help: .key("tier_seed")) var tierSeed: Int?
+  @Option(help: .key("importance_steps")) var importanceSteps: Int?
   @Option(parsing: .upToNextOption, help: .key("tier_phase")) var tierPhase: [String] = []
   @Option(help: .key("inactive_gradients")) var inactiveGradients: String?
   @Option(parsing: .upToNextOption, help: .key("tier_lr_scale")) var tierLrScale: [String] = []
@@ -88,6 +94,8 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("checkpoint_every")) var checkpointEvery: Int?
   @Option(help: .key("save_best_only")) var saveBestOnly: Bool?
   @Option(help: .key("keep_last_n_checkpoints")) var keepLastNCheckpoints: Int?
+  @Option(help: .key("select_scale")) var selectScale: Bool?
+  @Option(help: .key("scale_tolerance")) var scaleTolerance: FiniteNumber?
   @Option(help: .key("output_path")) var outputPath: String?
   @Option(help: .key("experiment_name")) var experimentName: String?
 
@@ -139,6 +147,8 @@ public struct ConfigFlags: ParsableArguments {
       ("self_replay_prompts", selfReplayPrompts.isEmpty ? nil : .strings(selfReplayPrompts)),
       ("self_replay_prompted", json(selfReplayPrompted)), ("kl_to_base", json(klToBase)),
       ("kl_on", json(klOn)),
+      ("ewc_lambda", json(ewcLambda)), ("ewc_rows", json(ewcRows)), ("ewc_data_path", json(ewcDataPath)),
+      ("l2_sp_lambda", json(l2SpLambda)),
     ]
   }
 
@@ -150,6 +160,7 @@ public struct ConfigFlags: ParsableArguments {
       ("manual_tier_map", manualTierMap.isEmpty ? nil : .array(manualTierMap.map(\.json))),
       ("default_tier", json(defaultTier)), ("inactive_gradients", json(inactiveGradients)),
       ("module_type_tiers", json(moduleTypeTiers)), ("tier_seed", json(tierSeed)),
+      ("importance_steps", json(importanceSteps)),
       ("tier_phase", wordOrNumbers(tierPhase)), ("tier_lr_scale", wordOrNumbers(tierLrScale)),
       ("flush_every", json(flushEvery)), ("tier_mode", json(tierMode)),
       ("consolidate_alpha", alpha), ("consolidate_moments", json(consolidateMoments)),
@@ -172,7 +183,9 @@ public struct ConfigFlags: ParsableArguments {
       ("loss_every", json(lossEvery)), ("eval_every", json(evalEvery)),
       ("early_stop", json(earlyStop)), ("patience", json(patience)), ("min_delta", json(minDelta)),
       ("checkpoint_every", json(checkpointEvery)), ("save_best_only", json(saveBestOnly)),
-      ("keep_last_n_checkpoints", json(keepLastNCheckpoints)), ("output_path", json(outputPath)),
+      ("keep_last_n_checkpoints", json(keepLastNCheckpoints)),
+      ("select_scale", json(selectScale)), ("scale_tolerance", json(scaleTolerance)),
+      ("output_path", json(outputPath)),
       ("experiment_name", json(experimentName)),
     ]
   }

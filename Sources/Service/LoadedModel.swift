@@ -80,8 +80,7 @@ extension AdapterWeights {
   fileprivate func scaled(by factor: Double) -> AdapterWeights {
     guard factor != 1 else { return self }
     var scaled = self
-    scaled.specification.alpha *= factor
-    scaled.specification.alphas = specification.alphas.mapValues { $0 * factor }
+    scaled.specification = specification.scaled(by: factor)
     return scaled
   }
 }

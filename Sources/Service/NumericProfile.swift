@@ -15,23 +15,33 @@ public enum NumericProfile {
     "\(precision.rawValue)/\(revision(precision))"
   }
 
-  /// Of a run whose gradients are of more than the cross entropy of every trained token: raised when a change of that
-  /// arithmetic changes a bit.
-  private static let objectiveSuffix = "+objective/1"
+  /// What a run asks of its workers beyond gradients of the cross entropy, so that a program which would not read that is
+  /// turned away. The number is raised when a change of that arithmetic changes a bit.
+  public enum Part: String, Sendable, CaseIterable {
+    /// Gradients of an objective of its own.
+    case objective = "+objective/1"
+    /// Something else than gradients, before training.
+    case measure = "+measure/1"
+    /// Evaluations at smaller scales of the adapter.
+    case scale = "+scale/1"
+  }
 
   /// The name of a run's profile, as `f32/1+objective/1`.
-  public static func name(of precision: Precision, hasObjective: Bool) -> String {
-    name(of: precision) + (hasObjective ? objectiveSuffix : "")
+  public static func name(of precision: Precision, _ parts: Set<Part>) -> String {
+    name(of: precision) + Part.allCases.filter(parts.contains).map(\.rawValue).joined()
   }
 
   /// Those that this program can compute in, the usual one first.
   public static var all: [String] {
-    Precision.allCases.map { name(of: $0) } + Precision.allCases.map { name(of: $0, hasObjective: true) }
+    sets.flatMap { parts in Precision.allCases.map { name(of: $0, parts) } }
   }
+
+  /// What runs ask for together.
+  private static let sets: [Set<Part>] = [[], [.objective], [.measure], [.scale], [.objective, .scale]]
 
   /// - Returns: nil if this program does not have the profile.
   public static func precision(named name: String) -> Precision? {
-    Precision.allCases.first { [self.name(of: $0), self.name(of: $0, hasObjective: true)].contains(name) }
+    Precision.allCases.first { precision in sets.contains { self.name(of: precision, $0) == name } }
   }
 }
 

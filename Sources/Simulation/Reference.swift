@@ -67,11 +67,11 @@ final class Reference {
   private func turn() throws {
     switch progress.next(problem.config) {
     case .train(let step): try train(step)
+    // The toy has no adapter: every scale has the same loss.
+    case .evaluateScale(let scale): _ = progress.tried(scale: scale, loss: try loss(), problem.config)
+    case .saveScaled: progress.savedScaled()
     case .evaluate:
-      let leaves = leaves(
-        of: problem.evaluationBatches(), step: progress.step, tiers: [], values: state.published)
-      let tokens = problem.evaluationBatches().reduce(0) { $0 + $1.trainedTokens }
-      let loss = try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
+      let loss = try loss()
       losses[progress.step] = loss
       progress.evaluated(loss: loss, problem.config)
     case .saveBest:
@@ -80,6 +80,14 @@ final class Reference {
     case .saveCheckpoint: progress.savedCheckpoint()
     case .finish: ended = true
     }
+  }
+
+  /// The mean over the validation rows of what is published.
+  private func loss() throws -> Double {
+    let batches = problem.evaluationBatches()
+    let leaves = leaves(of: batches, step: progress.step, tiers: [], values: state.published)
+    let tokens = batches.reduce(0) { $0 + $1.trainedTokens }
+    return try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
   }
 
   private func leaves(

@@ -74,7 +74,7 @@ extension Simulation {
     switch news {
     case .info(let text), .notice(let text), .error(let text): note("run: \(text)")
     case .newStep(let step, _): newStep(step.applied.step)
-    case .step, .evaluation, .spent, .stands: break
+    case .step, .evaluation, .scale, .scaled, .spent, .stands: break
     }
   }
 

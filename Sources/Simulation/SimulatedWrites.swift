@@ -83,7 +83,9 @@ extension Simulation {
   ) -> Result<RunWriteOutcome, WriteError> {
     disk.record(rows(of: write, driver), quarantined: quarantines(of: write))
     switch write.content {
-    case .tiers, .end, .nothing, .checkpoint(.final, _, _), .checkpoint(.step, _, _): break
+    case .tiers, .end, .nothing, .checkpoint(.final, _, _), .checkpoint(.step, _, _),
+      .checkpoint(.scaled, _, _):
+      break
     case .step(let step):
       disk.commit(
         step: step.applied.step, digest: step.applied.digest, term: driver.term,

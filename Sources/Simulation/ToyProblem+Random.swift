@@ -31,6 +31,8 @@ extension ToyProblem {
         : .list(config.tierUpdateFrequencies.map { Int.random(in: 0..<$0, using: &phases) })
     }
     consolidate(&config, tierCount: tierCount, seed: seed)
+    var scales = SplitMix64(seed: seed ^ 0x73_6361_6C65)
+    config.selectScale = scales.chance(0.1)
     return try ToyProblem(
       tierSizes: (0..<tierCount).map { _ in
         (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }

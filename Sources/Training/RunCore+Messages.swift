@@ -11,9 +11,10 @@ extension RunCore {
     return AssignMessage(
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
-      digestOnly: assignment.digestOnly, stepTokens: max(1, batches.trainedTokens(of: unit)),
+      digestOnly: assignment.digestOnly, measure: unit.measure, sampling: unit.sampling,
+      stepTokens: max(1, batches.trainedTokens(of: unit)),
       windows: assignment.windows,
-      parameterVersions: assignment.versions,
+      parameterVersions: assignment.versions, adapterScale: unit.adapterScale,
       dropoutSeed: unit.purpose == .evaluate ? nil : rules.dropoutSeed,
       microBatches: batches.microBatches(of: unit, numbers))
   }

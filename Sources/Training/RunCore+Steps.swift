@@ -16,6 +16,12 @@ extension RunCore {
       window: rules.usesWindows, isFlush: isFlush(step),
       trainedTokens: batches.microBatches.map(\.trainedTokens))
     unit.hasTerms = rules.hasObjective
+    unit.measure = rules.measurement?.measure
+    unit.sampling = rules.sampling.map { sampling in
+      var sampling = sampling
+      sampling.first = (step - 1) * rules.config.gradientAccumulationSteps * sampling.rows
+      return sampling
+    }
     open(isCertain ? certainUnit(unit) : unit, now: now)
   }
 
@@ -33,9 +39,17 @@ extension RunCore {
       progress.evaluated(loss: loss, rules.config)
       return goOn(now: now)
     }
+    openEvaluation(scale: nil, now: now)
+  }
+
+  /// - Parameter scale: of the adapter.
+  mutating func evaluate(scale: Double, now: Instant) { openEvaluation(scale: scale, now: now) }
+
+  private mutating func openEvaluation(scale: Double?, now: Instant) {
     let tokens = batches.evaluationTokens().tokens
     var unit = WorkUnit(
       purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens)
+    unit.adapterScale = scale
     unit.versions = slowestCopy.map { [TierVersion(version: $0.version, digest: $0.digest)] }
     open(unit, now: now)
   }
@@ -123,7 +137,7 @@ extension RunCore {
   /// Whether a snapshot is to be taken now, between two steps. The one place that decides it; where it is not possible
   /// at this step, as part of the state is with the workers, it remains due.
   private func snapshotIsDue(now: Instant) -> Bool {
-    guard windowsAreHere || !rules.usesWindows else { return false }
+    guard windowsAreHere || !rules.usesWindows, rules.measurement == nil else { return false }
     // A replay is over: the next crash need not repeat it.
     return progress.step == replayedUpTo
       || snapshots.isDue(after: progress.step, now: now.seconds(since: .zero))
@@ -132,6 +146,12 @@ extension RunCore {
   private mutating func evaluated(_ done: CompletedUnit, began: Instant, now: Instant) {
     let loss = done.lossSum / Double(done.tokens)
     let seconds = now.seconds(since: began)
+    if let scale = done.unit.adapterScale {
+      tell(.spent(seconds, on: .evaluation))
+      tell(.scale(progress.tried(scale: scale, loss: loss, rules.config)))
+      effects.append(.acknowledge(done.unit))
+      return goOn(now: now)
+    }
     let outcome = EvaluationOutcome(
       step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
       seconds: seconds)

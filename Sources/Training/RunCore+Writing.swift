@@ -9,6 +9,7 @@ extension RunCore {
     case evaluated(WorkUnit, EvaluationOutcome)
     case savedBest
     case savedCheckpoint
+    case savedScaled
     case finalCheckpoint(RunEnding)
     case stopCheckpoint
     case snapshot(SnapshotReason)
@@ -117,6 +118,10 @@ extension RunCore {
     case .savedCheckpoint:
       progress.savedCheckpoint()
       snapshotOfCheckpoint(now: now)
+    case .savedScaled:
+      progress.savedScaled()
+      tell(.scaled(progress.selectedScale))
+      goOn(now: now)
     case .finalCheckpoint(let ending): snapshot(.end(ending), now: now)
     case .stopCheckpoint:
       progress.savedCheckpoint()

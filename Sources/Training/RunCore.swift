@@ -131,13 +131,17 @@ package struct RunCore: Sendable {
     if stopDeadline != nil { return beginStop(now: now) }
     if !toUndo.isEmpty || windowsAreVoid { return rollBack(now: now) }
     if pauseRequested { return beginPause(now: now) }
-    switch progress.next(rules.config) {
+    switch progress.next(rules.config, isMeasuring: rules.measurement != nil) {
     case .train(let step): train(step, now: now)
     case .evaluate: evaluate(now: now)
     case .saveBest: write(.checkpoint(.best, progress, isReplay: isReplay), then: .savedBest, now: now)
     case .saveCheckpoint:
       write(
         .checkpoint(.step(progress.step), progress, isReplay: isReplay), then: .savedCheckpoint, now: now)
+    case .evaluateScale(let scale): evaluate(scale: scale, now: now)
+    case .saveScaled:
+      let kind = CheckpointKind.scaled(progress.selectedScale)
+      write(.checkpoint(kind, progress, isReplay: isReplay), then: .savedScaled, now: now)
     case .finish(let ending):
       completeWindows(
         rules.plan.openTiers(after: progress.step), through: progress.step,

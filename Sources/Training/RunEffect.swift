@@ -77,6 +77,9 @@ package enum RunNews: Sendable {
   /// A new step is committed.
   case newStep(CommittedStep, ledgerSeconds: Double)
   case evaluation(EvaluationOutcome)
+  /// The adapter was tried at a smaller scale; the smallest that holds was written.
+  case scale(ScaleTrial)
+  case scaled(Double)
   case spent(Double, on: RunPhase)
   /// The last step that is committed.
   case stands(at: Int)

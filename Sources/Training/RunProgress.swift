@@ -9,6 +9,9 @@ package struct RunProgress: Sendable, Equatable {
     case evaluate
     case saveBest
     case saveCheckpoint
+    /// After training: evaluate the adapter at a smaller scale, and write the smallest that holds.
+    case evaluateScale(Double)
+    case saveScaled
     case finish(Ending)
   }
 
@@ -28,13 +31,21 @@ package struct RunProgress: Sendable, Equatable {
   package private(set) var bestStep = 0
   package private(set) var savedBestStep = 0
   private(set) var checkpointStep = 0
+  /// Of the last evaluation.
+  private(set) var lastLoss: Double?
+  /// `select_scale`: what was tried, from the largest scale on; and whether what came of it is written.
+  package private(set) var trials: [ScaleTrial] = []
+  private(set) var hasSavedScaled = false
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
   package init() {}
 
   /// The next thing to do under `config`.
-  package func next(_ config: NestedLearningConfig) -> Action {
+  ///
+  /// - Parameter isMeasuring: there is nothing to evaluate or to save.
+  package func next(_ config: NestedLearningConfig, isMeasuring: Bool = false) -> Action {
+    if isMeasuring { return step < config.numSteps ? .train(step: step + 1) : .finish(.completed) }
     if step > 0 {
       let last = step == config.numSteps
       if evaluatedStep < step && (step % config.evalEvery == 0 || last), !isUnchanged(config) {
@@ -44,11 +55,32 @@ package struct RunProgress: Sendable, Equatable {
       if checkpointStep < step && step % config.checkpointEvery == 0 && !config.saveBestOnly {
         return .saveCheckpoint
       }
-      if config.earlyStop && evaluationsWithoutGain >= config.patience { return .finish(.stoppedEarly) }
-      if last { return .finish(.completed) }
+      if config.earlyStop && evaluationsWithoutGain >= config.patience {
+        return finish(.stoppedEarly, config)
+      }
+      if last { return finish(.completed, config) }
     }
     return .train(step: step + 1)
   }
+
+  /// Scales s = .95, .90, … .05 are tried until the first whose loss exceeds that of 1 by more than the tolerance.
+  private func finish(_ ending: Ending, _ config: NestedLearningConfig) -> Action {
+    guard config.selectScale, lastLoss != nil, !hasSavedScaled else { return .finish(ending) }
+    guard trials.last?.holds ?? true, trials.count < 19 else { return .saveScaled }
+    return .evaluateScale(Double(19 - trials.count) / 20)
+  }
+
+  /// The smallest scale that holds; 1 if none does.
+  package var selectedScale: Double { trials.last(where: \.holds)?.scale ?? 1 }
+
+  package mutating func tried(scale: Double, loss: Double, _ config: NestedLearningConfig) -> ScaleTrial {
+    let trial = ScaleTrial(
+      scale: scale, loss: loss, holds: loss <= (lastLoss ?? .infinity) + config.scaleTolerance)
+    trials.append(trial)
+    return trial
+  }
+
+  package mutating func savedScaled() { hasSavedScaled = true }
 
   /// Whether what an evaluation would be of is what the last one was of: the slowest copy has not followed since.
   private func isUnchanged(_ config: NestedLearningConfig) -> Bool {
@@ -62,6 +94,7 @@ package struct RunProgress: Sendable, Equatable {
 
   package mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
     evaluatedStep = step
+    lastLoss = loss
     if loss < bestLoss ?? .infinity {
       bestLoss = loss
       bestStep = step
@@ -81,13 +114,17 @@ package struct RunProgress: Sendable, Equatable {
 extension RunProgress {
   /// For a snapshot.
   package var json: JSONValue {
-    [
+    var members: JSONObject = [
       "step": .number(step), "best_loss": bestLoss.map { .number($0) } ?? nil,
       "patience_loss": patienceLoss.map { .number($0) } ?? nil,
       "evaluations_without_gain": .number(evaluationsWithoutGain), "evaluated_step": .number(evaluatedStep),
       "best_step": .number(bestStep), "saved_best_step": .number(savedBestStep),
       "checkpoint_step": .number(checkpointStep), "plan": .number(plan),
     ]
+    members["last_loss"] = lastLoss.map { .number($0) }
+    if !trials.isEmpty { members["scales"] = scaleCurve }
+    if hasSavedScaled { members["saved_scaled"] = true }
+    return .object(members)
   }
 
   /// - Throws: `TrainingError` if a snapshot lacks a member.
@@ -108,5 +145,19 @@ extension RunProgress {
     checkpointStep = try number("checkpoint_step")
     // Snapshots of before have no other.
     plan = json["plan"]?.int ?? 1
+    lastLoss = json["last_loss"]?.double
+    hasSavedScaled = json["saved_scaled"]?.bool ?? false
+    trials = try (json["scales"]?.array ?? []).map { item in
+      guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,
+        let holds = item["holds"]?.bool
+      else { throw TrainingError("the snapshot's progress has a scale that cannot be read") }
+      return ScaleTrial(scale: scale, loss: loss, holds: holds)
+    }
+  }
+
+  /// What was tried, for people and for a snapshot.
+  package var scaleCurve: JSONValue {
+    .array(
+      trials.map { ["scale": .number($0.scale), "loss": .number($0.loss), "holds": .bool($0.holds)] })
   }
 }

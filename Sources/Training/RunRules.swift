@@ -1,5 +1,6 @@
 import Coordination
 import NestedLearning
+import WireProtocol
 
 /// What the course of a run depends on and does not change while it goes on. Times are in seconds.
 package struct RunRules: Sendable {
@@ -12,6 +13,10 @@ package struct RunRules: Sendable {
   package var dropoutSeed: UInt64?
   /// Whether gradients are of more than the cross entropy of every trained token.
   package var hasObjective = false
+  /// What the run looks at, if it is one that trains nothing: there are no evaluations and no snapshots then.
+  package var measurement: MeasuredQuantity?
+  /// How texts are drawn, where these are what it looks at.
+  package var sampling: TextSampling?
   /// The command that goes on with the run, for error messages.
   package var resumeCommand: String
   /// Whether workers are left to join again when the run is stopped, as whatever started it will start it again.

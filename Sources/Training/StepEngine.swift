@@ -49,9 +49,12 @@ package final class StepEngine: @unchecked Sendable {
   private var early: EagerReduction?
   /// The audit that is being made, if one is.
   private var audit: PartialSumAudit?
+  /// What steps are added up for, in a run that looks and does not train.
+  private var measurer: Measurer?
 
-  package init(state: NestedTrainerState) {
+  package init(state: NestedTrainerState, measurer: Measurer? = nil) {
     self.state = state
+    self.measurer = measurer
     hasChanged = state.step > 0
     layout = TierLayout(scheduler: state.scheduler, shapes: state.shapes)
     digests = state.scheduler.tiers.map { StateDigest.of(state.parameterTensors(tier: $0.index)) }
@@ -133,6 +136,9 @@ package final class StepEngine: @unchecked Sendable {
   /// All tiers as they are.
   package func tierValues() -> [TierValues] { state.scheduler.tiers.map { values(tier: $0.index) } }
 
+  /// What a run that does not train has come to so far; nil of others.
+  package var measured: MeasuredValues? { measurer?.values }
+
   /// The slower copies as they are.
   package func copyStates() -> [CopyState] { copyDigests.indices.map { copyState($0 + 1) } }
 
@@ -185,10 +191,11 @@ package final class StepEngine: @unchecked Sendable {
   package func apply(
     step: Int, losses: StepLosses, results: [UnitResult]
   ) throws -> AppliedStep {
+    guard measurer == nil else { return try measure(step: step, losses: losses, results: results) }
     let active = state.scheduler.activeTiers(at: step)
-    let gradients =
+    let gradients: StepGradients =
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
-      ?? sums(step, results)
+      ?? .sums(sums(step, results))
     let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
@@ -207,8 +214,27 @@ package final class StepEngine: @unchecked Sendable {
       followed: outcome.followed.map(copyState), digest: parametersDigest())
   }
 
+  /// Takes a step that updates nothing.
+  private func measure(step: Int, losses: StepLosses, results: [UnitResult]) throws -> AppliedStep {
+    if measurer?.measurement.measure?.isByMicroBatch == true {
+      measurer?.take(numbers: try numbers(results))
+    } else {
+      try measurer?.take(sums(step, results), trainedTokens: losses.tokens)
+    }
+    let outcome = try state.pass(step: step)
+    return AppliedStep(
+      step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
+      updateCounts: state.optimizer.updateCounts, changed: [], followed: [], digest: measurer?.digest ?? "")
+  }
+
+  /// By micro-batch, in their order.
+  private func numbers(_ results: [UnitResult]) throws -> [Float] {
+    try results.flatMap(\.message.gradients).sorted { ($0.microBatch ?? 0) < ($1.microBatch ?? 0) }
+      .flatMap { try $0.values.floats() }
+  }
+
   /// The root of the fixed tree for every active tier, from what was collected.
-  private func sums(_ step: Int, _ results: [UnitResult]) throws -> StepGradients {
+  private func sums(_ step: Int, _ results: [UnitResult]) throws -> GradientSums {
     let early = early?.step == step ? early : nil
     self.early = nil
     var sums: GradientSums = [:]
@@ -218,7 +244,7 @@ package final class StepEngine: @unchecked Sendable {
       }
       try layout.split(tier: tier, total, into: &sums)
     }
-    return .sums(sums)
+    return sums
   }
 
   private func parametersDigest() -> String {

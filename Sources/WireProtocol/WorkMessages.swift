@@ -49,6 +49,21 @@ public enum Purpose: String, Sendable, CaseIterable {
   case collect
 }
 
+/// What is wanted of a micro-batch in place of its gradients, before training.
+public enum Measure: String, Sendable, CaseIterable {
+  /// The cross entropy of each trained token, f32, in the order of the labels: for each micro-batch g an object
+  /// `tier.0.{g}`.
+  case tokenLosses = "token_losses"
+  /// The squares of its gradients, element by element; of several micro-batches they are added up as gradients are.
+  case squaredGradients = "squared_gradients"
+  /// Texts that the base model writes, one for each row, which begins it: for each micro-batch g an object `tier.0.{g}` of
+  /// f32, the ids of each text and −1 up to the longest there may be. Each row has one label, whatever it is.
+  case sampledTexts = "sampled_texts"
+
+  /// Whether there is an object for each micro-batch, and no sum over several.
+  public var isByMicroBatch: Bool { self != .squaredGradients }
+}
+
 /// The rows of one micro-batch, packed one behind the other without padding.
 public struct AssignedMicroBatch: Sendable, Equatable {
   /// Number of the micro-batch in its step.
@@ -61,11 +76,15 @@ public struct AssignedMicroBatch: Sendable, Equatable {
   public var labels: [Int32]
   /// Numbers of the rows that are replayed, ascending; the others are of the task.
   public var replayedRows: [Int]
+  /// [rows]: what the losses of each row's tokens are multiplied by; empty: 1.
+  public var rowWeights: [Float]
 
   public init(
-    number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32], replayedRows: [Int] = []
+    number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32], replayedRows: [Int] = [],
+    rowWeights: [Float] = []
   ) {
     self.replayedRows = replayedRows
+    self.rowWeights = rowWeights
     self.number = number
     self.tokens = tokens
     self.offsets = offsets
@@ -77,15 +96,22 @@ public struct AssignedMicroBatch: Sendable, Equatable {
       WireObject(name: "tokens.\(number)", integers: tokens),
       WireObject(name: "offsets.\(number)", integers: offsets),
       WireObject(name: "labels.\(number)", integers: labels),
-    ]
+    ] + (rowWeights.isEmpty ? [] : [WireObject(name: "weights.\(number)", floats: rowWeights)])
   }
 
-  init(number: Int, replayedRows: [Int], from reader: inout BodyReader) throws(ProtocolError) {
+  /// - Parameter isWeighted: whether its rows have weights.
+  init(
+    number: Int, replayedRows: [Int], isWeighted: Bool, from reader: inout BodyReader
+  ) throws(ProtocolError) {
     self.init(
       number: number,
       tokens: try reader.object("tokens.\(number)").integers(),
       offsets: try reader.object("offsets.\(number)").integers(),
-      labels: try reader.object("labels.\(number)").integers(), replayedRows: replayedRows)
+      labels: try reader.object("labels.\(number)").integers(), replayedRows: replayedRows,
+      rowWeights: isWeighted ? try reader.object("weights.\(number)").floats() : [])
+    guard !isWeighted || rowWeights.count == offsets.count - 1,
+      rowWeights.allSatisfy({ $0.isFinite && $0 >= 0 })
+    else { throw reader.error("weights.\(number)", "must hold a number of at least 0 for each row") }
     guard zip(replayedRows, replayedRows.dropFirst()).allSatisfy({ $0 < $1 }),
       (replayedRows.last ?? 0) < max(1, offsets.count - 1)
     else { throw reader.error("replayed", "must name rows of the micro-batch, ascending") }
@@ -122,10 +148,16 @@ public struct AssignMessage: Sendable, Equatable {
   public var stepTokens: Int
   /// Whether digests of the gradients are wanted instead of the gradients themselves.
   public var digestOnly: Bool
+  /// What is wanted in place of gradients; nil: these.
+  public var measure: Measure?
+  /// How texts are drawn, for `sampledTexts`.
+  public var sampling: TextSampling?
   /// For every tier of the shard what becomes of its chains; empty: a window's gradients are returned one by one.
   public var windows: [WindowOrder]
   /// For every tier the version to compute with.
   public var parameterVersions: [Int]
+  /// What the scales of LoRA pairs are multiplied by, above 0 and up to 1; nil: 1. For evaluations alone.
+  public var adapterScale: Double?
   /// Key of the dropout masks; nil without dropout.
   public var dropoutSeed: UInt64?
   /// The node's micro-batches, ascending; none for `collect`.
@@ -133,9 +165,15 @@ public struct AssignMessage: Sendable, Equatable {
 
   public init(
     attempt: Int, purpose: Purpose, step: Int, leafCount: Int, level: Int, index: Int, tiers: [Int],
-    window: Bool, digestOnly: Bool = false, stepTokens: Int, windows: [WindowOrder] = [],
-    parameterVersions: [Int], dropoutSeed: UInt64? = nil, microBatches: [AssignedMicroBatch]
+    window: Bool, digestOnly: Bool = false, measure: Measure? = nil, sampling: TextSampling? = nil,
+    stepTokens: Int,
+    windows: [WindowOrder] = [],
+    parameterVersions: [Int], adapterScale: Double? = nil, dropoutSeed: UInt64? = nil,
+    microBatches: [AssignedMicroBatch]
   ) {
+    self.adapterScale = adapterScale
+    self.measure = measure
+    self.sampling = sampling
     self.attempt = attempt
     self.purpose = purpose
     self.step = step
@@ -164,13 +202,17 @@ extension AssignMessage: MessageBody {
     writer.add("tiers", tiers)
     writer.add("window", .bool(window))
     writer.add("digest_only", ifPresent: digestOnly ? .bool(true) : nil)
+    writer.add("measure", ifPresent: measure.map { .string($0.rawValue) })
+    writer.add("sampling", ifPresent: sampling?.json)
     writer.add("step_tokens", stepTokens)
     writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
     writer.add("parameter_versions", parameterVersions)
+    if let adapterScale { writer.add("adapter_scale", bits: adapterScale) }
     writer.add("dropout_seed", ifPresent: dropoutSeed.map { .number(String($0)) })
     let hasReplay = microBatches.contains { !$0.replayedRows.isEmpty }
     writer.add(
       "replayed", ifPresent: hasReplay ? .array(microBatches.map { .numbers($0.replayedRows) }) : nil)
+    writer.add("row_weights", ifPresent: microBatches.contains { !$0.rowWeights.isEmpty } ? .bool(true) : nil)
   }
 
   var objects: [WireObject] { microBatches.flatMap(\.objects) }
@@ -205,17 +247,60 @@ extension AssignMessage: MessageBody {
     }
     var microBatches: [AssignedMicroBatch] = []
     let replayed = try Self.replayedRows(from: reader, count: purpose == .collect ? 0 : node.count)
+    let isWeighted = try reader.optionalBool("row_weights") ?? false
     for number in node where purpose != .collect {
       microBatches.append(
-        try AssignedMicroBatch(number: number, replayedRows: replayed[number - first], from: &reader))
+        try AssignedMicroBatch(
+          number: number, replayedRows: replayed[number - first], isWeighted: isWeighted, from: &reader))
     }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,
       step: try reader.integer("step", in: 0...Int.max), leafCount: leafCount, level: level, index: index,
       tiers: tiers, window: window, digestOnly: try reader.optionalBool("digest_only") ?? false,
+      measure: try Self.measure(from: reader, purpose, window: window),
+      sampling: try Self.sampling(from: reader),
       stepTokens: try reader.integer("step_tokens", in: (window ? 1 : 0)...Int(Int32.max)),
-      windows: windows, parameterVersions: versions, dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
+      windows: windows, parameterVersions: versions,
+      adapterScale: try Self.adapterScale(from: reader, purpose),
+      dropoutSeed: try reader.optionalUnsigned("dropout_seed"),
       microBatches: microBatches)
+  }
+
+  private static func sampling(from reader: BodyReader) throws(ProtocolError) -> TextSampling? {
+    let isWanted = reader.optional("measure")?.string == Measure.sampledTexts.rawValue
+    guard let value = reader.optional("sampling") else {
+      guard !isWanted else { throw reader.error("sampling", "is missing") }
+      return nil
+    }
+    guard isWanted, let sampling = TextSampling(json: value) else {
+      throw reader.error("sampling", "must say how texts are drawn, and goes with sampled_texts alone")
+    }
+    return sampling
+  }
+
+  private static func adapterScale(from reader: BodyReader, _ purpose: Purpose) throws(ProtocolError)
+    -> Double?
+  {
+    guard reader.optional("adapter_scale") != nil else { return nil }
+    let scale = try reader.bits("adapter_scale")
+    guard scale > 0, scale <= 1, purpose == .evaluate else {
+      throw reader.error("adapter_scale", "must be above 0 and up to 1, in an evaluation")
+    }
+    return scale
+  }
+
+  private static func measure(
+    from reader: BodyReader, _ purpose: Purpose, window: Bool
+  ) throws(ProtocolError) -> Measure? {
+    guard let value = reader.optional("measure") else { return nil }
+    guard let measure = value.string.flatMap(Measure.init) else {
+      throw reader.error(
+        "measure", "must be one of \(Measure.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    guard purpose == .train, !window else {
+      throw reader.error("measure", "goes with a step without windows alone")
+    }
+    return measure
   }
 
   /// For each micro-batch the rows that are replayed.

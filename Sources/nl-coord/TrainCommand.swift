@@ -87,7 +87,8 @@ struct TrainCommand: ParsableCommand {
   /// What would be trained; what is to be known before goes to standard error.
   private func checked(_ config: NestedLearningConfig) throws -> String {
     let line = TokenizingLine.standardError()
-    let plan = try RunPlan(config: config, progress: line.progress)
+    let plan = try RunPlan.measuring(
+      config: config, threads: ProcessInfo.processInfo.activeProcessorCount, progress: line.progress)
     line.clear()
     for warning in plan.warnings + [try plan.checkDisk()].compactMap(\.self) {
       FileHandle.standardError.write(Data("warning: \(warning)\n".utf8))

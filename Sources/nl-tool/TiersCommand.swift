@@ -10,7 +10,7 @@ struct TiersCommand: ParsableCommand {
     discussion: """
       For each tier: its period and phase, its updates in the run, what the learning rate is multiplied by, its \
       parameters and their share, and the layers and modules that they are of. A tier with fewer than ten updates in the \
-      run is warned of. Config and model are read, data are not.
+      run is warned of. Config and model are read; data only for parameter_importance, whose gradients are then measured.
 
       Examples:
         nl-tool tiers --config demo.yaml
@@ -32,7 +32,11 @@ struct TiersCommand: ParsableCommand {
   var keys: ConfigFlags
 
   func run() throws {
-    let table = try TierTable(config: RunConfig.read(file: config, overrides: keys.overrides()))
+    let line = TokenizingLine.standardError()
+    let table = try TierTable(
+      config: RunConfig.read(file: config, overrides: keys.overrides()),
+      threads: ProcessInfo.processInfo.activeProcessorCount, progress: line.progress)
+    line.clear()
     print(json ? table.json.text : table.text(listsModules: modules))
   }
 }

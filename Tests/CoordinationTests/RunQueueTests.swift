@@ -28,6 +28,38 @@ import WireProtocol
     #expect(queue.isOver && !queue.sendsAway)
   }
 
+  /// What a run measures, another needs: that one is the next, before those that wait, and not before it is over.
+  @Test func oneIsHeldUntilAnotherIsOver() {
+    var queue = RunQueue([a, b], parallel: 2)
+    #expect(all(&queue) == [a, b])
+    let begins = [queue.begins(a), queue.begins(b)]
+    queue.hold(c, until: a)
+    #expect(begins == [true, true] && queue.notBegun == [c] && queue.held(until: a) == c)
+    queue.ended(b, sendsAway: true)
+    #expect(all(&queue) == [] && !queue.isOver)
+    queue.ended(a, sendsAway: true)
+    #expect(all(&queue) == [c])
+    _ = queue.begins(c)
+    queue.ended(c, sendsAway: true)
+    #expect(queue.isOver)
+  }
+
+  /// Without what it needs it never begins.
+  @Test func oneThatIsHeldCanBeDropped() {
+    var queue = RunQueue([a], parallel: 1)
+    _ = all(&queue)
+    _ = queue.begins(a)
+    queue.hold(c, until: a)
+    queue.drop(c)
+    queue.ended(a, sendsAway: true)
+    #expect(queue.isOver)
+    var stopped = RunQueue([a, b], parallel: 1)
+    _ = all(&stopped)
+    _ = stopped.begins(a)
+    stopped.hold(c, until: a)
+    #expect(stopped.stop() == [c, b] && stopped.notBegun == [])
+  }
+
   /// One that rests leaves its place, and goes on beside whoever has taken it.
   @Test func aRestLeavesThePlace() {
     var queue = RunQueue([a, b, c], parallel: 1)

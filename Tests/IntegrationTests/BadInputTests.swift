@@ -58,11 +58,6 @@ import Testing
     try expectRefusal(run, ["tier 1", "no parameters"])
   }
 
-  @Test func notYetServed() throws {
-    try expectRefusal(
-      try TrainingRun(["tier_assignment_strategy": "parameter_importance"]), ["tier_assignment_strategy"])
-  }
-
   // MARK: Data
 
   @Test(arguments: [

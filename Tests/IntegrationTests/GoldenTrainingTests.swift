@@ -7,7 +7,8 @@ import Testing
 /// Twelve steps of nested training by the real programs against PyTorch: one `torch.optim` optimizer per tier, with
 /// `p.grad = None` on the steps at which the tier is inactive. The script is
 /// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py,
-/// for consolidating, rehearsal and other losses make_memory_golden.py;
+/// for consolidating, rehearsal and other losses make_memory_golden.py, for what is measured before training, penalties and
+/// the scale after it make_start_golden.py;
 /// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
@@ -20,6 +21,7 @@ import Testing
     "qwen2_irregular", "qwen2_saved", "qwen2_tokens", "qwen2_completions", "qwen2_packed", "qwen3_discard",
     "qwen2_consolidate", "qwen2_consolidate_reset", "qwen2_consolidate_follow", "qwen2_replay",
     "qwen2_replay_boundaries", "qwen2_replay_soft", "qwen2_kl_all", "qwen2_eaft", "qwen2_everything",
+    "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
     "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
@@ -43,6 +45,22 @@ import Testing
     try compareSteps(try rows(run + "/metrics/train_metrics.jsonl"), try #require(expected["steps"]?.array))
     try compareEvaluations(try rows(run + "/metrics/eval_metrics.jsonl"), expected)
     try compareParameters(run: run, folder: folder)
+    try compareScales(run: run, expected)
+  }
+
+  /// `select_scale`: the losses of the scales that were tried, and which is the smallest that holds.
+  func compareScales(run: String, _ expected: JSONValue) throws {
+    guard let reference = expected["select_scale"] else { return }
+    let metadata = try JSONValue(
+      parsing: Data(contentsOf: URL(fileURLWithPath: run + "/checkpoints/scaled/metadata.json")))
+    let selected = try #require(metadata["select_scale"])
+    #expect(selected["scale"]?.double == reference["scale"]?.double)
+    let (ours, theirs) = (selected["curve"]?.array ?? [], reference["curve"]?.array ?? [])
+    try #require(ours.count == theirs.count)
+    for (trial, wanted) in zip(ours, theirs) {
+      #expect(trial["scale"] == wanted["scale"] && trial["holds"] == wanted["holds"])
+      try close(trial, wanted, "loss", 1e-5, 12)
+    }
   }
 
   func compareSteps(_ rows: [JSONValue], _ expected: [JSONValue]) throws {
@@ -53,6 +71,9 @@ import Testing
       #expect(row["tokens"]?.int == reference["tokens"]?.int, "tokens of step \(step)")
       #expect(row["active_tiers"] == reference["active_tiers"], "active tiers of step \(step)")
       if reference["loss"]?.isNull != true { try close(row, reference, "loss", 1e-5, step) }
+      if reference["weight_penalty"] != nil, step > 1 {
+        try close(row, reference, "weight_penalty", 1e-4, step)
+      }
       for key in ["replay_loss", "objective", "kl_to_base"] where reference[key]?.double != nil {
         try close(row, reference, key, 1e-5, step)
       }

@@ -47,7 +47,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "replay_fraction": 0.25, "replay_at": "always", "replay_targets": "hard", "self_replay_samples": 512,
       "self_replay_tokens": nil, "self_replay_prompts": [], "self_replay_prompted": 0.5, "kl_to_base": 0,
       "kl_on": "replay", "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep",
-      "anchor": 0,
+      "anchor": 0, "ewc_lambda": 0, "ewc_rows": 256, "ewc_data_path": nil, "l2_sp_lambda": 0,
+      "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -85,15 +86,16 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "loss": "eaft", "replay": "self", "replay_data_path": null, "replay_fraction": 0.75, "replay_at": "boundaries",
       "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
       "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",
+      "ewc_lambda": 0.5, "ewc_rows": 17, "ewc_data_path": "/f", "l2_sp_lambda": 0.25,
       "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep", "anchor": 0,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
-      "module_type_tiers": null, "tier_seed": null, "tier_phase": [1, 5],
+      "module_type_tiers": null, "tier_seed": null, "importance_steps": 100, "tier_phase": [1, 5],
       "inactive_gradients": "mean", "tier_lr_scale": [1, 0.5], "flush_every": 3, "optimizer": "adamw",
       "learning_rate": 0.001, "lr_schedule": "cosine", "warmup_steps": 7, "weight_decay": 0.01, "beta1": 0.8,
       "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "verify_fraction": 0.25, "eval_every": 11,
       "early_stop": false, "patience": 2, "min_delta": 0.01, "checkpoint_every": 13, "save_best_only": true,
-      "keep_last_n_checkpoints": 1, "output_path": "/o", "experiment_name": "e"}
+      "keep_last_n_checkpoints": 1, "select_scale": false, "scale_tolerance": 0.01, "output_path": "/o", "experiment_name": "e"}
       """
     let config = try NestedLearningConfig(text: all, file: "x.json", format: .json)
     #expect(config.json() == (try JSONValue(parsing: all)))
@@ -325,8 +327,24 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       #"tier_lr_scale: must be none or inverse_frequency or a list of numbers of at least 0, not "fast""#
     ),
     (
-      #""tier_assignment_strategy": "parameter_importance""#,
-      "tier_assignment_strategy: parameter_importance is not served yet; use layer_depth or manual"
+      #""importance_steps": 5"#,
+      "importance_steps: is only for tier_assignment_strategy parameter_importance; set that, or leave out importance_steps"
+    ),
+    (
+      #""ewc_lambda": 1"#,
+      "ewc_lambda: needs rows to measure on, and there are none; give ewc_data_path, set replay to self, or give replay_data_path"
+    ),
+    (
+      #""ewc_data_path": "rows.jsonl""#,
+      "ewc_data_path: has no effect without ewc_lambda; set that, or leave out ewc_data_path"
+    ),
+    (
+      #""scale_tolerance": 0.5"#,
+      "scale_tolerance: has no effect without select_scale; set that to true, or leave out scale_tolerance"
+    ),
+    (
+      #""select_scale": true, "trainable": "full""#,
+      "select_scale: is for adapters, and trainable full has none; set trainable to lora, or leave it out"
     ),
     (
       #""manual_tier_map": {"*": 0}"#,

@@ -20,11 +20,11 @@ import Testing
   /// Every precision has a name of its own, by which a worker finds it again, and other bits.
   @Test func profiles() throws {
     let names = NumericProfile.all
-    // With an objective each has another name: programs that know no objectives are not to compute for such a run.
-    #expect(Set(names).count == 2 * Precision.allCases.count && names.first == "f32/1")
+    // What a run asks for besides makes another name: programs that do not know it are not to compute for such a run.
+    #expect(Set(names).count == 5 * Precision.allCases.count && names.first == "f32/1")
     for precision in Precision.allCases {
-      for hasObjective in [false, true] {
-        let name = NumericProfile.name(of: precision, hasObjective: hasObjective)
+      for parts: Set<NumericProfile.Part> in [[], [.objective], [.measure], [.scale], [.objective, .scale]] {
+        let name = NumericProfile.name(of: precision, parts)
         #expect(names.contains(name) && NumericProfile.precision(named: name) == precision)
       }
     }

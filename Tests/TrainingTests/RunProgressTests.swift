@@ -29,6 +29,12 @@ import Testing
       case .saveCheckpoint:
         progress.savedCheckpoint()
         lines.append("checkpoint")
+      case .evaluateScale(let scale):
+        let trial = progress.tried(scale: scale, loss: losses.popFirst() ?? .infinity, config)
+        lines.append("scale \(scale) \(trial.holds ? "holds" : "does not")")
+      case .saveScaled:
+        progress.savedScaled()
+        lines.append("scaled \(progress.selectedScale)")
       case .finish(let ending):
         lines.append(ending.rawValue)
         return lines.joined(separator: ", ")
@@ -85,6 +91,41 @@ import Testing
       try transcript(config, losses: [2, 3, 4]) == """
         step 1, evaluate 2.0, best, step 2, evaluate 3.0, step 3, evaluate 4.0, completed
         """)
+  }
+
+  /// Scales are tried from .95 on until the first whose loss is more than .01 above that of the last evaluation.
+  @Test func triesSmallerScalesAfterTraining() throws {
+    let config = config {
+      $0.numSteps = 2
+      $0.checkpointEvery = 100
+      $0.selectScale = true
+    }
+    #expect(
+      try transcript(config, losses: [2, 2.005, 2.01, 2.02]) == """
+        step 1, step 2, evaluate 2.0, best, scale 0.95 holds, scale 0.9 holds, scale 0.85 does not, scaled 0.9, completed
+        """)
+    #expect(
+      try transcript(config, losses: [2, 3]) == """
+        step 1, step 2, evaluate 2.0, best, scale 0.95 does not, scaled 1.0, completed
+        """)
+    let all = try transcript(config, losses: [2] + Array(repeating: 1, count: 30))
+    #expect(all.hasSuffix("scale 0.05 holds, scaled 0.05, completed"), "\(all)")
+  }
+
+  /// What was tried is not tried again by a run that goes on.
+  @Test func goesOnWithScales() throws {
+    let config = config {
+      $0.numSteps = 1
+      $0.selectScale = true
+    }
+    var progress = RunProgress()
+    progress.applied(step: 1)
+    progress.evaluated(loss: 1, config)
+    progress.savedBest()
+    _ = progress.tried(scale: 0.95, loss: 1, config)
+    let again = try RunProgress(json: JSONValue(parsing: progress.json.text))
+    #expect(again == progress)
+    #expect(again.next(config) == .evaluateScale(0.9))
   }
 
   @Test func refusesASnapshotThatLacksAMember() {

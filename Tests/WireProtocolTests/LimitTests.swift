@@ -174,6 +174,32 @@ import WireProtocol
     try refused("tokens.0") { $0.microBatches[0].tokens = [1, -2, 3] }
   }
 
+  /// Weights, measures and scales that do not go with the rest.
+  @Test func measuresAndScales() throws {
+    func refused(_ base: AssignMessage, _ reason: String, _ change: (inout AssignMessage) -> Void) throws {
+      var message = base
+      change(&message)
+      let frames = try Samples.frames(.assign(message))
+      #expect { try MessageDecoder.decode(frames: frames) } throws: { "\($0)".contains(reason) }
+    }
+    try refused(Samples.measured, "without windows alone") { $0.purpose = .evaluate }
+    try refused(Samples.measured, "without windows alone") { $0.window = true }
+    try refused(Samples.sampled, "is missing") { $0.sampling = nil }
+    try refused(Samples.sampled, "sampled_texts alone") { $0.measure = .tokenLosses }
+    try refused(Samples.sampled, "how texts are drawn") { $0.sampling?.maxTokens = 0 }
+    try refused(Samples.sampled, "how texts are drawn") { $0.sampling?.rows = 65_536 }
+    try refused(Samples.sampled, "how texts are drawn") { $0.sampling?.first = -1 }
+    try refused(Samples.sampled, "how texts are drawn") { $0.sampling?.endTokens = [-1] }
+    try refused(Samples.scaled, "above 0 and up to 1") { $0.adapterScale = 0 }
+    try refused(Samples.scaled, "above 0 and up to 1") { $0.adapterScale = 1.5 }
+    try refused(Samples.scaled, "above 0 and up to 1") { $0.adapterScale = .nan }
+    try refused(Samples.scaled, "in an evaluation") { $0.purpose = .train }
+    try refused(Samples.weighted, "for each row") { $0.microBatches[0].rowWeights = [1] }
+    try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, -1] }
+    try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, .nan] }
+    try refused(Samples.weighted, "ascending") { $0.microBatches[0].replayedRows = [2] }
+  }
+
   /// Orders for windows that do not fit the shard or its purpose.
   @Test func windowOrders() throws {
     func refused(_ base: AssignMessage, _ reason: String, _ change: (inout AssignMessage) -> Void) throws {

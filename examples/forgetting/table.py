@@ -31,11 +31,16 @@ def known(answers, rows):
                 print(row, end="")
 
 
+def share(path):
+    """Of right answers; none of a kind of which the base model knew nothing."""
+    return load(path)["exact_match"]["share"] if os.path.exists(path) else None
+
+
 def measured(folder):
     """Shares of right answers by kind, perplexity and KL on prose; nothing of a folder that is not complete."""
     if not os.path.exists(folder + "/done"):
         return None
-    row = {kind: load(f"{folder}/{kind}.json")["exact_match"]["share"] for kind in KINDS}
+    row = {kind: share(f"{folder}/{kind}.json") for kind in KINDS}
     plain = load(folder + "/plain.json")
     return dict(row, perplexity=plain["perplexity"], kl=plain.get("kl_to_base", 0.0))
 
@@ -51,8 +56,8 @@ def curve(out, run):
 
 
 def text(step, row):
-    return (f"{step:4} steps: new {row['new']:.2f}, near {row['near']:.2f}, middle {row['middle']:.2f}, "
-            f"far {row['far']:.2f}, perplexity {row['perplexity']:.1f}, KL {row['kl']:.2f}")
+    shares = ", ".join(f"{kind} {row[kind]:.2f}" for kind in KINDS if row[kind] is not None)
+    return f"{step:4} steps: {shares}, perplexity {row['perplexity']:.1f}, KL {row['kl']:.2f}"
 
 
 def table(title, rows):
@@ -62,9 +67,16 @@ def table(title, rows):
         if row is None:
             lines.append(f"| {name} | not reached | | | | | | |")
             continue
-        shares = " | ".join(f"{row[kind]:.2f}".lstrip("0") if row[kind] < 1 else "1.00" for kind in KINDS)
+        shares = " | ".join(cell(row[kind]) for kind in KINDS)
+        spread = row.get("spread")
+        if spread:
+            shares = " | ".join(f"{cell(row[kind])} ± {spread[kind]:.2f}" for kind in KINDS)
         lines.append(f"| {name} | {step} | {shares} | {row['perplexity']:.1f} | {row['kl']:.2f} |")
     return "\n".join(lines) + "\n"
+
+
+def cell(share):
+    return "–" if share is None else f"{share:.2f}".lstrip("0") if share < 1 else "1.00"
 
 
 def html_tables(markdown):
@@ -94,7 +106,8 @@ def chart(curves, kind):
                      f'<path d="M40 {y}H440" stroke="currentColor" stroke-opacity=".15"/>')
     for number, (name, points) in enumerate(curves.items()):
         color = colors[number % len(colors)]
-        path = " ".join(f"{40 + 400 * row['new']:.1f},{290 - 270 * row[kind]:.1f}" for _, row in points)
+        path = " ".join(
+            f"{40 + 400 * row['new']:.1f},{290 - 270 * row[kind]:.1f}" for _, row in points if row[kind] is not None)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
     return "\n".join(parts) + "</svg></figure>", colors
 
@@ -115,6 +128,23 @@ def page(out, curves, tables):
                    + "".join(c for c, _ in charts) + html_tables(tables))
 
 
+def mean_over_seeds(rows):
+    """(arm and number of seeds, step, means) of runs that are named ARM-SEED."""
+    arms = {}
+    for run, step, row in rows:
+        arms.setdefault(run.rsplit("-", 1)[0], []).append((step, row))
+    found = []
+    for arm, measured_rows in arms.items():
+        row, spread = {}, {}
+        for key in KINDS + ["perplexity", "kl"]:
+            values = [r[key] for _, r in measured_rows if r[key] is not None]
+            row[key] = sum(values) / len(values) if values else None
+            spread[key] = (max(values) - min(values)) / 2 if values else 0.0
+        row["spread"] = spread
+        found.append((f"{arm} ({len(measured_rows)})", measured_rows[-1][0], row))
+    return found
+
+
 def everything(out):
     runs = sorted(os.path.basename(r) for r in glob.glob(out + "/runs/*") if os.path.isdir(r + "/asked"))
     curves = {run: points for run in runs if (points := curve(out, run))}
@@ -125,6 +155,9 @@ def everything(out):
         step, row = next(((s, r) for s, r in points if r["new"] >= GOAL), (None, None))
         reached.append((run, step, row))
     tables = table("After the last step", last) + "\n" + table(f"Where new recall reaches {GOAL}", reached)
+    means = [("before", 0, base)] + mean_over_seeds([(run, *points[-1]) for run, points in curves.items()])
+    if len(means) < len(last):
+        tables += "\n" + table("After the last step, mean over seeds (± half of the range)", means)
     with open(out + "/forgetting.md", "w") as file:
         file.write(tables)
     with open(out + "/forgetting.csv", "w") as file:

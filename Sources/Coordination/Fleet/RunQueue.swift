@@ -7,6 +7,8 @@ public struct RunQueue: Sendable, Equatable {
   /// Most runs that are at work together, those that rest apart; at least 1.
   public let parallel: Int
   private var waiting: [RunNumber]
+  /// By the run that it cannot begin before: what that one measures, this one needs.
+  private var held: [RunNumber: RunNumber] = [:]
   /// Runs that are being made ready.
   private var preparing = Set<RunNumber>()
   /// Runs that have begun, and of these the ones that rest.
@@ -23,10 +25,10 @@ public struct RunQueue: Sendable, Equatable {
   }
 
   /// Runs that wait, or are being made ready, in their order.
-  public var notBegun: [RunNumber] { preparing.sorted() + waiting }
+  public var notBegun: [RunNumber] { preparing.sorted() + held.values.sorted() + waiting }
 
   /// Whether no run waits, is being made ready, or has begun and not ended.
-  public var isOver: Bool { waiting.isEmpty && preparing.isEmpty && begun.isEmpty }
+  public var isOver: Bool { waiting.isEmpty && held.isEmpty && preparing.isEmpty && begun.isEmpty }
 
   /// The run that is to be made ready now, if one more may be at work.
   public mutating func next() -> RunNumber? {
@@ -35,6 +37,15 @@ public struct RunQueue: Sendable, Equatable {
     preparing.insert(run)
     return run
   }
+
+  /// A new run is the next once another is over that has begun, or is about to.
+  public mutating func hold(_ run: RunNumber, until other: RunNumber) { held[other] = run }
+
+  /// The run that begins after another.
+  public func held(until other: RunNumber) -> RunNumber? { held[other] }
+
+  /// A run that is held does not begin: what it needs is not there.
+  public mutating func drop(_ run: RunNumber) { held = held.filter { $0.value != run } }
 
   /// A run is ready.
   ///
@@ -59,6 +70,7 @@ public struct RunQueue: Sendable, Equatable {
     begun.remove(run)
     resting.remove(run)
     self.sendsAway = sendsAway
+    if let next = held.removeValue(forKey: run) { waiting.insert(next, at: 0) }
   }
 
   /// Everything is to stop.
@@ -66,7 +78,7 @@ public struct RunQueue: Sendable, Equatable {
   /// - Returns: the runs that waited, which do not begin.
   public mutating func stop() -> [RunNumber] {
     isStopped = true
-    defer { waiting = [] }
-    return waiting
+    defer { (waiting, held) = ([], [:]) }
+    return held.values.sorted() + waiting
   }
 }

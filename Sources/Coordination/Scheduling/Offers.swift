@@ -216,5 +216,5 @@ extension ShardScheduler {
 extension WorkUnit {
   /// Whether its gradients are added up while others are still awaited, so that what came is held no longer than until
   /// its sibling comes.
-  public var isSummedAsItComes: Bool { purpose == .train && !window }
+  public var isSummedAsItComes: Bool { purpose == .train && !window && measure?.isByMicroBatch != true }
 }

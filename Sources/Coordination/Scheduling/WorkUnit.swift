@@ -24,6 +24,12 @@ public struct WorkUnit: Sendable, Hashable {
   public var versions: [TierVersion]?
   /// Whether results bring the sums of an objective beside the loss.
   public var hasTerms = false
+  /// What the scales of LoRA pairs are multiplied by in an evaluation; nil: 1.
+  public var adapterScale: Double?
+  /// What is wanted in place of gradients; nil: these.
+  public var measure: Measure?
+  /// How texts are drawn, where these are wanted.
+  public var sampling: TextSampling?
 
   public init(
     purpose: Purpose, step: Int, leafCount: Int, dueTiers: [Int], window: Bool = false, isFlush: Bool = false,
@@ -106,7 +112,7 @@ extension WorkUnit: CustomStringConvertible {
   public var description: String {
     switch purpose {
     case .train: "step \(step)"
-    case .evaluate: "the evaluation after step \(step)"
+    case .evaluate: "the evaluation after step \(step)" + (adapterScale.map { " at scale \($0)" } ?? "")
     case .recompute:
       if let first = parts?.first?.earlier?.step, first < step {
         "steps \(first) to \(step), computed again"
@@ -171,6 +177,13 @@ public struct Assignment: Sendable, Hashable {
   public func expectedObjects(tierParameterCounts: [Int]) -> [String: Int] {
     guard windows.isEmpty else { return expectedOfWindows(tierParameterCounts: tierParameterCounts) }
     var expected: [String: Int] = [:]
+    if unit.measure?.isByMicroBatch == true {
+      for leaf in leaves where leaf < unit.trainedTokens.count {
+        expected[TierGradient.name(tier: 0, microBatch: leaf)] =
+          unit.trainedTokens[leaf] * (unit.sampling?.maxTokens ?? 1) * 4
+      }
+      return expected
+    }
     for tier in shard.tiers where tierParameterCounts.indices.contains(tier) {
       let bytes = tierParameterCounts[tier] * 4
       if unit.window {

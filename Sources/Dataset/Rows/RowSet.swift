@@ -61,6 +61,9 @@ public struct RowSet: Sendable, RandomAccessCollection {
     return (RowSet(before.filter { !$0.range.isEmpty }), RowSet(after.filter { !$0.range.isEmpty }))
   }
 
+  /// The first so many rows.
+  public func first(_ count: Int) -> RowSet { split(at: count).0 }
+
   /// Where a row stands in the table of its file.
   private func place(of number: Int) -> (Part, Int) {
     var index = 0

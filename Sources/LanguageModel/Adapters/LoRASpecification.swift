@@ -29,9 +29,19 @@ public struct LoRASpecification: Sendable, Equatable {
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
 
-  private func scale(rank: Int, alpha: Double) -> Float {
-    let rank = Double(rank)
-    return Float(useRSLoRA ? alpha / rank.squareRoot() : alpha / rank)
+  private func scale(rank: Int, alpha: Double) -> Float { Float(alpha / divisor(rank: rank)) }
+
+  private func divisor(rank: Int) -> Double { useRSLoRA ? Double(rank).squareRoot() : Double(rank) }
+
+  /// What a module's α is divided by to be its scale: r, or √r.
+  func divisor(of module: LoRAModule) -> Double { divisor(rank: rank(of: module)) }
+
+  /// The same with every scale multiplied by a factor.
+  public func scaled(by factor: Double) -> LoRASpecification {
+    var scaled = self
+    scaled.alpha *= factor
+    scaled.alphas = alphas.mapValues { $0 * factor }
+    return scaled
   }
 
   public func rank(of module: LoRAModule) -> Int { ranks[module] ?? rank }

@@ -15,13 +15,15 @@ struct ForwardPass {
   let recomputesLayers: Bool
   /// Whether LoRA pairs count; without, the model is its base.
   let usesAdapters: Bool
+  /// What the scales of LoRA pairs are multiplied by.
+  let adapterScale: Double
   /// Keys and values of earlier tokens, when generating.
   let cache: (any AttentionCache)?
 
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    recomputesLayers: Bool = false, usesAdapters: Bool = true
+    recomputesLayers: Bool = false, usesAdapters: Bool = true, adapterScale: Double = 1
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
     let (tables, starts) = try rope.tables(lengths: lengths)
@@ -40,6 +42,7 @@ struct ForwardPass {
     self.dropout = dropout
     self.recomputesLayers = recomputesLayers
     self.usesAdapters = usesAdapters
+    self.adapterScale = adapterScale
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -59,6 +62,7 @@ struct ForwardPass {
     dropout = nil
     recomputesLayers = false
     usesAdapters = true
+    adapterScale = 1
   }
 
   /// The base model's pass over `count` tokens of each of some sequences, which have `length` tokens in the cache.
@@ -79,6 +83,7 @@ struct ForwardPass {
     dropout = nil
     recomputesLayers = false
     usesAdapters = false
+    adapterScale = 1
   }
 
   func dropout(site: UInt32) -> Dropout? {

@@ -10,9 +10,13 @@ struct LinearLayer {
   struct Adapter {
     let a: Parameter
     let b: Parameter
-    let scale: Float
+    /// The scale s is α/divisor.
+    let alpha: Double
+    let divisor: Double
     /// Layer · 7 + projection: the same whatever else is adapted.
     let site: UInt32
+
+    func scale(times factor: Double) -> Float { Float(alpha * factor / divisor) }
   }
 
   func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
@@ -32,7 +36,9 @@ struct LinearLayer {
   private func lora(_ pass: ForwardPass) -> LoRA? {
     guard pass.usesAdapters else { return nil }
     return adapter.map {
-      LoRA(a: $0.a.variable, b: $0.b.variable, scale: $0.scale, dropout: pass.dropout(site: $0.site))
+      LoRA(
+        a: $0.a.variable, b: $0.b.variable, scale: $0.scale(times: pass.adapterScale),
+        dropout: pass.dropout(site: $0.site))
     }
   }
 }

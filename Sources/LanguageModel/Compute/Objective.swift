@@ -6,6 +6,8 @@ import Tensors
 public struct Objective: Sendable, Equatable {
   /// Task tokens are weighted by the entropy of the 20 likeliest tokens, over ln 20 (EAFT, arXiv 2601.02151).
   public var byEntropy = false
+  /// Each row has a weight, which multiplies the cross entropy of its tokens.
+  public var byRow = false
   /// Replayed tokens are to have the base model's distribution, instead of the token that follows.
   public var softReplay = false
   /// β: + β·KL(p_base ‖ p) at each token of replayed rows, or of all.
@@ -21,30 +23,35 @@ public struct Objective: Sendable, Equatable {
     (softReplay && isReplayed) || (klToBase > 0 && (klOnAll || isReplayed))
   }
 
-  func wanted(label: Int32, isReplayed: Bool) -> TokenObjective {
+  func wanted(label: Int32, isReplayed: Bool, weight: Float) -> TokenObjective {
     let isSoft = softReplay && isReplayed
     let needsBase = needsBase(isReplayed: isReplayed)
     // Σ −p_b log p and KL(p_b ‖ p) have one gradient.
     let divergence = klToBase > 0 && (klOnAll || isReplayed) ? Float(klToBase) : 0
     return TokenObjective(
-      label: label, hard: isSoft ? 0 : 1, soft: (isSoft ? 1 : 0) + divergence, needsBase: needsBase,
+      label: label, hard: isSoft ? 0 : weight, soft: (isSoft ? 1 : 0) + divergence, needsBase: needsBase,
       byEntropy: byEntropy && !isReplayed)
   }
 
   /// As workers are told.
   public var json: JSONValue {
-    [
+    var members: JSONObject = [
       "by_entropy": .bool(byEntropy), "soft_replay": .bool(softReplay), "kl_to_base": .number(klToBase),
       "kl_on_all": .bool(klOnAll),
     ]
+    if byRow { members["by_row"] = true }
+    return .object(members)
   }
 
   /// - Returns: nil if it is none that this program knows.
   public init?(json: JSONValue) {
-    guard let members = json.object?.members, members.count == 4, let byEntropy = json["by_entropy"]?.bool,
+    let byRow = json["by_row"]?.bool
+    guard let members = json.object?.members, members.count == (byRow == nil ? 4 : 5),
+      let byEntropy = json["by_entropy"]?.bool,
       let softReplay = json["soft_replay"]?.bool, let klOnAll = json["kl_on_all"]?.bool,
       let klToBase = json["kl_to_base"]?.double, klToBase >= 0, klToBase.isFinite
     else { return nil }
+    self.byRow = byRow ?? false
     (self.byEntropy, self.softReplay, self.klToBase, self.klOnAll) = (
       byEntropy, softReplay, klToBase, klOnAll
     )
@@ -68,9 +75,12 @@ extension TrainableModel {
   ///
   /// - Parameters:
   ///   - replayed: numbers of the rows that are replayed; the others are of the task
+  ///   - rowWeights: of each row, for an objective that has them; empty: 1
   ///   - dropout: as in ``gradients(_:of:dropout:)``; the base's distributions are without
   public func gradients(
-    _ batch: MicroBatch, of names: Set<String>, dropout: DropoutKey?, objective: Objective, replayed: Set<Int>
+    _ batch: MicroBatch, of names: Set<String>, dropout: DropoutKey?, objective: Objective,
+    replayed: Set<Int>,
+    rowWeights: [Float] = []
   ) throws -> (sums: ObjectiveSums, gradients: [String: HostTensor]) {
     try withGradients(of: names, batch) {
       let places = batch.trainedPlaces
@@ -80,7 +90,9 @@ extension TrainableModel {
       let pass = try trainingPass(batch, dropout: dropout)
       let hidden = try transformer.hidden(batch.tokens, pass)
       let wanted = zip(places, rows).map { place, row in
-        objective.wanted(label: batch.labels[Int(place)], isReplayed: replayed.contains(row))
+        objective.wanted(
+          label: batch.labels[Int(place)], isReplayed: replayed.contains(row),
+          weight: objective.byRow && row < rowWeights.count ? rowWeights[row] : 1)
       }
       let outcomes = try tape.objective(
         transformer.normed(hidden, places: places, pass), head: transformer.head.matrix, base: base,
@@ -116,7 +128,8 @@ extension Objective {
         sums.task += outcome.loss
       }
       sums.divergence += outcome.divergence
-      sums.objective += isSoft ? outcome.softLoss : Double(outcome.weight) * outcome.loss
+      sums.objective +=
+        isSoft ? outcome.softLoss : Double(token.hard) * Double(outcome.weight) * outcome.loss
       let divergence = Double(token.soft) - (isSoft ? 1 : 0)
       if divergence > 0 { sums.objective += divergence * outcome.divergence }
     }

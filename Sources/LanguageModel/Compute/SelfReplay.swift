@@ -16,6 +16,8 @@ public struct SelfReplay: Sendable {
   public var starts: [[Int32]]
   /// Tokens that end a text.
   public var endTokens: Set<Int32>
+  /// The number of the first text here, where others write those before it.
+  public var firstText = 0
   /// Texts that are written together.
   private static let together = 32
 
@@ -44,12 +46,7 @@ public struct SelfReplay: Sendable {
   public func write(
     with model: TrainableModel, progress: ((Int) -> Void)? = nil
   ) throws -> [[Int32]] {
-    for start in starts {
-      guard !start.isEmpty, start.count < maxTokens else {
-        throw BatchError("a text of at most \(maxTokens) tokens cannot begin with \(start.count)")
-      }
-      try MicroBatch.check(start, vocabulary: model.configuration.vocabularySize)
-    }
+    try check(vocabulary: model.configuration.vocabularySize)
     var texts = starts
     var done = 0
     // Those that begin with as many tokens grow together.
@@ -66,6 +63,16 @@ public struct SelfReplay: Sendable {
     return texts
   }
 
+  /// - Throws: `BatchError` if a beginning is empty, longer than a text may be, or outside the vocabulary.
+  public func check(vocabulary: Int) throws(BatchError) {
+    for start in starts {
+      guard !start.isEmpty, start.count < maxTokens else {
+        throw BatchError("a text of at most \(maxTokens) tokens cannot begin with \(start.count)")
+      }
+      try MicroBatch.check(start, vocabulary: vocabulary)
+    }
+  }
+
   private func write(_ numbers: [Int], into texts: inout [[Int32]], _ model: TrainableModel) throws {
     var open = numbers
     var next = open.map { texts[$0] }
@@ -76,7 +83,7 @@ public struct SelfReplay: Sendable {
       let logits = try model.nextLogits(next, cache)
       var kept: [Int] = []
       for (place, number) in open.enumerated() {
-        let token = draw(logits[place], text: number, place: texts[number].count)
+        let token = draw(logits[place], text: firstText + number, place: texts[number].count)
         texts[number].append(token)
         if !endTokens.contains(token), texts[number].count < maxTokens { kept.append(place) }
       }

@@ -17,6 +17,13 @@ extension TrainableModel {
       labels: places.map { batch.labels[Int($0)] })
   }
 
+  /// The cross entropy of every trained token of a batch, in their order, in nats.
+  ///
+  /// - Throws: `BatchError` if the batch has tokens that are in no vocabulary.
+  public func tokenLosses(_ batch: MicroBatch) throws -> [Float] {
+    try scores(batch).losses.map { Float($0) }
+  }
+
   private func head(_ batch: MicroBatch, _ places: [Int32]) throws(TensorError) -> Tape.Head {
     let pass = try ForwardPass(tape: tape, offsets: batch.offsets, rope: rope)
     let hidden = try transformer.hidden(batch.tokens, pass)

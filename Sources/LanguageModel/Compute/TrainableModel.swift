@@ -88,9 +88,11 @@ public final class TrainableModel {
   }
 
   /// The sum of the losses of all trained tokens, without dropout.
-  public func evaluate(_ batch: MicroBatch) throws -> Double {
+  ///
+  /// - Parameter adapterScale: what the scales of LoRA pairs are multiplied by.
+  public func evaluate(_ batch: MicroBatch, adapterScale: Double = 1) throws -> Double {
     try batch.check(vocabulary: configuration.vocabularySize)
-    return try lossSum(batch, dropout: nil)
+    return try lossSum(batch, dropout: nil, adapterScale: adapterScale)
   }
 
   /// The sum of the losses of all trained tokens, and the gradients of this sum by the named parameters.
@@ -127,19 +129,23 @@ public final class TrainableModel {
     return (loss, gradients)
   }
 
-  private func lossSum(_ batch: MicroBatch, dropout: DropoutKey?) throws -> Double {
+  private func lossSum(
+    _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1
+  ) throws -> Double {
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return 0 }
-    let pass = try trainingPass(batch, dropout: dropout)
+    let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
       hidden, places: places, labels: places.map { batch.labels[Int($0)] }, pass)
   }
 
-  func trainingPass(_ batch: MicroBatch, dropout: DropoutKey?) throws -> ForwardPass {
+  func trainingPass(
+    _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1
+  ) throws -> ForwardPass {
     try ForwardPass(
       tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
-      recomputesLayers: recomputesLayers)
+      recomputesLayers: recomputesLayers, adapterScale: adapterScale)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

@@ -87,7 +87,8 @@ struct TransformerBuilder {
     return LinearLayer.Adapter(
       a: try fresh(module.path + ".lora_a", [rank, configuration.inputSize(projection)]),
       b: try fresh(module.path + ".lora_b", [rank, configuration.outputSize(projection)]),
-      scale: specification.scale(of: module), site: projection.site(layer: layer))
+      alpha: specification.alpha(of: module), divisor: specification.divisor(of: module),
+      site: projection.site(layer: layer))
   }
 
   private mutating func weight(_ name: String, shape: [Int]) throws -> Weight {

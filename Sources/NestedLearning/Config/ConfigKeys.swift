@@ -3,7 +3,8 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    [presetKey] + modelKeys + dataKeys + objectiveKeys + tierKeys + consolidationKeys + optimizerKeys
+    [presetKey] + modelKeys + dataKeys + objectiveKeys + penaltyKeys + tierKeys + consolidationKeys
+    + optimizerKeys
     + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
@@ -63,7 +64,11 @@ extension NestedLearningConfig {
     .choice("tier_assignment_strategy", \.tierAssignmentStrategy, "How parameters are divided into tiers."),
     .choice("tier_order", \.tierOrder, "Which layers layer_depth puts in tier 0: the first or the last."),
     tierMap,
-    defaultTierKey, moduleTypeTiersKey, tierSeedKey, tierPhaseKey,
+    defaultTierKey, moduleTypeTiersKey, tierSeedKey,
+    .integer(
+      "importance_steps", \.importanceSteps, 1...1_000_000,
+      "For the parameter_importance strategy: steps over which gradients are looked at before training."),
+    tierPhaseKey,
     .choice("inactive_gradients", \.inactiveGradients, "What becomes of gradients between a tier's updates."),
     tierScale,
     .integer("flush_every", \.flushEvery, 1...1_000_000, "Steps after which workers send their window sums."),
@@ -107,6 +112,13 @@ extension NestedLearningConfig {
     ),
     .integer(
       "keep_last_n_checkpoints", \.keepLastNCheckpoints, 1...1_000_000, "Numbered checkpoints to keep."),
+    .boolean(
+      "select_scale", \.selectScale,
+      "After training, look for the smallest scale of the adapter whose validation loss holds, and write it as scaled."
+    ),
+    .number(
+      "scale_tolerance", \.scaleTolerance, "of at least 0", { $0 >= 0 },
+      "By how much the validation loss of a smaller scale may be higher, in nats."),
     .path("output_path", \.outputPath, "Folder in which the folder of the run is made."),
     experiment,
   ]

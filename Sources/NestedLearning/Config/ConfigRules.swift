@@ -1,5 +1,5 @@
 extension NestedLearningConfig {
-  /// The rules between keys, and the values that are known but not served.
+  /// The rules between keys.
   func check(_ source: ConfigSource) throws(ConfigError) {
     guard Self.isFolderName(experimentName) else {
       throw source.error(
@@ -19,6 +19,8 @@ extension NestedLearningConfig {
     try checkStrategy(source)
     try checkConsolidation(source)
     try checkObjective(source)
+    try checkPenalties(source)
+    try checkScale(source)
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {
@@ -44,10 +46,7 @@ extension NestedLearningConfig {
   private func checkStrategy(_ source: ConfigSource) throws(ConfigError) {
     try checkKeysOfOtherStrategies(source)
     switch tierAssignmentStrategy {
-    case .parameterImportance:
-      throw source.error(
-        "tier_assignment_strategy", "parameter_importance is not served yet", "use layer_depth or manual")
-    case .layerDepth, .random: break
+    case .layerDepth, .random, .parameterImportance: break
     case .moduleType: try checkModuleTypes(source)
     case .manual: try checkManualMap(source)
     }
@@ -58,6 +57,7 @@ extension NestedLearningConfig {
     let owned: [(key: String, strategy: TierAssignmentStrategy, isGiven: Bool)] = [
       ("manual_tier_map", .manual, manualTierMap != nil), ("default_tier", .manual, defaultTier != nil),
       ("module_type_tiers", .moduleType, !moduleTypeTiers.isEmpty), ("tier_seed", .random, tierSeed != nil),
+      ("importance_steps", .parameterImportance, importanceSteps != 100),
     ]
     for (key, strategy, isGiven) in owned where isGiven && strategy != tierAssignmentStrategy {
       throw source.error(

@@ -64,6 +64,8 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var moduleTypeTiers: [ModuleTypeTier] = []
   /// Nil: the run's `seed`.
   public var tierSeed: UInt64?
+  /// Steps over which `parameter_importance` looks at gradients.
+  public var importanceSteps = 100
   public var tierPhase = TierPhase.aligned
   public var inactiveGradients = InactiveGradients.discard
   public var tierLrScale = TierLearningRateScale.none
@@ -88,6 +90,13 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var selfReplayPrompted = 0.5
   public var klToBase = 0.0
   public var klOn = KLRows.replay
+  /// λ of elastic weight consolidation; 0: none.
+  public var ewcLambda = 0.0
+  public var ewcRows = 256
+  /// Nil: the rows that are replayed.
+  public var ewcDataPath: String?
+  /// λ of L2-SP; 0: none.
+  public var l2spLambda = 0.0
 
   // Optimizer
   public var optimizer = OptimizerKind.adam
@@ -113,6 +122,9 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var checkpointEvery = 100
   public var saveBestOnly = false
   public var keepLastNCheckpoints = 5
+  /// Whether the smallest scale of the adapter that holds the validation loss is looked for after training.
+  public var selectScale = false
+  public var scaleTolerance = 0.01
   public var outputPath = "./runs"
   public var experimentName = ""
 
@@ -134,6 +146,31 @@ public struct NestedLearningConfig: Sendable, Equatable {
   /// The linear layers of a transformer block that LoRA can adapt.
   public static let allTargetModules = [
     "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+  ]
+
+  /// The same model, adapter and data, all parameters in one tier that learns at each step, and everything else at its
+  /// default: for whoever looks at them and does not train.
+  public var undivided: NestedLearningConfig {
+    var config = NestedLearningConfig()
+    for key in Self.keys where Self.keysOfModelAndData.contains(key.name) {
+      try? key.read(&config, key.write(self))
+    }
+    config.numTiers = 1
+    config.tierUpdateFrequencies = [1]
+    config.explicitKeys = explicitKeys
+    return config
+  }
+
+  private static let keysOfModelAndData: Set = [
+    "base_model_path", "adapter_path", "trainable", "lora_rank", "lora_alpha", "use_rslora",
+    "lora_target_modules",
+    "exclude_modules", "layers_to_transform", "num_layers", "rank_pattern", "alpha_pattern",
+    "modules_to_save",
+    "add_tokens", "arithmetic", "mixed_precision", "activation_checkpointing", "train_data_path",
+    "val_data_path",
+    "max_seq_length", "long_rows", "train_on", "chat_template_date", "skip_unusable_rows", "seed",
+    "output_path",
+    "experiment_name",
   ]
 
   /// Rows that one step takes.

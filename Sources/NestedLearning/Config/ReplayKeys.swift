@@ -32,6 +32,14 @@ public enum LossKind: String, Sendable, CaseIterable {
   case ce
   /// By the entropy of what the model holds likely there (arXiv 2601.02151).
   case eaft
+  /// By how well the model knew their row when training began: c = e^(−ℓ̄/τ) ÷ its mean over the rows, with the row's mean
+  /// cross entropy ℓ̄ and the lower median τ of these.
+  case flow
+  /// Those alone whose cross entropy was at most ln 2.5 when training began.
+  case stm
+
+  /// Whether the cross entropy of every token at the start decides how it counts.
+  public var needsTokenLosses: Bool { self == .flow || self == .stm }
 }
 
 // The keys of rows that are rehearsed, and of what gradients are of.
@@ -39,7 +47,8 @@ extension NestedLearningConfig {
   static let objectiveKeys: [ConfigKey] = [
     .choice(
       "loss", \.loss,
-      "How the tokens of task rows count: alike (ce), or by the entropy of the model's 20 likeliest tokens (eaft)."
+      "How the tokens of task rows count: alike (ce), by the entropy of the model's 20 likeliest tokens (eaft), by how well "
+        + "the model knew their row at the start (flow), or only those that it gave at least 40 % at the start (stm)."
     ),
     .choice(
       "replay", \.replay,

@@ -36,6 +36,9 @@ public enum Vectors {
     }
   }
 
+  /// Each number times itself.
+  public static func squares(_ x: [Float]) -> [Float] { x.map { $0 * $0 } }
+
   /// Whether no element is infinite or not a number.
   public static func isFinite(_ x: [Float]) -> Bool {
     x.withUnsafeBufferPointer { x in

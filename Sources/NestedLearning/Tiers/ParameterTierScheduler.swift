@@ -61,10 +61,11 @@ public struct ParameterTierScheduler: Sendable {
   private let tierOfName: [String: Int]
   private let learningRateScale: TierLearningRateScale
 
+  /// - Parameter importance: by module, the mean norm of its gradients; for `parameter_importance` alone.
   /// - Throws: `TierError` if a tier would be empty, a parameter matches no pattern, or two parameters have one
   ///   name.
   public init(
-    config: NestedLearningConfig, parameters: [TrainableParameter]
+    config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]? = nil
   ) throws(TierError) {
     let tierCount = config.numTiers
     guard tierCount == config.tierUpdateFrequencies.count, config.tierUpdateFrequencies.allSatisfy({ $0 > 0 })
@@ -80,7 +81,9 @@ public struct ParameterTierScheduler: Sendable {
     let isConsolidating = config.tierMode == .consolidate
     let assignment =
       try isConsolidating
-      ? parameters.map { _ in 0 } : TierAssignment.tiers(config: config, parameters: parameters)
+      ? parameters.map { _ in 0 }
+      : TierAssignment.tiers(
+        config: config, parameters: parameters, importance: importance)
     var members = Array(repeating: [TrainableParameter](), count: isConsolidating ? 1 : tierCount)
     var tierOfName: [String: Int] = [:]
     for (parameter, tier) in zip(parameters, assignment) {

@@ -1,8 +1,10 @@
 /// Which tier each parameter goes to.
 enum TierAssignment {
   /// The tier of each parameter, in their order.
+  ///
+  /// - Parameter importance: of each module, for `parameter_importance`.
   static func tiers(
-    config: NestedLearningConfig, parameters: [TrainableParameter]
+    config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]?
   ) throws(TierError) -> [Int] {
     switch config.tierAssignmentStrategy {
     case .layerDepth:
@@ -12,9 +14,7 @@ enum TierAssignment {
         parameters, map: config.manualTierMap ?? ManualTierMap(entries: []), defaultTier: config.defaultTier,
         tierCount: config.numTiers)
     case .parameterImportance:
-      throw TierError(
-        reason: "tier_assignment_strategy parameter_importance is not served yet",
-        remedy: "use layer_depth or manual")
+      return try byImportance(parameters, importance: importance ?? [:], tierCount: config.numTiers)
     case .moduleType:
       return try byType(parameters, tiers: config.moduleTypeTiers, tierCount: config.numTiers)
     case .random:

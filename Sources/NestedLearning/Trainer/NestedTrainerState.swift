@@ -9,13 +9,16 @@ public struct NestedTrainerState: Sendable {
   /// The shape of each parameter, by name.
   public let shapes: [String: [Int]]
   /// The last step that was applied; 0 before the first.
-  public private(set) var step: Int
+  public internal(set) var step: Int
   public private(set) var parameters: [String: [Float]]
   public private(set) var optimizer: NestedAdam
   /// Nil if gradients of inactive tiers are discarded.
   public private(set) var window: GradientWindow?
   /// The slower copies of `tier_mode: consolidate`; nil without.
   public private(set) var consolidation: Consolidation?
+
+  /// What holds the parameters where training began; nil without. Not part of a snapshot: config and data decide it.
+  public var penalty: WeightPenalty?
 
   /// What is evaluated, and what training comes to: the parameters, or their slowest copy.
   public var published: [String: [Float]] { consolidation?.slowest ?? parameters }
@@ -101,7 +104,9 @@ public struct NestedTrainerState: Sendable {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
     let active = scheduler.activeTiers(at: step)
-    let due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
+    var due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
+    for tier in active { penalty?.add(to: &due.gradients[tier, default: [:]], parameters: parameters) }
+    let penaltyValue = penalty?.value(of: parameters)
     let clipping = try GradientClipping(
       gradients: due.gradients, tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
 
@@ -123,17 +128,24 @@ public struct NestedTrainerState: Sendable {
     return StepOutcome(
       step: step, activeTiers: active, learningRate: rate, tierLearningRates: tierRates,
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
-      changedParameters: changed, followed: followed)
+      changedParameters: changed, followed: followed, penalty: penaltyValue)
   }
 
   /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.
   ///
   /// - Throws: `TrainerError` if the step is another than the one after the last, or something is due.
   public mutating func skip(step: Int) throws -> StepOutcome {
-    guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     guard tiersDue(at: step).isEmpty else {
       throw TrainerError.gradients(name: "step \(step)", "are missing: tiers \(tiersDue(at: step)) are due")
     }
+    return try pass(step: step)
+  }
+
+  /// Counts a step that changes nothing, whatever is due at it: one of a measurement.
+  ///
+  /// - Throws: `TrainerError` if the step is another than the one after the last.
+  public mutating func pass(step: Int) throws -> StepOutcome {
+    guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     let clipping = try GradientClipping(
       gradients: [:], tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
     self.step = step
@@ -142,7 +154,7 @@ public struct NestedTrainerState: Sendable {
       step: step, activeTiers: [], learningRate: rate,
       tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
-      changedParameters: false, followed: [])
+      changedParameters: false, followed: [], penalty: penalty?.value(of: parameters))
   }
 
   /// Sets the chains of all windows that are open after the last step, which were kept elsewhere.

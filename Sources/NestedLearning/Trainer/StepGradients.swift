@@ -30,6 +30,8 @@ public struct StepOutcome: Sendable, Equatable {
   public let changedParameters: Bool
   /// With `tier_mode: consolidate`, the slower copies that followed, ascending.
   public let followed: [Int]
+  /// What holds the parameters where training began came to before the step; nil without.
+  public let penalty: Double?
 
   /// The tiers of the config that did something, ascending.
   public var shownTiers: [Int] { activeTiers + followed }

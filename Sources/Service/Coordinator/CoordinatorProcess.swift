@@ -16,6 +16,7 @@ public struct CoordinatorProcess: Sendable {
   private let logger: Logger
   private let telemetry: Telemetry
   private let signals = SignalWatch()
+  private let measurements = MeasurementStore()
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
   private init(options: RunOptions) throws {
@@ -40,8 +41,12 @@ public struct CoordinatorProcess: Sendable {
     let folder = "\(config.outputPath)/\(config.experimentName)"
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
-    let plan = try process.plan(isThere ? process.dated(config, folder) : config)
-    if isThere { try process.goOn(plan) } else { try process.begin(plan) }
+    do {
+      let plan = try process.plan(isThere ? process.dated(config, folder) : config)
+      if isThere { try process.goOn(plan) } else { try process.begin(plan) }
+    } catch let needed as MeasurementNeeded {
+      try process.measureFirst(needed, for: folder) { try process.ready(config, orResume: orResume) }
+    }
   }
 
   /// Begins runs, one after the other or some together, with the same workers. One that cannot begin, or fails, does not
@@ -72,8 +77,12 @@ public struct CoordinatorProcess: Sendable {
   ) throws {
     let process = try CoordinatorProcess(options: options)
     defer { process.telemetry.close() }
-    try process.resume(
-      FileSystem.absolute(path), paths: paths, fromStep: step)
+    let path = FileSystem.absolute(path)
+    do {
+      try process.resume(path, paths: paths, fromStep: step)
+    } catch let needed as MeasurementNeeded {
+      try process.measureFirst(needed, for: path) { try process.resumed(path, paths: paths, fromStep: step) }
+    }
   }
 
   /// Takes a run back to an earlier step, and leaves it stopped.
@@ -109,7 +118,7 @@ public struct CoordinatorProcess: Sendable {
       isText
       ? TokenizingLine.standardError() : TokenizingLine(columns: nil) { [logger] in logger.notice("\($0)") }
     defer { line.clear() }
-    return try RunPlan(config: config, progress: line.progress)
+    return try RunPlan(config: config, progress: line.progress, measurements: measurements)
   }
 
   private func begin(_ plan: RunPlan) throws {
@@ -121,8 +130,48 @@ public struct CoordinatorProcess: Sendable {
     }
   }
 
+  /// What was measured in an earlier process may be gone, so a run that goes on may need it again.
+  private func measureFirst(
+    _ needed: MeasurementNeeded, for folder: String,
+    then prepare: @escaping @Sendable () throws -> PreparedRun
+  ) throws {
+    try withSockets { sockets in
+      try carryOut(measuring(needed, for: folder, then: prepare), sockets)
+    }
+  }
+
+  /// A run that measures what another needs, which is made ready after it.
+  ///
+  /// - Parameter name: of the other, for people
+  private func measuring(
+    _ needed: MeasurementNeeded, for name: String, then prepare: @escaping @Sendable () throws -> PreparedRun
+  ) throws -> PreparedRun {
+    let plan = needed.plan
+    // One that was broken off is of no use: it begins anew.
+    if RecordedRun.isOne(plan.outputFolder) {
+      _ = try open(plan.outputFolder)
+      try FileSystem.remove(plan.outputFolder)
+    }
+    say(plan.summary)
+    let run = PreparedRun(
+      plan: plan, store: try OpenRun.create(plan: plan, options: options, logger: logger),
+      measuredFor: PreparedRun.Following(name: name) {
+        do { return try prepare() } catch let needed as MeasurementNeeded {
+          return try measuring(needed, for: name, then: prepare)
+        }
+      })
+    return run
+  }
+
   /// One of several runs, once it is its turn; on a thread of its own.
   private func ready(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
+    let folder = "\(config.outputPath)/\(config.experimentName)"
+    do { return try planned(config, orResume: orResume) } catch let needed as MeasurementNeeded {
+      return try measuring(needed, for: folder) { try planned(config, orResume: orResume) }
+    }
+  }
+
+  private func planned(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
     let folder = "\(config.outputPath)/\(config.experimentName)"
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
@@ -186,6 +235,18 @@ public struct CoordinatorProcess: Sendable {
   }
 
   private func resume(_ path: String, paths: RunPaths, fromStep step: Int?) throws {
+    let (plan, folder) = try recorded(path, paths: paths, fromStep: step)
+    try withSockets { try carryOut(resumed(plan, folder, paths: paths, fromStep: step), $0) }
+  }
+
+  private func resumed(_ path: String, paths: RunPaths, fromStep step: Int?) throws -> PreparedRun {
+    let (plan, folder) = try recorded(path, paths: paths, fromStep: step)
+    return try resumed(plan, folder, paths: paths, fromStep: step)
+  }
+
+  private func recorded(
+    _ path: String, paths: RunPaths, fromStep step: Int?
+  ) throws -> (RunPlan, RunFolder) {
     let folder = try open(path)
     let (config, inputs) = try RunConfig.recorded(folder, paths: paths)
     try RunPaths.checkAllExist(config, folder: path)
@@ -193,12 +254,16 @@ public struct CoordinatorProcess: Sendable {
     try plan.inputs.check(recorded: inputs, config: plan.config, folder: path)
     // Before the run is taken, so that a step that it cannot go back to changes nothing.
     if let step { try ReturnSteps(folder: path).check(step, folder: path) }
-    try withSockets { sockets in
-      let run = try take(folder, config: plan.config)
-      if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
-      if let step { say(lines(of: try run.rollBack(byHandTo: step))) }
-      return try carryOut(PreparedRun(plan: plan, store: run), sockets)
-    }
+    return (plan, folder)
+  }
+
+  private func resumed(
+    _ plan: RunPlan, _ folder: RunFolder, paths: RunPaths, fromStep step: Int?
+  ) throws -> PreparedRun {
+    let run = try take(folder, config: plan.config)
+    if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
+    if let step { say(lines(of: try run.rollBack(byHandTo: step))) }
+    return PreparedRun(plan: plan, store: run)
   }
 
   private func rollBack(_ path: String, toStep step: Int) throws -> String {
@@ -244,9 +309,9 @@ public struct CoordinatorProcess: Sendable {
       throw error
     }
     guard let end = try service.execute().first else { return nil }
-    writeReportIfWanted(folder)
+    if !end.isMeasurement { writeReportIfWanted(end.folder) }
     let ending = try end.result.get()
-    say(ending.lastWords(folder: folder, isStartedAgain: options.isStartedAgain))
+    say(end.lastWords(ending, isStartedAgain: options.isStartedAgain))
     guard case .completed(let reason) = ending.outcome, !service.stopRequested else { return nil }
     return reason
   }
@@ -268,10 +333,10 @@ public struct CoordinatorProcess: Sendable {
       let service = try service(runs, sockets)
       let ends = try service.execute()
       for end in ends {
-        writeReportIfWanted(end.folder)
+        if !end.isMeasurement { writeReportIfWanted(end.folder) }
         switch end.result {
         case .success(let ending):
-          say(ending.lastWords(folder: end.folder, isStartedAgain: options.isStartedAgain))
+          say(end.lastWords(ending, isStartedAgain: options.isStartedAgain))
         case .failure(let finished as FinishedRun): say("Finished before: \(end.folder): \(finished.reason)")
         case .failure(let error): say("Failed: \(end.folder): \(error)")
         }
@@ -338,6 +403,11 @@ struct FinishedRun: Error {
 }
 
 extension RunEnd {
+  func lastWords(_ ending: RunEnding, isStartedAgain: Bool) -> String {
+    guard isMeasurement else { return ending.lastWords(folder: folder, isStartedAgain: isStartedAgain) }
+    return "Stopped before training began: the same command measures anew"
+  }
+
   var hasFailed: Bool {
     if case .failure(let error) = result { !(error is FinishedRun) } else { false }
   }

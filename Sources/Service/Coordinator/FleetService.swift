@@ -1,4 +1,5 @@
 import Coordination
+import Files
 import Foundation
 import Logging
 import Observability
@@ -172,6 +173,11 @@ final class FleetService {
 
   func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
     queued[number]?.prepared = nil
+    if let next = prepared.measuredFor {
+      let name = RunNumber(UInt32(queued.count + 1))
+      queued[name] = QueuedRun(name: next.name, prepare: next.prepare)
+      queue.hold(name, until: number)
+    }
     guard queue.begins(number) else {
       // It was made ready while the program was asked to end; its folder is there, and it goes on from the start.
       logger.notice("\(prepared.store.folder.path) is not begun")
@@ -211,10 +217,27 @@ final class FleetService {
     throws
   {
     drivers[number] = nil
+    let isMeasured = endsMeasurement(number, folder: folder, result)
     queue.ended(number, sendsAway: sendsAway)
-    ends.append(RunEnd(folder: folder, result: result))
+    if isMeasured != true {
+      ends.append(RunEnd(folder: folder, result: result, isMeasurement: isMeasured != nil))
+    }
     try handle(.requested(number, .close))
     try beginNext()
+  }
+
+  /// - Returns: nil unless the run was one that measures for another; whether it has done so, so that that one is the next.
+  private func endsMeasurement(
+    _ number: RunNumber, folder: String, _ result: Result<RunEnding, any Error>
+  ) -> Bool? {
+    guard let next = queue.held(until: number) else { return nil }
+    if case .success(.completed) = result {
+      // What it was for is in the store of what was measured.
+      try? FileSystem.remove(folder)
+      return true
+    }
+    queue.drop(next)
+    return false
   }
 
   /// No run is left.
@@ -251,4 +274,6 @@ final class FleetService {
 struct RunEnd {
   let folder: String
   let result: Result<RunEnding, any Error>
+  /// Whether the run was to measure something for another, which has not begun.
+  var isMeasurement = false
 }

@@ -12,6 +12,14 @@ struct QueuedRun: Sendable {
 struct PreparedRun: @unchecked Sendable {
   let plan: RunPlan
   let store: OpenRun
+  /// The run that this one measures something for, and that begins when it is done.
+  var measuredFor: Following?
+
+  struct Following {
+    /// For people.
+    let name: String
+    let prepare: @Sendable () throws -> PreparedRun
+  }
 
   /// The folder is free for others.
   func close() { try? store.ledger.close() }

@@ -113,6 +113,18 @@ extension RunDriver {
       metrics.committed(ledgerSeconds: ledgerSeconds)
       metrics.applied(step.applied, seconds: step.seconds, traffic: step.traffic)
     case .evaluation(let evaluation): tellOfEvaluation(evaluation)
+    case .scale(let trial):
+      tell(
+        progressLine.message(
+          String(
+            format: "Adapter at scale %.2f | Loss: %.4f | %@", trial.scale, trial.loss,
+            trial.holds ? "holds" : "more than scale_tolerance above")), "adapter at another scale",
+        [
+          "scale": .stringConvertible(trial.scale), "loss": .stringConvertible(trial.loss),
+          "holds": "\(trial.holds)",
+        ])
+    case .scaled(let scale):
+      logger.notice("the adapter at scale \(scale) is in \(store.folder.path)/checkpoints/scaled")
     case .spent(let seconds, let phase): metrics.spent(seconds, on: phase)
     case .stands(let step): metrics.stands(at: step)
     }

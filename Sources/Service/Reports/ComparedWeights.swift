@@ -55,7 +55,7 @@ struct ComparedWeights {
   /// What a run started from.
   init(startOf folder: String) throws {
     let run = try RecordedRun(folder: folder)
-    let model = try TrainedModel(config: run.config)
+    let model = try TrainedModel(config: run.config.undivided)
     let values = try model.initialValues()
     if case .lora(let specification) = model.trainable { adapter = specification } else { adapter = nil }
     name = "the start of \(folder)"

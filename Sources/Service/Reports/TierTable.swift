@@ -24,7 +24,18 @@ public struct TierTable: Sendable {
   public let warnings: [String]
 
   /// - Throws: what is wrong with the config, the model or their tiers, with file, line and key where there is one.
-  public init(config: NestedLearningConfig) throws {
+  ///
+  /// - Parameters:
+  ///   - threads: that measure how important modules are, where the strategy asks for it and nobody has done so
+  ///   - progress: is told how far that has come
+  public init(
+    config: NestedLearningConfig, threads: Int = 1, progress: RunPlan.Progress = RunPlan.Progress()
+  ) throws {
+    guard !config.needsImportance else {
+      let plan = try RunPlan.measuring(config: config, threads: threads, progress: progress)
+      self.init(config: plan.config, scheduler: plan.scheduler, parameters: plan.parameters)
+      return
+    }
     let model = try TrainedModel(config: config)
     self.init(config: model.config, scheduler: model.scheduler, parameters: model.parameters)
   }

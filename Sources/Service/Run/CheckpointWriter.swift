@@ -71,7 +71,9 @@ public struct CheckpointWriter: Sendable {
   func deleteAll(but names: some Collection<String>) throws(CheckpointError) {
     do {
       for name in try FileSystem.names(in: folder)
-      where (name == Kind.best.name || name == Kind.final.name || Self.step(name) != nil)
+      where
+        (name == Kind.best.name || name == Kind.final.name || name == Kind.scaled(1).name
+        || Self.step(name) != nil)
         && !names.contains(where: { $0.utf8.elementsEqual(name.utf8) })
       {
         try delete(name)
@@ -152,6 +154,8 @@ public struct CheckpointMetadata: Sendable {
   /// Every value in force.
   public var configuration: JSONValue
   public var tierStatistics: JSONValue
+  /// Of `select_scale`: the scale, and the losses of those that were tried; nil of other checkpoints.
+  public var selectedScale: JSONValue?
   /// What a user should be told of the tiers.
   public var warnings: [String] = []
   /// ISO 8601, UTC.
@@ -172,12 +176,14 @@ public struct CheckpointMetadata: Sendable {
   }
 
   public var json: JSONValue {
-    [
+    var members: JSONObject = [
       "step": .number(step), "experiment_name": .string(experimentName), "is_best": .bool(isBest),
       "is_final": .bool(isFinal), "best_val_loss": bestValidationLoss.map { .number($0) } ?? .null,
       "config": configuration, "tier_stats": tierStatistics, "warnings": .strings(warnings),
       "timestamp": .string(timestamp),
     ]
+    members["select_scale"] = selectedScale
+    return .object(members)
   }
 }
 

@@ -61,10 +61,16 @@ extension OpenRun {
     case .replayedStep(let applied): try compare(applied)
     case .checkpoint(let kind, let progress, let isReplay):
       guard let engine else { break }
+      if let measured = engine.measured {
+        // A run that trains nothing has nothing else to leave.
+        if kind == .final { plan.keep(measured) }
+        break
+      }
       if isReplay, try hasCheckpoint(kind, from: progress.step) { break }
       try writeCheckpoint(kind, plan: plan, progress: progress, engine: engine)
     case .snapshot(let progress, let withDigest):
-      guard let engine else { break }
+      // Of a measurement there is none to go on from: it begins anew.
+      guard let engine, engine.measured == nil else { break }
       try writeSnapshot(engine: engine, progress: progress, withDigest: withDigest)
     case .rollback(let identities, let step):
       return try rollBack(identities, before: step, isRepeated: write.isRepeated)

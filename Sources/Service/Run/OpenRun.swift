@@ -88,17 +88,19 @@ package final class OpenRun: @unchecked Sendable {
       }
     }
     try forget(damaged, goingOnFrom: 0)
-    let state = try NestedTrainerState(
+    var state = try NestedTrainerState(
       config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
-    return (StepEngine(state: state), RunProgress())
+    state.penalty = plan.penalty
+    return (StepEngine(state: state, measurer: plan.measurer), RunProgress())
   }
 
   private func restore(_ record: SnapshotRecord, plan: any RunContents) throws -> (StepEngine, RunProgress) {
     let snapshot = try snapshots.open(record.manifest)
     let tensors = try SnapshotTensors.read(snapshot)
-    let state = try NestedTrainerState(
+    var state = try NestedTrainerState(
       config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes,
       snapshot: TrainerSnapshot(tensors: tensors, numbers: snapshot.state["trainer"] ?? nil))
+    state.penalty = plan.penalty
     soundBlobs = snapshot.blobs
     return (StepEngine(state: state), try RunProgress(json: snapshot.state["progress"] ?? nil))
   }
@@ -199,7 +201,7 @@ package final class OpenRun: @unchecked Sendable {
       let name = FileSystem.name(of: record.path)
       let isSameKind =
         switch kind {
-        case .best, .final: name == kind.name
+        case .best, .final, .scaled: name == kind.name
         case .step: CheckpointWriter.step(name) != nil
         }
       return isSameKind && record.step >= step && checkpoints.writtenStep(name) == record.step
@@ -212,7 +214,7 @@ package final class OpenRun: @unchecked Sendable {
   ) throws {
     let metadata = CheckpointMetadata(kind, of: engine.state, plan: plan, progress: progress)
     let path = try checkpoints.write(kind, metadata: metadata) { folder in
-      try plan.write(parameters: engine.state.published, to: folder)
+      try plan.write(parameters: engine.state.published, scale: kind.scale, to: folder)
     }
     guard path != nil else { return }
     try ledger.record(
@@ -256,6 +258,12 @@ extension CheckpointMetadata {
       tierStatistics: plan.scheduler.statistics(
         globalStep: progress.step, updateCounts: state.optimizer.updateCounts),
       timestamp: Timestamp.now().text)
+    if case .scaled(let scale) = kind {
+      selectedScale = [
+        "scale": .number(scale), "tolerance": .number(plan.config.scaleTolerance),
+        "curve": progress.scaleCurve,
+      ]
+    }
     warnings = plan.scheduler.movementWarnings(numSteps: plan.config.numSteps)
   }
 }

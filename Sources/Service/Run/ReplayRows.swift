@@ -15,12 +15,12 @@ struct ReplayRows: Sendable {
   /// - Returns: nil if nothing is rehearsed.
   init?(
     config: NestedLearningConfig, folder: ModelFolder, tokenizer: Tokenizer, encoding: RowEncoding,
-    precision: Precision, model: String, digests: FileDigests, progress: RunPlan.Progress
+    measured: Measured
   ) throws {
+    let (digests, progress) = (measured.digests, measured.progress)
     if config.replay == .self {
-      let texts = try SelfReplayTexts(
-        config, folder: folder, tokenizer: tokenizer, precision: precision, model: model,
-        progress: progress.writing)
+      let plan = try SelfReplayPlan(config, folder: folder, tokenizer: tokenizer)
+      let texts = SelfReplayTexts(config, plan: plan, texts: try measured.texts(), tokenizer: tokenizer)
       rows = RowSet(texts.rows)
       summary = texts.summary
       sha256 = nil

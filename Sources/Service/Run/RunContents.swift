@@ -17,13 +17,25 @@ package protocol RunContents: Sendable {
   var numericProfile: String { get }
   /// What the metrics say of rows that are too long.
   var rowsCut: (train: RowsCut, validation: RowsCut) { get }
+  /// What holds the parameters where training began; nil without.
+  var penalty: WeightPenalty? { get }
+  /// What adds up what the run measures; nil of one that trains.
+  var measurer: Measurer? { get }
+  /// Keeps what the run has measured.
+  func keep(_ values: MeasuredValues)
   /// How often a step has gone through the data.
   func epoch(after step: Int) -> Int
   /// Writes a checkpoint's tensors into a folder.
-  func write(parameters: [String: [Float]], to folder: String) throws
+  ///
+  /// - Parameter scale: what the adapter's scale is multiplied by.
+  func write(parameters: [String: [Float]], scale: Double, to folder: String) throws
 }
 
 extension RunContents {
+  package var penalty: WeightPenalty? { nil }
+  package var measurer: Measurer? { nil }
+  package func keep(_ values: MeasuredValues) {}
+
   /// A step's row of train_metrics.jsonl.
   func metrics(_ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic)
     -> JSONValue
@@ -43,6 +55,7 @@ extension RunContents {
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
+    if let penalty = outcome.penalty { row["weight_penalty"] = .number(penalty) }
     return .object(row)
   }
 

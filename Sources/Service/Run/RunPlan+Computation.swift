@@ -6,11 +6,8 @@ import Training
 
 /// What computes a run in one process, without coordinator and workers.
 extension RunPlan {
-  /// The rows of steps and evaluations.
-  package var batchSource: any BatchSource { rules(RunOptions(), folder: outputFolder).batches }
-
   /// The key of dropout masks; nil without dropout.
-  package var dropoutSeed: UInt64? { usesDropout ? config.seed : nil }
+  package var dropoutSeed: UInt64? { usesDropout && measurement == nil ? config.seed : nil }
 
   /// The model as a worker has it, with the values that training starts from.
   package func model(threads: Int) throws -> TrainableModel {
@@ -42,7 +39,9 @@ extension RunPlan {
       folder: outputFolder + "/checkpoints", keepLast: config.keepLastNCheckpoints,
       saveBestOnly: config.saveBestOnly)
     let metadata = CheckpointMetadata(kind, of: state, plan: self, progress: progress)
-    let path = try writer.write(kind, metadata: metadata) { try write(parameters: state.published, to: $0) }
+    let path = try writer.write(kind, metadata: metadata) {
+      try write(parameters: state.published, scale: kind.scale, to: $0)
+    }
     _ = try writer.prune()
     return path
   }

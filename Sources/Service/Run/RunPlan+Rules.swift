@@ -10,10 +10,12 @@ extension RunPlan {
   /// What the course of the run depends on.
   func rules(_ options: RunOptions, folder: String) -> RunRules {
     var rules = RunRules(
-      config: config, plan: TierPlan(scheduler: scheduler), batches: RunBatches(self),
-      stateBytes: stateBytes, dropoutSeed: usesDropout ? config.seed : nil,
+      config: config, plan: TierPlan(scheduler: scheduler), batches: batchSource,
+      stateBytes: stateBytes, dropoutSeed: dropoutSeed,
       resumeCommand: "nl-coord resume \(folder)")
     rules.hasObjective = objective != nil
+    rules.measurement = measurement
+    rules.sampling = sampling
     rules.keepsWorkersAtStop = options.isStartedAgain
     rules.graceSeconds = options.operations.graceSeconds
     if let seconds = options.failpoints.number(.diskPause) { rules.diskPatienceSeconds = seconds }
@@ -49,6 +51,27 @@ extension TierPlanRecord {
   }
 }
 
+extension RunPlan {
+  /// How the texts are drawn that this run has the base model write; nil of others.
+  var sampling: TextSampling? { selfReplay?.sampling(rows: config.batchSize) }
+
+  /// The rows of steps and evaluations.
+  package var batchSource: any BatchSource {
+    switch measurement {
+    case nil, .importance: RunBatches(self)
+    case .texts:
+      StartBatches(
+        starts: selfReplay?.texts.starts ?? [], rows: config.batchSize,
+        perStep: config.gradientAccumulationSteps)
+    case .tokenLosses, .squaredGradients:
+      MeasuringBatches(
+        rows: measurement == .tokenLosses
+          ? data.train : replay?.rows.first(config.gradientAccumulationSteps) ?? RowSet([]),
+        batchSize: config.batchSize, perStep: config.gradientAccumulationSteps)
+    }
+  }
+}
+
 /// A run's data as its sampler and its validation rows give it.
 private struct RunBatches: BatchSource {
   private let plan: RunPlan
@@ -64,6 +87,9 @@ private struct RunBatches: BatchSource {
       let rows = plan.sampler.rows(step: step, index: number)
       var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
       batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
+      if let weights = plan.rowWeights {
+        batch.rowWeights = rows.map { $0.isReplayed ? 1 : weights[$0.number] }
+      }
       return batch
     }
   }
@@ -76,7 +102,7 @@ private struct RunBatches: BatchSource {
 }
 
 extension AssignedMicroBatch {
-  fileprivate init(number: Int, _ batch: MicroBatch) {
+  init(number: Int, _ batch: MicroBatch) {
     self.init(number: number, tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels)
   }
 }

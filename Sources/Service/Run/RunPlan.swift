@@ -25,19 +25,38 @@ public struct RunPlan: Sendable {
   let sampler: StepSampler
   /// Rows that are replayed; nil without.
   let replay: ReplayRows?
+  /// By row of the task, what its losses are multiplied by; nil: 1.
+  private(set) var rowWeights: [Float]?
+  /// What holds the parameters where training began; nil without.
+  package private(set) var penalty: WeightPenalty?
+  /// Lines for a person on what was measured.
+  private(set) var measuredLines: [String] = []
+  /// The texts that this run has the base model write; nil of others.
+  let selfReplay: SelfReplayPlan?
+  /// What this run measures; nil of one that trains.
+  let measurement: MeasuredQuantity?
+  let measurements: MeasurementStore
   let inputs: RunInputs
-  private let choice: ArithmeticChoice
+  let choice: ArithmeticChoice
 
   /// That of the workers' products.
   var precision: Precision { (config.arithmetic ?? .f32).precision }
 
-  /// - Throws: what is wrong, with file, line and key where there is one.
-  ///
-  /// - Parameter progress: is told, now and then, how far it has come.
-  public init(
-    config given: NestedLearningConfig, progress: Progress = Progress()
+  /// - Parameters:
+  ///   - progress: is told, now and then, how far it has come
+  ///   - measurements: where what was measured is, and goes
+  ///   - measurement: what the run is to measure in place of training, with a config that is made for that
+  /// - Throws: what is wrong, with file, line and key where there is one; `MeasurementNeeded` if something is to be
+  ///   measured first.
+  package init(
+    config given: NestedLearningConfig, progress: Progress = Progress(),
+    measurements: MeasurementStore = MeasurementStore(), measurement: MeasuredQuantity? = nil,
+    digests: FileDigests = FileDigests()
   ) throws {
-    let model = try TrainedModel(config: given)
+    self.measurements = measurements
+    self.measurement = measurement
+    let measured = Measured(config: given, store: measurements, digests: digests, progress: progress)
+    let model = try TrainedModel(config: given, importance: measured.importance())
     var config = model.config
     trainable = model.trainable
     folder = model.folder
@@ -46,11 +65,10 @@ public struct RunPlan: Sendable {
     initialValues = try model.initialValues()
     newTokens = model.newTokens
     let tokenizer = newTokens.tokenizer
-    let digests = FileDigests()
     let encoding = try RowEncoding(
       tokenizer: tokenizer, folder: folder.path, trainOn: config.trainOn, date: config.chatTemplateDate,
       digest: digests.sha256)
-    data = try TrainingData(
+    var data = try TrainingData(
       config: config, encoder: encoding.encoder,
       cache: encoding.cache, sha256: digests.sha256, progress: progress.tokenizing)
     if data.hasConversations { config.chatTemplateDate = encoding.date }
@@ -59,26 +77,43 @@ public struct RunPlan: Sendable {
       config: config, folder: folder, hasConversations: data.hasConversations, digests: digests)
     choice = ArithmeticChoice(folder: folder)
     config = choice.resolved(config)
+    selfReplay =
+      measurement == .texts ? try SelfReplayPlan(config, folder: folder, tokenizer: tokenizer) : nil
     replay = try ReplayRows(
-      config: config, folder: folder, tokenizer: tokenizer, encoding: encoding,
-      precision: (config.arithmetic ?? .f32).precision, model: inputs.model, digests: digests,
-      progress: progress)
+      config: config, folder: folder, tokenizer: tokenizer, encoding: encoding, measured: measured)
     inputs.replayData = replay?.sha256
-    sampler = try StepSampler(rows: data.train, replay: replay?.rows, config: config)
-    (self.inputs, self.config) = (inputs, config)
+    if let losses = try measured.tokenLosses(of: data.train) {
+      if config.loss == .flow {
+        rowWeights = losses.rowWeights
+      } else {
+        let masked = losses.masked
+        measuredLines.append(
+          "stm      \(masked.tokens) tokens of more than \(StartingLosses.mostLoss) nats are not trained on"
+            + (masked.emptyRows > 0 ? ", nor \(masked.emptyRows) rows without others" : ""))
+        data = data.training(on: masked.rows)
+      }
+    }
+    penalty = WeightPenalty(config: config, start: initialValues, squares: try measured.squares())
+    if let measurement {
+      config = Self.sized(config, measurement, data.train, replay?.rows, selfReplay)
+    }
+    let mixes = measurement == nil
+    sampler = try StepSampler(rows: data.train, replay: mixes ? replay?.rows : nil, config: config)
+    (self.data, self.inputs, self.config) = (data, inputs, config)
   }
 
   /// Who is told how far a plan has come that takes long.
   public struct Progress {
     var tokenizing: ((TokenizingProgress) -> Void)?
-    /// How many texts of how many the base model has written.
-    var writing: ((_ done: Int, _ of: Int) -> Void)?
+    /// How many steps of how many of a measurement are done, where this process makes it.
+    var measuring: ((_ done: Int, _ of: Int) -> Void)?
 
     public init(
-      tokenizing: ((TokenizingProgress) -> Void)? = nil, writing: ((_ done: Int, _ of: Int) -> Void)? = nil
+      tokenizing: ((TokenizingProgress) -> Void)? = nil,
+      measuring: ((_ done: Int, _ of: Int) -> Void)? = nil
     ) {
+      self.measuring = measuring
       self.tokenizing = tokenizing
-      self.writing = writing
     }
   }
 
@@ -111,7 +146,9 @@ public struct RunPlan: Sendable {
 
   /// What gradients are of; nil: the cross entropy of every trained token.
   package var objective: Objective? {
+    guard measurement == nil else { return nil }
     var objective = Objective()
+    objective.byRow = rowWeights != nil
     objective.byEntropy = config.loss == .eaft
     objective.softReplay = config.replayTargets == .soft && replay != nil
     objective.klToBase = config.klToBase
@@ -121,82 +158,11 @@ public struct RunPlan: Sendable {
 
   var usesWindows: Bool { config.inactiveGradients != .discard }
 
-  /// What a user should be told before training, a line each; for standard error.
-  public var warnings: [String] {
-    folder.warnings + scheduler.movementWarnings(numSteps: config.numSteps)
-      + [longEvaluations, data.notKept.first].compactMap(\.self)
-  }
-
-  /// Evaluations that take longer than the steps between them: a forward pass is a third of a training step.
-  private var longEvaluations: String? {
-    let (rows, between) = (data.validation.count, config.rowsPerStep * config.evalEvery)
-    guard !config.packing, rows > 1000, rows / 3 > between else { return nil }
-    return
-      "each evaluation computes \(rows) rows, and takes longer than the \(config.evalEvery) steps between two "
-      + "(\(between) rows); raise eval_every, or name fewer rows in val_data_path"
-  }
-
   /// - Returns: what a user should be told of the disk that the run will write to; nil if it has room.
   /// - Throws: `ServiceError` if it is too small.
   public func checkDisk() throws -> String? { try DiskNeed(plan: self).check() }
 
-  /// What would be trained, for a person.
-  public var summary: String {
-    var lines = [
-      "Model    \(folder.path) (\(folder.configuration.modelType), \(folder.configuration.layerCount) layers)"
-    ]
-    switch trainable {
-    case .full: lines.append("Trained  all weights, \(parameterCount) parameters")
-    case .lora(let lora):
-      lines.append(
-        "Trained  LoRA of \(Self.ranks(of: lora)), on \(lora.targetModules.joined(separator: ", "))"
-          + (lora.isRegular ? "" : " (\(lora.modules.count) modules)") + ": \(parameterCount) parameters")
-      if !lora.trainedTensors.isEmpty {
-        lines.append(
-          "         as a whole: \(lora.trainedTensors.joined(separator: ", ")); in the checkpoints' folder peft alone, since "
-            + "mlx-lm's form has no place for them")
-      }
-    }
-    if let line = newTokens.line { lines.append(line) }
-    lines += tierLines
-    lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
-    lines += data.summary.map { "         \($0)" }
-    if let replay { lines += replay.summary }
-    lines.append(
-      "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) \(config.packing ? "packs" : "rows")"
-    )
-    if let arithmetic = arithmeticLine { lines.append(arithmetic) }
-    lines.append("Output   \(outputFolder)")
-    return lines.joined(separator: "\n")
-  }
-
-  private var tierLines: [String] {
-    guard let periods = scheduler.copyFrequencies else {
-      return scheduler.tiers.map { "Tier \($0.index)   \($0.clockText), \($0.parameterCount) parameters" }
-    }
-    return periods.enumerated().map { level, period in
-      level == 0
-        ? "Tier 0   every step, all \(parameterCount) parameters"
-        : "Tier \(level)   a copy of them, follows every \(period) steps by \(config.consolidationShares[level - 1])"
-    }
-  }
-
-  /// What products are computed in, if it is not f32, or if something else were much faster and as exact.
-  private var arithmeticLine: String? {
-    guard let arithmetic = config.arithmetic else { return nil }
-    guard arithmetic == .f32 else { return "Products in \(arithmetic.rawValue)" }
-    guard choice.exact != .f32 else { return nil }
-    return
-      "Products in f32; on this machine arithmetic \(choice.exact.rawValue) is about twice as fast, and as exact"
-  }
-
-  private static func ranks(of lora: LoRASpecification) -> String {
-    let ranks = Set(lora.modules.map(lora.rank)).sorted().map(String.init).joined(separator: ", ")
-    let scales = Set(lora.modules.map { lora.scale(of: $0) }).sorted().map { "\($0)" }.joined(separator: ", ")
-    return "rank \(ranks), scale \(scales)"
-  }
-
-  private var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
+  var parameterCount: Int { scheduler.tiers.reduce(0) { $0 + $1.parameterCount } }
 
   /// What the state holds at most: parameters, both moments, a chain for each micro-batch, slower copies with moments of
   /// their own, and where training began.
@@ -229,7 +195,13 @@ public struct RunPlan: Sendable {
 }
 
 extension RunPlan: RunContents {
-  package var numericProfile: String { NumericProfile.name(of: precision, hasObjective: objective != nil) }
+  package var numericProfile: String {
+    var parts: Set<NumericProfile.Part> = []
+    if objective != nil { parts.insert(.objective) }
+    if measurement?.measure != nil { parts.insert(.measure) }
+    if config.selectScale { parts.insert(.scale) }
+    return NumericProfile.name(of: precision, parts)
+  }
 
   package func epoch(after step: Int) -> Int { sampler.epoch(after: step) }
 
@@ -238,7 +210,7 @@ extension RunPlan: RunContents {
   }
 
   /// Writes a checkpoint's tensors: the adapter in both forms, or the whole model.
-  package func write(parameters: [String: [Float]], to folder: String) throws {
+  package func write(parameters: [String: [Float]], scale: Double, to folder: String) throws {
     var tensors: [String: HostTensor] = [:]
     for (name, shape) in shapes { tensors[name] = HostTensor(shape: shape, values: parameters[name] ?? []) }
     switch trainable {
@@ -246,7 +218,7 @@ extension RunPlan: RunContents {
       let saved = Set(specification.trainedTensors)
       try AdapterWriter.write(
         AdapterWeights(
-          specification: specification, tensors: tensors.filter { !saved.contains($0.key) },
+          specification: specification.scaled(by: scale), tensors: tensors.filter { !saved.contains($0.key) },
           replaced: tensors.filter { saved.contains($0.key) }), base: self.folder.path,
         model: self.folder.configuration, to: folder)
       // For whoever uses the adapter; nothing of the run depends on them.

@@ -27,17 +27,23 @@ public final class TokenizingLine {
   }
 
   /// What a plan tells of.
-  public var progress: RunPlan.Progress { RunPlan.Progress(tokenizing: show, writing: show) }
+  public var progress: RunPlan.Progress {
+    RunPlan.Progress(
+      tokenizing: show,
+      measuring: { self.show(done: $0, of: $1, "Measuring") })
+  }
 
   public func show(_ progress: TokenizingProgress) {
     show(of: progress.file) { Self.text(progress, seconds: $0) }
   }
 
-  /// How many of the texts are written that the base model writes itself.
-  public func show(done: Int, of total: Int) {
-    show(of: "") { seconds in
+  /// How much is done of something else.
+  ///
+  /// - Parameter what: is being done, as the beginning of a line
+  private func show(done: Int, of total: Int, _ what: String) {
+    show(of: what) { seconds in
       let left = seconds * Double(total - done) / Double(max(1, done))
-      return "Writing texts to rehearse: \(done) of \(total) | ETA: \(ProgressLine.duration(left))"
+      return "\(what): \(done) of \(total) | ETA: \(ProgressLine.duration(left))"
     }
   }
 

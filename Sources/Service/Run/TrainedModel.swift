@@ -14,8 +14,9 @@ struct TrainedModel {
   private let model: TrainableModel
   private let start: StartingPoint
 
+  /// - Parameter importance: of each module, where the strategy asks for it.
   /// - Throws: what is wrong, with file, line and key where there is one.
-  init(config given: NestedLearningConfig) throws {
+  init(config given: NestedLearningConfig, importance: [String: Double]? = nil) throws {
     let base = try ModelFolder(path: given.baseModelPath)
     let requested = try Self.withinPositions(given, base.configuration.maxPositions)
     newTokens = try NewTokens(requested.addTokens, adapter: requested.adapterPath, folder: base)
@@ -31,7 +32,7 @@ struct TrainedModel {
       config: config,
       parameters: model.parameters.map {
         TrainableParameter(name: $0.name, module: $0.module, layer: $0.layer, count: $0.shape.reduce(1, *))
-      })
+      }, importance: importance)
   }
 
   /// Sorted by the UTF-8 bytes of their names.

@@ -148,9 +148,16 @@ final class ShardComputer: @unchecked Sendable {
     let node = TreeNode(level: message.level, index: message.index)
     let first = node.leaves(count: message.leafCount).lowerBound
     var scaled: [WindowKey: [Float]] = [:]
+    var numbers: [TierGradient] = []
     let sum = try ReductionTree.reduce(
       node, count: message.leafCount,
       leaf: { g in
+        guard message.measure?.isByMicroBatch != true else {
+          let measured = try self.numbers(of: message.microBatches[g - first], message, loaded)
+          numbers.append(TierGradient(tier: 0, microBatch: g, floats: measured))
+          let loss = message.measure == .tokenLosses ? measured.reduce(0) { $0 + Double($1) } : 0
+          return LeafSum(loss: loss, tiers: [:])
+        }
         let leaf = try leafSum(of: message.microBatches[g - first], message, loaded)
         guard message.window else { return leaf }
         for (tier, values) in leaf.tiers {
@@ -168,6 +175,7 @@ final class ShardComputer: @unchecked Sendable {
     } else {
       outcome.gradients = sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
     }
+    if message.measure?.isByMicroBatch == true { outcome.gradients = numbers }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     let result = ResultMessage(
       attempt: message.attempt, lossSum: sum.loss, terms: message.purpose == .train ? sum.terms : nil,
@@ -189,7 +197,7 @@ final class ShardComputer: @unchecked Sendable {
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
     let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
     guard message.purpose != .evaluate else {
-      let loss = try loaded.model.evaluate(batch)
+      let loss = try loaded.model.evaluate(batch, adapterScale: message.adapterScale ?? 1)
       guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
       return LeafSum(loss: loss, tiers: [:])
     }
@@ -198,12 +206,14 @@ final class ShardComputer: @unchecked Sendable {
       DropoutKey(seed: $0, step: message.step, microBatch: microBatch.number)
     }
     var (sum, gradients) = try gradients(
-      of: batch, replayed: Set(microBatch.replayedRows), Set(names), dropout, loaded)
+      of: batch, replayed: Set(microBatch.replayedRows), weights: microBatch.rowWeights, Set(names), dropout,
+      loaded)
     guard sum.loss.isFinite, sum.terms?.isFinite ?? true else {
       throw NotFiniteError(message, microBatch.number, "the loss")
     }
     for tier in message.tiers {
       var values = loaded.key.layout.joined(tier: tier) { gradients[$0]?.values ?? [] }
+      if message.measure == .squaredGradients { values = Vectors.squares(values) }
       failpoints.tamper(with: &values)
       // Of what goes into a chain or comes back as a digest nobody else could tell.
       guard Vectors.isFinite(values) else {
@@ -216,8 +226,20 @@ final class ShardComputer: @unchecked Sendable {
 }
 
 extension ShardComputer {
+  /// What is wanted of a micro-batch by itself, in place of gradients.
+  private func numbers(
+    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry
+  ) throws -> [Float] {
+    var numbers =
+      try message.sampling.map { try SelfReplay($0, of: microBatch).numbers(with: loaded.model) }
+      ?? loaded.model.tokenLosses(MicroBatch(microBatch))
+    failpoints.tamper(with: &numbers)
+    guard Vectors.isFinite(numbers) else { throw NotFiniteError(message, microBatch.number, "the loss") }
+    return numbers
+  }
+
   private func gradients(
-    of batch: MicroBatch, replayed: Set<Int>, _ names: Set<String>, _ dropout: DropoutKey?,
+    of batch: MicroBatch, replayed: Set<Int>, weights: [Float], _ names: Set<String>, _ dropout: DropoutKey?,
     _ loaded: LoadedModels.Entry
   ) throws -> (LeafSum, [String: HostTensor]) {
     guard let objective = loaded.key.objective else {
@@ -225,7 +247,7 @@ extension ShardComputer {
       return (LeafSum(loss: loss, tiers: [:]), gradients)
     }
     let (sums, gradients) = try loaded.model.gradients(
-      batch, of: names, dropout: dropout, objective: objective, replayed: replayed)
+      batch, of: names, dropout: dropout, objective: objective, replayed: replayed, rowWeights: weights)
     let terms = ObjectiveTerms(
       replay: sums.replay, divergence: sums.divergence, objective: sums.objective)
     return (LeafSum(loss: sums.task, terms: terms, tiers: [:]), gradients)

@@ -17,7 +17,7 @@ struct ToyContents: RunContents {
 
   static let file = "parameters.bin"
 
-  func write(parameters: [String: [Float]], to folder: String) throws {
+  func write(parameters: [String: [Float]], scale: Double, to folder: String) throws {
     try AtomicFile.write(Self.bytes(of: parameters), to: folder + "/" + Self.file)
   }
 
