@@ -17,11 +17,13 @@ struct ForwardPass {
   let usesAdapters: Bool
   /// Keys and values of earlier tokens, when generating.
   let cache: (any AttentionCache)?
+  /// Who notes what goes from layer to layer, if anybody.
+  let trace: LayerTrace?
 
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    recomputesLayers: Bool = false, usesAdapters: Bool = true
+    recomputesLayers: Bool = false, usesAdapters: Bool = true, trace: LayerTrace? = nil
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
     let (tables, starts) = try rope.tables(lengths: lengths)
@@ -40,6 +42,7 @@ struct ForwardPass {
     self.dropout = dropout
     self.recomputesLayers = recomputesLayers
     self.usesAdapters = usesAdapters
+    self.trace = trace
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -59,6 +62,7 @@ struct ForwardPass {
     dropout = nil
     recomputesLayers = false
     usesAdapters = true
+    trace = nil
   }
 
   /// The base model's pass over `count` tokens of each of some sequences, which have `length` tokens in the cache.
@@ -79,6 +83,7 @@ struct ForwardPass {
     dropout = nil
     recomputesLayers = false
     usesAdapters = false
+    trace = nil
   }
 
   func dropout(site: UInt32) -> Dropout? {
