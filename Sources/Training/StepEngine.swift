@@ -49,6 +49,8 @@ package final class StepEngine: @unchecked Sendable {
   private var early: EagerReduction?
   /// The audit that is being made, if one is.
   private var audit: PartialSumAudit?
+  /// A fault that is made on purpose: changes the sum of a step's gradients.
+  package var tamper: @Sendable (inout StepGradients) -> Void = { _ in }
 
   package init(state: NestedTrainerState) {
     self.state = state
@@ -186,9 +188,10 @@ package final class StepEngine: @unchecked Sendable {
     step: Int, losses: StepLosses, results: [UnitResult]
   ) throws -> AppliedStep {
     let active = state.scheduler.activeTiers(at: step)
-    let gradients =
+    var gradients =
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
       ?? sums(step, results)
+    tamper(&gradients)
     let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
