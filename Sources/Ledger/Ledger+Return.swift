@@ -79,7 +79,9 @@ extension Ledger {
     }
     let steps = try delete(from: "steps")
     let evaluations = try delete(from: "evaluations")
-    for table in ["shard_digests", "checkpoints", "snapshots"] { _ = try delete(from: table) }
+    for table in ["shard_digests", "layer_digests", "checkpoints", "snapshots"] {
+      _ = try delete(from: table)
+    }
     try sumUp(db)
     try db.execute(
       sql: "UPDATE assignments SET outcome = 'void' WHERE step > ? AND outcome = 'committed'",

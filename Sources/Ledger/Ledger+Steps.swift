@@ -19,12 +19,13 @@ extension Ledger {
   /// - Parameter tiers: those whose version changed. Before step 1, see `record(tiers:)`.
   /// - Parameter assignments: finished hand-outs; their workers must be recorded, or be among the notes.
   /// - Parameter shardDigests: those of the shards that count, by workers of the present term.
+  /// - Parameter layerDigests: what was said of the way through the layers, by shard; the newest stay.
   /// - Parameter mayBeThere: some of the hand-outs and notes may have been recorded before.
   /// - Throws: `outOfOrder` unless the step follows the last one, `fenced` if a later term has begun, `invalid`
   ///   for a loss, rate or norm that is not a finite number.
   public func commit(
     _ step: StepRecord, tiers: [TierVersionRecord], assignments: [AssignmentRow], notes: [WorkerNote] = [],
-    shardDigests: [ShardDigestRecord] = [], mayBeThere: Bool = false
+    shardDigests: [ShardDigestRecord] = [], layerDigests: [LayerDigestRecord] = [], mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard step.loss?.isFinite ?? true, step.gradNorm.isFinite, step.learningRate.isFinite,
       step.seconds.isFinite
@@ -50,6 +51,7 @@ extension Ledger {
       for tier in tiers { try Self.upsert(tier, db) }
       try Self.insert(assignments, notes, mayBeThere: mayBeThere, db, term: term)
       try Self.insert(shardDigests, step: step.step, db)
+      try Self.insert(layerDigests, step: step.step, db)
       try Self.add(step, db)
     }
   }

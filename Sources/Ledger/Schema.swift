@@ -33,6 +33,7 @@ enum Schema {
       try Ledger.sumUp(db)
     }
     migrator.registerMigration("5: tier plans") { db in try db.execute(sql: tierPlansTable) }
+    migrator.registerMigration("6: digests of layers") { db in try db.execute(sql: layerDigestsTable) }
     return migrator
   }
 
@@ -42,6 +43,14 @@ enum Schema {
       first_step INTEGER NOT NULL CHECK (first_step >= 1),
       plan TEXT NOT NULL CHECK (json_valid(plan)),
       term INTEGER NOT NULL
+    ) STRICT
+    """
+
+  private static let layerDigestsTable = """
+    CREATE TABLE layer_digests (
+      step INTEGER PRIMARY KEY CHECK (step >= 1),
+      digests BLOB NOT NULL,
+      total INTEGER NOT NULL
     ) STRICT
     """
 

@@ -16,7 +16,7 @@ enum ShardDigestCoding {
       let numbers = [record.worker, record.firstMicroBatch, count, record.tiers.count] + record.tiers
       guard record.digest.count == ShardDigestRecord.byteCount, count >= 1, numbers.allSatisfy({ $0 >= 0 })
       else { return nil }
-      for number in numbers { append(UInt64(number), to: &bytes) }
+      for number in numbers { LEB128.append(UInt64(number), to: &bytes) }
       bytes += record.digest
     }
     return Data(bytes)
@@ -28,12 +28,13 @@ enum ShardDigestCoding {
     guard rest.popFirst() == version else { return nil }
     var records: [ShardDigestRecord] = []
     while !rest.isEmpty {
-      guard let worker = number(&rest), let first = number(&rest), let count = number(&rest), count >= 1,
-        let last = sum(first, count - 1), let tierCount = number(&rest), tierCount <= rest.count
+      guard let worker = LEB128.number(&rest), let first = LEB128.number(&rest),
+        let count = LEB128.number(&rest), count >= 1,
+        let last = sum(first, count - 1), let tierCount = LEB128.number(&rest), tierCount <= rest.count
       else { return nil }
       var tiers: [Int] = []
       for _ in 0..<tierCount {
-        guard let tier = number(&rest) else { return nil }
+        guard let tier = LEB128.number(&rest) else { return nil }
         tiers.append(tier)
       }
       guard rest.count >= ShardDigestRecord.byteCount else { return nil }
@@ -44,26 +45,6 @@ enum ShardDigestCoding {
       rest = rest.dropFirst(ShardDigestRecord.byteCount)
     }
     return records
-  }
-
-  /// LEB128: seven bits a byte, the lowest first; the highest bit says that more follow.
-  private static func append(_ number: UInt64, to bytes: inout [UInt8]) {
-    var rest = number
-    while rest >= 0x80 {
-      bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-      rest >>= 7
-    }
-    bytes.append(UInt8(truncatingIfNeeded: rest))
-  }
-
-  private static func number(_ bytes: inout ArraySlice<UInt8>) -> Int? {
-    var number: UInt64 = 0
-    for place in 0..<9 {
-      guard let byte = bytes.popFirst() else { return nil }
-      number |= UInt64(byte & 0x7F) << UInt64(7 * place)
-      if byte & 0x80 == 0 { return Int(exactly: number) }
-    }
-    return nil
   }
 
   private static func sum(_ a: Int, _ b: Int) -> Int? {

@@ -117,7 +117,7 @@ public final class NestedLoRATrainer {
     let (computed, outcome) = try training.computation.train(step)
     try course.applied(outcome)
     return TrainingStep(
-      step: step, loss: computed.loss, tokens: computed.tokens, outcome: outcome,
+      step: step, losses: computed.losses, outcome: outcome,
       updateCounts: training.computation.state.optimizer.updateCounts,
       seconds: (clock.now - began) / .seconds(1))
   }

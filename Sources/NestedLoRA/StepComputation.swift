@@ -55,25 +55,31 @@ final class StepComputation {
         guard usesWindows else { return leaf }
         microBatches.append(
           leaf.gradients.mapValues { GradientWindow.scaled($0, trainedTokens: unit.trainedTokens) })
-        return (leaf.loss, [:])
+        return Leaf(loss: leaf.loss, terms: leaf.terms, gradients: [:])
       },
       add: { sum, other in
         sum.loss += other.loss
+        if let own = sum.terms, let others = other.terms { sum.terms = own + others }
         try ReductionTree.add(other.gradients, to: &sum.gradients)
       })
     var computed = ComputedStep(step: step)
-    computed.tokens = unit.trainedTokens
-    let taskTokens = unit.trainedTokens - unit.replayedTokens
-    computed.loss = taskTokens > 0 ? sum.loss / Double(taskTokens) : nil
+    computed.losses = StepLosses(
+      task: sum.loss, taskTokens: unit.trainedTokens - unit.replayedTokens, terms: sum.terms,
+      replayTokens: unit.replayedTokens)
     if !tiers.isEmpty {
       computed.gradients = usesWindows ? .scaledMicroBatches(microBatches) : .sums(sum.gradients)
     }
     return computed
   }
 
-  private func leaf(
-    _ batch: AssignedMicroBatch, step: Int, names: Set<String>
-  ) throws -> (loss: Double, gradients: GradientSums) {
+  /// What a micro-batch comes to.
+  private struct Leaf {
+    var loss: Double
+    var terms: ObjectiveTerms?
+    var gradients: GradientSums
+  }
+
+  private func leaf(_ batch: AssignedMicroBatch, step: Int, names: Set<String>) throws -> Leaf {
     let dropout = dropoutSeed.map { DropoutKey(seed: $0, step: step, microBatch: batch.number) }
     if let objective {
       let result = try model.gradients(
@@ -82,11 +88,14 @@ final class StepComputation {
       guard result.sums.task.isFinite, result.sums.objective.isFinite else {
         throw TrainerError.notFinite(name: "step \(step)")
       }
-      return (result.sums.task, result.gradients.mapValues(\.values))
+      let terms = ObjectiveTerms(
+        replay: result.sums.replay, divergence: result.sums.divergence, objective: result.sums.objective)
+      return Leaf(
+        loss: result.sums.task, terms: terms, gradients: result.gradients.mapValues(\.values))
     }
     let result = try model.gradients(MicroBatch(batch), of: names, dropout: dropout)
     guard result.lossSum.isFinite else { throw TrainerError.notFinite(name: "step \(step)") }
-    return (result.lossSum, result.gradients.mapValues(\.values))
+    return Leaf(loss: result.lossSum, gradients: result.gradients.mapValues(\.values))
   }
 
   /// Mean loss over the trained tokens of the validation rows, of what training comes to.
@@ -114,8 +123,8 @@ final class StepComputation {
 /// What was computed of a step.
 struct ComputedStep {
   let step: Int
-  var loss: Double?
-  var tokens = 0
+  /// None of a step that was not computed.
+  var losses = StepLosses(task: 0, taskTokens: 0)
   /// Nil where no tier wants any.
   var gradients: StepGradients?
 
@@ -123,6 +132,6 @@ struct ComputedStep {
 
   func apply(to state: inout NestedTrainerState) throws -> StepOutcome {
     guard let gradients else { return try state.skip(step: step) }
-    return try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    return try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
   }
 }

@@ -1,4 +1,5 @@
 import NestedLearning
+import Training
 
 /// What a training is told to do after a step or an evaluation.
 public enum TrainingDecision: Sendable {
@@ -11,15 +12,29 @@ public enum TrainingDecision: Sendable {
 public struct TrainingStep: Sendable {
   /// 1-based.
   public let step: Int
-  /// Mean loss in nats over the step's trained tokens; nil if none was computed (`loss_every`).
+  /// Mean loss in nats over the trained tokens of the step's task rows; nil if none was computed (`loss_every`).
   public let loss: Double?
-  /// The step's trained tokens.
+  /// The step's trained tokens, those of replayed rows included.
   public let tokens: Int
+  /// Mean loss in nats over the trained tokens of replayed rows; nil at a step without any.
+  public let replayLoss: Double?
+  /// KL(p_base ‖ p) in nats, the sum over the tokens that it is wanted of (`kl_on`) divided by all trained tokens of the
+  /// step; nil in a run whose objective is the plain cross entropy.
+  public let klToBase: Double?
   /// The tiers that were updated, their rates, and the norms of their gradients.
   public let outcome: StepOutcome
   /// Updates applied so far, one count a tier.
   public let updateCounts: [Int]
   public let seconds: Double
+
+  init(step: Int, losses: StepLosses, outcome: StepOutcome, updateCounts: [Int], seconds: Double) {
+    self.step = step
+    (loss, tokens, replayLoss) = (losses.meanTask, losses.tokens, losses.meanReplay)
+    klToBase = losses.terms.flatMap { losses.tokens > 0 ? $0.divergence / Double(losses.tokens) : nil }
+    self.outcome = outcome
+    self.updateCounts = updateCounts
+    self.seconds = seconds
+  }
 }
 
 /// One evaluation over the validation rows.

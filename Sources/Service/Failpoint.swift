@@ -47,6 +47,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   case exitPersist = "exit.persist"
   /// Killed before it sends a message.
   case exitSend = "exit.send"
+  /// The sum of a step's gradients is wrong, while all that came of workers is right.
+  case reductionWrong = "reduction.wrong"
   /// Seconds in place of `leaseFloorSeconds`.
   case leaseFloor = "lease.floor"
   /// Seconds in place of `initialLeaseSeconds`.
@@ -108,7 +110,8 @@ enum Failpoint: String, CaseIterable, Sendable {
   var kind: Kind {
     switch self {
     case .exitAccept, .exitCompute, .exitUpload, .exitUploaded, .computeHang, .computeStop, .gradientWrong,
-      .gradientNaN, .chainWrong, .resultDrop, .modelFetch, .modelHang, .exitPersist, .exitSend:
+      .gradientNaN, .chainWrong, .reductionWrong, .resultDrop, .modelFetch, .modelHang, .exitPersist,
+      .exitSend:
       .event
     case .computeSlow: .number(1...1000)
     case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)

@@ -32,6 +32,13 @@ public final class Tape {
     notes.append(backward)
   }
 
+  /// Shows the gradient by a variable as soon as it is whole, before the backward pass goes on below the variable; never,
+  /// if nothing asks for it. To be called before the variable is used.
+  public func whenGradient(of variable: Variable, isKnown look: @escaping (Tensor) -> Void) {
+    guard let gradient = variable.gradient else { return }
+    record { _ in if let tensor = gradient.tensor { look(tensor) } }
+  }
+
   /// The output of an operation: it needs a gradient if one of the inputs does.
   func output(_ tensor: Tensor, needsGradient: Bool) -> Variable {
     Variable(tensor, gradient: needsGradient ? Gradient(shape: tensor.shape) : nil)

@@ -107,7 +107,8 @@ extension RunCore {
     let committed = CommittedStep(
       applied: applied, seconds: now.seconds(since: step.began),
       snapshotSeconds: snapshots.spent - snapshotSecondsTold, traffic: traffic,
-      shards: step.results.compactMap(\.counted))
+      shards: step.results.compactMap(\.counted),
+      traces: step.results.filter { $0.counted != nil }.map { ShardTraceRecord($0.message) })
     traffic = Traffic(tierCount: traffic.tiers.count)
     snapshotSecondsTold = snapshots.spent
     write(.step(committed), then: next, now: now)

@@ -63,6 +63,27 @@ package struct CommittedStep: Sendable {
   package let traffic: Traffic
   /// Who computed what of it: kept for ever, to find out later whose result was wrong.
   package let shards: [CountedResult]
+  /// What was said of the way through the layers, and of partial sums, for each of the shards.
+  package let traces: [ShardTraceRecord]
+}
+
+/// What a counted result says beyond what it counts for: by it the first fault of a step that is computed again is found.
+package struct ShardTraceRecord: Sendable {
+  package let layers: LayerDigests?
+  /// The partial sums that its worker keeps, with the SHA-256 of each.
+  package let partialSums: [(key: WindowKey, sha256: String)]
+  /// By tier, the SHA-256 of the sum over the node that came of a window.
+  package let windowSums: [(tier: Int, sha256: String)]
+
+  package init(_ result: ResultMessage) {
+    layers = result.layers
+    partialSums = result.windows.compactMap { report in
+      report.chain.map { (WindowKey(tier: report.tier, microBatch: report.microBatch), $0) }
+    }
+    windowSums =
+      result.windows.isEmpty
+      ? [] : result.gradients.filter { $0.microBatch == nil }.map { ($0.tier, $0.values.sha256) }
+  }
 }
 
 /// What an evaluation came to.

@@ -51,6 +51,8 @@ package final class StepEngine: @unchecked Sendable {
   private var audit: PartialSumAudit?
   /// What steps are added up for, in a run that looks and does not train.
   private var measurer: Measurer?
+  /// A fault that is made on purpose: changes the sum of a step's gradients.
+  package var tamper: @Sendable (inout StepGradients) -> Void = { _ in }
 
   package init(state: NestedTrainerState, measurer: Measurer? = nil) {
     self.state = state
@@ -193,9 +195,10 @@ package final class StepEngine: @unchecked Sendable {
   ) throws -> AppliedStep {
     guard measurer == nil else { return try measure(step: step, losses: losses, results: results) }
     let active = state.scheduler.activeTiers(at: step)
-    let gradients: StepGradients =
+    var gradients: StepGradients =
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
       ?? .sums(sums(step, results))
+    tamper(&gradients)
     let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters

@@ -1,4 +1,5 @@
 import Digests
+import JSON
 
 /// The gradient of one tier: the sum over a node of the reduction tree, or, in a window, one micro-batch's own.
 public struct TierGradient: Sendable, Equatable {
@@ -88,12 +89,14 @@ public struct ResultMessage: Sendable, Equatable {
   public var chains: [WindowChain]
   /// What the worker holds of each (tier, micro-batch); empty unless the assignment had orders for windows.
   public var windows: [WindowReport]
+  /// Of the way through the layers, for whoever computes it again; nil if its worker says nothing of it.
+  public var layers: LayerDigests?
 
   public init(
     attempt: Int, lossSum: Double, terms: ObjectiveTerms? = nil, tokens: Int, seconds: Double,
     progress: Int = 0,
     gradients: [TierGradient], digests: [GradientDigest] = [], chains: [WindowChain] = [],
-    windows: [WindowReport] = []
+    windows: [WindowReport] = [], layers: LayerDigests? = nil
   ) {
     self.attempt = attempt
     self.lossSum = lossSum
@@ -105,6 +108,7 @@ public struct ResultMessage: Sendable, Equatable {
     self.digests = digests
     self.chains = chains
     self.windows = windows
+    self.layers = layers
   }
 }
 
@@ -130,13 +134,11 @@ extension ResultMessage: MessageBody {
     writer.add("seconds", .number(seconds))
     writer.add("progress", ifPresent: progress > 0 ? .number(progress) : nil)
     writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
-    guard !digests.isEmpty else { return }
-    writer.add(
-      "digests",
-      .array(
-        digests.map {
-          ["name": .string($0.name), "bytes": .number($0.byteCount), "sha256": .string($0.sha256)]
-        }))
+    let digests = digests.map { digest -> JSONValue in
+      ["name": .string(digest.name), "bytes": .number(digest.byteCount), "sha256": .string(digest.sha256)]
+    }
+    writer.add("digests", ifPresent: digests.isEmpty ? nil : .array(digests))
+    writer.add("layers", ifPresent: layers?.json)
   }
 
   var objects: [WireObject] { gradients.map(\.values) + chains.map(\.values) }
@@ -162,7 +164,18 @@ extension ResultMessage: MessageBody {
       seconds: try reader.seconds("seconds"),
       progress: try reader.optionalInteger("progress", in: 0...WireLimits.progressSteps) ?? 0,
       gradients: gradients,
-      digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader))
+      digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader),
+      layers: try Self.layers(from: reader))
+  }
+
+  private static func layers(from reader: BodyReader) throws(ProtocolError) -> LayerDigests? {
+    guard let value = reader.optional("layers") else { return nil }
+    guard let layers = LayerDigests(value) else {
+      throw reader.error(
+        "layers",
+        "must have lists of at most \(WireLimits.layerDigests) digests of 16 lower-case hexadecimal digits")
+    }
+    return layers
   }
 
   private static func terms(from reader: BodyReader) throws(ProtocolError) -> ObjectiveTerms? {

@@ -32,6 +32,8 @@ public struct WireLimits: Sendable, Equatable {
   public static let shardMicroBatches = 256
   /// Gradients, chains or reports of them in one result.
   public static let resultGradients = 4096
+  /// Digests of one kind (forward, backward, gradients, sums) that a result has of the layers.
+  public static let layerDigests = 16_384
   /// Steps of the computation of one shard, as LEASE_RENEW counts them.
   public static let progressSteps = 1 << 40
   /// Bytes of what tells a run from others, and runs whose terms a worker keeps in mind.

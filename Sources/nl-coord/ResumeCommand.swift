@@ -44,19 +44,3 @@ struct ResumeCommand: ParsableCommand {
       folder: folder, paths: moved.paths, fromStep: fromStep, options: flags.options())
   }
 }
-
-/// New places of what a run was started from.
-struct MovedFlags: ParsableArguments {
-  @Option(help: ArgumentHelp("The folder of the base model.", valueName: "path")) var baseModelPath: String?
-  @Option(help: ArgumentHelp("The training data.", valueName: "path")) var trainDataPath: String?
-  @Option(help: ArgumentHelp("The validation data.", valueName: "path")) var valDataPath: String?
-  @Option(help: ArgumentHelp("The folder of the adapter that training started from.", valueName: "path"))
-  var adapterPath: String?
-
-  var paths: RunPaths {
-    RunPaths([
-      "base_model_path": baseModelPath, "train_data_path": trainDataPath, "val_data_path": valDataPath,
-      "adapter_path": adapterPath,
-    ])
-  }
-}

@@ -15,7 +15,7 @@ struct NL: ParsableCommand {
       ModelCommand.self, DataCommand.self, TiersCommand.self, PresetsCommand.self, TokenizeCommand.self,
       RenderCommand.self, LogitsCommand.self,
       GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self,
-      DiffCommand.self, ReportCommand.self, SweepCommand.self,
+      DiffCommand.self, ReportCommand.self, VerifyCommand.self, SweepCommand.self,
       CacheCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])

@@ -1,11 +1,12 @@
 import Foundation
 import Service
 
-/// How far work on so many bytes, or rows, has come, on standard error: a bar on a terminal, elsewhere a line every ten seconds.
+/// How far work on so many bytes, rows or steps has come, on standard error: a bar on a terminal, elsewhere a line every ten seconds.
 struct WorkProgress {
   enum Unit {
     case bytes
     case rows
+    case steps
   }
 
   private let label: String
@@ -54,13 +55,14 @@ struct WorkProgress {
     switch unit {
     case .bytes: String(format: "%.0f MB of %.0f MB", Double(done) / 1e6, Double(total) / 1e6)
     case .rows: "\(done) of \(total) rows"
+    case .steps: "\(done) of \(total) steps"
     }
   }
 
   private func rate(_ perSecond: Double) -> String {
     switch unit {
     case .bytes: String(format: "%.0f MB/s", perSecond / 1e6)
-    case .rows: String(format: perSecond < 10 ? "%.1f/s" : "%.0f/s", perSecond)
+    case .rows, .steps: String(format: perSecond < 10 ? "%.1f/s" : "%.0f/s", perSecond)
     }
   }
 

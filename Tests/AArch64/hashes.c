@@ -242,6 +242,10 @@ static void counters(void) {
     nl_philox4x32((uint32_t[]){i, i * i, 7, ~i}, (uint32_t[]){i ^ 5, 9}, words + 4 * i);
   line("philox4x32", words, sizeof words);
   printf("crc32c %08x\n", nl_crc32c(nl_crc32c(0, words, 701), (char *)words + 701, sizeof words - 701));
+  float *numbers = floats(40000);
+  for (long count = 0; count <= 40000; count = count * 3 + 1)
+    printf("digest %ld %016llx\n", count, (unsigned long long)nl_digest(pool, count, numbers));
+  free(numbers);
 }
 
 static void everything(void) {

@@ -44,6 +44,30 @@ import Testing
     #expect(result.ending == (changes["early_stop"] == true ? .stoppedEarly : .completed))
   }
 
+  /// What a run's metrics say of an objective, the callbacks do as well, to the bit.
+  @Test func anObjectivesLosses() throws {
+    let run = try TrainingRun([
+      "replay": "self", "replay_fraction": 0.5, "kl_to_base": 0.2, "self_replay_samples": 8,
+      "self_replay_tokens": 12,
+    ])
+    try run.train(["--local-workers", "2", "--threads-per-worker", "1"])
+    var members = run.config
+    members["output_path"] = .string(run.scratch.path("alone"))
+    try run.scratch.write("alone.json", JSONValue.object(members).text)
+    var steps: [TrainingStep] = []
+    _ = try NestedLoRATrainer(configFile: run.scratch.path("alone.json"), threads: 1).train(
+      TrainingCallbacks(onStep: { step in
+        steps.append(step)
+        return .goOn
+      }))
+    let rows = try run.metrics()
+    #expect(steps.map(\.loss) == rows.map { $0["loss"]?.double })
+    #expect(steps.map(\.replayLoss) == rows.map { $0["replay_loss"]?.double })
+    #expect(steps.map(\.klToBase) == rows.map { $0["kl_to_base"]?.double })
+    #expect(steps.map(\.tokens) == rows.map { $0["tokens"]?.int })
+    #expect(steps.contains { ($0.replayLoss ?? 0) > 0 } && steps.contains { ($0.klToBase ?? 0) > 0 })
+  }
+
   @Test func aCallbackEndsTheTraining() throws {
     let run = try TrainingRun()
     let trainer = try NestedLoRATrainer(configFile: run.configPath)

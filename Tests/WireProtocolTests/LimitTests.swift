@@ -60,6 +60,29 @@ import WireProtocol
     #expect(kind([object("a", "4"), object("a", "4")], payload: 8) == .body)
   }
 
+  /// Digests of layers are whole, in lower-case digits, and no more than a result may have.
+  @Test func layerDigests() {
+    func kind(_ layers: String) -> ProtocolError.Kind? {
+      let body =
+        #"{"attempt": 1, "loss_sum": "3ff0000000000000", "tokens": 1, "seconds": 0, "layers": \#(layers)}"#
+      do { _ = try MessageDecoder.decode(frames: Forged.frames(type: 52, body: body, objects: [])) } catch {
+        return error.kind
+      }
+      return nil
+    }
+    func layers(_ forward: String, _ sums: String = "") -> String {
+      #"{"forward": "\#(forward)", "backward": "", "gradients": "", "sums": "\#(sums)"}"#
+    }
+    let digest = "0123456789abcdef"
+    #expect(kind("null") == nil && kind(layers("")) == nil && kind(layers(digest, digest + digest)) == nil)
+    #expect(kind(layers(String(repeating: digest, count: 16_384))) == nil)
+    for bad in [
+      layers(String(repeating: digest, count: 16_385)), layers("012"), layers(digest.uppercased()),
+      layers("", digest + "0123456789abcdeg"), "[]", "1", #"{"forward": ""}"#,
+      #"{"forward": [], "backward": "", "gradients": "", "sums": ""}"#,
+    ] { #expect(kind(bad) == .field, "\(bad.prefix(80))") }
+  }
+
   /// An offer's segments are as many as its length has, and each has a digest; what is there already is no more than what
   /// has come.
   @Test func segments() {

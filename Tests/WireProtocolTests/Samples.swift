@@ -107,6 +107,10 @@ enum Samples {
     attempt: 10, lossSum: -1, tokens: 17, seconds: 0, gradients: [],
     digests: [GradientDigest(name: "tier.0", byteCount: 12, sha256: digest)])
 
+  static let layers = ResultMessage(
+    attempt: 10, lossSum: 1, tokens: 17, seconds: 0, gradients: [TierGradient(tier: 0, floats: [1])],
+    layers: LayerDigests(forward: [0, .max, 1 << 63], backward: [5], gradients: [], sums: [7, 8]))
+
   static let parameters = ParametersMessage(
     tier: 1, version: 4, digest: digest,
     values: WireObject(name: "tier", floats: (0..<60_000).map { Float($0) }))
@@ -157,7 +161,7 @@ enum Samples {
       .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
       .result(digests), .assign(weighted), .assign(measured), .assign(sampled), .assign(scaled),
-      .result(objective),
+      .result(objective), .result(layers),
       .assign(collect), .result(chains), .window(window),
       .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),
       .accept(Accept(attempt: 9)), .decline(Decline(attempt: 9, code: .parameters, reason: "none")),

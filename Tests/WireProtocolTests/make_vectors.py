@@ -222,6 +222,11 @@ def messages():
                      {"tier": 2, "micro_batch": 1, "first": 12, "last": 12, "gradient": DIGEST}]},
         [("tier.0", floats(3)), ("tier.2.1", floats(-0.0)), ("chain.2.0", floats(0.5, 2.0))])
     yield from objectives()
+    yield Message(
+        "RESULT-layers", 52,
+        {"attempt": 9, "loss_sum": bits(0.5), "tokens": 17, "seconds": 0.25,
+         "layers": {"forward": DIGEST[:32], "backward": "f" * 16, "gradients": "0" * 48, "sums": ""}},
+        [("tier.0", floats(3))])
     yield Message("WINDOW", 25, {"step": 11, "firsts": [9, 1]},
                   [("chain.1.2", floats(-0.0)), ("chain.2.0", floats(7))])
     yield Message("PROBE", 4, {"seed": 2**64 - 1})

@@ -208,11 +208,15 @@ double nl_sin(double x);
 double nl_cos(double x);
 double nl_pow(double x, double y);  // x > 0
 
-// ---- random numbers and checksums (philox.c, crc32c.c) ------------------------------------------------------------
+// ---- random numbers and checksums (philox.c, crc32c.c, digest.c) ---------------------------------------------------
 // Philox4x32-10 (Salmon et al. 2011, Random123): four words from a 128-bit counter and a 64-bit key.
 void nl_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 // CRC-32C (Castagnoli), RFC 3720; crc = 0 to begin, the last result to go on.
 uint32_t nl_crc32c(uint32_t crc, const void *data, size_t count);
+// A digest of n 32-bit words, in which one word that differs is always seen; digest.c has the formula. Not for secrets.
+uint64_t nl_digest(nl_pool *pool, long n, const void *words);
+// Takes another digest, or number, into one; the order counts.
+uint64_t nl_digest_fold(uint64_t digest, uint64_t next);
 
 #ifdef __cplusplus
 }

@@ -19,11 +19,14 @@ struct ForwardPass {
   let adapterScale: Double
   /// Keys and values of earlier tokens, when generating.
   let cache: (any AttentionCache)?
+  /// Who notes what goes from layer to layer, if anybody.
+  let trace: LayerTrace?
 
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    recomputesLayers: Bool = false, usesAdapters: Bool = true, adapterScale: Double = 1
+    recomputesLayers: Bool = false, usesAdapters: Bool = true, adapterScale: Double = 1,
+    trace: LayerTrace? = nil
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
     let (tables, starts) = try rope.tables(lengths: lengths)
@@ -43,6 +46,7 @@ struct ForwardPass {
     self.recomputesLayers = recomputesLayers
     self.usesAdapters = usesAdapters
     self.adapterScale = adapterScale
+    self.trace = trace
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -63,6 +67,7 @@ struct ForwardPass {
     recomputesLayers = false
     usesAdapters = true
     adapterScale = 1
+    trace = nil
   }
 
   /// The base model's pass over `count` tokens of each of some sequences, which have `length` tokens in the cache.
@@ -84,6 +89,7 @@ struct ForwardPass {
     recomputesLayers = false
     usesAdapters = false
     adapterScale = 1
+    trace = nil
   }
 
   func dropout(site: UInt32) -> Dropout? {

@@ -69,6 +69,9 @@ public final class TrainableModel {
     set { tape.watch = newValue }
   }
 
+  /// Who notes what goes from layer to layer of the following computations, if anybody. No bit of them depends on it.
+  public var trace: LayerTrace?
+
   /// Replaces the values of one parameter.
   /// - Throws: `ParameterError` if there is no such parameter or the number of values is another.
   public func setParameter(_ name: String, _ values: UnsafeBufferPointer<Float>) throws {
@@ -145,7 +148,7 @@ public final class TrainableModel {
   ) throws -> ForwardPass {
     try ForwardPass(
       tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
-      recomputesLayers: recomputesLayers, adapterScale: adapterScale)
+      recomputesLayers: recomputesLayers, adapterScale: adapterScale, trace: trace)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

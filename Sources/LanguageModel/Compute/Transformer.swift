@@ -14,9 +14,11 @@ struct Transformer {
     var x = try pass.tape.embedding(tokens, table: embedTokens.matrix)
     for layer in layers {
       try pass.tape.watch?.step()
+      pass.trace?.expectGradient(by: x, layer: layer.index, on: pass.tape)
       x =
         try pass.recomputesLayers
         ? pass.tape.recomputed(x) { x throws(TensorError) in try layer(x, pass) } : layer(x, pass)
+      pass.trace?.passed(x.tensor, layer: layer.index, on: pass.tape)
     }
     try pass.tape.watch?.step()
     return x

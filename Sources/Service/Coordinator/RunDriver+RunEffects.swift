@@ -67,9 +67,10 @@ extension RunDriver {
   }
 
   private func restore(withShards: Bool) {
-    queue.async { [mailbox = service.mailbox, number, store, plan] in
+    queue.async { [mailbox = service.mailbox, number, store, plan, failpoints = service.options.failpoints] in
       do {
         let (engine, run) = try store.restoredRun(plan: plan, withShards: withShards)
+        engine.tamper = failpoints.tamper(withSum:)
         mailbox.post(.restored(number, engine, run))
       } catch {
         mailbox.post(.run(number, .restoreFailed(error)))

@@ -91,14 +91,16 @@ extension OpenRun {
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
       learningRate: applied.outcome.learningRate, gradNorm: applied.outcome.gradNorm,
       activeTiers: applied.outcome.shownTiers, digest: applied.digest, seconds: step.seconds, metrics: row)
+    let leafCount = plan.config.gradientAccumulationSteps
     let isDone = isRepeated ? try ledger.step(record.step)?.digest == record.digest : false
     if !isDone {
       try ledger.commit(
         record,
         tiers: applied.changed.map { plan.record(of: $0) } + applied.followed.map { plan.record(of: $0) },
         assignments: attempts, notes: notes,
-        shardDigests: step.shards.map {
-          ShardDigestRecord($0, leafCount: plan.config.gradientAccumulationSteps)
+        shardDigests: step.shards.map { ShardDigestRecord($0, leafCount: leafCount) },
+        layerDigests: zip(step.shards, step.traces).map {
+          LayerDigestRecord($0, $1, leafCount: leafCount)
         }, mayBeThere: isRepeated)
     }
     try trainMetrics.append(row, step: record.step)

@@ -96,10 +96,8 @@ package final class OpenRun: @unchecked Sendable {
 
   private func restore(_ record: SnapshotRecord, plan: any RunContents) throws -> (StepEngine, RunProgress) {
     let snapshot = try snapshots.open(record.manifest)
-    let tensors = try SnapshotTensors.read(snapshot)
     var state = try NestedTrainerState(
-      config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes,
-      snapshot: TrainerSnapshot(tensors: tensors, numbers: snapshot.state["trainer"] ?? nil))
+      config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes, snapshot: snapshot.trainer())
     state.penalty = plan.penalty
     soundBlobs = snapshot.blobs
     return (StepEngine(state: state), try RunProgress(json: snapshot.state["progress"] ?? nil))

@@ -57,3 +57,12 @@ enum SnapshotTensors {
     return "\(kind)/tier.\(tier)"
   }
 }
+
+extension Snapshot {
+  /// The state of training that it holds.
+  ///
+  /// - Throws: `SnapshotError` if a blob is damaged, `ServiceError` if the list of tensors is none.
+  func trainer() throws -> TrainerSnapshot {
+    TrainerSnapshot(tensors: try SnapshotTensors.read(self), numbers: state["trainer"] ?? nil)
+  }
+}

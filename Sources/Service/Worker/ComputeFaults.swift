@@ -1,4 +1,5 @@
 import Foundation
+import NestedLearning
 import WireProtocol
 
 /// Where the faults of a worker's arithmetic happen.
@@ -35,5 +36,20 @@ extension Failpoints {
     guard !values.isEmpty, fires(.chainWrong) else { return false }
     values[0] += 1
     return true
+  }
+}
+
+/// Where the faults of a coordinator's arithmetic happen.
+extension Failpoints {
+  /// The sum of a step's gradients, before it is divided and applied.
+  func tamper(withSum gradients: inout StepGradients) {
+    var sums: GradientSums
+    switch gradients {
+    case .sums(let all), .windowTotals(let all): sums = all
+    case .scaledMicroBatches: return
+    }
+    guard let name = sums.keys.sorted().first, fires(.reductionWrong) else { return }
+    if sums[name]?.isEmpty == false { sums[name]?[0] += 1 }
+    if case .sums = gradients { gradients = .sums(sums) } else { gradients = .windowTotals(sums) }
   }
 }

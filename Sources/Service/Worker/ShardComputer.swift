@@ -81,6 +81,14 @@ final class ShardComputer: @unchecked Sendable {
     }
   }
 
+  /// Takes up a model that was loaded by its owner, as if it had come with ENTER_RUN.
+  func use(_ model: TrainableModel, for run: EnterRun, precision: Precision) throws {
+    chains.removeAll()
+    let key = try LoadedModels.Key(run, precision: precision)
+    try check(key.layout, model)
+    models.add(LoadedModels.Entry(key: key, model: model, bytes: 0))
+  }
+
   /// Sets a tier's parameters.
   func apply(_ message: ParametersMessage) throws {
     guard let loaded, loaded.key.layout.tiers.indices.contains(message.tier) else {
@@ -135,8 +143,13 @@ final class ShardComputer: @unchecked Sendable {
         attempt: message.attempt, lossSum: 0, tokens: 0, seconds: 0, gradients: [], chains: kept.chains,
         windows: kept.reports)
     }
-    loaded.model.watch = watch
-    defer { loaded.model.watch = nil }
+    let trace =
+      message.purpose == .train
+      ? ShardTrace(
+        message, layout: loaded.key.layout, layerCount: loaded.model.configuration.layerCount, threads: pool)
+      : nil
+    (loaded.model.watch, loaded.model.trace) = (watch, trace?.layers)
+    defer { (loaded.model.watch, loaded.model.trace) = (nil, nil) }
     guard loaded.versions == message.parameterVersions else {
       throw ServiceError(
         "the shard needs tier versions \(message.parameterVersions), this worker has \(loaded.versions)")
@@ -158,7 +171,7 @@ final class ShardComputer: @unchecked Sendable {
           let loss = message.measure == .tokenLosses ? measured.reduce(0) { $0 + Double($1) } : 0
           return LeafSum(loss: loss, tiers: [:])
         }
-        let leaf = try leafSum(of: message.microBatches[g - first], message, loaded)
+        let leaf = try leafSum(of: message.microBatches[g - first], message, loaded, trace)
         guard message.window else { return leaf }
         for (tier, values) in leaf.tiers {
           scaled[WindowKey(tier: tier, microBatch: g)] = GradientWindow.scaled(
@@ -169,11 +182,12 @@ final class ShardComputer: @unchecked Sendable {
       add: { try $0.add($1) })
     var outcome = WorkerChains.Outcome()
     if !message.windows.isEmpty {
-      outcome = try chains.add(scaled, message)
+      outcome = try chains.add(scaled, message) { trace?.add(sum: $1, tier: $0.tier) }
     } else if message.window {
       outcome.gradients = scaled.map { TierGradient(tier: $0.tier, microBatch: $0.microBatch, floats: $1) }
     } else {
       outcome.gradients = sum.tiers.map { TierGradient(tier: $0.key, floats: $0.value) }
+      for (tier, values) in sum.tiers { trace?.add(sum: values, tier: tier) }
     }
     if message.measure?.isByMicroBatch == true { outcome.gradients = numbers }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
@@ -183,7 +197,7 @@ final class ShardComputer: @unchecked Sendable {
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
       digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
-      windows: outcome.reports)
+      windows: outcome.reports, layers: trace?.digests)
     if message.windows.isEmpty {
       unanswered = Unanswered(key: loaded.key, assignment: message, digests: loaded.digests, result: result)
     }
@@ -191,7 +205,8 @@ final class ShardComputer: @unchecked Sendable {
   }
 
   private func leafSum(
-    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry
+    of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry,
+    _ trace: ShardTrace?
   ) throws -> LeafSum {
     let started = MonotonicClock.now()
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
@@ -211,6 +226,7 @@ final class ShardComputer: @unchecked Sendable {
     guard sum.loss.isFinite, sum.terms?.isFinite ?? true else {
       throw NotFiniteError(message, microBatch.number, "the loss")
     }
+    trace?.add(loss: sum.loss, terms: sum.terms)
     for tier in message.tiers {
       var values = loaded.key.layout.joined(tier: tier) { gradients[$0]?.values ?? [] }
       if message.measure == .squaredGradients { values = Vectors.squares(values) }
@@ -219,6 +235,7 @@ final class ShardComputer: @unchecked Sendable {
       guard Vectors.isFinite(values) else {
         throw NotFiniteError(message, microBatch.number, "a gradient of tier \(tier)")
       }
+      trace?.add(gradient: values, tier: tier)
       sum.tiers[tier] = values
     }
     return sum

@@ -92,8 +92,13 @@ package struct WorkerChains {
 
   /// Does with a step's scaled gradients what the orders say.
   ///
-  /// - Parameter gradients: of every (tier, micro-batch) of the shard.
-  package mutating func add(_ gradients: [WindowKey: [Float]], _ message: AssignMessage) throws -> Outcome {
+  /// - Parameters:
+  ///   - gradients: of every (tier, micro-batch) of the shard.
+  ///   - look: is shown each chain that has gone on by the step, in the order of the orders.
+  package mutating func add(
+    _ gradients: [WindowKey: [Float]], _ message: AssignMessage,
+    look: (WindowKey, [Float]) -> Void = { _, _ in }
+  ) throws -> Outcome {
     try check(message)
     var outcome = Outcome()
     for order in message.windows {
@@ -106,6 +111,7 @@ package struct WorkerChains {
       guard let gradient = gradients[key] else { continue }
       let report = take(gradient, key, order, step: message.step)
       outcome.reports.append(report)
+      if report.chain != nil, let chain = chains[key] { look(key, chain.values) }
       if order == .separate {
         outcome.gradients.append(TierGradient(tier: key.tier, microBatch: key.microBatch, floats: gradient))
       } else if returns == .copy, let chain = chains[key] {

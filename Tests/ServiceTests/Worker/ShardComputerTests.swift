@@ -35,16 +35,16 @@ import WireProtocol
   }
 
   /// A worker that has just joined, with parameters.
-  private func computer() throws -> ShardComputer {
+  private func computer(threads: Int = 1) throws -> ShardComputer {
     let source = ModelSource(
       ownPath: Self.model, cache: nil, logger: Logger(label: "test"), failpoints: .none)
-    let computer = try ShardComputer(threads: 1, source: source, failpoints: .none)
+    let computer = try ShardComputer(threads: threads, source: source, failpoints: .none)
     try join(computer)
     return computer
   }
 
-  private func join(_ computer: ShardComputer) throws {
-    _ = try computer.load(run, channel: ModelChannel { _ in })
+  private func join(_ computer: ShardComputer, _ other: EnterRun? = nil) throws {
+    _ = try computer.load(other ?? run, channel: ModelChannel { _ in })
     let count = TierLayout(run).count(tier: 0)
     let values = (0..<count).map { Float($0 * 37 % 101 - 50) / 500 }
     try computer.apply(
@@ -148,5 +148,41 @@ import WireProtocol
         values: WireObject(name: ParametersMessage.objectName, floats: [Float](repeating: 0.01, count: count))
       ))
     #expect(try compute(computer, assignment(7, step: 2)).isNew)
+  }
+
+  /// Of each layer forward and of each input that has a gradient back, of each module; the same with any number of
+  /// threads, and if layers are computed twice. Those of modules are what `WordDigest` gives of the gradient that comes
+  /// back. LoRA is on one module in each of four layers, of which the lowest needs no gradient by its input.
+  @Test func digestsOfLayers() throws {
+    func assignment(_ purpose: Purpose = .train, step: Int = 1) -> AssignMessage {
+      var assignment = self.assignment(step: step, purpose: purpose, .separate)
+      (assignment.window, assignment.windows) = (false, [])
+      return assignment
+    }
+    let result = try computer().compute(assignment(), watch: ComputationWatch())
+    let layers = try #require(result.layers)
+    let layerCount = try ModelFolder(path: Self.model).configuration.layerCount
+    #expect(layers.forward.count == layerCount + 1 && Set(layers.forward).count == layerCount + 1)
+    #expect(layers.backward.count == layerCount - 1 && Set(layers.backward).count == layerCount - 1)
+    let values = try #require(result.gradients.first).values.floats()
+    let modules = TierLayout(run).modules(tier: 0)
+    #expect(modules.map(\.name) == (0..<4).map { "model.layers.\($0).self_attn.q_proj" })
+    let expected = modules.map { module in
+      var digest = WordDigest()
+      Array(values[module.range]).withUnsafeBufferPointer { digest.add($0) }
+      return digest.value
+    }
+    #expect(layers.gradients == expected && layers.sums == expected)
+    #expect(try computer(threads: 3).compute(assignment(), watch: ComputationWatch()).layers == layers)
+    let other = try #require(try computer().compute(assignment(step: 2), watch: ComputationWatch()).layers)
+    #expect(zip(other.forward, layers.forward).allSatisfy { $0 != $1 })
+    for purpose in [Purpose.evaluate, .recompute] {
+      #expect(try computer().compute(assignment(purpose), watch: ComputationWatch()).layers == nil)
+    }
+    var twice = run
+    twice.recomputesLayers = true
+    let recomputing = try computer()
+    try join(recomputing, twice)
+    #expect(try recomputing.compute(assignment(), watch: ComputationWatch()).layers == layers)
   }
 }
