@@ -28,6 +28,24 @@ public struct RunQueue: Sendable, Equatable {
   /// Whether no run waits, is being made ready, or has begun and not ended.
   public var isOver: Bool { waiting.isEmpty && preparing.isEmpty && begun.isEmpty }
 
+  /// One more run, behind those that wait. It does not begin if everything has been stopped.
+  public mutating func add(_ run: RunNumber) { if !isStopped { waiting.append(run) } }
+
+  /// A run that waits is not to begin.
+  ///
+  /// - Returns: whether it waited; not if it is being made ready, or has begun.
+  public mutating func remove(_ run: RunNumber) -> Bool {
+    guard let place = waiting.firstIndex(of: run) else { return false }
+    waiting.remove(at: place)
+    return true
+  }
+
+  /// Those of these runs that wait come first, in this order; the others keep theirs behind them.
+  public mutating func putFirst(_ runs: [RunNumber]) {
+    let first = runs.filter(waiting.contains)
+    waiting = first + waiting.filter { !first.contains($0) }
+  }
+
   /// The run that is to be made ready now, if one more may be at work.
   public mutating func next() -> RunNumber? {
     guard begun.count - resting.count + preparing.count < parallel, !waiting.isEmpty else { return nil }

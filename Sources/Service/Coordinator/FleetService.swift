@@ -24,6 +24,8 @@ final class FleetService {
     case allowList(AllowList.News)
     /// What was read for a worker.
     case forWorker(RunNumber, PeerID, SessionID, Message)
+    /// Something that another thread wants done, or known.
+    case request(@Sendable (FleetService) throws -> Void)
   }
 
   /// What a core has not been told of yet. It is told of one thing at a time, after all that followed from the last.
@@ -49,10 +51,18 @@ final class FleetService {
   var fleet: FleetCore
   /// Runs that have begun and are not over, what is known of all others, and whose turn it is.
   var drivers: [RunNumber: RunDriver] = [:]
-  private var queued: [RunNumber: QueuedRun]
-  private var queue: RunQueue
-  /// How each run ended, in the order of ending.
+  var queued: [RunNumber: QueuedRun]
+  var queue: RunQueue
+  /// Runs that are to end as soon as they are ready, and those that are to rest as soon as they have begun.
+  var cancelled = Set<RunNumber>()
+  var pausesAtBegin = Set<RunNumber>()
+  /// Is told of each run that is over, and of how runs and workers stand now and then.
+  var board: (any FleetBoard)?
+  /// When the board is to be told again.
+  var nextBoard = Instant.zero
+  /// How each run ended, in the order of ending; of a fleet that takes runs on and on, the last ones.
   private(set) var ends: [RunEnd] = []
+  private static let mostEndsKept = 100
   var told: [Told] = []
   var isTelling = false
   /// When the fleet wants to be told of the time.
@@ -104,7 +114,7 @@ final class FleetService {
     fleet = FleetCore(settings: settings, now: MonotonicClock.now())
     localWorkers = try LocalWorkers(
       endpoint: endpoint, threads: options.threadsPerWorker, logFormat: options.operations.logFormat,
-      logger: logger
+      isPatient: options.takesRuns, logger: logger
     ) {
       mailbox.post(.childEnded($0))
     }
@@ -166,8 +176,9 @@ final class FleetService {
         }
       }
     }
-    try handle(.expectsRuns(!queue.notBegun.isEmpty))
-    if queue.isOver, !isClosed { try closeFleet() }
+    let takesMore = options.takesRuns && !stopRequested
+    try handle(.expectsRuns(takesMore || !queue.notBegun.isEmpty))
+    if queue.isOver, !isClosed, !takesMore { try closeFleet() }
   }
 
   func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
@@ -178,11 +189,17 @@ final class FleetService {
       prepared.close()
       return try beginNext()
     }
+    guard cancelled.remove(number) == nil else {
+      try? prepared.store.ledger.finish(RunEnding.stopped.outcome)
+      prepared.close()
+      return try end(number, folder: prepared.store.folder.path, .success(.stopped), sendsAway: true)
+    }
     do {
       let driver = try RunDriver(number, prepared, service: self)
       drivers[number] = driver
       try handle(.begin(number, driver.settings))
       try driver.begin()
+      if pausesAtBegin.remove(number) != nil { try tell(number, .pause) }
     } catch {
       try? prepared.store.ledger.finish(.failed(reason: "\(error)"))
       prepared.close()
@@ -211,8 +228,11 @@ final class FleetService {
     throws
   {
     drivers[number] = nil
+    queued[number] = nil
     queue.ended(number, sendsAway: sendsAway)
     ends.append(RunEnd(folder: folder, result: result))
+    if options.takesRuns, ends.count > Self.mostEndsKept { ends.removeFirst() }
+    board?.ended(number, result)
     try handle(.requested(number, .close))
     try beginNext()
   }
