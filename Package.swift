@@ -99,6 +99,22 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),
+    // The service: a web page, an HTTP API and events over the runs of one fleet. The page is within the program.
+    .target(
+      name: "WebService",
+      dependencies: [
+        "Service", "Observability", "Ledger", "Dataset", "NestedLearning", "Coordination", "Files", "Digests",
+        "JSON",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      resources: [
+        "OpenAPI/openapi.json", "Page/index.html", "Page/login.html", "Page/style.css", "Page/icon.svg",
+        "Page/dygraph.js", "Page/dygraph.css", "Page/page.js", "Page/api.js", "Page/elements.js",
+        "Page/charts.js",
+        "Page/newrun.js", "Page/run.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
+      ].map { .embedInCode($0) }),
     // The trainer for programs of others: all of a run in one process.
     .target(
       name: "NestedLoRA",
@@ -130,8 +146,7 @@ let package = Package(
     .executableTarget(
       name: "nl-coord",
       dependencies: [
-        "JSON", "NestedLearning",
-        "Service", "ProgramFlags", "Files",
+        "JSON", "NestedLearning", "WebService", "Service", "ProgramFlags", "Files",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
@@ -233,6 +248,11 @@ let package = Package(
         "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
         "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
+      ]),
+    .testTarget(
+      name: "WebServiceTests",
+      dependencies: [
+        "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker",
       ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(

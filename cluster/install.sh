@@ -57,6 +57,9 @@ missing_testbed_packages() {
   for package in iproute2 nftables; do
     installed "$package" || printf '%s ' "$package"
   done
+  # The page is looked at with it; Ubuntu has it as a snap alone, and does without.
+  command -v chromium >/dev/null || ! apt-cache show chromium 2>/dev/null | grep -q '^Version: [0-9]*\.' \
+    || printf 'chromium python3-venv '
 }
 
 missing_aarch64_packages() {

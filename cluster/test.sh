@@ -52,6 +52,7 @@ else
   # The fault matrix measures times, so that it runs by itself.
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
   check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
+  check "page" cluster/testbed/browser.sh
   check "recorded digests" cluster/testbed/digests.sh
   check "forgetting, in small" forgetting
   check "quick mutations" cluster/testbed/mutations.sh --quick

@@ -10,13 +10,19 @@ public enum LogFormat: String, Sendable, CaseIterable {
 
   /// A logger that writes to standard error.
   ///
-  /// - Parameter context: what JSON lines say besides; lines for people do without.
-  public func logger(label: String, level: Logger.Level, context: LogContext = LogContext()) -> Logger {
+  /// - Parameters:
+  ///   - context: what JSON lines say besides; lines for people do without.
+  ///   - also: is given every line too
+  public func logger(
+    label: String, level: Logger.Level, context: LogContext = LogContext(), also: (any LogHandler)? = nil
+  ) -> Logger {
     var logger = Logger(label: label) { label in
-      switch self {
-      case .text: StreamLogHandler.standardError(label: label)
-      case .json: JSONLogHandler(label: label, context: context)
-      }
+      let own: any LogHandler =
+        switch self {
+        case .text: StreamLogHandler.standardError(label: label)
+        case .json: JSONLogHandler(label: label, context: context)
+        }
+      return also.map { MultiplexLogHandler([own, $0]) } ?? own
     }
     logger.logLevel = level
     return logger

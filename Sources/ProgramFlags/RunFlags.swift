@@ -79,9 +79,10 @@ public struct RunFlags: ParsableArguments {
     }
   }
 
+  /// - Parameter localWorkersByDefault: whether there are local workers beside those of other machines
   /// - Throws: if a file of keys cannot be used.
-  public func options() throws -> RunOptions {
-    let workers = localWorkers ?? (listen == nil ? 1 : 0)
+  public func options(localWorkersByDefault: Bool = false) throws -> RunOptions {
+    let workers = localWorkers ?? (listen == nil || localWorkersByDefault ? 1 : 0)
     let cores = ProcessInfo.processInfo.activeProcessorCount
     var options = try RunOptions(
       localWorkers: workers, threadsPerWorker: threadsPerWorker ?? max(1, cores / max(1, workers)),

@@ -12,7 +12,8 @@ struct NLCoord: ParsableCommand {
       flag wins over the environment, and that over the config file.
       """,
     subcommands: [
-      TrainCommand.self, PauseCommand.self, ResumeCommand.self, RollbackCommand.self, StatusCommand.self,
+      TrainCommand.self, ServeCommand.self, PauseCommand.self, ResumeCommand.self, RollbackCommand.self,
+      StatusCommand.self,
     ])
 
   static func main() {

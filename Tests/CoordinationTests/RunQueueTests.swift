@@ -32,15 +32,16 @@ import WireProtocol
   @Test func oneIsHeldUntilAnotherIsOver() {
     var queue = RunQueue([a, b], parallel: 2)
     #expect(all(&queue) == [a, b])
-    let begins = [queue.begins(a), queue.begins(b)]
-    queue.hold(c, until: a)
-    #expect(begins == [true, true] && queue.notBegun == [c] && queue.held(until: a) == c)
+    queue.hold(a, until: c)
+    let begins = [queue.begins(c), queue.begins(b)]
+    #expect(begins == [true, true] && queue.notBegun == [a])
+    #expect(queue.held(until: c) == a && queue.measurement(for: a) == c)
     queue.ended(b, sendsAway: true)
     #expect(all(&queue) == [] && !queue.isOver)
-    queue.ended(a, sendsAway: true)
-    #expect(all(&queue) == [c])
-    _ = queue.begins(c)
     queue.ended(c, sendsAway: true)
+    #expect(all(&queue) == [a])
+    _ = queue.begins(a)
+    queue.ended(a, sendsAway: true)
     #expect(queue.isOver)
   }
 
@@ -48,16 +49,22 @@ import WireProtocol
   @Test func oneThatIsHeldCanBeDropped() {
     var queue = RunQueue([a], parallel: 1)
     _ = all(&queue)
-    _ = queue.begins(a)
-    queue.hold(c, until: a)
-    queue.drop(c)
-    queue.ended(a, sendsAway: true)
+    queue.hold(a, until: c)
+    _ = queue.begins(c)
+    queue.drop(a)
+    queue.ended(c, sendsAway: true)
     #expect(queue.isOver)
     var stopped = RunQueue([a, b], parallel: 1)
     _ = all(&stopped)
-    _ = stopped.begins(a)
-    stopped.hold(c, until: a)
-    #expect(stopped.stop() == [c, b] && stopped.notBegun == [])
+    stopped.hold(a, until: c)
+    _ = stopped.begins(c)
+    #expect(stopped.stop() == [a, b] && stopped.notBegun == [])
+    // One that is held when everything has been stopped does not begin, and nothing waits for it.
+    var late = RunQueue([a], parallel: 1)
+    _ = all(&late)
+    _ = late.stop()
+    late.hold(a, until: c)
+    #expect(!late.begins(c) && late.isOver)
   }
 
   /// One that rests leaves its place, and goes on beside whoever has taken it.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs the systemd units for real: boots a systemd of its own in namespaces, over a throw-away copy of this machine's
 # files, and there a coordinator and a worker as services, with keys and all that the units forbid. The worker is
-# killed, the coordinator stopped and started again. Adapter and optimizer state must be those of a run by one process.
+# killed, the coordinator stopped and started again; then the service of nl-coord serve is killed in a run. Adapter and
+# optimizer state must be those of a run by one process.
 # Nothing of this machine is changed. It needs root, systemd and a kernel that permits namespaces and overlays; where
 # one is missing it says so and passes.
 #
@@ -89,6 +90,7 @@ chroot "$root" systemd-sysusers
 cp "$etc/worker.key.pub" "$etc/workers.txt"
 printf '%s\n' "NL_CONFIG=$PWD/examples/quickstart/quickstart.json" NL_INACTIVE_GRADIENTS=sum \
   NL_GRADIENT_ACCUMULATION_STEPS=16 "NL_NUM_STEPS=$steps" NL_EVAL_EVERY=40 >"$etc/test.env"
+printf '%s\n' "NL_MODELS=$PWD/examples/quickstart" "NL_DATA=$PWD/examples/quickstart" >"$etc/serve.env"
 printf '%s\n' NL_CONNECT=tcp://127.0.0.1:5555 NL_THREADS=1 >"$etc/worker.env"
 cd "$root"
 mkdir old
@@ -159,4 +161,30 @@ expect "the adapter is that of one process: $(hash_inside)" [ "$(hash "$folder/o
 digest() { "$bin/nl-coord" status "$folder/one" --digest; }
 digest_inside() { inside nl-coord status $run --digest; }
 expect "the optimizer state is that of one process: $(digest_inside)" [ "$(digest)" = "$(digest_inside)" ]
+
+# The same run by the service.
+api() { inside curl -s "http://127.0.0.1:8000/nested-learning/$1" "${@:2}"; }
+served() { api "status?experiment=served" | grep -q "\"status\":\"$1\""; }
+served_step() { api "status?experiment=served" | grep -o '"current_step":[0-9]*' | cut -d : -f 2; }
+begun() { [ "$(served_step)" -ge 3 ]; }
+config() {
+  python3 -c 'import json, sys
+config = json.load(open(sys.argv[1]))
+config.pop("output_path", None)
+config.update(experiment_name="served", inactive_gradients="sum", gradient_accumulation_steps=16,
+  num_steps=int(sys.argv[2]), eval_every=40)
+print(json.dumps(config))' "$example/quickstart.json" "$steps"
+}
+expect "the service starts" inside systemctl start nl-serve
+expect "and answers" until_true 30 inside curl -sf http://127.0.0.1:8000/healthz -o /dev/null
+expect "it takes a run" api start --json "$(config)" --fail -o /dev/null
+need "which makes steps" until_true 60 begun
+expect "it has no capabilities and a filter of system calls" \
+  [ "$(locked nl-serve)" = "0000000000000000 0000000000000000 1 2 " ]
+inside systemctl kill --signal=KILL nl-serve
+expect "after a kill it goes on by itself, to the end" until_true 300 served completed
+served_hash() {
+  inside sha256sum /var/lib/nested-learning-service/runs/served/checkpoints/final/adapters.safetensors | cut -c 1-64
+}
+expect "the adapter is that of one process: $(served_hash)" [ "$(hash "$folder/one")" = "$(served_hash)" ]
 [ -z "$failed" ]

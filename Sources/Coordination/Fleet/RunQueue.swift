@@ -30,6 +30,24 @@ public struct RunQueue: Sendable, Equatable {
   /// Whether no run waits, is being made ready, or has begun and not ended.
   public var isOver: Bool { waiting.isEmpty && held.isEmpty && preparing.isEmpty && begun.isEmpty }
 
+  /// One more run, behind those that wait. It does not begin if everything has been stopped.
+  public mutating func add(_ run: RunNumber) { if !isStopped { waiting.append(run) } }
+
+  /// A run that waits is not to begin.
+  ///
+  /// - Returns: whether it waited; not if it is being made ready, or has begun.
+  public mutating func remove(_ run: RunNumber) -> Bool {
+    guard let place = waiting.firstIndex(of: run) else { return false }
+    waiting.remove(at: place)
+    return true
+  }
+
+  /// Those of these runs that wait come first, in this order; the others keep theirs behind them.
+  public mutating func putFirst(_ runs: [RunNumber]) {
+    let first = runs.filter(waiting.contains)
+    waiting = first + waiting.filter { !first.contains($0) }
+  }
+
   /// The run that is to be made ready now, if one more may be at work.
   public mutating func next() -> RunNumber? {
     guard begun.count - resting.count + preparing.count < parallel, !waiting.isEmpty else { return nil }
@@ -38,8 +56,16 @@ public struct RunQueue: Sendable, Equatable {
     return run
   }
 
-  /// A new run is the next once another is over that has begun, or is about to.
-  public mutating func hold(_ run: RunNumber, until other: RunNumber) { held[other] = run }
+  /// A run that is being made ready leaves its place to another, which measures something for it, and is the next once that
+  /// is over.
+  public mutating func hold(_ run: RunNumber, until other: RunNumber) {
+    preparing.remove(run)
+    preparing.insert(other)
+    if !isStopped { held[other] = run }
+  }
+
+  /// What measures for a run that is held.
+  public func measurement(for run: RunNumber) -> RunNumber? { held.first { $0.value == run }?.key }
 
   /// The run that begins after another.
   public func held(until other: RunNumber) -> RunNumber? { held[other] }

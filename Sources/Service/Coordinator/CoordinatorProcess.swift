@@ -11,21 +11,23 @@ import Transport
 
 /// What `nl-coord train` and `nl-coord resume` do around the run itself: sockets, the run folder, the last words.
 public struct CoordinatorProcess: Sendable {
-  private let options: RunOptions
-  private let context = LogContext()
-  private let logger: Logger
-  private let telemetry: Telemetry
-  private let signals = SignalWatch()
-  private let measurements = MeasurementStore()
+  let options: RunOptions
+  let context = LogContext()
+  let logger: Logger
+  let telemetry: Telemetry
+  let signals = SignalWatch()
+  let measurements = MeasurementStore()
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
-  private init(options: RunOptions) throws {
+  init(options: RunOptions, log: (any LogHandler)? = nil) throws {
     ProcessHeap.keepTogether()
     // A reader of our output that goes away, as `| head` does, does not end the run.
     signal(SIGPIPE, SIG_IGN)
     self.options = options
-    logger = options.operations.logger(label: "nl-coord", level: .notice, context: context)
-    telemetry = try Telemetry(options: options.operations, context: context, logger: logger)
+    let logger = options.operations.logger(label: "nl-coord", level: .notice, context: context, also: log)
+    self.logger = logger
+    telemetry = try Telemetry(
+      options: options.operations, context: context, logger: logger, isShown: options.takesRuns)
   }
 
   /// Begins a new run and carries it out.
@@ -112,7 +114,7 @@ public struct CoordinatorProcess: Sendable {
   }
 
   /// Reads everything that a run is made from; what takes its time is told of.
-  private func read(_ config: NestedLearningConfig) throws -> RunPlan {
+  func read(_ config: NestedLearningConfig) throws -> RunPlan {
     let isText = options.operations.logFormat == .text
     let line =
       isText
@@ -164,7 +166,7 @@ public struct CoordinatorProcess: Sendable {
   }
 
   /// One of several runs, once it is its turn; on a thread of its own.
-  private func ready(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
+  func ready(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
     let folder = "\(config.outputPath)/\(config.experimentName)"
     do { return try planned(config, orResume: orResume) } catch let needed as MeasurementNeeded {
       return try measuring(needed, for: folder) { try planned(config, orResume: orResume) }
@@ -191,11 +193,11 @@ public struct CoordinatorProcess: Sendable {
     return PreparedRun(plan: plan, store: run)
   }
 
-  private func open(_ path: String) throws -> RunFolder {
+  func open(_ path: String) throws -> RunFolder {
     try RunFolder.open(path) { [logger] in logger.notice("\($0)") }
   }
 
-  private func take(_ folder: RunFolder, config: NestedLearningConfig) throws -> OpenRun {
+  func take(_ folder: RunFolder, config: NestedLearningConfig) throws -> OpenRun {
     try OpenRun(folder: folder, config: config, options: options, logger: logger)
   }
 
@@ -282,7 +284,7 @@ public struct CoordinatorProcess: Sendable {
   }
 
   /// Writes lines at once, so that they keep their place among the lines of progress; for programs, as the log.
-  private func say(_ text: String) {
+  func say(_ text: String) {
     guard options.operations.logFormat == .text else {
       for line in text.split(separator: "\n") { logger.notice("\(line)") }
       return
@@ -291,7 +293,7 @@ public struct CoordinatorProcess: Sendable {
   }
 
   /// Carries out a run; sockets and run folder are free again when it is over.
-  private func withSockets(_ work: (Sockets) throws -> String?) throws {
+  func withSockets(_ work: (Sockets) throws -> String?) throws {
     let sockets = try Sockets(options)
     let result = Result { try work(sockets) }
     sockets.close()
@@ -316,7 +318,7 @@ public struct CoordinatorProcess: Sendable {
     return reason
   }
 
-  private func service(_ runs: [QueuedRun], _ sockets: Sockets) throws -> FleetService {
+  func service(_ runs: [QueuedRun], _ sockets: Sockets) throws -> FleetService {
     options.failpoints.announce(logger)
     if let endpoint = sockets.remoteEndpoint {
       let keys = options.security.map { ", with the public key \($0.secretKey.publicKey)" } ?? ""
@@ -352,7 +354,7 @@ public struct CoordinatorProcess: Sendable {
   }
 
   /// A report that cannot be written is no failure of the run.
-  private func writeReportIfWanted(_ folder: String) {
+  func writeReportIfWanted(_ folder: String) {
     guard options.writesReport, RecordedRun.isOne(folder) else { return }
     let file = RunReport.file(in: folder)
     do {
@@ -414,7 +416,7 @@ extension RunEnd {
 }
 
 /// The coordinator's socket, bound before anything is written, so that a taken port leaves nothing behind.
-private struct Sockets {
+struct Sockets {
   let router: Router
   let waker: Waker
   /// Where local workers connect: a socket file in a folder of this process's own.

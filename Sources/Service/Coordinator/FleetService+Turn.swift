@@ -14,6 +14,7 @@ extension FleetService {
     let now = MonotonicClock.now()
     for driver in drivers.values { driver.sayWhatIsWaitedFor(now) }
     publishTelemetry(now)
+    tellBoard(now)
     // Half a second bounds every wait, whatever the timers say.
     let next = min(
       fleetTimer, connectionChecks.next, drivers.values.map(\.runTimer).min() ?? .never)
@@ -62,6 +63,7 @@ extension FleetService {
       guard fleet.run(of: peer) == run, fleet.isMember(peer, session: session) else { break }
       drivers[run]?.send(message, to: peer, session: session)
     case .signal(let number): try stop(number)
+    case .request(let request): try request(self)
     case .childEnded(let exit):
       if let peer = localPeers.removeValue(forKey: exit.index) {
         try handle(.peerLost(peer: peer, reason: "its process ended with \(exit.reason)"))

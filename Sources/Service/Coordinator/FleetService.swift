@@ -25,6 +25,8 @@ final class FleetService {
     case allowList(AllowList.News)
     /// What was read for a worker.
     case forWorker(RunNumber, PeerID, SessionID, Message)
+    /// Something that another thread wants done, or known.
+    case request(@Sendable (FleetService) throws -> Void)
   }
 
   /// What a core has not been told of yet. It is told of one thing at a time, after all that followed from the last.
@@ -50,10 +52,19 @@ final class FleetService {
   var fleet: FleetCore
   /// Runs that have begun and are not over, what is known of all others, and whose turn it is.
   var drivers: [RunNumber: RunDriver] = [:]
-  private var queued: [RunNumber: QueuedRun]
-  private var queue: RunQueue
-  /// How each run ended, in the order of ending.
+  var queued: [RunNumber: QueuedRun]
+  var queue: RunQueue
+  /// Runs that are to end as soon as they are ready, and those that are to rest as soon as they have begun.
+  var cancelled = Set<RunNumber>()
+  var pausesAtBegin = Set<RunNumber>()
+  private var measurementCount: UInt32 = 0
+  /// Is told of each run that is over, and of how runs and workers stand now and then.
+  var board: (any FleetBoard)?
+  /// When the board is to be told again.
+  var nextBoard = Instant.zero
+  /// How each run ended, in the order of ending; of a fleet that takes runs on and on, the last ones.
   private(set) var ends: [RunEnd] = []
+  private static let mostEndsKept = 100
   var told: [Told] = []
   var isTelling = false
   /// When the fleet wants to be told of the time.
@@ -105,7 +116,7 @@ final class FleetService {
     fleet = FleetCore(settings: settings, now: MonotonicClock.now())
     localWorkers = try LocalWorkers(
       endpoint: endpoint, threads: options.threadsPerWorker, logFormat: options.operations.logFormat,
-      logger: logger
+      isPatient: options.takesRuns, logger: logger
     ) {
       mailbox.post(.childEnded($0))
     }
@@ -167,33 +178,49 @@ final class FleetService {
         }
       }
     }
-    try handle(.expectsRuns(!queue.notBegun.isEmpty))
-    if queue.isOver, !isClosed { try closeFleet() }
+    let takesMore = options.takesRuns && !stopRequested
+    try handle(.expectsRuns(takesMore || !queue.notBegun.isEmpty))
+    if queue.isOver, !isClosed, !takesMore { try closeFleet() }
   }
 
   func begin(_ number: RunNumber, _ prepared: PreparedRun) throws {
     queued[number]?.prepared = nil
-    if let next = prepared.measuredFor {
-      let name = RunNumber(UInt32(queued.count + 1))
-      queued[name] = QueuedRun(name: next.name, prepare: next.prepare)
-      queue.hold(name, until: number)
-    }
+    if let next = prepared.measuredFor { return try beginMeasurement(for: number, next, prepared) }
     guard queue.begins(number) else {
       // It was made ready while the program was asked to end; its folder is there, and it goes on from the start.
       logger.notice("\(prepared.store.folder.path) is not begun")
       prepared.close()
       return try beginNext()
     }
+    guard cancelled.remove(number) == nil else {
+      try? prepared.store.ledger.finish(RunEnding.stopped.outcome)
+      prepared.close()
+      return try end(number, folder: prepared.store.folder.path, .success(.stopped), sendsAway: true)
+    }
     do {
       let driver = try RunDriver(number, prepared, service: self)
       drivers[number] = driver
       try handle(.begin(number, driver.settings))
       try driver.begin()
+      if pausesAtBegin.remove(number) != nil { try tell(number, .pause) }
     } catch {
       try? prepared.store.ledger.finish(.failed(reason: "\(error)"))
       prepared.close()
       try end(number, folder: prepared.store.folder.path, .failure(error), sendsAway: true)
     }
+  }
+
+  /// What is measured for a run takes its place until that is done, under a number of its own, from the greatest down.
+  private func beginMeasurement(
+    for number: RunNumber, _ next: PreparedRun.Following, _ prepared: PreparedRun
+  ) throws {
+    measurementCount += 1
+    let own = RunNumber(UInt32.max - measurementCount)
+    queued[number] = QueuedRun(name: next.name, prepare: next.prepare)
+    queued[own] = QueuedRun(name: prepared.store.folder.path) { prepared }
+    queue.hold(number, until: own)
+    if cancelled.remove(number) != nil { cancelled.insert(own) }
+    try begin(own, PreparedRun(plan: prepared.plan, store: prepared.store))
   }
 
   /// A run that waited could not be made ready; the others go on.
@@ -218,9 +245,12 @@ final class FleetService {
   {
     drivers[number] = nil
     let isMeasured = endsMeasurement(number, folder: folder, result)
+    queued[number] = nil
     queue.ended(number, sendsAway: sendsAway)
     if isMeasured != true {
       ends.append(RunEnd(folder: folder, result: result, isMeasurement: isMeasured != nil))
+      if options.takesRuns, ends.count > Self.mostEndsKept { ends.removeFirst() }
+      board?.ended(number, result)
     }
     try handle(.requested(number, .close))
     try beginNext()
@@ -237,6 +267,8 @@ final class FleetService {
       return true
     }
     queue.drop(next)
+    queued[next] = nil
+    board?.ended(next, result)
     return false
   }
 

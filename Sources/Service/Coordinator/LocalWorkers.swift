@@ -17,6 +17,8 @@ final class LocalWorkers {
   private let endpoint: String
   private let threads: Int
   private let logFormat: LogFormat
+  /// Whether one that keeps ending is tried again after a while, on and on, and ends nobody else.
+  private let isPatient: Bool
   private let executable: URL
   private let logger: Logger
   private let onExit: @Sendable (Exit) -> Void
@@ -39,14 +41,16 @@ final class LocalWorkers {
   /// fails rather than start it for ever.
   private static let soon = Duration.seconds(5)
   private static let mostFailures = 5
+  private static let pause = 10.0
 
   init(
-    endpoint: String, threads: Int, logFormat: LogFormat, logger: Logger,
+    endpoint: String, threads: Int, logFormat: LogFormat, isPatient: Bool = false, logger: Logger,
     onExit: @escaping @Sendable (Exit) -> Void
   ) throws {
     self.endpoint = endpoint
     self.threads = threads
     self.logFormat = logFormat
+    self.isPatient = isPatient
     self.logger = logger
     self.onExit = onExit
     executable = try Self.besideThisProgram("nl-worker")
@@ -102,10 +106,19 @@ final class LocalWorkers {
   func restart(after exit: Exit) throws {
     guard !stopping, !retired.contains(exit.index), let child = children[exit.index] else { return }
     let failures = .now - child.started < Self.soon ? child.failures + 1 : 0
-    guard failures < Self.mostFailures else {
+    guard failures < Self.mostFailures || isPatient else {
       throw ServiceError(
         "local worker \(exit.index) ended \(failures) times within \(Self.soon) of its start (\(exit.reason))",
         remedy: "its messages above say why; the run can be resumed")
+    }
+    guard failures < Self.mostFailures else {
+      logger.error(
+        """
+        local worker \(exit.index) ended \(failures) times within \(Self.soon) of its start (\(exit.reason)); it is \
+        tried again in \(Int(Self.pause)) s
+        """)
+      DispatchQueue.global().asyncAfter(deadline: .now() + Self.pause) { [onExit] in onExit(exit) }
+      return
     }
     logger.warning("local worker \(exit.index) ended (\(exit.reason)); it is started again")
     try start(exit.index, failures: failures)

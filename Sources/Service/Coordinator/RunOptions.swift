@@ -22,6 +22,8 @@ public struct RunOptions: Sendable {
   public var shardBy: ShardAxis
   /// Runs that are at work together, if there are several.
   public var parallelRuns = 1
+  /// Whether runs come on and on: without any, the coordinator waits for the next.
+  var takesRuns = false
   /// Whether there are several runs, so that each is named in what is said of it.
   var isOneOfMany = false
   /// Whether something else starts the coordinator again after each end: the workers of other machines are then not

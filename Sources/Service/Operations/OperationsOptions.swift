@@ -33,12 +33,13 @@ public struct OperationsOptions: Sendable {
         remedy: "give --metrics-token FILE, whose content a reader has to bear, or listen on 127.0.0.1")
     }
     address = (host.trimmingCharacters(in: ["[", "]"]), port)
-    token = try tokenFile.map(Self.token)
+    token = try tokenFile.map { try Self.token(in: $0, flag: "--metrics-token") }
   }
 
-  private static func token(in file: String) throws -> String {
+  /// What a file says that a client has to bear.
+  package static func token(in file: String, flag: String) throws -> String {
     guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
-      throw ServiceError("--metrics-token \(file) cannot be read")
+      throw ServiceError("\(flag) \(file) cannot be read")
     }
     let token = text.trimmingCharacters(in: .whitespacesAndNewlines)
     guard token.utf8.count >= 16, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {
@@ -49,7 +50,10 @@ public struct OperationsOptions: Sendable {
     return token
   }
 
-  func logger(label: String, level: Logger.Level, context: LogContext) -> Logger {
-    logFormat.logger(label: label, level: logLevel ?? level, context: context)
+  /// - Parameter also: is given every line too
+  func logger(
+    label: String, level: Logger.Level, context: LogContext, also: (any LogHandler)? = nil
+  ) -> Logger {
+    logFormat.logger(label: label, level: logLevel ?? level, context: context, also: also)
   }
 }

@@ -9,17 +9,20 @@ final class Telemetry: Sendable {
   let context: LogContext
   /// Nil unless there is an address to answer on.
   private let server: OperationsServer?
+  /// Whether somebody else shows what is here.
+  private let isShown: Bool
 
   /// Begins to answer, if that is wanted.
   ///
   /// - Throws: `OperationsError` if the address cannot be listened on.
-  init(options: OperationsOptions, context: LogContext, logger: Logger) throws {
+  init(options: OperationsOptions, context: LogContext, logger: Logger, isShown: Bool = false) throws {
     self.context = context
+    self.isShown = isShown
+    if isShown || options.address != nil { ProcessMetrics.collect(into: metrics) }
     guard let address = options.address else {
       server = nil
       return
     }
-    ProcessMetrics.collect(into: metrics)
     let server = try OperationsServer(
       host: address.host, port: address.port, token: options.token, health: health, metrics: metrics,
       logger: logger)
@@ -28,7 +31,7 @@ final class Telemetry: Sendable {
   }
 
   /// Whether anybody can look.
-  var isOpen: Bool { server != nil }
+  var isOpen: Bool { server != nil || isShown }
 
   func close() { server?.stop() }
 }

@@ -5,20 +5,20 @@ import Ledger
 import NestedLearning
 
 /// A run as its ledger has it, read without taking it from a coordinator that works on it.
-struct RecordedRun {
-  let folder: String
-  let ledger: Ledger
-  let status: RunRow
-  let config: NestedLearningConfig
+package struct RecordedRun {
+  package let folder: String
+  package let ledger: Ledger
+  package let status: RunRow
+  package let config: NestedLearningConfig
   /// Those of the newest tier plan; empty before the first coordinator has recorded one.
-  let tiers: [Tier]
+  package let tiers: [Tier]
 
   /// Those that each parameter belongs to one of; none where tiers are copies of all parameters.
   var dividedTiers: [Tier] { config.tierMode == .consolidate ? [] : tiers }
 
-  static func isOne(_ folder: String) -> Bool { FileSystem.kind(folder + "/state.sqlite") == .file }
+  package static func isOne(_ folder: String) -> Bool { FileSystem.kind(folder + "/state.sqlite") == .file }
 
-  init(folder: String) throws {
+  package init(folder: String) throws {
     guard Self.isOne(folder) else { throw RunFolderError.notARun(path: folder, missing: "state.sqlite") }
     self.folder = folder
     ledger = try Ledger.open(at: folder + "/state.sqlite", access: .readOnly)

@@ -89,7 +89,7 @@ public final class RunFolder: Sendable {
   }
 
   /// Whether a coordinator works on the run in a folder; nil if that cannot be told.
-  static func isHeld(_ path: String) -> Bool? { FolderLock.isHeld(path + "/lock") }
+  package static func isHeld(_ path: String) -> Bool? { FolderLock.isHeld(path + "/lock") }
 
   /// The values in force, as config.json has them.
   public func configuration() throws(RunFolderError) -> JSONValue {

@@ -166,7 +166,7 @@ public struct RunPlan: Sendable {
 
   /// What the state holds at most: parameters, both moments, a chain for each micro-batch, slower copies with moments of
   /// their own, and where training began.
-  var stateBytes: Int {
+  package var stateBytes: Int {
     var values = 3 + (usesWindows ? config.gradientAccumulationSteps : 0)
     if let periods = scheduler.copyFrequencies {
       values += (periods.count - 1) * (config.consolidateMoments == .interpolate ? 3 : 1)
@@ -177,7 +177,7 @@ public struct RunPlan: Sendable {
 
   /// What a checkpoint takes: an adapter is written in two forms, with the tokenizer's files beside it, a model in the
   /// precision of its base.
-  var checkpointBytes: Int {
+  package var checkpointBytes: Int {
     switch trainable {
     case .lora:
       ModelFolder.companionFiles.reduce(parameterCount * 4 * 2) {

@@ -1,0 +1,117 @@
+import Dispatch
+import Foundation
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// An HTTP server on an address of its own, on a thread beside those that do a program's work: whoever asks is answered
+/// while all cores are busy.
+package final class HTTPHost: Sendable {
+  /// The port that is listened on.
+  package let port: Int
+  private let executor: QueueExecutor
+  private let services: ServiceGroup
+  private let ended: DispatchSemaphore
+
+  /// How long starting and stopping may take, in seconds.
+  private static let patience = 10.0
+
+  /// What nobody may take more of, so that no client uses up the program's descriptors.
+  package struct Limits: Sendable {
+    /// Connections at a time; more wait until one of these is closed.
+    package var connections: Int
+    /// How long a connection may be idle, or take for a request, in seconds.
+    package var idleSeconds: Int64
+
+    package init(connections: Int, idleSeconds: Int64) {
+      self.connections = connections
+      self.idleSeconds = idleSeconds
+    }
+  }
+
+  /// Listens, and returns once it does.
+  ///
+  /// - Parameters:
+  ///   - name: of the thread that answers
+  ///   - port: 0 for any that is free
+  /// - Throws: `OperationsError` if the address cannot be listened on.
+  package init<Context: RequestContext>(
+    name: String, host: String, port: Int, router: Hummingbird.Router<Context>, limits: Limits, logger: Logger
+  ) throws where Context.Source == ApplicationRequestContextSource {
+    let started = Promise<Int>()
+    let ended = DispatchSemaphore(value: 0)
+    var quiet = logger
+    // Every request and each of the server's own stages is of no interest to the user of a trainer.
+    quiet.logLevel = .error
+    let application = Application(
+      router: router, server: .http1(configuration: .init(idleTimeout: .seconds(limits.idleSeconds))),
+      configuration: ApplicationConfiguration(
+        address: .hostname(host, port: port), serverName: "nested-learning",
+        availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
+      onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) }, logger: quiet)
+    let services = ServiceGroup(
+      configuration: ServiceGroupConfiguration(services: [application], logger: quiet))
+    let executor = QueueExecutor(label: name)
+    Task(executorPreference: executor) {
+      do { try await services.run() } catch {
+        let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+        started.set(.failure(OperationsError("cannot listen on \(host):\(port): \(reason)")))
+      }
+      started.set(.failure(OperationsError("the server on \(host):\(port) ended as soon as it began")))
+      ended.signal()
+    }
+    guard let result = started.wait(seconds: Self.patience) else {
+      throw OperationsError("the server on \(host):\(port) did not begin within \(Int(Self.patience)) s")
+    }
+    self.port = try result.get()
+    self.executor = executor
+    self.services = services
+    self.ended = ended
+  }
+
+  /// Answers what has been asked, and closes; waits for it a bounded time.
+  package func stop() {
+    let services = services
+    Task(executorPreference: executor) { await services.triggerGracefulShutdown() }
+    _ = ended.wait(timeout: .now() + Self.patience)
+  }
+}
+
+/// Why those who look after the program cannot be answered.
+public struct OperationsError: Error, Sendable, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+}
+
+/// A result that one thread sets, the first time it does, and another waits for.
+private final class Promise<Value: Sendable>: @unchecked Sendable {
+  private let lock = NSLock()
+  private let isSet = DispatchSemaphore(value: 0)
+  private var result: Result<Value, any Error>?
+
+  func set(_ result: Result<Value, any Error>) {
+    let isFirst = lock.withLock {
+      defer { self.result = self.result ?? result }
+      return self.result == nil
+    }
+    if isFirst { isSet.signal() }
+  }
+
+  func wait(seconds: Double) -> Result<Value, any Error>? {
+    _ = isSet.wait(timeout: .now() + seconds)
+    return lock.withLock { result }
+  }
+}
+
+/// Texts that are to be kept to themselves.
+package enum Secret {
+  /// Takes as long for texts that differ early as for those that differ late: the time tells nothing of the secret.
+  package static func isSame(_ a: String, _ b: String) -> Bool {
+    let (a, b) = (Array(a.utf8), Array(b.utf8))
+    guard a.count == b.count else { return false }
+    return zip(a, b).reduce(0 as UInt8) { $0 | ($1.0 ^ $1.1) } == 0
+  }
+}

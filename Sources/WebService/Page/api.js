@@ -1,0 +1,58 @@
+// What the page asks the service, and what it is told without asking.
+const prefix = '/nested-learning/';
+
+export class ApiError extends Error {
+  constructor(status, { error, field, hint }) {
+    super(error || 'the service answered ' + status);
+    Object.assign(this, { status, field, hint });
+  }
+}
+
+let isReached = true;
+function reached(isSo) {
+  if (isSo === isReached) return;
+  isReached = isSo;
+  document.getElementById('offline').hidden = isSo;
+}
+
+async function ask(path, options) {
+  let answer;
+  try { answer = await fetch(path, options); } catch (error) {
+    reached(false);
+    throw new ApiError(0, { error: 'the service does not answer', hint: 'is nl-coord serve at work?' });
+  }
+  reached(true);
+  if (answer.status === 401) { location.href = '/login'; }
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new ApiError(answer.status, body);
+  return body;
+}
+
+export const get = (path) => ask(prefix + path);
+export const post = (path, body = {}) => ask(prefix + path, {
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+});
+export const remove = (path) => ask(prefix + path, { method: 'DELETE' });
+export const name = encodeURIComponent;
+
+// A file in pieces, so that no request is long and a broken one costs a piece.
+const piece = 4 << 20;
+export async function upload(file, tell) {
+  for (let offset = 0; ; offset += piece) {
+    const bytes = file.slice(offset, offset + piece);
+    const query = `name=${name(file.name)}&size=${file.size}&offset=${offset}`;
+    const answer = await ask(`${prefix}upload?${query}`, {
+      method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: bytes,
+    });
+    tell(answer.received / answer.size);
+    if (answer.complete) return answer;
+  }
+}
+
+// Calls `take` with the status of a run at each change; the browser connects again by itself.
+export function follow(run, take) {
+  const source = new EventSource(prefix + 'events' + (run ? '?experiment=' + name(run) : ''));
+  source.addEventListener('status', (event) => { reached(true); take(JSON.parse(event.data)); });
+  source.addEventListener('error', () => reached(false));
+  return () => source.close();
+}

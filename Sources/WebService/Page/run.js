@@ -1,0 +1,269 @@
+// Run: how one run stands, live, and how it got there; all of it from its ledger.
+import { ApiError, follow, get, name as escaped, post, remove } from './api.js';
+import { Chart, palette, smoothed } from './charts.js';
+import { bytes, decimal, duration, facts, fill, h, pill, problem, say, table, tierDot, when } from './elements.js';
+
+export async function run(place, { name, query }) {
+  const view = new RunView(place, name, query);
+  await view.begin();
+  return () => view.end();
+}
+
+class RunView {
+  constructor(place, name, query) {
+    Object.assign(this, { place, name, rows: [], evaluations: [], returns: 0, charts: {}, filter: '' });
+    this.weight = Number(query.get('smoothing') ?? 0.9);
+    this.isLog = query.get('log') === '1';
+  }
+
+  async begin() {
+    this.recolour = () => Object.values(this.charts).forEach((chart) => chart.again());
+    addEventListener('recolour', this.recolour);
+    this.take(await get('status' + (this.name ? '?experiment=' + escaped(this.name) : '')));
+    this.stop = follow(this.name, (status) => this.take(status));
+    this.timer = setInterval(() => this.details(), 5000);
+  }
+
+  end() {
+    this.stop?.();
+    clearInterval(this.timer);
+    removeEventListener('recolour', this.recolour);
+    Object.values(this.charts).forEach((chart) => chart.close());
+  }
+
+  take(status) {
+    if (status.status === undefined) return;
+    // The last run may have become another one: all that is shown is to be of one run.
+    if (status.experiment_name !== this.shown) { this.draw(status); }
+    if (!status.experiment_name) return;
+    const before = this.status?.status;
+    this.status = status;
+    this.showStatus(status);
+    if (before && before !== status.status) { say(`${status.experiment_name} is ${status.status}`); this.details(); }
+    if (status.current_step !== this.fetched || before !== status.status) this.fetchMetrics();
+  }
+
+  draw(status) {
+    this.shown = status.experiment_name;
+    Object.assign(this, { rows: [], evaluations: [], fetched: undefined, status: undefined });
+    if (!status.experiment_name) {
+      return fill(this.place, h('section', { class: 'card empty' }, h('h1', {}, 'No run yet'),
+        h('p', {}, 'Put a model below the models folder and data below the data folder of the service, or upload data, and start.'),
+        h('a', { class: 'button primary', href: '#/new' }, 'New run')));
+    }
+    this.head = h('section', { class: 'card' });
+    this.body = h('div', {});
+    this.makeCharts();
+    fill(this.place, this.head, h('section', { class: 'card' }, h('div', { class: 'row spread' }, h('h2', {}, 'Curves'), this.controls()),
+      this.grid = h('div', { class: 'charts' }, Object.values(this.charts).map((chart) => chart.figure))), this.body);
+    this.parts = { tiers: h('section', { class: 'card' }), workers: h('section', { class: 'card' }), checkpoints: h('section', { class: 'card' }), faults: h('section', { class: 'card' }), log: h('section', { class: 'card' }), config: h('section', { class: 'card' }) };
+    fill(this.body, Object.values(this.parts));
+    this.drawLog();
+    this.details();
+  }
+
+  makeCharts() {
+    Object.values(this.charts).forEach((chart) => chart.close());
+    this.charts = {
+      loss: new Chart('Loss', { large: true, showRangeSelector: false }), rate: new Chart('Learning rate by tier'),
+      norm: new Chart('Gradient norm by tier, before clipping, where it is updated', { drawPoints: true, pointSize: 1.6, logscale: true }),
+      speed: new Chart('Trained tokens a second, mean of some 20 steps'), traffic: new Chart('Bytes a step to and from workers, mean of some 20 steps'),
+    };
+  }
+
+  controls() {
+    const range = h('input', { type: 'range', id: 'smoothing', min: 0, max: 0.99, step: 0.01, value: this.weight, oninput: () => { this.weight = Number(range.value); this.remember(); this.drawCharts(); } });
+    const log = h('input', { type: 'checkbox', id: 'log', onchange: () => { this.isLog = log.checked; this.remember(); this.drawCharts(); } });
+    log.checked = this.isLog;
+    return h('div', { class: 'row' }, h('label', { for: 'smoothing' }, 'Smoothing'), h('span', {}, range), h('label', { for: 'log' }, 'Logarithmic'), log);
+  }
+
+  remember() {
+    const query = new URLSearchParams({ smoothing: this.weight, ...(this.isLog ? { log: 1 } : {}) });
+    history.replaceState(null, '', `#/run${this.name ? '/' + escaped(this.name) : ''}?${query}`);
+  }
+
+  showStatus(status) {
+    const total = status.total_steps || 0, share = total ? status.current_step / total : 0;
+    const best = this.evaluations.reduce((a, b) => (!a || b.loss < a.loss ? b : a), null);
+    const last = this.rows.at(-1), isOver = ['completed', 'stopped', 'error'].includes(status.status);
+    const focused = document.activeElement?.dataset?.command;
+    fill(this.head, h('div', { class: 'row spread' }, h('div', {}, h('h1', {}, status.experiment_name, ' ', pill(status.status))), this.buttons(status)),
+      status.message ? h('p', { class: status.status === 'error' ? 'problem' : 'faint' }, status.message) : null,
+      (status.warnings || []).map((text) => h('p', { class: 'warn' }, text)),
+      h('progress', { max: 1, value: share, 'aria-label': `Step ${status.current_step} of ${total}` }),
+      facts([['Step', `${status.current_step.toLocaleString()} of ${total.toLocaleString()}`],
+        status.replayed_step !== undefined ? ['Computed again up to', String(status.replayed_step)] : null,
+        isOver ? null : ['To go', duration(status.eta_seconds)], ['Loss', decimal(last?.loss)],
+        ['Best evaluation', best ? `${decimal(best.loss)} after ${best.step}` : '–'], ['Tokens a second', decimal(last?.tokens_per_second, 3)], ['Workers', String(status.workers.length)]]));
+    if (focused) this.head.querySelector(`[data-command=${focused}]`)?.focus();
+    this.drawTiers(status);
+    this.drawWorkers(status);
+  }
+
+  buttons(status) {
+    const run = status.experiment_name;
+    const button = (command, text) => h('button', { type: 'button', 'data-command': command, onclick: async (event) => {
+      event.target.disabled = true;
+      try { say((await post(command, { experiment_name: run })).message); } catch (error) { this.head.append(problem(error)); }
+      this.take(await get('status?experiment=' + escaped(run)));
+    } }, text);
+    const is = (...states) => states.includes(status.status);
+    return h('div', { class: 'row' }, is('running', 'queued') ? button('pause', 'Pause') : null, is('paused', 'stopped') || (is('error') && status.current_step > 0) ? button('resume', 'Resume') : null,
+      is('running', 'queued', 'paused') ? button('stop', 'Stop') : null,
+      h('a', { class: 'button', href: '#/new?from=' + escaped(run) }, 'Duplicate'),
+      is('completed', 'stopped', 'error') ? this.deleteButton(run) : null,
+      h('a', { class: 'button', href: `/nested-learning/experiments/${escaped(run)}/report`, download: '' }, 'Save as a page'));
+  }
+
+  // Asked for twice: what a run wrote is nowhere else.
+  deleteButton(run) {
+    const button = h('button', { type: 'button', 'data-command': 'delete', onclick: async () => {
+      if (!this.isSure) { this.isSure = true; button.textContent = 'Delete for good?'; setTimeout(() => { this.isSure = false; button.textContent = 'Delete'; }, 5000); return; }
+      try { await remove('experiments/' + escaped(run)); say(`${run} is deleted`); location.hash = '#/runs'; } catch (error) { this.head.append(problem(error)); }
+    } }, this.isSure ? 'Delete for good?' : 'Delete');
+    return button;
+  }
+
+  // Rows since the last that is here; all of them again where the run went back.
+  async fetchMetrics() {
+    if (this.isFetching || !this.shown) return;
+    this.isFetching = true;
+    const run = this.shown;
+    try {
+      const since = this.rows.at(-1)?.step ?? 0;
+      let answer = await get(`metrics?experiment=${escaped(run)}&since=${since}&limit=10000`);
+      if (run !== this.shown) return;
+      const wentBack = answer.returns !== this.returns || answer.last_step < since;
+      if (wentBack && since > 0) answer = await get(`metrics?experiment=${escaped(run)}&limit=10000`);
+      this.rows = wentBack ? answer.metrics : [...this.rows, ...answer.metrics];
+      const known = new Set(answer.evaluations.map((one) => one.step));
+      this.evaluations = wentBack || since === 0 ? answer.evaluations : [...this.evaluations.filter((one) => !known.has(one.step)), ...answer.evaluations];
+      this.returns = answer.returns;
+      this.fetched = answer.last_step;
+      this.drawCharts();
+      if (this.status) this.showStatus(this.status);
+    } catch (error) {
+      // The next news asks again, and a service that does not answer is said above.
+      if (!(error instanceof ApiError)) throw error;
+    } finally { this.isFetching = false; }
+  }
+
+  drawCharts() {
+    const rows = this.rows, tiers = rows.at(-1)?.tier_learning_rates?.length || 0;
+    const colors = palette(6), names = Array.from({ length: tiers }, (_, tier) => `tier ${tier}`), own = names.map((_, tier) => colors[tier % 6]);
+    const smooth = smoothed(rows.map((row) => row.loss), this.weight);
+    const evaluations = new Map(this.evaluations.map((one) => [one.step, one.loss]));
+    let best = Infinity;
+    const bests = new Map(this.evaluations.map((one) => { best = Math.min(best, one.loss); return [one.step, best]; }));
+    const faint = document.documentElement ? 'rgba(128,134,139,0.45)' : '';
+    this.charts.loss.show(rows.map((row, i) => [row.step, row.loss, smooth[i], evaluations.get(row.step) ?? null, bests.get(row.step) ?? null]),
+      ['each step', 'smoothed', 'validation', 'best so far'], [faint, colors[2], colors[0], colors[5]],
+      { logscale: this.isLog, series: { 'each step': { strokeWidth: 1 }, smoothed: { strokeWidth: 2 }, validation: { drawPoints: true, pointSize: 3 }, 'best so far': { strokePattern: [5, 4], stepPlot: true } } });
+    this.charts.rate.show(rows.map((row) => [row.step, ...row.tier_learning_rates]), names, own);
+    this.charts.norm.show(rows.map((row) => [row.step, ...row.tier_grad_norms.map((norm, tier) => (row.active_tiers.includes(tier) && norm > 0 ? norm : null))]), names, own);
+    // Steps differ by the tiers that are due; what they come to in the mean is what can be read.
+    const mean = (values) => smoothed(values, 0.95);
+    const speed = mean(rows.map((row) => row.tokens_per_second));
+    // Only where something is rehearsed, or held to the base model.
+    const other = ['objective', 'replay_loss', 'kl_to_base'].filter((key) => rows.some((row) => Number.isFinite(row[key])));
+    if (other.length) {
+      if (!this.charts.objective) {
+        this.charts.objective = new Chart('Rehearsal, and distance from the base model (smoothed)');
+        this.grid.append(this.charts.objective.figure);
+      }
+      const curves = other.map((key) => smoothed(rows.map((row) => row[key] ?? null), this.weight));
+      this.charts.objective.show(rows.map((row, i) => [row.step, ...curves.map((curve) => curve[i])]), other.map((key) => key.replaceAll('_', ' ')), other.map((_, i) => colors[i]));
+    }
+    const sum = (list) => (list || []).reduce((a, b) => a + b, 0);
+    this.charts.speed.show(rows.map((row, i) => [row.step, speed[i]]), ['tokens a second'], [colors[2]]);
+    const down = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.parameters_down) + sum(traffic.chains_down) : null)));
+    const up = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.boundary_up) + sum(traffic.flush_up) + sum(traffic.other_up) : null)));
+    this.charts.traffic.show(rows.map((row, i) => [row.step, down[i], up[i]]), ['down', 'up'], [colors[2], colors[0]]);
+  }
+
+  drawTiers(status) {
+    const stats = Object.entries(status.tier_stats);
+    fill(this.parts.tiers, h('h2', {}, 'Tiers'), table('Tiers', [{ title: 'Tier' }, { title: 'Every', num: true }, { title: 'Updates', num: true }, { title: 'Expected', num: true }, { title: 'Parameters', num: true }, { title: '' }],
+      stats.map(([key, tier], index) => {
+        const expected = Math.floor(status.current_step / tier.frequency);
+        return [h('span', {}, tierDot(index), key.replace('_', ' ')), String(tier.frequency), tier.update_count.toLocaleString(), tier.phase ? '–' : expected.toLocaleString(), tier.parameter_count?.toLocaleString(),
+          status.current_step > 0 && tier.update_count === 0 ? h('span', { class: 'warn' }, 'has not moved yet') : ''];
+      })));
+  }
+
+  drawWorkers(status) {
+    fill(this.parts.workers, h('h2', {}, 'Workers'), status.workers.length ? table('Workers', [{ title: 'Worker' }, { title: 'State' }, { title: 'What for' }, { title: 'Shards', num: true }, { title: 'Last sign of life', num: true }],
+      status.workers.map((worker) => [`${worker.id} · ${worker.host}, process ${worker.process}, ${worker.threads} threads`, worker.state, worker.reason, worker.shards_done.toLocaleString(), `${decimal(worker.heard, 2)} s ago`]))
+      : h('p', { class: 'faint' }, ['running', 'queued'].includes(status.status) ? 'None is at this run yet.' : 'None is at this run now; who computed what stands below.'));
+  }
+
+  async details() {
+    const run = this.shown;
+    if (!run) return;
+    try {
+      const status = await get('status?experiment=' + escaped(run));
+      // One that waits, or could not begin, has no folder yet.
+      const hasFolder = status.current_step > 0 || !['queued', 'error'].includes(status.status);
+      const details = hasFolder ? await get('experiments/' + escaped(run)).catch((error) => { if (error.status === 404) return null; throw error; }) : null;
+      if (run !== this.shown) return;
+      this.lines = status.recent_logs;
+      this.fillLog();
+      if (!details) return;
+      this.drawCheckpoints(details);
+      this.drawFaults(details);
+      this.drawConfig(details);
+    } catch (error) {
+      // Asked again in five seconds.
+      if (!(error instanceof ApiError)) throw error;
+    }
+  }
+
+  // What has not changed is left as it is, with what is open in it and how far it is scrolled.
+  isNews(part, value) {
+    const text = this.shown + JSON.stringify(value);
+    this.drawn ??= {};
+    if (this.drawn[part] === text) return false;
+    this.drawn[part] = text;
+    return true;
+  }
+
+  drawCheckpoints({ checkpoints }) {
+    if (!this.isNews("checkpoints", checkpoints)) return;
+    fill(this.parts.checkpoints, h('h2', {}, 'Checkpoints'), checkpoints.length ? table('Checkpoints', [{ title: 'Name' }, { title: 'After step', num: true }, { title: 'Best loss until then', num: true }, { title: 'Size', num: true }, { title: 'Written' }, { title: 'Files' }],
+      checkpoints.map((one) => [h('span', {}, one.name, ' ', one.name === 'best' ? h('span', { class: 'pill best' }, 'lowest validation loss') : null), String(one.step), decimal(one.best_val_loss), h('span', { class: 'nowrap' }, bytes(one.files.reduce((sum, file) => sum + file.bytes, 0))), h('span', { class: 'nowrap' }, when(one.written_at)), h('details', {}, h('summary', {}, `${one.files.length} files`), h('code', {}, one.path), h('ul', {}, one.files.map((file) => h('li', {}, h('a', { href: `/nested-learning/experiments/${escaped(this.shown)}/checkpoints/${escaped(one.name)}/${escaped(file.name)}`, download: file.name }, file.name), ` ${bytes(file.bytes)}`))))]))
+      : h('p', { class: 'faint' }, 'None yet.'));
+  }
+
+  drawFaults({ ledger }) {
+    if (!this.isNews("ledger", [ledger.workers.map((one) => [one.left_reason, one.outcomes]), ledger.returns, ledger.quarantined, ledger.starts])) return;
+    const lines = [];
+    for (const worker of ledger.workers) {
+      lines.push([worker.joined_at, `worker ${worker.worker} joined from ${worker.host}${worker.local ? ', local' : ''} (start ${worker.term})`]);
+      const bad = Object.entries(worker.outcomes).filter(([outcome]) => !['committed', 'verified'].includes(outcome));
+      if (bad.length) lines.push([worker.joined_at, `worker ${worker.worker}: hand-outs that did not count: ${bad.map(([outcome, count]) => `${count} ${outcome}`).join(', ')}`]);
+      if (worker.left_reason) lines.push([worker.joined_at, `worker ${worker.worker} left: ${worker.left_reason}`]);
+    }
+    for (const one of ledger.returns) lines.push([one.at, `went back from step ${one.from_step} to ${one.to_step} (${one.reason})`]);
+    for (const one of ledger.quarantined) lines.push([one.at, `${one.identity} is in quarantine: ${one.reason}`]);
+    lines.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+    fill(this.parts.faults, h('h2', {}, 'What happened'), h('p', { class: 'faint' }, `Begun ${ledger.starts === 1 ? 'once' : ledger.starts + ' times'}; ${duration(ledger.seconds)} of steps.`),
+      h('ol', { class: 'log' }, lines.slice(-200).map(([time, text]) => h('li', {}, h('span', { class: 'faint' }, when(time) + ' '), text))));
+  }
+
+  drawConfig({ config, folder, program }) {
+    if (this.parts.config.childElementCount) return;
+    fill(this.parts.config, h('h2', {}, 'Config'), h('p', { class: 'faint' }, `As the run has it, in ${folder}; begun by ${program}.`), h('details', {}, h('summary', {}, 'All keys'), h('pre', { tabindex: 0 }, JSON.stringify(config, null, 2))));
+  }
+
+  drawLog() {
+    const search = h('input', { type: 'search', id: 'filter', oninput: () => { this.filter = search.value.toLowerCase(); this.fillLog(); } });
+    this.log = h('ol', { class: 'log', tabindex: 0, 'aria-label': 'Log' });
+    fill(this.parts.log, h('h2', {}, 'Log'), h('div', {}, h('label', { for: 'filter' }, 'Show lines with'), search), this.log);
+  }
+
+  fillLog() {
+    const lines = (this.lines || []).filter((line) => line.message.toLowerCase().includes(this.filter));
+    fill(this.log, lines.length ? lines.toReversed().map((line) => h('li', { class: line.level }, h('span', { class: 'faint' }, new Date(line.time).toLocaleTimeString() + ' '), line.message)) : h('li', { class: 'faint' }, 'No line since the service began.'));
+  }
+}

@@ -1,0 +1,60 @@
+import HTTPTypes
+import Hummingbird
+import JSON
+import NIOCore
+import NestedLearning
+import Service
+
+/// What requests are answered with.
+enum Answer {
+  static let jsonType = "application/json; charset=utf-8"
+
+  static func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) -> Response {
+    bytes(value.bytes(), type: jsonType, status: status)
+  }
+
+  static func bytes(_ bytes: [UInt8], type: String, status: HTTPResponse.Status = .ok) -> Response {
+    Response(
+      status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
+  /// `{error, field, hint}`.
+  static func error(_ error: any Error) -> Response {
+    switch error {
+    case let error as Refusal: made(error.status, error.reason, field: nil, hint: error.hint)
+    case let error as RunRequestError:
+      made(error.kind.status, error.reason, field: error.field, hint: error.hint)
+    case let error as ConfigError:
+      made(.unprocessableContent, error.reason, field: error.key, hint: error.remedy)
+    case let error as ServiceError: made(.unprocessableContent, error.reason, field: nil, hint: error.remedy)
+    case let error as HTTPError:
+      made(error.status, error.body ?? error.status.reasonPhrase, field: nil, hint: nil)
+    default: made(.unprocessableContent, "\(error)", field: nil, hint: nil)
+    }
+  }
+
+  private static func made(_ status: HTTPResponse.Status, _ reason: String, field: String?, hint: String?)
+    -> Response
+  {
+    var response = json(
+      [
+        "error": .string(reason), "field": field.map { .string($0) } ?? nil,
+        "hint": hint.map { .string($0) } ?? nil,
+      ], status: status)
+    if status == .tooManyRequests { response.headers[.retryAfter] = "1" }
+    return response
+  }
+}
+
+extension RunRequestError.Kind {
+  var status: HTTPResponse.Status {
+    switch self {
+    case .invalid: .unprocessableContent
+    case .conflict: .conflict
+    case .unknown: .notFound
+    case .tooMany: .tooManyRequests
+    case .tooLarge: .contentTooLarge
+    case .unavailable: .serviceUnavailable
+    }
+  }
+}

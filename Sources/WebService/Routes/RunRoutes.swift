@@ -1,0 +1,162 @@
+import Files
+import HTTPTypes
+import Hummingbird
+import JSON
+import Ledger
+import NestedLearning
+import Service
+
+/// What is done with runs, and what there is to know of them.
+struct RunRoutes: Sendable {
+  let desk: RunDesk
+  let policy: PathPolicy
+  let summaries: RunSummaries
+  let status: RunStatus
+  let cache = AnswerCache()
+  private static let mostRows = 20_000
+
+  var routes: [Route] {
+    let prefix = "/nested-learning"
+    return [
+      .post("\(prefix)/start") { _, body in try start(body) },
+      .bytes(.get, "\(prefix)/status") { asked in
+        let run = try name(asked)
+        return try cache.bytes("status \(run ?? "")", mark: "\(desk.changes)") { try status.status(of: run) }
+      },
+      .bytes(.get, "\(prefix)/metrics") { asked in try metrics(asked) },
+      .post("\(prefix)/stop") { asked, body in try command(asked, body, "stops", desk.stop) },
+      .post("\(prefix)/pause") { asked, body in try command(asked, body, "rests", desk.pause) },
+      .post("\(prefix)/resume") { asked, body in try command(asked, body, "goes on", desk.resume) },
+      .post("\(prefix)/queue") { _, body in try order(body) },
+      .bytes(.get, "\(prefix)/experiments") { _ in
+        try cache.bytes("experiments", mark: "\(desk.changes)") { experiments }
+      },
+      .json(.get, "\(prefix)/experiments/{name}") { asked in
+        try RunDetails(desk, policy.run(asked.parameter("name") ?? "")).json()
+      },
+      .json(.delete, "\(prefix)/experiments/{name}") { asked in try delete(asked) },
+      Route(.get, "\(prefix)/experiments/{name}/checkpoints/{checkpoint}/{file}") { asked in
+        try await download(asked)
+      },
+      Route(.get, "\(prefix)/experiments/{name}/report") { asked in try await report(asked) },
+    ]
+  }
+
+  private var experiments: JSONValue {
+    ["experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name))]
+  }
+
+  /// `?experiment=`, if it is given.
+  private func name(_ asked: Asked) throws -> String? { try asked.query("experiment").map(policy.run) }
+
+  private func start(_ body: JSONObject) throws -> JSONValue {
+    var body = body
+    if body["experiment_name"] == nil || body["experiment_name"]?.isNull == true {
+      body["experiment_name"] = .string(freeName())
+    }
+    let resolved = try policy.resolved(body)
+    let config = try NestedLearningConfig(object: resolved, file: "the request")
+    let name = config.experimentName
+    guard PathPolicy.isName(name) else {
+      throw RunRequestError(
+        .invalid, "experiment_name \"\(name)\" cannot be the name of a folder", field: "experiment_name",
+        hint: "choose one without / that no dot begins")
+    }
+    try desk.start(name: name, config: .object(resolved))
+    let before = desk.entries.prefix { $0.name != name }.count { $0.state != .paused }
+    let message = before == 0 ? "it begins" : "it is queued, behind \(before) other\(before == 1 ? "" : "s")"
+    return ["success": true, "message": .string(message), "experiment_name": .string(name)]
+  }
+
+  /// By the clock, as nobody has given one.
+  private func freeName() -> String {
+    let digits = Timestamp.now().text.prefix(19).filter(\.isNumber)
+    return "run-\(digits.prefix(8))-\(digits.dropFirst(8))"
+  }
+
+  private func metrics(_ asked: Asked) throws -> [UInt8] {
+    let since = try asked.integer("since", in: 0...Int(Int32.max)) ?? 0
+    let limit = try asked.integer("limit", in: 1...Self.mostRows) ?? 2000
+    let given = try name(asked)
+    let name = try given ?? status.status(of: nil)["experiment_name"]?.string
+    guard let name, RecordedRun.isOne(desk.folder(of: name)) else {
+      if let given { try checkIsKnown(given) }
+      let none: JSONValue = [
+        "experiment_name": name.map { .string($0) } ?? nil, "last_step": 0, "total_steps": 0, "returns": 0,
+        "metrics": [], "evaluations": [],
+      ]
+      return none.bytes()
+    }
+    let mark = RunSummaries.mark(desk.folder(of: name))
+    return try cache.bytes("metrics \(since) \(limit) \(name)", mark: mark) {
+      try RunDetails(desk, name).metrics(since: since, limit: limit)
+    }
+  }
+
+  /// - Throws: `RunRequestError` unless a run without a folder waits, or could not begin.
+  private func checkIsKnown(_ name: String) throws {
+    guard desk.entries.first(named: name) != nil || desk.failures.contains(where: { $0.name == name }) else {
+      throw RunRequestError(.unknown, "there is no run \(name)", field: "experiment_name")
+    }
+  }
+
+  /// The run that is named in the body or the query, else the one at work.
+  private func command(
+    _ asked: Asked, _ body: JSONObject, _ what: String, _ carryOut: (String) throws -> Void
+  ) throws -> JSONValue {
+    let given = body["experiment_name"]?.string ?? asked.query("experiment")
+    guard let name = try given.map(policy.run) ?? current(what) else {
+      throw RunRequestError(.conflict, "no run is at work", hint: "name one with experiment_name")
+    }
+    try carryOut(name)
+    return ["success": true, "message": .string("\(name) \(what)"), "experiment_name": .string(name)]
+  }
+
+  private func current(_ what: String) -> String? {
+    let entries = desk.entries
+    if what == "goes on" { return entries.first { $0.state == .paused }?.name }
+    return (entries.first { $0.state == .running } ?? entries.first { $0.state == .queued } ?? entries.first)?
+      .name
+  }
+
+  private func order(_ body: JSONObject) throws -> JSONValue {
+    guard let names = body["order"]?.array?.compactMap(\.string), !names.isEmpty else {
+      throw RunRequestError(.invalid, "order must be a list of names of runs", field: "order")
+    }
+    try desk.putFirst(names)
+    return ["success": true, "queue": .strings(desk.entries.map(\.name))]
+  }
+
+  private func delete(_ asked: Asked) throws -> JSONValue {
+    let name = try policy.run(asked.parameter("name") ?? "")
+    try desk.delete(name)
+    return ["success": true, "message": .string("\(name) is deleted"), "experiment_name": .string(name)]
+  }
+
+  /// A file of a checkpoint, as it is on the disk.
+  private func download(_ asked: Asked) async throws -> Response {
+    let name = try policy.run(asked.parameter("name") ?? "")
+    let (checkpoint, file) = (asked.parameter("checkpoint") ?? "", asked.parameter("file") ?? "")
+    let path = desk.folder(of: name) + "/checkpoints/\(checkpoint)/\(file)"
+    guard PathPolicy.isName(checkpoint), PathPolicy.isName(file), let real = RealPath.of(path),
+      PathPolicy.isWithin(real, desk.folder(of: name)), FileSystem.kind(real) == .file
+    else { throw RunRequestError(.unknown, "there is no such file of a checkpoint", field: "file") }
+    return try await Disk.run { try FileAnswer.response(real, name: file) }
+  }
+
+  /// The run as one page that needs nothing beside itself.
+  private func report(_ asked: Asked) async throws -> Response {
+    let name = try policy.run(asked.parameter("name") ?? "")
+    let html = try await Disk.run {
+      guard RecordedRun.isOne(desk.folder(of: name)) else {
+        throw RunRequestError(.unknown, "there is no run \(name) with a folder", field: "experiment_name")
+      }
+      return try RunReport(folder: desk.folder(of: name)).html
+    }
+    var response = Answer.bytes(Array(html.utf8), type: "text/html; charset=utf-8")
+    // It is saved and not shown: its styles are within it, which pages of the service may not have.
+    let plain = name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
+    response.headers[.contentDisposition] = "attachment; filename=\"\(plain.isEmpty ? "run" : plain).html\""
+    return response
+  }
+}

@@ -1,0 +1,150 @@
+import Coordination
+import Files
+import Foundation
+import JSON
+import Ledger
+import NestedLearning
+import Service
+import Synchronization
+
+/// `GET /nested-learning/status`: of the run that is at work, else of the last one. What is asked for often is made once
+/// for each change.
+final class RunStatus: Sendable {
+  private struct Made: Sendable {
+    let changes: UInt64
+    let time: ContinuousClock.Instant
+    let value: JSONValue
+  }
+
+  private let desk: RunDesk
+  private let summaries: RunSummaries
+  private let made = Mutex<[String: Made]>([:])
+  /// An answer serves so long for those who ask again.
+  private static let age = Duration.milliseconds(250)
+  private static let history = 100
+  private static let lines = 100
+  private static let ratedSteps = 64
+
+  init(_ desk: RunDesk, _ summaries: RunSummaries) {
+    self.desk = desk
+    self.summaries = summaries
+  }
+
+  /// - Parameter name: of a run; nil: the one at work, else the last one
+  /// - Throws: `RunRequestError` if there is no such run.
+  func status(of name: String?) throws -> JSONValue {
+    let (key, changes) = (name ?? "", desk.changes)
+    if let made = made.withLock({ $0[key] }), made.changes == changes, .now - made.time < Self.age {
+      return made.value
+    }
+    let value = try make(name)
+    made.withLock { made in
+      if made.count > 100 { made = [:] }
+      made[key] = Made(changes: changes, time: .now, value: value)
+    }
+    return value
+  }
+
+  private func make(_ name: String?) throws -> JSONValue {
+    guard let name = name ?? current else { return Self.idle }
+    let entry = desk.entries.first(named: name)
+    guard FileSystem.kind(desk.folder(of: name) + "/state.sqlite") == .file else {
+      if let entry { return waiting(entry) }
+      if let failure = desk.failures.last(where: { $0.name == name }) { return failed(failure) }
+      throw RunRequestError(.unknown, "there is no run \(name)", field: "experiment_name")
+    }
+    return try recorded(name, entry)
+  }
+
+  /// The run at work, else one that rests, else one that waits, else the one that changed last.
+  private var current: String? {
+    let entries = desk.entries
+    for state in [RunDesk.Entry.State.running, .stopping, .queued, .paused] {
+      if let entry = entries.first(where: { $0.state == state }) { return entry.name }
+    }
+    return summaries.all().first?["experiment_name"]?.string
+  }
+
+  private static let idle: JSONValue = [
+    "status": "idle", "current_step": 0, "total_steps": 0, "experiment_name": nil, "tier_stats": [:],
+    "message": "no run is there yet", "eta_seconds": nil, "workers": [], "metrics_history": [],
+    "recent_logs": [],
+  ]
+
+  private func waiting(_ entry: RunDesk.Entry) -> JSONValue {
+    [
+      "status": .string(entry.state.word), "current_step": 0,
+      "total_steps": entry.config["num_steps"] ?? .null,
+      "experiment_name": .string(entry.name), "tier_stats": [:],
+      "message": entry.state == .paused
+        ? "it rests until it is resumed" : "it waits for its turn, or is made ready",
+      "eta_seconds": nil, "workers": [], "metrics_history": [],
+      "recent_logs": .array(desk.recentLines(Self.lines, of: entry.name)),
+    ]
+  }
+
+  private func failed(_ failure: RunDesk.Failure) -> JSONValue {
+    [
+      "status": "error", "current_step": 0, "total_steps": failure.config["num_steps"] ?? .null,
+      "experiment_name": .string(failure.name), "tier_stats": [:], "message": .string(failure.reason),
+      "eta_seconds": nil, "workers": [], "metrics_history": [],
+      "recent_logs": .array(desk.recentLines(Self.lines, of: failure.name)),
+    ]
+  }
+
+  private func recorded(_ name: String, _ entry: RunDesk.Entry?) throws -> JSONValue {
+    let folder = desk.folder(of: name)
+    let run = try RecordedRun(folder: folder)
+    let state = RunState.of(folder, recorded: run.status.state, entry: entry)
+    let rows = try run.ledger.stepMetrics(after: max(0, run.status.lastStep - Self.history)).suffix(
+      Self.history)
+    // Steps may be committed meanwhile: everything is of the last one that has been read.
+    let step = rows.last?.step ?? run.status.lastStep
+    let stats = rows.last?.row["tier_stats"]?["tier_parameters"] ?? Self.tierStats(run)
+    let history = rows.map { RunDetails.slim($0.row) }
+    var members: JSONObject = [
+      "status": .string(state), "current_step": .number(step),
+      "total_steps": .number(run.config.numSteps), "experiment_name": .string(name),
+      "tier_stats": stats, "message": .string(Self.message(state, run, entry)),
+      "eta_seconds": Self.eta(history, state: state, run: run, fleet: entry?.fleet),
+      "workers": entry?.fleet?["workers"] ?? [], "metrics_history": .array(history),
+      "recent_logs": .array(desk.recentLines(Self.lines, of: name)),
+      "warnings": .strings(run.tiers.movementWarnings(numSteps: run.config.numSteps)),
+    ]
+    if let replayed = entry?.fleet?["replayed_step"] { members["replayed_step"] = replayed }
+    if let waits = entry?.fleet?["waits"] { members["waits"] = waits }
+    return .object(members)
+  }
+
+  /// Before the first step.
+  private static func tierStats(_ run: RecordedRun) -> JSONValue {
+    let members = run.tiers.map { tier -> JSONObject.Member in
+      let value: JSONValue = [
+        "frequency": .number(tier.frequency), "phase": .number(tier.phase), "update_count": 0,
+        "parameter_count": .number(tier.parameterCount),
+      ]
+      return .init(key: "tier_\(tier.index)", value: value)
+    }
+    return .object(JSONObject(members))
+  }
+
+  private static func message(_ state: String, _ run: RecordedRun, _ entry: RunDesk.Entry?) -> String {
+    if entry?.state == .stopping { return "stops when the step in hand is done" }
+    if let reason = entry?.fleet?["reason"]?.string { return reason }
+    if run.status.state == "running", state == "stopped" {
+      return "it was broken off, as by a crash; it can be resumed from its last snapshot"
+    }
+    return run.status.reason ?? (state == "queued" ? "it waits for its turn, or is made ready" : "")
+  }
+
+  /// By the mean of the last steps' own times, so that neither rests nor restarts count.
+  private static func eta(_ rows: [JSONValue], state: String, run: RecordedRun, fleet: JSONValue?)
+    -> JSONValue
+  {
+    guard state == "running", !rows.isEmpty else { return .null }
+    let last = rows.suffix(ratedSteps)
+    let seconds = last.reduce(0) { $0 + ($1["step_time"]?.double ?? 0) + ($1["snapshot_time"]?.double ?? 0) }
+    let done = fleet?["replayed_step"]?.int ?? run.status.lastStep
+    return .number(seconds / Double(last.count) * Double(max(0, run.config.numSteps - done)))
+  }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import Harness
+import JSON
+import Testing
+
+/// Who is let in, and who is not.
+@Suite struct AccessTests {
+  private static let token = "0123456789abcdef-a-token"
+
+  @Test func otherNamesAndOtherPages() throws {
+    let service = try RunningService()
+    let path = "/nested-learning/status"
+    for host in ["evil.example", "127.0.0.1.evil.example:80", "[::2]", ""] {
+      let answer = try ask(service.port, "GET", path, headers: ["Host: \(host)"])
+      #expect(answer.status == "421" || answer.status == "400", "\(host): \(answer.status)")
+    }
+    for host in ["localhost", "127.0.0.1:\(service.port)", "[::1]:80"] {
+      #expect(try ask(service.port, "GET", path, headers: ["Host: \(host)"]).status == "200")
+    }
+    for origin in [
+      "http://evil.example", "null", "http://127.0.0.1:1", "https://evil.example:\(service.port)",
+    ] {
+      let answer = try service.answer("POST", "/nested-learning/stop", headers: ["Origin: \(origin)"])
+      #expect(answer.status == "403", "\(origin)")
+    }
+    #expect(try service.answer("GET", path, headers: ["Sec-Fetch-Site: cross-site"]).status == "403")
+    let own = try service.answer("GET", path, headers: ["Origin: http://127.0.0.1:\(service.port)"])
+    #expect(own.status == "200")
+    for line in ["Content-Security-Policy: default-src 'none'", "X-Content-Type-Options: nosniff"] {
+      #expect(own.head.contains(line))
+    }
+    // What a form of another site can send is not read.
+    let form = try ask(
+      service.port, "POST", "/nested-learning/start",
+      headers: ["Host: 127.0.0.1", "Content-Type: text/plain"], body: "{}")
+    #expect(form.status == "415")
+  }
+
+  @Test func theTokenByHeaderAndByCookie() throws {
+    let file = try Scratch()
+    let service = try RunningService(["--token", try file.write("token", Self.token + "\n")])
+    let path = "/nested-learning/status"
+    #expect(try service.answer("GET", path).status == "401")
+    #expect(try service.answer("GET", "/healthz").status == "200")
+    #expect(try service.answer("GET", "/metrics").status == "401")
+    #expect(try service.answer("GET", "/", headers: ["Accept: text/html"]).status == "303")
+    #expect(try service.answer("GET", path, headers: ["Authorization: Bearer \(Self.token)"]).status == "200")
+    // With a token the service may have any name, as behind a proxy.
+    let other = try ask(
+      service.port, "GET", path, headers: ["Host: train.example", "Authorization: Bearer \(Self.token)"])
+    #expect(other.status == "200")
+    let login = try service.answer("POST", "/login", ["token": .string(Self.token)])
+    #expect(
+      login.status == "200" && login.head.contains("HttpOnly") && login.head.contains("SameSite=Strict"))
+    let cookie = login.head.firstMatch(of: #/Set-Cookie: (nl_login=[0-9a-f]+)/#).map { String($0.1) } ?? ""
+    #expect(!cookie.contains(Self.token))
+    #expect(try service.answer("GET", path, headers: ["Cookie: \(cookie)"]).status == "200")
+    #expect(try service.answer("GET", path, headers: ["Cookie: nl_login=0"]).status == "401")
+  }
+
+  @Test func guessesAreCounted() throws {
+    let file = try Scratch()
+    let service = try RunningService(["--token", try file.write("token", Self.token)])
+    let answers = try (0..<30).map { number in
+      try service.answer("GET", "/nested-learning/status", headers: ["Authorization: Bearer wrong-\(number)"])
+        .status
+    }
+    #expect(answers.allSatisfy { $0 == "401" || $0 == "429" } && answers.last == "429")
+    // A minute may have begun anew in between.
+    #expect(answers.count { $0 == "401" } <= 20)
+    #expect(try service.answer("POST", "/login", ["token": "wrong"]).status == "429")
+  }
+
+  @Test func otherMachinesNeedAToken() throws {
+    let result = try Program.coord.run(["serve", "--listen-http", "0.0.0.0:0"])
+    #expect(result.status != 0 && result.everything.contains("--token"))
+  }
+}
