@@ -57,7 +57,7 @@ final class RunStatus: Sendable {
   }
 
   /// The run at work, else one that rests, else one that waits, else the one that changed last.
-  private var current: String? {
+  var current: String? {
     let entries = desk.entries
     for state in [RunDesk.Entry.State.running, .stopping, .queued, .paused] {
       if let entry = entries.first(where: { $0.state == state }) { return entry.name }
