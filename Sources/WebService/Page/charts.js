@@ -24,6 +24,9 @@ export function smoothed(values, weight) {
   });
 }
 
+// Its own legend writes styles into markup, which the page forbids; `showLegend` is ours.
+Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
+
 export class Chart {
   // `options`: of dygraphs, beyond those set here.
   constructor(title, options = {}) {
@@ -39,11 +42,13 @@ export class Chart {
 
   // `rows`: each with the step first; `labels`: of the columns after it.
   show(rows, labels, colors, more = {}) {
+    // An answer may come when its view has been left.
+    if (this.isClosed) return;
     this.last = [rows, labels, colors, more];
     if (!rows.length || !labels.length) { this.legend.textContent = 'Nothing yet.'; return; }
     this.names = [labels, colors];
     const options = {
-      labels: ['step', ...labels], colors, legend: 'never', connectSeparatedPoints: true,
+      labels: ['step', ...labels], colors, connectSeparatedPoints: true,
       highlightCallback: (_, step, points) => this.showLegend(step, new Map(points.map((point) => [point.name, point.yval]))),
       unhighlightCallback: () => this.showLegend(),
       gridLineColor: resolved('--line'), axisLineColor: resolved('--line'), strokeWidth: 1.6, highlightCircleSize: 4,
@@ -58,7 +63,7 @@ export class Chart {
     this.plot.setAttribute('aria-label', `${this.title} up to step ${rows.at(-1)[0]}: ${text}`);
   }
 
-  // What the lines are; at a step, what they are there. Not dygraphs' own, whose styles within markup a strict page forbids.
+  // What the lines are; at a step, what they are there.
   showLegend(step, values) {
     const [labels, colors] = this.names;
     fill(this.legend, step === undefined ? null : h('span', { class: 'key' }, `step ${step}`), labels.map((label, i) => {
@@ -72,7 +77,10 @@ export class Chart {
   // After a change of colours.
   again() { if (this.last) this.show(...this.last); }
 
-  close() { this.graph?.destroy(); }
+  close() {
+    this.isClosed = true;
+    this.graph?.destroy();
+  }
 }
 
 const lastOf = (rows, column) => { for (let i = rows.length - 1; i >= 0; i--) if (rows[i][column] !== null && rows[i][column] !== undefined) return rows[i][column]; };

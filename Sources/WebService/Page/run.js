@@ -72,8 +72,8 @@ class RunView {
   }
 
   controls() {
-    const range = h('input', { type: 'range', id: 'smoothing', min: 0, max: 0.99, step: 0.01, value: this.weight, oninput: () => { this.weight = Number(range.value); this.remember(); this.drawCharts(); } });
-    const log = h('input', { type: 'checkbox', id: 'log', onchange: () => { this.isLog = log.checked; this.remember(); this.drawCharts(); } });
+    const range = h('input', { type: 'range', id: 'smoothing', min: 0, max: 0.99, step: 0.01, value: this.weight, oninput: () => { this.weight = Number(range.value); this.redraw(); } });
+    const log = h('input', { type: 'checkbox', id: 'log', onchange: () => { this.isLog = log.checked; this.redraw(); } });
     log.checked = this.isLog;
     return h('div', { class: 'row' }, h('label', { for: 'smoothing' }, 'Smoothing'), h('span', {}, range), h('label', { for: 'log' }, 'Logarithmic'), log);
   }
@@ -149,17 +149,17 @@ class RunView {
     } finally { this.isFetching = false; }
   }
 
+  // At most once a frame, and only what smoothing changes, so that the slider stays smooth with long runs.
+  redraw() {
+    if (this.isDrawing) return;
+    this.isDrawing = true;
+    requestAnimationFrame(() => { this.isDrawing = false; this.remember(); this.drawLoss(); });
+  }
+
   drawCharts() {
+    this.drawLoss();
     const rows = this.rows, tiers = rows.at(-1)?.tier_learning_rates?.length || 0;
     const colors = palette(6), names = Array.from({ length: tiers }, (_, tier) => `tier ${tier}`), own = names.map((_, tier) => colors[tier % 6]);
-    const smooth = smoothed(rows.map((row) => row.loss), this.weight);
-    const evaluations = new Map(this.evaluations.map((one) => [one.step, one.loss]));
-    let best = Infinity;
-    const bests = new Map(this.evaluations.map((one) => { best = Math.min(best, one.loss); return [one.step, best]; }));
-    const faint = document.documentElement ? 'rgba(128,134,139,0.45)' : '';
-    this.charts.loss.show(rows.map((row, i) => [row.step, row.loss, smooth[i], evaluations.get(row.step) ?? null, bests.get(row.step) ?? null]),
-      ['each step', 'smoothed', 'validation', 'best so far'], [faint, colors[2], colors[0], colors[5]],
-      { logscale: this.isLog, series: { 'each step': { strokeWidth: 1 }, smoothed: { strokeWidth: 2 }, validation: { drawPoints: true, pointSize: 3 }, 'best so far': { strokePattern: [5, 4], stepPlot: true } } });
     this.charts.rate.show(rows.map((row) => [row.step, ...row.tier_learning_rates]), names, own);
     this.charts.norm.show(rows.map((row) => [row.step, ...row.tier_grad_norms.map((norm, tier) => (row.active_tiers.includes(tier) && norm > 0 ? norm : null))]), names, own);
     // Steps differ by the tiers that are due; what they come to in the mean is what can be read.
@@ -180,6 +180,18 @@ class RunView {
     const down = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.parameters_down) + sum(traffic.chains_down) : null)));
     const up = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.boundary_up) + sum(traffic.flush_up) + sum(traffic.other_up) : null)));
     this.charts.traffic.show(rows.map((row, i) => [row.step, down[i], up[i]]), ['down', 'up'], [colors[2], colors[0]]);
+  }
+
+  drawLoss() {
+    const rows = this.rows, colors = palette(6);
+    const smooth = smoothed(rows.map((row) => row.loss), this.weight);
+    const evaluations = new Map(this.evaluations.map((one) => [one.step, one.loss]));
+    let best = Infinity;
+    const bests = new Map(this.evaluations.map((one) => { best = Math.min(best, one.loss); return [one.step, best]; }));
+    const faint = 'rgba(128,134,139,0.45)';
+    this.charts.loss.show(rows.map((row, i) => [row.step, row.loss, smooth[i], evaluations.get(row.step) ?? null, bests.get(row.step) ?? null]),
+      ['each step', 'smoothed', 'validation', 'best so far'], [faint, colors[2], colors[0], colors[5]],
+      { logscale: this.isLog, series: { 'each step': { strokeWidth: 1 }, smoothed: { strokeWidth: 2 }, validation: { drawPoints: true, pointSize: 3 }, 'best so far': { strokePattern: [5, 4], stepPlot: true } } });
   }
 
   drawTiers(status) {

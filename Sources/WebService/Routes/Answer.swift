@@ -14,8 +14,12 @@ enum Answer {
   }
 
   static func bytes(_ bytes: [UInt8], type: String, status: HTTPResponse.Status = .ok) -> Response {
-    Response(
-      status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    buffer(ByteBuffer(bytes: bytes), type: type, status: status)
+  }
+
+  /// Bytes that may serve for several answers.
+  static func buffer(_ bytes: ByteBuffer, type: String, status: HTTPResponse.Status = .ok) -> Response {
+    Response(status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: bytes))
   }
 
   /// `{error, field, hint}`.

@@ -1,11 +1,12 @@
 import JSON
+import NIOCore
 import Synchronization
 
 /// Answers as bytes, which serve for all who ask while nothing has changed: making them is what costs.
 final class AnswerCache: Sendable {
   private struct Made: Sendable {
     let mark: String
-    let bytes: [UInt8]
+    let bytes: ByteBuffer
   }
 
   private let made = Mutex<[String: Made]>([:])
@@ -15,10 +16,10 @@ final class AnswerCache: Sendable {
   /// - Parameters:
   ///   - key: what is asked for
   ///   - mark: what changes whenever the answer may
-  func bytes(_ key: String, mark: String, make: () throws -> JSONValue) throws -> [UInt8] {
+  func bytes(_ key: String, mark: String, make: () throws -> JSONValue) throws -> ByteBuffer {
     if let known = made.withLock({ $0[key] }), known.mark == mark { return known.bytes }
-    let bytes = try make().bytes()
-    guard bytes.count <= Self.mostBytes else { return bytes }
+    let bytes = ByteBuffer(bytes: try make().bytes())
+    guard bytes.readableBytes <= Self.mostBytes else { return bytes }
     made.withLock { made in
       if made.count >= Self.most { made = [:] }
       made[key] = Made(mark: mark, bytes: bytes)

@@ -31,10 +31,10 @@ struct Route: Sendable {
 
   /// One that is answered with JSON that has been made already.
   static func bytes(
-    _ method: HTTPRequest.Method, _ path: String, _ make: @escaping @Sendable (Asked) throws -> [UInt8]
+    _ method: HTTPRequest.Method, _ path: String, _ make: @escaping @Sendable (Asked) throws -> ByteBuffer
   ) -> Route {
     Route(method, path) { asked in
-      Answer.bytes(try await Disk.run { try make(asked) }, type: Answer.jsonType)
+      Answer.buffer(try await Disk.run { try make(asked) }, type: Answer.jsonType)
     }
   }
 

@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import JSON
 import Ledger
+import NIOCore
 import NestedLearning
 import Service
 
@@ -74,18 +75,18 @@ struct RunRoutes: Sendable {
     return "run-\(digits.prefix(8))-\(digits.dropFirst(8))"
   }
 
-  private func metrics(_ asked: Asked) throws -> [UInt8] {
+  private func metrics(_ asked: Asked) throws -> ByteBuffer {
     let since = try asked.integer("since", in: 0...Int(Int32.max)) ?? 0
     let limit = try asked.integer("limit", in: 1...Self.mostRows) ?? 2000
     let given = try name(asked)
-    let name = try given ?? status.status(of: nil)["experiment_name"]?.string
+    let name = given ?? status.current
     guard let name, RecordedRun.isOne(desk.folder(of: name)) else {
       if let given { try checkIsKnown(given) }
       let none: JSONValue = [
         "experiment_name": name.map { .string($0) } ?? nil, "last_step": 0, "total_steps": 0, "returns": 0,
         "metrics": [], "evaluations": [],
       ]
-      return none.bytes()
+      return ByteBuffer(bytes: none.bytes())
     }
     let mark = RunSummaries.mark(desk.folder(of: name))
     return try cache.bytes("metrics \(since) \(limit) \(name)", mark: mark) {

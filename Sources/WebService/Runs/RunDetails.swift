@@ -43,9 +43,11 @@ struct RunDetails {
   }
 
   /// A row of metrics without what the status has of the last one.
-  static func slim(_ row: JSONValue) -> JSONValue {
+  ///
+  /// - Parameter others: what is left out besides
+  static func slim(_ row: JSONValue, without others: [String] = []) -> JSONValue {
     guard var members = row.object else { return row }
-    members["tier_stats"] = nil
+    for key in ["tier_stats"] + others { members[key] = nil }
     return .object(members)
   }
 

@@ -57,7 +57,7 @@ final class RunStatus: Sendable {
   }
 
   /// The run at work, else one that rests, else one that waits, else the one that changed last.
-  private var current: String? {
+  var current: String? {
     let entries = desk.entries
     for state in [RunDesk.Entry.State.running, .stopping, .queued, .paused] {
       if let entry = entries.first(where: { $0.state == state }) { return entry.name }
@@ -76,8 +76,7 @@ final class RunStatus: Sendable {
       "status": .string(entry.state.word), "current_step": 0,
       "total_steps": entry.config["num_steps"] ?? .null,
       "experiment_name": .string(entry.name), "tier_stats": [:],
-      "message": entry.state == .paused
-        ? "it rests until it is resumed" : "it waits for its turn, or is made ready",
+      "message": .string(Self.waitingMessage(entry)),
       "eta_seconds": nil, "workers": [], "metrics_history": [],
       "recent_logs": .array(desk.recentLines(Self.lines, of: entry.name)),
     ]
@@ -101,7 +100,7 @@ final class RunStatus: Sendable {
     // Steps may be committed meanwhile: everything is of the last one that has been read.
     let step = rows.last?.step ?? run.status.lastStep
     let stats = rows.last?.row["tier_stats"]?["tier_parameters"] ?? Self.tierStats(run)
-    let history = rows.map { RunDetails.slim($0.row) }
+    let history = rows.map { RunDetails.slim($0.row, without: ["traffic", "long_rows", "tokens_cut"]) }
     var members: JSONObject = [
       "status": .string(state), "current_step": .number(step),
       "total_steps": .number(run.config.numSteps), "experiment_name": .string(name),
@@ -114,6 +113,11 @@ final class RunStatus: Sendable {
     if let replayed = entry?.fleet?["replayed_step"] { members["replayed_step"] = replayed }
     if let waits = entry?.fleet?["waits"] { members["waits"] = waits }
     return .object(members)
+  }
+
+  /// Before the fleet has said anything of it.
+  private static func waitingMessage(_ entry: RunDesk.Entry) -> String {
+    entry.state == .paused ? "it rests until it is resumed" : "it waits for its turn, or is made ready"
   }
 
   /// Before the first step.
@@ -131,10 +135,11 @@ final class RunStatus: Sendable {
   private static func message(_ state: String, _ run: RecordedRun, _ entry: RunDesk.Entry?) -> String {
     if entry?.state == .stopping { return "stops when the step in hand is done" }
     if let reason = entry?.fleet?["reason"]?.string { return reason }
+    if let entry { return waitingMessage(entry) }
     if run.status.state == "running", state == "stopped" {
       return "it was broken off, as by a crash; it can be resumed from its last snapshot"
     }
-    return run.status.reason ?? (state == "queued" ? "it waits for its turn, or is made ready" : "")
+    return run.status.reason ?? ""
   }
 
   /// By the mean of the last steps' own times, so that neither rests nor restarts count.
