@@ -21,7 +21,8 @@ import Testing
     ("train_data_path", #""/etc/passwd""#), ("train_data_path", #""../../../../etc/passwd""#),
     ("train_data_path", #"[{"path": "/etc/passwd", "weight": 1}]"#), ("val_data_path", #""none.jsonl""#),
     ("val_data_path", #"["valid.jsonl", "/etc/passwd"]"#), ("adapter_path", #""/""#),
-    ("replay_data_path", #""/etc/hostname""#), ("output_path", #""/tmp""#), ("experiment_name", #""../x""#),
+    ("replay_data_path", #""/etc/hostname""#), ("ewc_data_path", #""/etc/hostname""#),
+    ("output_path", #""/tmp""#), ("experiment_name", #""../x""#),
     ("experiment_name", #""..""#), ("experiment_name", #"".hidden""#), ("experiment_name", #""a/b""#),
     ("train_data_path", #""train.jsonl\u0000""#),
   ]

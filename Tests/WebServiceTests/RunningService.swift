@@ -13,7 +13,10 @@ final class RunningService {
   var runs: String { scratch.path("runs") }
 
   /// - Parameter delay: seconds that each shard takes longer
-  init(_ flags: [String] = [], delay: Double? = nil, models: [String] = ["qwen2_f32"]) throws {
+  init(
+    _ flags: [String] = [], delay: Double? = nil, models: [String] = ["qwen2_f32"],
+    environment: [String: String] = [:]
+  ) throws {
     scratch = try Scratch()
     for folder in ["models", "data"] {
       try FileManager.default.createDirectory(atPath: scratch.path(folder), withIntermediateDirectories: true)
@@ -26,7 +29,9 @@ final class RunningService {
       try FileManager.default.copyItem(
         atPath: Fixtures.path("data/\(file)"), toPath: scratch.path("data/\(file)"))
     }
-    environment = delay.map { ["NL_FAILPOINTS": "compute.delay=\($0)"] } ?? [:]
+    self.environment = environment.merging(delay.map { ["NL_FAILPOINTS": "compute.delay=\($0)"] } ?? [:]) {
+      $1
+    }
     self.flags = flags
     program = try Self.start(scratch, flags, environment)
     port = try Self.port(program)

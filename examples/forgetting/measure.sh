@@ -10,14 +10,14 @@
 # Face's layout. It can be run again: what is trained and measured is not done twice, and what was broken off goes on.
 # Tables, curves and a page are in runs/forgetting (--output).
 #
-# arms: plain plain-middle plain-slow (rates 5e-4, 2.5e-4, 1e-4), tiers tiers-deep, consolidate, replay-real, replay-self
+# arms: plain plain-middle plain-slow (rates 5e-4, 2.5e-4, 1e-4), plain-all (a loss on prompts, too), tiers tiers-deep, consolidate, replay-real, replay-self
 # replay-self-hard replay-self-quarter replay-self-near replay-boundaries, kl, eaft, flow, ewc, best
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=examples/forgetting out=$PWD/runs/forgetting
 steps=320 every=80 seeds=1 workers=1 model=
-arms="plain plain-middle plain-slow tiers tiers-deep consolidate replay-real replay-self replay-self-hard
+arms="plain plain-middle plain-slow plain-all tiers tiers-deep consolidate replay-real replay-self replay-self-hard
   replay-self-quarter replay-self-near replay-boundaries kl eaft best"
 while [ $# -gt 0 ]; do
   case $1 in
@@ -66,6 +66,7 @@ flags_of() {
     plain) own=("${plain[@]}") ;;
     plain-middle) own=("${plain[@]}" --learning-rate 2.5e-4) ;;
     plain-slow) own=("${plain[@]}" --learning-rate 1e-4) ;;
+    plain-all) own=("${plain[@]}" --train-on all) ;;
     tiers) own=(--tier-update-frequencies 1 2 4) ;;
     tiers-deep) own=(--tier-update-frequencies 1 2 4 --tier-order deep_fast) ;;
     consolidate) own=("${copies[@]}") ;;

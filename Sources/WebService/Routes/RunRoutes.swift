@@ -69,10 +69,17 @@ struct RunRoutes: Sendable {
     return ["success": true, "message": .string(message), "experiment_name": .string(name)]
   }
 
-  /// By the clock, as nobody has given one.
+  /// By the clock, as nobody has given one; of several in one second each has a number.
   private func freeName() -> String {
     let digits = Timestamp.now().text.prefix(19).filter(\.isNumber)
-    return "run-\(digits.prefix(8))-\(digits.dropFirst(8))"
+    let name = "run-\(digits.prefix(8))-\(digits.dropFirst(8))"
+    let taken = Set(desk.entries.map(\.name))
+    let numbered = (2...1001).lazy.map { "\(name)-\($0)" }
+    return [name].first { isFree($0, taken) } ?? numbered.first { isFree($0, taken) } ?? name
+  }
+
+  private func isFree(_ name: String, _ taken: Set<String>) -> Bool {
+    !taken.contains(name) && FileSystem.kind(desk.folder(of: name)) == nil
   }
 
   private func metrics(_ asked: Asked) throws -> ByteBuffer {
