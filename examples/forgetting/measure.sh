@@ -10,8 +10,9 @@
 # Face's layout. It can be run again: what is trained and measured is not done twice, and what was broken off goes on.
 # Tables, curves and a page are in runs/forgetting (--output).
 #
-# arms: plain plain-middle plain-slow (rates 5e-4, 2.5e-4, 1e-4), plain-all (a loss on prompts, too), tiers tiers-deep, consolidate, replay-real, replay-self
-# replay-self-hard replay-self-quarter replay-self-near replay-boundaries, kl, eaft, flow, ewc, best
+# arms: plain plain-middle plain-slow (rates 5e-4, 2.5e-4, 1e-4), plain-all (a loss on prompts, too), tiers tiers-deep,
+# consolidate, replay-real, replay-self replay-self-hard replay-self-quarter replay-self-near replay-boundaries, kl, eaft,
+# flow, ewc, best
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
     --workers) workers=${2:?} ;;
     --model) model=${2:?} ;;
     --output) mkdir -p "${2:?}" && out=$(cd "$2" && pwd) ;;
-    *) sed -n 's/^# \{0,1\}//; 2,14p' "$0" >&2 && exit 2 ;;
+    *) sed -n 's/^# \{0,1\}//; 2,15p' "$0" >&2 && exit 2 ;;
   esac
   shift 2
 done
