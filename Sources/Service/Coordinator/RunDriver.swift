@@ -67,7 +67,8 @@ final class RunDriver {
     progressLine = ProgressLine(
       totalSteps: plan.config.numSteps,
       columns: options.isOneOfMany ? nil : ProgressLine.terminalColumns(STDOUT_FILENO),
-      name: options.isOneOfMany ? plan.config.experimentName : nil, now: now.seconds(since: .zero))
+      name: options.isOneOfMany ? plan.config.experimentName : nil, isMeasuring: plan.measurement != nil,
+      now: now.seconds(since: .zero))
   }
 
   func begin() throws {

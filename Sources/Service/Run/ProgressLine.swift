@@ -26,11 +26,16 @@ public struct ProgressLine: Sendable {
   /// A line that was not due yet; a run that ends early still shows its last step.
   private var heldBack: String?
   private var bar = ""
+  private let isMeasuring: Bool
 
   /// - Parameter columns: see `terminalColumns`.
   /// - Parameter name: of the run, where there are several
+  /// - Parameter isMeasuring: its steps train nothing
   /// - Parameter now: seconds on a monotonic clock, as for `step`.
-  public init(totalSteps: Int, columns: Int?, name: String? = nil, now: Double) {
+  public init(
+    totalSteps: Int, columns: Int?, name: String? = nil, isMeasuring: Bool = false, now: Double
+  ) {
+    self.isMeasuring = isMeasuring
     self.totalSteps = max(totalSteps, 1)
     self.columns = columns
     prefix = name.map { "[\($0)] " } ?? ""
@@ -80,8 +85,10 @@ public struct ProgressLine: Sendable {
   private func line(_ step: Int, loss: Double?, activeTiers: [Int]) -> String {
     let tiers = activeTiers.map(String.init).joined(separator: ", ")
     let loss = loss.map { Self.decimal($0, places: 3) } ?? "–"
+    let left = Self.duration(remaining(after: step))
+    if isMeasuring { return prefix + "Measuring \(step)/\(totalSteps) | ETA: \(left)" }
     return prefix + "Step \(step)/\(totalSteps) | Loss: \(loss) | Active tiers: [\(tiers)] | "
-      + "ETA: \(Self.duration(remaining(after: step)))"
+      + "ETA: \(left)"
   }
 
   private func barText(_ step: Int, _ line: String) -> String {
