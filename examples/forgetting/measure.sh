@@ -78,7 +78,8 @@ flags_of() {
     replay-self-quarter) own=("${plain[@]}" "${self[@]}" --replay-fraction 0.25) ;;
     # Every fourth step is a batch of the model's own texts and nothing else; a slower copy marks these steps.
     replay-boundaries)
-      own=("${copies[@]}" "${self[@]}" --tier-update-frequencies 1 4 --replay-at boundaries --replay-fraction 1) ;;
+      own=(--tier-mode consolidate --num-tiers 2 --tier-update-frequencies 1 4 --learning-rate 1e-3 "${self[@]}"
+        --replay-at boundaries --replay-fraction 1) ;;
     replay-self-near) own=("${plain[@]}" "${self[@]}" "${near[@]}") ;;
     kl) own=("${plain[@]}" --kl-to-base 1 --kl-on all) ;;
     eaft) own=("${plain[@]}" --loss eaft) ;;

@@ -38,7 +38,8 @@ enum TierInfo {
   private static func meaning(_ strategy: String) -> String {
     switch strategy {
     case "layer_depth": "By the layer that a parameter belongs to; tier_order says which end is fast."
-    case "parameter_importance": "By the norm of each module's gradients before training: the largest are updated most often."
+    case "parameter_importance":
+      "By the norm of each module's gradients before training: the largest are updated most often."
     case "manual": "By manual_tier_map: patterns of module names and their tiers."
     case "module_type": "By the kind of module, as module_type_tiers says."
     case "random": "At random, by tier_seed: to compare with."
