@@ -76,6 +76,14 @@ import Testing
     try expectRefusal(run, words)
   }
 
+  /// A random model gives no token of this row 40 %: found once the losses at the start are measured.
+  @Test func nothingIsLeftToTrainOn() throws {
+    let scratch = try Scratch()
+    let data = try scratch.write("data.jsonl", #"{"text": "ab cd"}"# + "\n")
+    let run = try TrainingRun(["train_data_path": .string(data), "loss": "stm"])
+    try expectRefusal(run, ["data.jsonl", "loss", "stm leaves nothing", "another loss"])
+  }
+
   // MARK: Model
 
   /// A copy of a tiny model with one of its files changed.

@@ -53,17 +53,24 @@ extension TierAssignment {
     _ parameters: [TrainableParameter], tierCount: Int, seed: UInt64
   ) throws(TierError) -> [Int] {
     let modules = Set(parameters.map(\.module)).sortedByBytes()
-    guard modules.count >= tierCount else {
+    let order = CounterRandom.order(count: modules.count, seed: seed, .tierAssignment)
+    return try inTurn(parameters, order: order.map { modules[Int($0)] }, tierCount: tierCount)
+  }
+
+  /// The i-th of n modules in tier min(⌊i/⌊n/K⌋⌋, K − 1): the last tier takes the remainder.
+  ///
+  /// - Parameter order: every module once.
+  static func inTurn(
+    _ parameters: [TrainableParameter], order: [String], tierCount: Int
+  ) throws(TierError) -> [Int] {
+    guard order.count >= tierCount else {
       throw TierError(
-        reason: "\(tierCount) tiers are more than the \(modules.count) modules to be trained",
-        remedy: "set num_tiers to at most \(modules.count)")
+        reason: "\(tierCount) tiers are more than the \(order.count) modules to be trained",
+        remedy: "set num_tiers to at most \(order.count)")
     }
-    let perTier = modules.count / tierCount
-    var tierOfModule: [String: Int] = [:]
-    for (place, module) in CounterRandom.order(count: modules.count, seed: seed, .tierAssignment).enumerated()
-    {
-      tierOfModule[modules[Int(module)]] = min(place / perTier, tierCount - 1)
-    }
-    return parameters.map { tierOfModule[$0.module] ?? 0 }
+    let perTier = order.count / tierCount
+    let tiers = Dictionary(
+      uniqueKeysWithValues: order.enumerated().map { ($1, min($0 / perTier, tierCount - 1)) })
+    return parameters.map { tiers[$0.module] ?? 0 }
   }
 }

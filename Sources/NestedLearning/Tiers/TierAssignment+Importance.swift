@@ -5,11 +5,6 @@ extension TierAssignment {
     _ parameters: [TrainableParameter], importance: [String: Double], tierCount: Int
   ) throws(TierError) -> [Int] {
     let modules = Set(parameters.map(\.module)).sortedByBytes()
-    guard modules.count >= tierCount else {
-      throw TierError(
-        reason: "\(tierCount) tiers are more than the \(modules.count) modules to be trained",
-        remedy: "set num_tiers to at most \(modules.count)")
-    }
     if let unknown = modules.first(where: { importance[$0] == nil }) {
       throw TierError(
         reason: "how important \(unknown) is was not measured",
@@ -19,9 +14,6 @@ extension TierAssignment {
       let (of, other) = (importance[a.element] ?? 0, importance[b.element] ?? 0)
       return of != other ? of > other : a.offset < b.offset
     }
-    let perTier = modules.count / tierCount
-    let tiers = Dictionary(
-      uniqueKeysWithValues: ranked.enumerated().map { ($1.element, min($0 / perTier, tierCount - 1)) })
-    return parameters.map { tiers[$0.module] ?? 0 }
+    return try inTurn(parameters, order: ranked.map(\.element), tierCount: tierCount)
   }
 }

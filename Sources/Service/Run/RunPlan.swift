@@ -87,8 +87,15 @@ public struct RunPlan: Sendable {
         rowWeights = losses.rowWeights
       } else {
         let masked = losses.masked
+        guard !masked.rows.isEmpty else {
+          throw DataError(
+            file: config.trainDataPath, key: "loss",
+            reason:
+              "stm leaves nothing to train on: the model gives no token of these rows 40 % (a loss of ln 2.5)",
+            remedy: "use another loss, or a model that knows more of them")
+        }
         measuredLines.append(
-          "stm      \(masked.tokens) tokens of more than \(StartingLosses.mostLoss) nats are not trained on"
+          "stm      \(masked.tokens) tokens that the model gives less than 40 % (a loss of ln 2.5) are not trained on"
             + (masked.emptyRows > 0 ? ", nor \(masked.emptyRows) rows without others" : ""))
         data = data.training(on: masked.rows)
       }
