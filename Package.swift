@@ -141,7 +141,7 @@ let package = Package(
       name: "nl-tool",
       dependencies: [
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning",
-        "Tensors",
+        "LanguageModel", "Tensors",
         "ChatTemplate", "Files", "GGUF", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -217,7 +217,7 @@ let package = Package(
         "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
         "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
-      ]),
+      ], exclude: ["Fixtures"]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(
       name: "FaultMatrixTests",

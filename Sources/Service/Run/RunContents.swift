@@ -43,6 +43,11 @@ extension RunContents {
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
+    if !applied.windowNorms.isEmpty {
+      var norms = [JSONValue](repeating: .null, count: scheduler.tiers.count)
+      for (tier, norm) in applied.windowNorms { norms[tier] = .number(norm) }
+      row["window_norms"] = .array(norms)
+    }
     return .object(row)
   }
 

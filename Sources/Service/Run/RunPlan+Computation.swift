@@ -6,9 +6,6 @@ import Training
 
 /// What computes a run in one process, without coordinator and workers.
 extension RunPlan {
-  /// The rows of steps and evaluations.
-  package var batchSource: any BatchSource { rules(RunOptions(), folder: outputFolder).batches }
-
   /// The key of dropout masks; nil without dropout.
   package var dropoutSeed: UInt64? { usesDropout ? config.seed : nil }
 
