@@ -158,9 +158,8 @@ let package = Package(
     .executableTarget(
       name: "nl-tool",
       dependencies: [
-        "LanguageModel",
         "Service", "Benchmarks", "ProgramFlags", "Observability", "Simulation", "Dataset", "NestedLearning",
-        "Tensors",
+        "LanguageModel", "Tensors",
         "ChatTemplate", "Files", "GGUF", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
@@ -248,7 +247,7 @@ let package = Package(
         "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
         "ChatTemplate", "JSON",
         "nl-coord", "nl-worker", "nl-tool",
-      ]),
+      ], exclude: ["Fixtures"]),
     .testTarget(
       name: "WebServiceTests",
       dependencies: [

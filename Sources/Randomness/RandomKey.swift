@@ -22,6 +22,9 @@ public struct RandomKey: Sendable, Equatable {
     case freshModel = 19
     /// The texts that a base model writes itself, to be rehearsed.
     case selfReplay = 20
+    /// What the continuum memory system begins with, and what it learns.
+    case memoryWeights = 21
+    case memoryVectors = 22
   }
 
   private let words: SIMD2<UInt32>

@@ -31,6 +31,9 @@ package struct AppliedStep: Sendable {
   package let followed: [CopyState]
   /// Over the digests of all tiers' parameters: what a replayed step must give again.
   package let digest: String
+  /// The norms of what the windows of tiers have added up that the step did not update; only if the engine notes them, and
+  /// all of it is here.
+  package var windowNorms: [(tier: Int, norm: Double)] = []
 }
 
 /// The state of training, and the arithmetic of a step on it: the sums of the workers' gradients by the fixed tree,
@@ -51,6 +54,8 @@ package final class StepEngine: @unchecked Sendable {
   private var audit: PartialSumAudit?
   /// What steps are added up for, in a run that looks and does not train.
   private var measurer: Measurer?
+  /// Whether steps say how large the sums of open windows are.
+  package var notesWindowNorms = false
   /// A fault that is made on purpose: changes the sum of a step's gradients.
   package var tamper: @Sendable (inout StepGradients) -> Void = { _ in }
 
@@ -211,10 +216,23 @@ package final class StepEngine: @unchecked Sendable {
     for tier in outcome.activeTiers { digests[tier] = StateDigest.of(state.parameterTensors(tier: tier)) }
     // All that have followed are what the fastest goes on from.
     for level in outcome.followed { copyDigests[level - 1] = digests[0] }
-    return AppliedStep(
+    var applied = AppliedStep(
       step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
       updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map { values(tier: $0) },
       followed: outcome.followed.map(copyState), digest: parametersDigest())
+    if notesWindowNorms { applied.windowNorms = try windowNorms(after: step) }
+    return applied
+  }
+
+  private func windowNorms(after step: Int) throws -> [(tier: Int, norm: Double)] {
+    try state.scheduler.tiers.filter { !$0.isActive(at: step) }.compactMap { tier in
+      let chains = (0..<state.config.gradientAccumulationSteps).compactMap {
+        chain(of: WindowKey(tier: tier.index, microBatch: $0), through: step)
+      }
+      guard chains.count == state.config.gradientAccumulationSteps else { return nil }
+      let sum = try ReductionTree.reduce(chains) { Vectors.add($1, to: &$0) }
+      return (tier.index, Vectors.sumOfSquares(sum).squareRoot())
+    }
   }
 
   /// Takes a step that updates nothing.

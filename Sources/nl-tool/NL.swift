@@ -16,6 +16,7 @@ struct NL: ParsableCommand {
       RenderCommand.self, LogitsCommand.self,
       GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self,
       DiffCommand.self, ReportCommand.self, VerifyCommand.self, SweepCommand.self,
+      CMSDemoCommand.self,
       CacheCommand.self,
       BenchCommand.self, KeygenCommand.self, SimulateCommand.self, HealthCommand.self,
     ])

@@ -119,8 +119,7 @@ import Testing
   }
 
   @Test func aRunIsDownloadedAndDeleted() throws {
-    // Slow enough for the second one to be at work still when it is to be deleted.
-    let service = try RunningService(delay: 0.05)
+    let service = try RunningService()
     try service.json("POST", "start", RunningService.config("a"))
     try service.waitForEnd(of: "a")
     let path = "/nested-learning/experiments/a"
@@ -136,7 +135,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: service.runs + "/a"))
     #expect(try service.json("GET", "experiments")["experiments"] == [])
     #expect(try service.answer("DELETE", path).status == "404")
-    try service.json("POST", "start", RunningService.config("a"))
+    try service.json("POST", "start", RunningService.config("a", ["num_steps": 100_000]))
     #expect(try service.answer("DELETE", path).status == "409", "it is in the queue")
   }
 
@@ -163,11 +162,13 @@ import Testing
   /// A run whose data has gone before its turn came is shown with the reason, and the next one begins.
   @Test func aRunThatCannotBegin() throws {
     let service = try RunningService(delay: 0.03)
-    try service.json("POST", "start", RunningService.config("a"))
+    // However long the requests take, the first run is at work until it is stopped.
+    try service.json("POST", "start", RunningService.config("a", ["num_steps": 100_000]))
     try service.scratch.write("data/other.jsonl", #"{"text": "gone before it is read"}"# + "\n")
     try service.json("POST", "start", RunningService.config("b", ["train_data_path": "other.jsonl"]))
     try service.json("POST", "start", RunningService.config("c"))
     try FileManager.default.removeItem(atPath: service.scratch.path("data/other.jsonl"))
+    try service.json("POST", "stop", ["experiment_name": "a"])
     try service.waitForEnd(of: "c")
     let failed = try service.status("b")
     #expect(failed["status"] == "error" && failed["message"]?.string?.contains("other.jsonl") == true)

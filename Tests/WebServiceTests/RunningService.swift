@@ -105,7 +105,8 @@ final class RunningService {
 
   func step(_ name: String) throws -> Int { try status(name)["current_step"]?.int ?? 0 }
 
-  func wait(_ what: String, seconds: Double = 60, _ isSo: () throws -> Bool) throws {
+  /// - Parameter seconds: more than any machine needs: it tells a service that hangs from one that is slow.
+  func wait(_ what: String, seconds: Double = 600, _ isSo: () throws -> Bool) throws {
     let end = Date() + seconds
     while try !isSo() {
       guard Date() < end else {

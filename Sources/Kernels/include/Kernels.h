@@ -118,6 +118,12 @@ void nl_swiglu_forward(nl_pool *pool, long n, const float *gate, const float *up
 // With dy the gradient of y: dgate, dup, and unless NULL y once more, which may be dy.
 void nl_swiglu_backward(nl_pool *pool, long n, const float *gate, const float *up, const float *dy, float *dgate,
                         float *dup, float *y);
+// GELU: y = x·Φ(x); backward dx = dy·(Φ(x) + x·φ(x)). Outputs may be inputs.
+void nl_gelu_forward(nl_pool *pool, long n, const float *x, float *y);
+void nl_gelu_backward(nl_pool *pool, long n, const float *x, const float *dy, float *dx);
+// loss[r] = Σ (y − target)²/n over row r; gradient (NULL: none; may be y) = 2·(y − target)/n.
+void nl_squared_error(nl_pool *pool, long rows, long n, const float *y, const float *target, double *loss,
+                      float *gradient);
 // Rotate-half RoPE on x [rows, heads, dim], y may be x: with h = dim/2, a = x[i], b = x[i+h] (i < h),
 // y[i] = a·cos − b·sin, y[i+h] = b·cos + a·sin, tables [positions, h]; `inverse` rotates back (the backward pass).
 void nl_rope(nl_pool *pool, long rows, long heads, long dim, const float *cos_table, const float *sin_table,

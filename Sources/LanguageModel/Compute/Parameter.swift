@@ -46,6 +46,14 @@ public struct ParameterInfo: Sendable, Equatable {
       at + 1 < components.count ? Int(components[at + 1]) : nil
     }
   }
+
+  /// Of a network whose names do not tell the layer.
+  init(name: String, shape: [Int], layer: Int) {
+    self.name = name
+    self.shape = shape
+    self.layer = layer
+    module = name.split(separator: ".", omittingEmptySubsequences: false).dropLast().joined(separator: ".")
+  }
 }
 
 /// What is trained.

@@ -93,7 +93,7 @@ public final class TrainableModel {
   /// The sum of the losses of all trained tokens, without dropout.
   ///
   /// - Parameter adapterScale: what the scales of LoRA pairs are multiplied by.
-  public func evaluate(_ batch: MicroBatch, adapterScale: Double = 1) throws -> Double {
+  public func evaluate(_ batch: MicroBatch, adapterScale: Double) throws -> Double {
     try batch.check(vocabulary: configuration.vocabularySize)
     return try lossSum(batch, dropout: nil, adapterScale: adapterScale)
   }

@@ -51,6 +51,28 @@ public struct CoordinatorProcess: Sendable {
     }
   }
 
+  /// Begins the run of a continuum memory system, or goes on with it; one that is finished is left as it is.
+  static func train(_ plan: ContinuumMemoryPlan, options: RunOptions) throws {
+    let process = try CoordinatorProcess(options: options)
+    defer { process.telemetry.close() }
+    try process.withSockets { sockets in
+      process.say(plan.summary)
+      guard FileSystem.kind(plan.folder + "/state.sqlite") == .file else {
+        let run = try OpenRun.create(plan: plan, options: options, logger: process.logger)
+        return try process.carryOut(PreparedRun(plan: plan, store: run), sockets)
+      }
+      let folder = try process.open(plan.folder)
+      guard try folder.configuration() == plan.recordedConfig else {
+        throw ServiceError(
+          "there is a run in \(plan.folder) that was begun with other values",
+          remedy: "give another --output, or the values that it was begun with")
+      }
+      guard try FolderStatus(folder: plan.folder).completion == nil else { return nil }
+      let run = try process.take(folder, config: plan.config)
+      return try process.carryOut(PreparedRun(plan: plan, store: run), sockets)
+    }
+  }
+
   /// Begins runs, one after the other or some together, with the same workers. One that cannot begin, or fails, does not
   /// keep the others from going on.
   ///

@@ -10,7 +10,7 @@ struct QueuedRun: Sendable {
 
 /// A run that is ready: what it is made from, and where it is written down.
 struct PreparedRun: @unchecked Sendable {
-  let plan: RunPlan
+  let plan: any TrainedRun
   let store: OpenRun
   /// The run that this one measures something for, and that begins when it is done.
   var measuredFor: Following?

@@ -6,7 +6,7 @@ extension RunDriver {
   /// The files, and where what is read of them goes.
   func makeModelFileServer() -> ModelFileServer {
     let (mailbox, number) = (service.mailbox, number)
-    return ModelFileServer(paths: ModelFiles.paths(of: plan.folder), sha256: plan.inputs.model) {
+    return ModelFileServer(paths: plan.modelFolder.map(ModelFiles.paths) ?? [], sha256: plan.modelSHA256) {
       mailbox.post(.forWorker(number, $0, $1, $2))
     }
   }

@@ -71,6 +71,7 @@ extension RunDriver {
       do {
         let (engine, run) = try store.restoredRun(plan: plan, withShards: withShards)
         engine.tamper = failpoints.tamper(withSum:)
+        engine.notesWindowNorms = plan.notesWindowNorms
         mailbox.post(.restored(number, engine, run))
       } catch {
         mailbox.post(.run(number, .restoreFailed(error)))

@@ -11,7 +11,7 @@ import WireProtocol
 /// tells it what came of it. Belongs to the thread of its fleet.
 final class RunDriver {
   let number: RunNumber
-  let plan: RunPlan
+  let plan: any TrainedRun
   /// Where the run is written down.
   let store: OpenRun
   let settings: SchedulerSettings
@@ -37,7 +37,7 @@ final class RunDriver {
   var payloads: [Int: ResultMessage] = [:]
   /// The base model's files, once a worker asks for them.
   lazy var modelFiles = makeModelFileServer()
-  lazy var modelBytes = ModelFiles.byteCount(of: plan.folder)
+  lazy var modelBytes = plan.modelFolder.flatMap(ModelFiles.byteCount)
 
   var progressLine: ProgressLine
   /// When a wait was last named, and when somebody last looked whether one is to be.

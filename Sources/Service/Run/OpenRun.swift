@@ -29,9 +29,9 @@ package final class OpenRun: @unchecked Sendable {
   var returnsTold = 0
 
   /// Makes the folder of a new run.
-  static func create(plan: RunPlan, options: RunOptions, logger: Logger) throws -> OpenRun {
+  static func create(plan: any TrainedRun, options: RunOptions, logger: Logger) throws -> OpenRun {
     let record = RunRecord(
-      experimentName: plan.config.experimentName, baseModelPath: plan.folder.path,
+      experimentName: plan.config.experimentName, baseModelPath: plan.modelPath,
       configuration: plan.recordedConfig,
       program: Program.version)
     return try OpenRun(
@@ -229,10 +229,10 @@ package final class OpenRun: @unchecked Sendable {
   }
 
   /// What the coordinator's core is told.
-  func settings(plan: RunPlan, options: RunOptions) throws -> SchedulerSettings {
+  func settings(plan: any TrainedRun, options: RunOptions) throws -> SchedulerSettings {
     var settings = SchedulerSettings(
       term: term, run: try identifier(), tierParameterCounts: plan.scheduler.tiers.map(\.parameterCount),
-      modelSHA256: plan.inputs.model, numericProfile: plan.numericProfile)
+      modelSHA256: plan.modelSHA256, numericProfile: plan.numericProfile)
     settings.quarantined = Set(try ledger.quarantined().map(\.identity))
     settings.expectedLocalWorkers = options.localWorkers / max(1, options.parallelRuns)
     settings.shardByTier = options.shardBy == .tier

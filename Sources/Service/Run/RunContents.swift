@@ -56,6 +56,11 @@ extension RunContents {
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
     if let penalty = outcome.penalty { row["weight_penalty"] = .number(penalty) }
+    if !applied.windowNorms.isEmpty {
+      var norms = [JSONValue](repeating: .null, count: scheduler.tiers.count)
+      for (tier, norm) in applied.windowNorms { norms[tier] = .number(norm) }
+      row["window_norms"] = .array(norms)
+    }
     return .object(row)
   }
 

@@ -6,37 +6,6 @@ import NestedLearning
 import Training
 import WireProtocol
 
-extension RunPlan {
-  /// What the course of the run depends on.
-  func rules(_ options: RunOptions, folder: String) -> RunRules {
-    var rules = RunRules(
-      config: config, plan: TierPlan(scheduler: scheduler), batches: batchSource,
-      stateBytes: stateBytes, dropoutSeed: dropoutSeed,
-      resumeCommand: "nl-coord resume \(folder)")
-    rules.hasObjective = objective != nil
-    rules.measurement = measurement
-    rules.sampling = sampling
-    rules.keepsWorkersAtStop = options.isStartedAgain
-    rules.graceSeconds = options.operations.graceSeconds
-    if let seconds = options.failpoints.number(.diskPause) { rules.diskPatienceSeconds = seconds }
-    return rules
-  }
-}
-
-extension RunPlan {
-  /// Its tiers, for the ledger.
-  var tierPlan: TierPlanRecord {
-    let tiers = scheduler.shownTiers.map { tier -> JSONValue in
-      [
-        "frequency": .number(tier.frequency), "phase": .number(tier.phase),
-        "parameters": .array(tier.parameters.map { .string($0) }),
-      ]
-    }
-    let plan = TierPlan(scheduler: scheduler)
-    return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])
-  }
-}
-
 extension TierPlanRecord {
   /// Its tiers, given how many numbers the parameters of each have.
   func tiers(parameterCounts: [Int]) -> [Tier] {

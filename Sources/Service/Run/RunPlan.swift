@@ -136,9 +136,6 @@ public struct RunPlan: Sendable {
     Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0.shape) })
   }
 
-  /// How tiers travel.
-  var layout: TierLayout { TierLayout(scheduler: scheduler, shapes: shapes) }
-
   /// What is trained, as workers are told.
   var trainableJSON: JSONValue {
     switch trainable {

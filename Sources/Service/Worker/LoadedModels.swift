@@ -38,7 +38,7 @@ struct LoadedModels {
 
   struct Entry {
     let key: Key
-    let model: TrainableModel
+    let model: any TrainableNetwork
     /// What it takes of memory, about.
     let bytes: Int
     /// The version of each tier that it has; nil before the first.
@@ -46,7 +46,7 @@ struct LoadedModels {
     /// SHA-256 of each tier's parameters, as they came.
     var digests: [String]
 
-    init(key: Key, model: TrainableModel, bytes: Int) {
+    init(key: Key, model: any TrainableNetwork, bytes: Int) {
       (self.key, self.model, self.bytes) = (key, model, bytes)
       (versions, digests) = ([], [])
       forgetParameters()

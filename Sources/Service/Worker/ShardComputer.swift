@@ -57,6 +57,12 @@ final class ShardComputer: @unchecked Sendable {
     }
     let key = try LoadedModels.Key(run, precision: precision)
     if models.take(key) { return run.modelSHA256 }
+    if let memory = try ContinuumMemory(run, pool: pool) {
+      try check(key.layout, memory)
+      models.makeRoom(for: memory.shape.byteCount)
+      models.add(LoadedModels.Entry(key: key, model: memory, bytes: memory.shape.byteCount))
+      return run.modelSHA256
+    }
     let folder = try source.folder(for: run, channel: channel)
     let trainable: Trainable =
       run.trainable == "full"
@@ -72,7 +78,7 @@ final class ShardComputer: @unchecked Sendable {
     return run.modelSHA256
   }
 
-  private func check(_ layout: TierLayout, _ model: TrainableModel) throws {
+  private func check(_ layout: TierLayout, _ model: any TrainableNetwork) throws {
     let shapes = Dictionary(uniqueKeysWithValues: model.parameters.map { ($0.name, $0.shape) })
     for parameter in layout.tiers.joined() where shapes[parameter.name] != parameter.shape {
       throw ServiceError(
@@ -82,7 +88,7 @@ final class ShardComputer: @unchecked Sendable {
   }
 
   /// Takes up a model that was loaded by its owner, as if it had come with ENTER_RUN.
-  func use(_ model: TrainableModel, for run: EnterRun, precision: Precision) throws {
+  func use(_ model: any TrainableNetwork, for run: EnterRun, precision: Precision) throws {
     chains.removeAll()
     let key = try LoadedModels.Key(run, precision: precision)
     try check(key.layout, model)
@@ -146,7 +152,7 @@ final class ShardComputer: @unchecked Sendable {
     let trace =
       message.purpose == .train
       ? ShardTrace(
-        message, layout: loaded.key.layout, layerCount: loaded.model.configuration.layerCount, threads: pool)
+        message, layout: loaded.key.layout, layerCount: loaded.model.layerCount, threads: pool)
       : nil
     (loaded.model.watch, loaded.model.trace) = (watch, trace?.layers)
     defer { (loaded.model.watch, loaded.model.trace) = (nil, nil) }
@@ -212,7 +218,9 @@ final class ShardComputer: @unchecked Sendable {
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
     let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
     guard message.purpose != .evaluate else {
-      let loss = try loaded.model.evaluate(batch, adapterScale: message.adapterScale ?? 1)
+      let loss =
+        try message.adapterScale.map { try languageModel(loaded).evaluate(batch, adapterScale: $0) }
+        ?? loaded.model.evaluate(batch)
       guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
       return LeafSum(loss: loss, tiers: [:])
     }
@@ -248,11 +256,18 @@ extension ShardComputer {
     of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry
   ) throws -> [Float] {
     var numbers =
-      try message.sampling.map { try SelfReplay($0, of: microBatch).numbers(with: loaded.model) }
-      ?? loaded.model.tokenLosses(MicroBatch(microBatch))
+      try message.sampling.map { try SelfReplay($0, of: microBatch).numbers(with: languageModel(loaded)) }
+      ?? languageModel(loaded).tokenLosses(MicroBatch(microBatch))
     failpoints.tamper(with: &numbers)
     guard Vectors.isFinite(numbers) else { throw NotFiniteError(message, microBatch.number, "the loss") }
     return numbers
+  }
+
+  private func languageModel(_ loaded: LoadedModels.Entry) throws -> TrainableModel {
+    guard let model = loaded.model as? TrainableModel else {
+      throw ServiceError("the run asks for what only language models have")
+    }
+    return model
   }
 
   private func gradients(
@@ -263,7 +278,7 @@ extension ShardComputer {
       let (loss, gradients) = try loaded.model.gradients(batch, of: names, dropout: dropout)
       return (LeafSum(loss: loss, tiers: [:]), gradients)
     }
-    let (sums, gradients) = try loaded.model.gradients(
+    let (sums, gradients) = try languageModel(loaded).gradients(
       batch, of: names, dropout: dropout, objective: objective, replayed: replayed, rowWeights: weights)
     let terms = ObjectiveTerms(
       replay: sums.replay, divergence: sums.divergence, objective: sums.objective)
