@@ -114,7 +114,7 @@ public final class NestedLoRATrainer {
   ) throws -> TrainingStep {
     let clock = ContinuousClock()
     let began = clock.now
-    let (computed, outcome) = try training.computation.train(step)
+    let (computed, outcome) = try training.computation.train(step, baseRate: course.progress.baseRate)
     try course.applied(outcome)
     return TrainingStep(
       step: step, losses: computed.losses, outcome: outcome,

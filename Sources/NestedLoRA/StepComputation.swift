@@ -25,9 +25,11 @@ final class StepComputation {
   }
 
   /// Computes and applies a step.
-  func train(_ step: Int) throws -> (ComputedStep, StepOutcome) {
+  ///
+  /// - Parameter baseRate: in place of the config's.
+  func train(_ step: Int, baseRate: Double?) throws -> (ComputedStep, StepOutcome) {
     let computed = try compute(step)
-    let outcome = try computed.apply(to: &state)
+    let outcome = try computed.apply(to: &state, baseRate: baseRate)
     try set(outcome.activeTiers.flatMap { state.scheduler.tiers[$0].parameters }, of: state.parameters)
     return (computed, outcome)
   }
@@ -130,8 +132,10 @@ struct ComputedStep {
 
   init(step: Int) { self.step = step }
 
-  func apply(to state: inout NestedTrainerState) throws -> StepOutcome {
-    guard let gradients else { return try state.skip(step: step) }
-    return try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
+  /// - Parameter baseRate: in place of the config's.
+  func apply(to state: inout NestedTrainerState, baseRate: Double? = nil) throws -> StepOutcome {
+    guard let gradients else { return try state.skip(step: step, baseRate: baseRate) }
+    return try state.apply(
+      step: step, trainedTokens: losses.tokens, gradients: gradients, baseRate: baseRate)
   }
 }

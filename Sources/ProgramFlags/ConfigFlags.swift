@@ -75,13 +75,23 @@ public struct ConfigFlags: ParsableArguments {
 
   @Option(help: .key("optimizer")) var optimizer: String?
   @Option(help: .key("learning_rate")) var learningRate: FiniteNumber?
-  @Option(help: .key("lr_schedule")) var lrSchedule: String?
   @Option(help: .key("warmup_steps")) var warmupSteps: Int?
   @Option(help: .key("weight_decay")) var weightDecay: FiniteNumber?
   @Option(help: .key("beta1")) var beta1: FiniteNumber?
   @Option(help: .key("beta2")) var beta2: FiniteNumber?
   @Option(help: .key("eps")) var eps: FiniteNumber?
   @Option(help: .key("max_grad_norm")) var maxGradNorm: FiniteNumber?
+  @Option(help: .key("lr_schedule")) var lrSchedule: String?
+  @Option(help: .key("lr_end")) var lrEnd: FiniteNumber?
+  @Option(help: .key("lr_power")) var lrPower: FiniteNumber?
+  @Option(help: .key("plateau_factor")) var plateauFactor: FiniteNumber?
+  @Option(help: .key("plateau_patience")) var plateauPatience: Int?
+  @Option(parsing: .upToNextOption, help: .key("freeze")) var freeze: [String] = []
+  @Option(help: .key("unfreeze")) var unfreeze: String?
+  @Option(parsing: .upToNextOption, help: .key("unfreeze_schedule")) var unfreezeSchedule: [NumberPattern] =
+    []
+  @Option(help: .key("layer_lr_decay")) var layerLrDecay: FiniteNumber?
+  @Option(parsing: .upToNextOption, help: .key("lr_groups")) var lrGroups: [NumberPattern] = []
 
   @Option(help: .key("num_steps")) var numSteps: Int?
   @Option(help: .key("seed")) var seed: Int?
@@ -171,7 +181,11 @@ public struct ConfigFlags: ParsableArguments {
   private var optimizerValues: [(String, JSONValue?)] {
     [
       ("optimizer", json(optimizer)), ("learning_rate", json(learningRate)),
-      ("lr_schedule", json(lrSchedule)),
+      ("lr_schedule", json(lrSchedule)), ("lr_end", json(lrEnd)), ("lr_power", json(lrPower)),
+      ("plateau_factor", json(plateauFactor)), ("plateau_patience", json(plateauPatience)),
+      ("freeze", freeze.isEmpty ? nil : .strings(freeze)), ("unfreeze", json(unfreeze)),
+      ("unfreeze_schedule", json(unfreezeSchedule)), ("layer_lr_decay", json(layerLrDecay)),
+      ("lr_groups", json(lrGroups)),
       ("warmup_steps", json(warmupSteps)), ("weight_decay", json(weightDecay)), ("beta1", json(beta1)),
       ("beta2", json(beta2)), ("eps", json(eps)), ("max_grad_norm", json(maxGradNorm)),
     ]

@@ -117,7 +117,8 @@ final class Reference {
     } else {
       gradients = .sums(try ReductionTree.reduce(byMicroBatch) { try ReductionTree.add($1, to: &$0) })
     }
-    _ = try state.apply(step: step, trainedTokens: tokens, gradients: gradients)
+    _ = try state.apply(
+      step: step, trainedTokens: tokens, gradients: gradients, baseRate: progress.baseRate)
     progress.applied(step: step)
     stateBits[step] = Self.bits(of: state)
   }

@@ -33,10 +33,27 @@ extension ToyProblem {
     consolidate(&config, tierCount: tierCount, seed: seed)
     var scales = SplitMix64(seed: seed ^ 0x73_6361_6C65)
     config.selectScale = scales.chance(0.1)
+    adapt(&config, tierCount: tierCount, seed: seed)
     return try ToyProblem(
       tierSizes: (0..<tierCount).map { _ in
         (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
       }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
+  }
+
+  /// Tiers that begin to learn later, or never, and rates that evaluations lower, for some of the seeds.
+  private static func adapt(_ config: inout NestedLearningConfig, tierCount: Int, seed: UInt64) {
+    var random = SplitMix64(seed: seed ^ 0x61_6461_7074)
+    if random.chance(0.15) {
+      (config.lrSchedule, config.plateauPatience) = (.plateau, 0)
+    }
+    guard config.tierMode == .layers, tierCount > 1, random.chance(0.25) else { return }
+    if random.chance(0.3) { config.freeze = [.layers(0...0)] }
+    var steps = Set<Int>()
+    for layers in 2...tierCount {
+      let step = Int.random(in: 1...config.numSteps, using: &random)
+      guard steps.insert(step).inserted else { continue }
+      config.unfreezeSchedule.append(UnfreezeStage(at: .step(step), layers: layers))
+    }
   }
 
   /// Slower copies for some of the seeds that discard gradients. The numbers are drawn apart, so that the other seeds are

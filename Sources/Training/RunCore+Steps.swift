@@ -6,7 +6,7 @@ import WireProtocol
 extension RunCore {
   mutating func train(_ step: Int, now: Instant) {
     let active = rules.plan.activeTiers(at: step)
-    let due = rules.usesWindows ? rules.plan.allTiers : active
+    let due = rules.usesWindows ? rules.plan.learningTiers(at: step) : active
     if due.isEmpty && step % rules.config.lossEvery != 0 { return skip(step, now: now) }
     batches.keepOnly(step: step)
     let batches = batches.batches(step: step)
@@ -31,7 +31,7 @@ extension RunCore {
     stage = .applying(
       StepInHand(
         unit: unit, losses: StepLosses(task: 0, taskTokens: 0), results: [], began: now, applying: now))
-    effects.append(.skip(step: step))
+    effects.append(.skip(step: step, baseRate: progress.baseRate))
   }
 
   mutating func evaluate(now: Instant) {
@@ -88,7 +88,7 @@ extension RunCore {
     step.applying = now
     stage = .applying(step)
     effects.append(
-      .apply(step: step.unit.step, step.losses, step.results))
+      .apply(step: step.unit.step, step.losses, step.results, baseRate: progress.baseRate))
   }
 
   private mutating func losses(of done: CompletedUnit) -> StepLosses {

@@ -36,6 +36,8 @@ package struct RunProgress: Sendable, Equatable {
   /// `select_scale`: what was tried, from the largest scale on; and whether what came of it is written.
   package private(set) var trials: [ScaleTrial] = []
   private(set) var hasSavedScaled = false
+  /// Of `lr_schedule: plateau`, once there was an evaluation.
+  private var plateau: PlateauState?
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
@@ -69,6 +71,9 @@ package struct RunProgress: Sendable, Equatable {
     guard trials.last?.holds ?? true, trials.count < 19 else { return .saveScaled }
     return .evaluateScale(Double(19 - trials.count) / 20)
   }
+
+  /// The base learning rate that evaluations have led to; nil: the config's.
+  package var baseRate: Double? { plateau?.rate }
 
   /// The smallest scale that holds; 1 if none does.
   package var selectedScale: Double { trials.last(where: \.holds)?.scale ?? 1 }
@@ -105,6 +110,10 @@ package struct RunProgress: Sendable, Equatable {
     } else {
       evaluationsWithoutGain += 1
     }
+    guard config.lrSchedule == .plateau else { return }
+    var plateau = plateau ?? PlateauState(rate: config.learningRate)
+    _ = plateau.evaluated(loss: loss, config)
+    self.plateau = plateau
   }
 
   package mutating func savedBest() { savedBestStep = bestStep }
@@ -124,6 +133,12 @@ extension RunProgress {
     members["last_loss"] = lastLoss.map { .number($0) }
     if !trials.isEmpty { members["scales"] = scaleCurve }
     if hasSavedScaled { members["saved_scaled"] = true }
+    if let plateau {
+      members["plateau"] = [
+        "rate": .number(plateau.rate), "best": plateau.best.map { .number($0) } ?? .null,
+        "without_gain": .number(plateau.withoutGain),
+      ]
+    }
     return .object(members)
   }
 
@@ -147,6 +162,12 @@ extension RunProgress {
     plan = json["plan"]?.int ?? 1
     lastLoss = json["last_loss"]?.double
     hasSavedScaled = json["saved_scaled"]?.bool ?? false
+    if let member = json["plateau"] {
+      guard let rate = member["rate"]?.double, let count = member["without_gain"]?.int else {
+        throw TrainingError("the snapshot's progress has a plateau that cannot be read")
+      }
+      plateau = PlateauState(rate: rate, best: member["best"]?.double, withoutGain: count)
+    }
     trials = try (json["scales"]?.array ?? []).map { item in
       guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,
         let holds = item["holds"]?.bool

@@ -181,8 +181,10 @@ package final class StepEngine: @unchecked Sendable {
   }
 
   /// Applies a step at which no tier is due, and of which nothing was computed.
-  package func skip(step: Int) throws -> AppliedStep {
-    let outcome = try state.skip(step: step)
+  ///
+  /// - Parameter baseRate: in place of the config's.
+  package func skip(step: Int, baseRate: Double? = nil) throws -> AppliedStep {
+    let outcome = try state.skip(step: step, baseRate: baseRate)
     return AppliedStep(
       step: step, loss: nil, tokens: 0, losses: StepLosses(task: 0, taskTokens: 0), outcome: outcome,
       updateCounts: state.optimizer.updateCounts,
@@ -191,12 +193,14 @@ package final class StepEngine: @unchecked Sendable {
 
   /// Applies a step.
   ///
-  /// - Parameter results: every (node, tiers) of the step once. Their bytes are those that were collected, or, with
-  ///   windows, kept.
+  /// - Parameters:
+  ///   - results: every (node, tiers) of the step once. Their bytes are those that were collected, or, with windows,
+  ///     kept.
+  ///   - baseRate: in place of the config's.
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   package func apply(
-    step: Int, losses: StepLosses, results: [UnitResult]
+    step: Int, losses: StepLosses, results: [UnitResult], baseRate: Double? = nil
   ) throws -> AppliedStep {
     guard measurer == nil else { return try measure(step: step, losses: losses, results: results) }
     let active = state.scheduler.activeTiers(at: step)
@@ -204,7 +208,8 @@ package final class StepEngine: @unchecked Sendable {
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
       ?? .sums(sums(step, results))
     tamper(&gradients)
-    let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
+    let outcome = try state.apply(
+      step: step, trainedTokens: losses.tokens, gradients: gradients, baseRate: baseRate)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {
@@ -225,7 +230,7 @@ package final class StepEngine: @unchecked Sendable {
   }
 
   private func windowNorms(after step: Int) throws -> [(tier: Int, norm: Double)] {
-    try state.scheduler.tiers.filter { !$0.isActive(at: step) }.compactMap { tier in
+    try state.scheduler.tiers.filter { $0.hasOpenWindow(after: step) }.compactMap { tier in
       let chains = (0..<state.config.gradientAccumulationSteps).compactMap {
         chain(of: WindowKey(tier: tier.index, microBatch: $0), through: step)
       }

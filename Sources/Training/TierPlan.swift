@@ -19,12 +19,10 @@ public struct TierPlan: Sendable {
 
   /// When the windows of its tiers begin and end.
   var clock: WindowClock { WindowClock(scheduler.tiers) }
-  /// The indices of all tiers, ascending.
-  var allTiers: [Int] { scheduler.tiers.map(\.index) }
+  /// The tiers that gradients of a step (1-based) can be of use to, ascending.
+  func learningTiers(at step: Int) -> [Int] { scheduler.learningTiers(at: step) }
   /// The tiers that a step (1-based) updates, ascending.
   func activeTiers(at step: Int) -> [Int] { scheduler.activeTiers(at: step) }
   /// The tiers that have a window open after a step, ascending; none before the first step.
-  func openTiers(after step: Int) -> [Int] {
-    scheduler.tiers.filter { step > 0 && !$0.isActive(at: step) }.map(\.index)
-  }
+  func openTiers(after step: Int) -> [Int] { scheduler.openTiers(after: step) }
 }

@@ -17,8 +17,7 @@ struct WindowStore {
     sums = WindowSums(clock: WindowClock(tiers), microBatchCount: window.microBatchCount) {
       Vectors.add($1, to: &$0)
     }
-    guard state.step > 0 else { return }
-    for tier in tiers where !tier.isActive(at: state.step) {
+    for tier in tiers where tier.hasOpenWindow(after: state.step) {
       for (g, chains) in window.chains.enumerated() {
         let values = layout.joined(tier: tier.index) { chains[$0] ?? [] }
         sums.take(chain: values, of: WindowKey(tier: tier.index, microBatch: g), through: state.step)
@@ -75,7 +74,7 @@ struct WindowStore {
   func chains(after step: Int) throws -> [GradientSums] {
     try (0..<sums.microBatchCount).map { g in
       var chains = GradientSums()
-      for tier in tiers where !tier.isActive(at: step) {
+      for tier in tiers where tier.hasOpenWindow(after: step) {
         guard let values = chain(of: WindowKey(tier: tier.index, microBatch: g), through: step) else {
           throw TrainingError(
             "the window of tier \(tier.index), micro-batch \(g) has not come in up to step \(step)")

@@ -6,7 +6,7 @@ import LanguageModel
 struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Look at a model folder, or make one.",
-    subcommands: [Inspect.self, Initialize.self, Import.self])
+    subcommands: [Inspect.self, Initialize.self, Import.self, Load.self])
 
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -12,7 +12,8 @@ struct NL: ParsableCommand {
       capitals, --max-tokens is NL_MAX_TOKENS.
       """,
     subcommands: [
-      ModelCommand.self, DataCommand.self, TiersCommand.self, PresetsCommand.self, TokenizeCommand.self,
+      ModelCommand.self, DataCommand.self, TiersCommand.self, ScheduleCommand.self,
+      PresetsCommand.self, TokenizeCommand.self,
       RenderCommand.self, LogitsCommand.self,
       GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, ExportCommand.self, MergeCommand.self,
       DiffCommand.self, ReportCommand.self, VerifyCommand.self, SweepCommand.self,

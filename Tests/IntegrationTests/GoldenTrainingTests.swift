@@ -8,7 +8,8 @@ import Testing
 /// `p.grad = None` on the steps at which the tier is inactive. The script is
 /// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py,
 /// for consolidating, rehearsal and other losses make_memory_golden.py, for what is measured before training, penalties and
-/// the scale after it make_start_golden.py;
+/// the scale after it make_start_golden.py, for layers that learn from different steps on or with different rates and for
+/// schedules make_adaptation_golden.py;
 /// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
@@ -22,6 +23,8 @@ import Testing
     "qwen2_consolidate", "qwen2_consolidate_reset", "qwen2_consolidate_follow", "qwen2_replay",
     "qwen2_replay_boundaries", "qwen2_replay_soft", "qwen2_kl_all", "qwen2_eaft", "qwen2_everything",
     "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
+    "qwen2_gradual", "qwen2_unfreeze_sum", "qwen2_freeze_mean", "qwen2_plateau", "qwen2_slanted",
+    "qwen2_cosine_end",
     "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]

@@ -48,7 +48,9 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "self_replay_tokens": nil, "self_replay_prompts": [], "self_replay_prompted": 0.5, "kl_to_base": 0,
       "kl_on": "replay", "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep",
       "anchor": 0, "ewc_lambda": 0, "ewc_rows": 256, "ewc_data_path": nil, "l2_sp_lambda": 0,
-      "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01,
+      "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01, "lr_end": 0, "lr_power": 1,
+      "plateau_factor": 0.5, "plateau_patience": 5, "freeze": nil, "unfreeze": "none",
+      "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil,
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -95,7 +97,9 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "learning_rate": 0.001, "lr_schedule": "cosine", "warmup_steps": 7, "weight_decay": 0.01, "beta1": 0.8,
       "beta2": 0.95, "eps": 1e-06, "max_grad_norm": 2.5, "num_steps": 77, "seed": 9, "verify_fraction": 0.25, "eval_every": 11,
       "early_stop": false, "patience": 2, "min_delta": 0.01, "checkpoint_every": 13, "save_best_only": true,
-      "keep_last_n_checkpoints": 1, "select_scale": false, "scale_tolerance": 0.01, "output_path": "/o", "experiment_name": "e"}
+      "keep_last_n_checkpoints": 1, "select_scale": false, "scale_tolerance": 0.01, "output_path": "/o", "experiment_name": "e",
+      "lr_end": 1e-06, "lr_power": 1, "plateau_factor": 0.5, "plateau_patience": 5, "freeze": ["embeddings", "0-2", "4"],
+      "unfreeze": "none", "unfreeze_schedule": {"2": 3, "step 9": 4}, "layer_lr_decay": 0.5, "lr_groups": {"*.lora_b": 16}}
       """
     let config = try NestedLearningConfig(text: all, file: "x.json", format: .json)
     #expect(config.json() == (try JSONValue(parsing: all)))

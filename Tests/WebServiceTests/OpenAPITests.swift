@@ -38,7 +38,7 @@ import Testing
       ("GET", "tier-info", nil), ("GET", "config-keys", nil), ("GET", "models", nil),
       ("GET", "adapters", nil),
       ("GET", "datasets", nil), ("POST", "start", RunningService.config("b")),
-      ("POST", "preview", RunningService.config("c")),
+      ("POST", "preview", RunningService.config("c")), ("POST", "schedule", ["lr_schedule": "cosine"]),
     ]
     for (method, path, body) in asked {
       let value = try service.json(method, path, body)

@@ -106,6 +106,24 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: service.runs + "/shown"))
   }
 
+  /// Sections of a config are as good as their keys, and the command names the keys.
+  @Test func sectionsOfAConfig() throws {
+    let service = try RunningService()
+    let section: [String: JSONValue] = ["schedule": ["lr_schedule": "linear", "end": 0.001]]
+    let preview = try service.json("POST", "preview", RunningService.config("s", section))
+    #expect(preview["config"]?["lr_end"] == 0.001)
+    #expect(preview["command_line"]?.string?.contains("--lr-end 0.001") == true, "\(preview)")
+    let both = RunningService.config("s", section.merging(["lr_end": 0.1]) { $1 })
+    #expect(try service.answer("POST", "/nested-learning/preview", both).status == "422")
+    // (0.01 − 0.001)(1 − p) + 0.001 with p = 8/9 at the last step.
+    let keys: JSONValue = [
+      "lr_schedule": "linear", "lr_end": 0.001, "num_steps": 10, "warmup_steps": 2, "learning_rate": 0.01,
+    ]
+    let points = try service.json("POST", "schedule", keys)["points"]?.array ?? []
+    #expect(points.count == 10 && points.first == ["step": 1, "rate": 0.005])
+    #expect(abs((points.last?["rate"]?.double ?? 0) - 0.002) < 1e-15)
+  }
+
   /// The form of the page is made from all keys there are.
   @Test func everyKeyIsDescribed() throws {
     let keys = try service.json("GET", "config-keys")["keys"]?.array ?? []

@@ -30,20 +30,26 @@ public struct WindowClock: Sendable, Equatable {
   private struct Period: Sendable, Equatable {
     let frequency: Int
     let phase: Int
+    /// The first step that its gradients are of use at.
+    let first: Int
   }
 
   private let periods: [Period]
 
   public init(_ tiers: [Tier]) {
-    self.init(frequencies: tiers.map(\.frequency), phases: tiers.map(\.phase))
+    self.init(
+      frequencies: tiers.map(\.frequency), phases: tiers.map(\.phase), firsts: tiers.map(\.firstStep))
   }
 
   /// - Parameters:
   ///   - frequencies: steps between updates, by tier; at least 1.
   ///   - phases: of the same tiers; 0 where there are none.
-  public init(frequencies: [Int], phases: [Int] = []) {
+  ///   - firsts: the first steps of their first windows; 1 where there are none.
+  public init(frequencies: [Int], phases: [Int] = [], firsts: [Int] = []) {
     periods = frequencies.enumerated().map { tier, frequency in
-      Period(frequency: max(1, frequency), phase: phases.indices.contains(tier) ? phases[tier] : 0)
+      Period(
+        frequency: max(1, frequency), phase: phases.indices.contains(tier) ? phases[tier] : 0,
+        first: firsts.indices.contains(tier) ? max(1, firsts[tier]) : 1)
     }
   }
 
@@ -51,15 +57,15 @@ public struct WindowClock: Sendable, Equatable {
 
   /// Whether a step (1-based) ends a window of the tier.
   public func isBoundary(tier: Int, step: Int) -> Bool {
-    guard periods.indices.contains(tier) else { return false }
+    guard periods.indices.contains(tier), step >= periods[tier].first else { return false }
     return (step - periods[tier].phase) % periods[tier].frequency == 0
   }
 
-  /// The first step of the window that `step` belongs to.
+  /// The first step of the window that `step` belongs to; of steps before a tier's first window, that of the latter.
   public func start(tier: Int, step: Int) -> Int {
     guard periods.indices.contains(tier) else { return 1 }
     let (frequency, phase) = (periods[tier].frequency, periods[tier].phase)
     let sinceBoundary = ((step - 1 - phase) % frequency + frequency) % frequency
-    return max(1, step - sinceBoundary)
+    return max(periods[tier].first, step - sinceBoundary)
   }
 }

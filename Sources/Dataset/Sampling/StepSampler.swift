@@ -88,6 +88,21 @@ public struct StepSampler: Sendable {
   }
 }
 
+extension StepSampler {
+  /// The first step after so many epochs of the task's rows; one beyond the run's last where it has not so many.
+  ///
+  /// - Parameter count: steps of the run.
+  public func firstStep(afterEpochs epochs: Int, of count: Int) -> Int {
+    // Epochs never fall from step to step.
+    var (low, high) = (1, count + 1)
+    while low < high {
+      let middle = low + (high - low) / 2
+      if epoch(after: middle - 1) >= epochs { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+}
+
 /// Rows in the order in which they are taken, one by one or in packs.
 private struct RowTurns: Sendable {
   let rows: RowSet

@@ -4,7 +4,7 @@ extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
     [presetKey] + modelKeys + dataKeys + objectiveKeys + penaltyKeys + tierKeys + consolidationKeys
-    + optimizerKeys
+    + optimizerKeys + scheduleKeys + adaptationKeys
     + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
@@ -77,7 +77,6 @@ extension NestedLearningConfig {
   private static let optimizerKeys: [ConfigKey] = [
     .choice("optimizer", \.optimizer, "The update rule."),
     .number("learning_rate", \.learningRate, "of at least 0", { $0 >= 0 }, "Base learning rate."),
-    .choice("lr_schedule", \.lrSchedule, "Shape of the learning rate after warm-up."),
     .integer(
       "warmup_steps", \.warmupSteps, 0...1_000_000_000, "Steps over which the rate rises to its base."),
     .number(

@@ -28,11 +28,10 @@ extension NestedLearningConfig {
     experimentName = Self.stem(of: file)
     var source = ConfigSource(file: file)
     let overridden = Set(overrides.map(\.key))
-    for member in object.members {
-      source.lines[member.key] = member.line > 0 ? member.line : nil
-      let key = try source.known(member.key)
+    for member in try ConfigMembers(object, source).members {
+      source.lines[member.key.name] = member.line
       // A flag's value stands for the file's, which may then be anything.
-      if !overridden.contains(key.name) { try set(key, member.value, source) }
+      if !overridden.contains(member.key.name) { try set(member.key, member.value, source) }
     }
     for (name, value) in overrides {
       source.flags.insert(name)
@@ -83,10 +82,15 @@ struct ConfigSource {
 
   init(file: String) { self.file = file }
 
-  func known(_ name: String) throws(ConfigError) -> ConfigKey {
+  func known(_ name: String, line: Int? = nil) throws(ConfigError) -> ConfigKey {
     if let key = NestedLearningConfig.key(named: name) { return key }
+    if let section = ConfigSection.all.first(where: { $0.name == name }) {
+      throw error(
+        name, "is a section, which must be an object of keys and values",
+        "its keys are \(section.keys.map(\.name).joined(separator: ", "))", line: line)
+    }
     let nearest = EditDistance.nearest(to: name, among: NestedLearningConfig.keys.map(\.name))
-    throw error(name, "is not a key", nearest.map { "the nearest key is \($0)" })
+    throw error(name, "is not a key", nearest.map { "the nearest key is \($0)" }, line: line)
   }
 
   func error(_ key: String, _ reason: String, _ remedy: String? = nil, line: Int? = nil) -> ConfigError {

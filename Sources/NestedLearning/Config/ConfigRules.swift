@@ -15,6 +15,8 @@ extension NestedLearningConfig {
         "\(arithmetic.rawValue) contradicts mixed_precision \(mixedPrecision.json.string ?? mixedPrecision.json.text)",
         "leave out mixed_precision: arithmetic says all")
     }
+    try checkSchedule(source)
+    try checkAdaptation(source)
     try checkTiers(source)
     try checkStrategy(source)
     try checkConsolidation(source)

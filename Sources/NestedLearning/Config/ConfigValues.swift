@@ -118,7 +118,11 @@ public enum TierLearningRateScale: Sendable, Equatable {
 public enum OptimizerKind: String, Sendable, CaseIterable { case adam, adamw, sgd }
 
 /// `lr_schedule`: the shape of the learning rate after warm-up.
-public enum LearningRateScheduleKind: String, Sendable, CaseIterable { case constant, linear, cosine }
+public enum LearningRateScheduleKind: String, Sendable, CaseIterable {
+  case constant, linear, cosine, polynomial
+  case slantedTriangular = "slanted_triangular"
+  case plateau
+}
 
 /// `manual_tier_map`: patterns of module names and the tiers they go to.
 public struct ManualTierMap: Sendable, Equatable {

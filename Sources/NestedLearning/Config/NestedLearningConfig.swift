@@ -102,6 +102,18 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var optimizer = OptimizerKind.adam
   public var learningRate = 1e-5
   public var lrSchedule = LearningRateScheduleKind.constant
+  /// What the rate falls to; of `plateau`, its minimum, where 0 stands for 1e-7.
+  public var lrEnd = 0.0
+  public var lrPower = 1.0
+  public var plateauFactor = 0.5
+  public var plateauPatience = 5
+
+  // Which layers learn, when, and how fast
+  public var freeze: [FrozenPart] = []
+  public var unfreeze = Unfreezing.none
+  public var unfreezeSchedule: [UnfreezeStage] = []
+  public var layerLrDecay = 1.0
+  public var lrGroups: [ModuleValue<Double>] = []
   public var warmupSteps = 100
   public var weightDecay = 0.0
   public var beta1 = 0.9

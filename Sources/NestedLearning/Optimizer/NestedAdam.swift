@@ -110,18 +110,25 @@ public struct NestedAdam: Sendable {
   }
 
   /// `update` for gradients that are known to fit and to be finite.
+  ///
+  /// - Parameter rateScales: by parameter, what its rate is multiplied by; what is not there has 1.
   mutating func updateChecked(
     tier: Int, rate: Double, gradientScale: Float, parameters: inout [String: [Float]],
-    gradients: GradientSums
+    gradients: GradientSums, rateScales: [String: Double] = [:]
   ) -> Bool {
     updateCounts[tier] += 1
     betaPowers[tier].beta1 *= beta1
     betaPowers[tier].beta2 *= beta2
-    let rule = UpdateRule(
-      kind: kind, rate: rate, beta1: beta1, beta2: beta2, powers: betaPowers[tier], eps: eps,
-      weightDecay: weightDecay, gradientScale: gradientScale)
+    var rules: [Double: UpdateRule] = [:]
     var changed = false
     for (name, gradient) in gradients {
+      let scale = rateScales[name] ?? 1
+      let rule =
+        rules[scale]
+        ?? UpdateRule(
+          kind: kind, rate: rate * scale, beta1: beta1, beta2: beta2, powers: betaPowers[tier], eps: eps,
+          weightDecay: weightDecay, gradientScale: gradientScale)
+      rules[scale] = rule
       let tensorChanged =
         kind == .sgd
         ? rule.sgd(&parameters[name, default: []], gradient)

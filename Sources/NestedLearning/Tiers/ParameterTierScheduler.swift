@@ -18,6 +18,9 @@ public struct TrainableParameter: Sendable, Equatable {
     self.layer = layer
     self.count = count
   }
+
+  /// Whether it stands before the first block; what else is in no block stands after the last.
+  var isEmbedding: Bool { layer == nil && TierAssignment.isEmbedding(module) }
 }
 
 /// A set of parameters and how often they are updated.
@@ -31,17 +34,40 @@ public struct Tier: Sendable, Equatable {
   public let parameters: [String]
   /// How many numbers these parameters have together.
   public let parameterCount: Int
+  /// The first step (1-based) that may update it; `Tier.never` for one that is frozen.
+  public let firstStep: Int
+  /// The tier of the config that it is of: where layers begin to learn at different steps, those of one tier of the
+  /// config are several tiers.
+  public let configTier: Int
 
-  public init(index: Int, frequency: Int, phase: Int, parameters: [String], parameterCount: Int) {
+  /// The first step of what is never updated.
+  public static let never = Int.max
+
+  /// - Parameter configTier: nil: `index`.
+  public init(
+    index: Int, frequency: Int, phase: Int, parameters: [String], parameterCount: Int, firstStep: Int = 1,
+    configTier: Int? = nil
+  ) {
     self.index = index
     self.frequency = frequency
     self.phase = phase
     self.parameters = parameters
     self.parameterCount = parameterCount
+    self.firstStep = firstStep
+    self.configTier = configTier ?? index
   }
 
-  /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0.
-  public func isActive(at step: Int) -> Bool { (step - phase) % frequency == 0 }
+  /// Whether it is never updated.
+  public var isFrozen: Bool { firstStep == Self.never }
+
+  /// Whether gradients of step `step` (1-based) can be of use to it.
+  public func learns(at step: Int) -> Bool { step >= firstStep }
+
+  /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0, from its first step on.
+  public func isActive(at step: Int) -> Bool { learns(at: step) && (step - phase) % frequency == 0 }
+
+  /// Whether gradients of step `step` wait for a later one.
+  public func hasOpenWindow(after step: Int) -> Bool { step > 0 && learns(at: step) && !isActive(at: step) }
 }
 
 /// Why parameters cannot be divided into tiers.
@@ -60,12 +86,18 @@ public struct ParameterTierScheduler: Sendable {
   public let copyFrequencies: [Int]?
   private let tierOfName: [String: Int]
   private let learningRateScale: TierLearningRateScale
+  /// By parameter, what its tier's rate is multiplied by; what is not here has 1.
+  public let rateScales: [String: Double]
 
-  /// - Parameter importance: by module, the mean norm of its gradients; for `parameter_importance` alone.
+  /// - Parameters:
+  ///   - importance: by module, the mean norm of its gradients; for `parameter_importance` alone.
+  ///   - layerCount: blocks of the model; nil: as many as the parameters tell of.
+  ///   - epochStart: the first step after so many epochs; for what begins to learn by epochs.
   /// - Throws: `TierError` if a tier would be empty, a parameter matches no pattern, or two parameters have one
   ///   name.
   public init(
-    config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]? = nil
+    config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]? = nil,
+    layerCount: Int? = nil, epochStart: ((Int) -> Int)? = nil
   ) throws(TierError) {
     let tierCount = config.numTiers
     guard tierCount == config.tierUpdateFrequencies.count, config.tierUpdateFrequencies.allSatisfy({ $0 > 0 })
@@ -105,18 +137,41 @@ public struct ParameterTierScheduler: Sendable {
         reason: "\(tierCount) tiers and the phases \(phases) do not fit together",
         remedy: "give a phase for each tier")
     }
-    tiers = members.enumerated().map { index, members in
-      Tier(
-        index: index, frequency: config.tierUpdateFrequencies[index], phase: phases[index],
-        parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count })
+    let thawing = try Thawing(config: config, parameters: parameters, epochStart: epochStart)
+    var tiers: [Tier] = []
+    for (index, members) in members.enumerated() {
+      let groups = Dictionary(grouping: members) { thawing.firstStep(of: $0) }
+      for (firstStep, members) in groups.sorted(by: { $0.key < $1.key }) {
+        tiers.append(
+          Tier(
+            index: tiers.count, frequency: config.tierUpdateFrequencies[index], phase: phases[index],
+            parameters: members.map(\.name).sortedByBytes(),
+            parameterCount: members.reduce(0) { $0 + $1.count }, firstStep: firstStep, configTier: index))
+      }
     }
+    guard tiers.contains(where: { !$0.isFrozen }) else {
+      throw TierError(
+        reason: "freeze leaves nothing to train",
+        remedy: "leave a layer out of it that has trained parameters")
+    }
+    for tier in tiers { for name in tier.parameters { tierOfName[name] = tier.index } }
+    self.tiers = tiers
     copyFrequencies = isConsolidating ? config.tierUpdateFrequencies : nil
     self.tierOfName = tierOfName
     learningRateScale = config.tierLrScale
+    rateScales = try LayerRates(config: config, parameters: parameters, layerCount: layerCount).scales
   }
 
   /// The tiers that step `step` (1-based) updates, ascending.
   public func activeTiers(at step: Int) -> [Int] { tiers.filter { $0.isActive(at: step) }.map(\.index) }
+
+  /// The tiers that gradients of step `step` (1-based) can be of use to, ascending.
+  public func learningTiers(at step: Int) -> [Int] { tiers.filter { $0.learns(at: step) }.map(\.index) }
+
+  /// The tiers that have a window open after a step, ascending; none before the first step.
+  public func openTiers(after step: Int) -> [Int] {
+    tiers.filter { $0.hasOpenWindow(after: step) }.map(\.index)
+  }
 
   /// The tier of a parameter; nil if there is no such parameter.
   public func tier(of name: String) -> Int? { tierOfName[name] }
@@ -124,7 +179,7 @@ public struct ParameterTierScheduler: Sendable {
   /// What the scheduled learning rate is multiplied by for a tier.
   public func learningRateScale(_ tier: Int) -> Double {
     guard tiers.indices.contains(tier) else { return 1 }
-    return learningRateScale.scale(tier: tier, frequency: tiers[tier].frequency)
+    return learningRateScale.scale(tier: tiers[tier].configTier, frequency: tiers[tier].frequency)
   }
 
   /// All parameters, sorted by the UTF-8 bytes of their names.
@@ -146,14 +201,7 @@ public struct ParameterTierScheduler: Sendable {
       "tier_parameters": .object(
         JSONObject(
           shown.indices.map { index in
-            .init(
-              key: "tier_\(index)",
-              value: [
-                "frequency": .number(shown[index].frequency),
-                "phase": .number(shown[index].phase),
-                "update_count": .number(counts[index]),
-                "parameter_count": .number(shown[index].parameterCount),
-              ])
+            .init(key: "tier_\(index)", value: .object(shown[index].statistics(updateCount: counts[index])))
           })),
     ]
   }
@@ -166,6 +214,21 @@ public struct ParameterTierScheduler: Sendable {
         index: level, frequency: frequency, phase: 0, parameters: all.parameters,
         parameterCount: all.parameterCount)
     }
+  }
+}
+
+extension Tier {
+  fileprivate func statistics(updateCount: Int) -> JSONObject {
+    var members: JSONObject = [
+      "frequency": .number(frequency), "phase": .number(phase), "update_count": .number(updateCount),
+      "parameter_count": .number(parameterCount),
+    ]
+    if isFrozen {
+      members["frozen"] = true
+    } else if firstStep > 1 {
+      members["first_step"] = .number(firstStep)
+    }
+    return members
   }
 }
 

@@ -5,15 +5,23 @@ extension Tier {
 
   /// How often the steps 1 ... `steps` update the tier.
   public func updates(in steps: Int) -> Int {
-    steps < firstUpdate ? 0 : (steps - firstUpdate) / frequency + 1
+    isFrozen || steps < firstUpdate ? 0 : (steps - firstUpdate) / frequency + 1
   }
 
-  /// The first step that updates it: its phase, or its period if that is 0.
-  public var firstUpdate: Int { phase == 0 ? frequency : phase }
+  /// The first step that updates it: its phase, or its period if that is 0, or the first of its later steps for one that
+  /// begins to learn later.
+  public var firstUpdate: Int {
+    guard !isFrozen else { return Self.never }
+    let start = max(1, firstStep)
+    let sinceUpdate = ((start - phase) % frequency + frequency) % frequency
+    return sinceUpdate == 0 ? start : start + frequency - sinceUpdate
+  }
 
   /// Its clock in words, as in "every 4 steps from step 2 on".
   public var clockText: String {
-    frequency == 1 ? "every step" : "every \(frequency) steps" + (phase == 0 ? "" : " from step \(phase) on")
+    guard !isFrozen else { return "never (frozen)" }
+    let period = frequency == 1 ? "every step" : "every \(frequency) steps"
+    return period + (phase == 0 && firstStep <= 1 ? "" : " from step \(firstUpdate) on")
   }
 }
 
@@ -29,7 +37,7 @@ extension [Tier] {
   public func movementWarnings(numSteps: Int) -> [String] {
     compactMap { tier in
       let updates = tier.updates(in: numSteps)
-      guard updates < Tier.fewestUpdates else { return nil }
+      guard updates < Tier.fewestUpdates, !tier.isFrozen else { return nil }
       let run = "the run's \(numSteps) step\(numSteps == 1 ? "" : "s")"
       guard updates > 0 else {
         return

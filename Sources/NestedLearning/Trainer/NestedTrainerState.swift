@@ -87,9 +87,9 @@ public struct NestedTrainerState: Sendable {
     return count
   }
 
-  /// The tiers of which step `step` needs gradients: the active ones, or, for windows, all.
+  /// The tiers of which step `step` needs gradients: the active ones, or, for windows, all that learn yet.
   public func tiersDue(at step: Int) -> [Int] {
-    window == nil ? scheduler.activeTiers(at: step) : scheduler.tiers.map(\.index)
+    window == nil ? scheduler.activeTiers(at: step) : scheduler.learningTiers(at: step)
   }
 
   /// Applies one step: normalises the gradients, clips them, updates the active tiers.
@@ -97,9 +97,10 @@ public struct NestedTrainerState: Sendable {
   /// - Parameters:
   ///   - step: the one after the last.
   ///   - trainedTokens: tokens of the step that have a loss, over all its micro-batches.
+  ///   - baseRate: in place of `learning_rate`, where evaluations change it.
   /// - Throws: `TrainerError`; nothing was changed then.
   public mutating func apply(
-    step: Int, trainedTokens: Int, gradients: consuming StepGradients
+    step: Int, trainedTokens: Int, gradients: consuming StepGradients, baseRate: Double? = nil
   ) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
@@ -113,13 +114,13 @@ public struct NestedTrainerState: Sendable {
     // From here on nothing fails.
     if due.endsChains { window?.removeAll() }
     for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
-    let rate = schedule.rate(at: step)
+    let rate = schedule.rate(at: step, base: baseRate)
     let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
     var changed = false
     for tier in active {
       let tierChanged = optimizer.updateChecked(
         tier: tier, rate: tierRates[tier], gradientScale: clipping.scale, parameters: &parameters,
-        gradients: due.gradients[tier] ?? [:])
+        gradients: due.gradients[tier] ?? [:], rateScales: scheduler.rateScales)
       changed = changed || tierChanged
       for name in scheduler.tiers[tier].parameters { window?.close(name) }
     }
@@ -134,22 +135,22 @@ public struct NestedTrainerState: Sendable {
   /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.
   ///
   /// - Throws: `TrainerError` if the step is another than the one after the last, or something is due.
-  public mutating func skip(step: Int) throws -> StepOutcome {
+  public mutating func skip(step: Int, baseRate: Double? = nil) throws -> StepOutcome {
     guard tiersDue(at: step).isEmpty else {
       throw TrainerError.gradients(name: "step \(step)", "are missing: tiers \(tiersDue(at: step)) are due")
     }
-    return try pass(step: step)
+    return try pass(step: step, baseRate: baseRate)
   }
 
   /// Counts a step that changes nothing, whatever is due at it: one of a measurement.
   ///
   /// - Throws: `TrainerError` if the step is another than the one after the last.
-  public mutating func pass(step: Int) throws -> StepOutcome {
+  public mutating func pass(step: Int, baseRate: Double? = nil) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     let clipping = try GradientClipping(
       gradients: [:], tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
     self.step = step
-    let rate = schedule.rate(at: step)
+    let rate = schedule.rate(at: step, base: baseRate)
     return StepOutcome(
       step: step, activeTiers: [], learningRate: rate,
       tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
@@ -165,7 +166,7 @@ public struct NestedTrainerState: Sendable {
     guard let window, chains.count == window.microBatchCount else {
       throw .gradients(name: "the window", "has \(chains.count) micro-batches")
     }
-    let open = scheduler.tiers.filter { step > 0 && !$0.isActive(at: step) }.map(\.index)
+    let open = scheduler.openTiers(after: step)
     for chain in chains { try check(chain, tiers: open) }
     self.window = GradientWindow(chains: chains)
   }
@@ -190,7 +191,7 @@ public struct NestedTrainerState: Sendable {
       return Due(
         gradients: try divided(&totals, active) { isMean ? Float($0.frequency) : nil }, endsChains: true)
     case (.scaledMicroBatches(let microBatches), let window?):
-      return try windowed(microBatches, window, active)
+      return try windowed(microBatches, window, active, scheduler.learningTiers(at: step + 1))
     case (.sums, _):
       throw TrainerError.gradients(name: "the step", "came as one sum, but windows need each micro-batch")
     case (.scaledMicroBatches, _), (.windowTotals, _):
@@ -216,15 +217,15 @@ public struct NestedTrainerState: Sendable {
   }
 
   private func windowed(
-    _ microBatches: [GradientSums], _ window: GradientWindow, _ active: [Int]
+    _ microBatches: [GradientSums], _ window: GradientWindow, _ active: [Int], _ learning: [Int]
   ) throws -> Due {
     guard microBatches.count == window.microBatchCount else {
       throw TrainerError.gradients(
         name: "the step", "has \(microBatches.count) micro-batches of \(window.microBatchCount)")
     }
-    for microBatch in microBatches { try check(microBatch, tiers: scheduler.tiers.map(\.index)) }
+    for microBatch in microBatches { try check(microBatch, tiers: learning) }
     var due = Due()
-    for tier in scheduler.tiers {
+    for tier in learning.map({ scheduler.tiers[$0] }) {
       let isActive = active.contains(tier.index)
       for name in tier.parameters {
         let gradients = microBatches.map { $0[name] ?? [] }

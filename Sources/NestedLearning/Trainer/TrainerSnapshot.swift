@@ -107,7 +107,7 @@ extension NestedTrainerState {
             mean: try reader.take("m/\(name)", shape), square: try reader.take("v/\(name)", shape))
         }
         // A chain is there from the first step after a boundary until the next one.
-        guard config.inactiveGradients != .discard, step > 0, !tier.isActive(at: step) else { continue }
+        guard config.inactiveGradients != .discard, tier.hasOpenWindow(after: step) else { continue }
         for g in chains.indices { chains[g][name] = try reader.take("window/\(g)/\(name)", shape) }
       }
     }

@@ -103,9 +103,8 @@ public struct ContinuumMemoryPage {
       let line = LineChart.Series(name: level.name, points: sums, color: number)
       guard level.chunk > 1 else { return [line] }
       let dots = LineChart.Series(
-        name: "\(level.name), update", points: sums.filter { isActive(Int($0.x)) }, isFaint: true,
-        hasDots: true,
-        color: number)
+        name: "\(level.name), update", points: sums.filter { isActive(Int($0.x)) },
+        hasDots: true, hasLine: false, color: number)
       return [line, dots]
     }
   }

@@ -38,9 +38,9 @@ extension RunDriver {
         return .kept
       }
     case .audit(let task): compute { try $0.audit(task).map { .judged($0) } }
-    case .apply(let step, let losses, let results):
-      compute { .applied(try $0.apply(step: step, losses: losses, results: results)) }
-    case .skip(let step): compute { .applied(try $0.skip(step: step)) }
+    case .apply(let step, let losses, let results, let rate):
+      compute { .applied(try $0.apply(step: step, losses: losses, results: results, baseRate: rate)) }
+    case .skip(let step, let rate): compute { .applied(try $0.skip(step: step, baseRate: rate)) }
     case .restore(let withShards): restore(withShards: withShards)
     case .write(let write): self.write(write)
     case .reopenLedger: reopenLedger()
@@ -147,9 +147,11 @@ extension RunDriver {
 
   private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
     metrics.evaluated(loss: evaluation.loss)
-    let text = String(
-      format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", evaluation.step, evaluation.loss,
-      Evaluation.perplexity(evaluation.loss))
+    var text = String(format: "Evaluation after step %d | Loss: %.4f", evaluation.step, evaluation.loss)
+    // Of a model that is no language model the loss is no cross entropy.
+    if plan.modelFolder != nil {
+      text += String(format: " | Perplexity: %.2f", Evaluation.perplexity(evaluation.loss))
+    }
     tell(
       progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),
       "evaluation after step \(evaluation.step)",

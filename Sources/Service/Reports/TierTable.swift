@@ -3,7 +3,7 @@ import LanguageModel
 import NestedLearning
 
 /// The tiers of a config: what is in each, when it is updated, and how often in the run. Made from config and model
-/// alone; no data is read.
+/// alone; data are read only where modules are measured, or layers begin to learn by epochs.
 public struct TierTable: Sendable {
   struct Row: Sendable {
     let tier: Tier
@@ -31,7 +31,7 @@ public struct TierTable: Sendable {
   public init(
     config: NestedLearningConfig, threads: Int = 1, progress: RunPlan.Progress = RunPlan.Progress()
   ) throws {
-    guard !config.needsImportance else {
+    guard !config.needsImportance, !config.unfreezesByEpoch else {
       let plan = try RunPlan.measuring(config: config, threads: threads, progress: progress)
       self.init(config: plan.config, scheduler: plan.scheduler, parameters: plan.parameters)
       return
@@ -72,6 +72,8 @@ public struct TierTable: Sendable {
       ])
     }
     var lines = [heading, "", table.text]
+    let late = rows.filter { $0.tier.firstStep > 1 }
+    if !late.isEmpty { lines += [""] + late.map { "Tier \($0.tier.index) learns \($0.tier.clockText)" } }
     if listsModules {
       for row in rows { lines += ["", "Tier \(row.tier.index)"] + row.modules.map { "  \($0)" } }
     }
@@ -100,12 +102,18 @@ public struct TierTable: Sendable {
       "strategy": .string(config.tierAssignmentStrategy.rawValue), "num_steps": .number(config.numSteps),
       "tiers": .array(
         rows.map { row in
-          [
+          var members: JSONObject = [
             "tier": .number(row.tier.index), "period": .number(row.tier.frequency),
             "phase": .number(row.tier.phase), "updates": .number(row.updates),
             "learning_rate_scale": .number(row.rateScale), "parameters": .number(row.tier.parameterCount),
             "share": .number(row.share), "layers": .numbers(row.layers), "modules": .strings(row.modules),
           ]
+          if row.tier.isFrozen {
+            members["frozen"] = true
+          } else if row.tier.firstStep > 1 {
+            members["first_step"] = .number(row.tier.firstStep)
+          }
+          return .object(members)
         }),
       "warnings": .strings(warnings),
     ]

@@ -15,7 +15,8 @@ extension TierPlanRecord {
       }
       let names = (tier.0["parameters"]?.array ?? []).compactMap(\.string)
       return Tier(
-        index: index, frequency: frequency, phase: phase, parameters: names, parameterCount: tier.1)
+        index: index, frequency: frequency, phase: phase, parameters: names, parameterCount: tier.1,
+        firstStep: tier.0["frozen"]?.bool == true ? Tier.never : tier.0["first_step"]?.int ?? 1)
     }
   }
 }

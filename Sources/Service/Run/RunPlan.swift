@@ -61,7 +61,6 @@ public struct RunPlan: Sendable {
     trainable = model.trainable
     folder = model.folder
     parameters = model.parameters
-    scheduler = model.scheduler
     initialValues = try model.initialValues()
     newTokens = model.newTokens
     let tokenizer = newTokens.tokenizer
@@ -105,7 +104,9 @@ public struct RunPlan: Sendable {
       config = Self.sized(config, measurement, data.train, replay?.rows, selfReplay)
     }
     let mixes = measurement == nil
-    sampler = try StepSampler(rows: data.train, replay: mixes ? replay?.rows : nil, config: config)
+    let sampler = try StepSampler(rows: data.train, replay: mixes ? replay?.rows : nil, config: config)
+    scheduler = try model.scheduler { sampler.firstStep(afterEpochs: $0, of: config.numSteps) }
+    self.sampler = sampler
     (self.data, self.inputs, self.config) = (data, inputs, config)
   }
 

@@ -10,7 +10,9 @@ struct TrainedModel {
   let folder: ModelFolder
   let newTokens: NewTokens
   let trainable: Trainable
+  /// As if what begins to learn by epochs did so at once: how many steps an epoch has, the data say.
   let scheduler: ParameterTierScheduler
+  private let importance: [String: Double]?
   private let model: TrainableModel
   private let start: StartingPoint
 
@@ -28,11 +30,27 @@ struct TrainedModel {
     model = try TrainableModel(
       folder: folder, trainable: trainable,
       pool: ThreadPool(threads: ProcessInfo.processInfo.activeProcessorCount))
-    scheduler = try ParameterTierScheduler(
+    self.importance = importance
+    scheduler = try Self.scheduler(config, model, importance, epochStart: nil)
+  }
+
+  /// - Parameter epochStart: the first step after so many epochs.
+  func scheduler(epochStart: (Int) -> Int) throws -> ParameterTierScheduler {
+    guard config.unfreezesByEpoch else { return scheduler }
+    return try withoutActuallyEscaping(epochStart) {
+      try Self.scheduler(config, model, importance, epochStart: $0)
+    }
+  }
+
+  private static func scheduler(
+    _ config: NestedLearningConfig, _ model: TrainableModel, _ importance: [String: Double]?,
+    epochStart: ((Int) -> Int)?
+  ) throws -> ParameterTierScheduler {
+    try ParameterTierScheduler(
       config: config,
       parameters: model.parameters.map {
         TrainableParameter(name: $0.name, module: $0.module, layer: $0.layer, count: $0.shape.reduce(1, *))
-      }, importance: importance)
+      }, importance: importance, layerCount: model.configuration.layerCount, epochStart: epochStart)
   }
 
   /// Sorted by the UTF-8 bytes of their names.

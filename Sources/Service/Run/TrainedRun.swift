@@ -57,10 +57,16 @@ extension TrainedRun {
   /// Its tiers, for the ledger.
   var tierPlan: TierPlanRecord {
     let tiers = scheduler.shownTiers.map { tier -> JSONValue in
-      [
+      var members: JSONObject = [
         "frequency": .number(tier.frequency), "phase": .number(tier.phase),
         "parameters": .array(tier.parameters.map { .string($0) }),
       ]
+      if tier.isFrozen {
+        members["frozen"] = true
+      } else if tier.firstStep > 1 {
+        members["first_step"] = .number(tier.firstStep)
+      }
+      return .object(members)
     }
     let plan = TierPlan(scheduler: scheduler)
     return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])

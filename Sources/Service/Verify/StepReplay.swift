@@ -14,6 +14,8 @@ final class StepReplay {
   private let batches: any BatchSource
   private let layout: TierLayout
   private let engine: StepEngine
+  /// Ascending by step.
+  private let evaluations: [EvaluationRecord]
 
   /// - Parameter computer: has the run's model.
   init(
@@ -24,6 +26,7 @@ final class StepReplay {
   {
     (self.plan, self.ledger, self.computer, self.batches) = (plan, ledger, computer, batches)
     layout = plan.layout
+    evaluations = try ledger.evaluations()
     engine = StepEngine(state: state)
     for tier in engine.tierValues() { try set(tier) }
   }
@@ -44,7 +47,7 @@ final class StepReplay {
     let seconds = recorded.record.seconds
     let due = engine.state.tiersDue(at: step)
     guard isComputed(step, due) else {
-      let applied = try engine.skip(step: step)
+      let applied = try engine.skip(step: step, baseRate: baseRate(at: step))
       return (try faults(of: applied, recorded, []), seconds)
     }
     let batches = UnitBatches(batches.microBatches(step: step))
@@ -55,10 +58,20 @@ final class StepReplay {
     var proofs = try compute(parts, recorded, batches)
     try take(&proofs, step: step, due: due, leafCount: batches.microBatches.count)
     let applied = try engine.apply(
-      step: step, losses: try losses(of: proofs, batches), results: proofs.map(\.result))
+      step: step, losses: try losses(of: proofs, batches), results: proofs.map(\.result),
+      baseRate: baseRate(at: step))
     let faults = try faults(of: applied, recorded, proofs)
     for tier in applied.changed { try set(tier) }
     return (faults, seconds)
+  }
+
+  /// What the evaluations before a step have made of the base rate; nil: the config's.
+  private func baseRate(at step: Int) -> Double? {
+    var progress = RunProgress()
+    for evaluation in evaluations where evaluation.step < step {
+      progress.evaluated(loss: evaluation.loss, plan.config)
+    }
+    return progress.baseRate
   }
 
   /// A step of which neither gradients nor a loss are wanted is not computed.

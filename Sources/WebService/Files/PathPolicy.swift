@@ -25,7 +25,7 @@ struct PathPolicy: Sendable {
   ///
   /// - Throws: `RunRequestError` that names the key.
   func resolved(_ config: JSONObject) throws -> JSONObject {
-    var config = config
+    var config = try ConfigSection.flattened(config, file: "the request")
     for key in NestedLearningConfig.keys where key.kind == .path && key.name != "output_path" {
       guard let value = config[key.name], !value.isNull else { continue }
       config[key.name] = try resolved(value, key.name)

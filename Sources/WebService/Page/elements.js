@@ -76,6 +76,18 @@ export function raster(periods, steps = 48) {
     [1, 8, 16, 24, 32, 40, 48].filter((step) => step <= steps).map((step) => h('text', { x: left + (step - 1) * cell, y: height - 3 }, String(step))));
 }
 
+// The learning rate over the steps of a run.
+export function rateCurve({ lr_schedule, num_steps, points }) {
+  const width = 320, height = 96, left = 60, highest = Math.max(...points.map((point) => point.rate)) || 1;
+  const x = (step) => left + (step - 1) / Math.max(1, num_steps - 1) * (width - left - 4), y = (rate) => 4 + (1 - rate / highest) * (height - 24);
+  const path = points.map((point) => `${x(point.step).toFixed(1)},${y(point.rate).toFixed(1)}`).join('L');
+  const said = `Learning rate, ${lr_schedule.replaceAll('_', ' ')}: ${decimal(points[0].rate)} at step 1, at most ${decimal(highest)}, ${decimal(points.at(-1).rate)} at step ${num_steps}`;
+  return h('svg', { viewBox: `0 0 ${width} ${height}`, class: 'curve', role: 'img', 'aria-label': said },
+    h('path', { d: `M${left},4V${height - 20}H${width - 4}`, class: 'axis' }), h('path', { d: 'M' + path, class: 'line' }),
+    h('text', { x: 0, y: 12 }, decimal(highest)), h('text', { x: 0, y: height - 20 }, '0'), h('text', { x: left, y: height - 4 }, '1'),
+    h('text', { x: width - 4, y: height - 4, 'text-anchor': 'end' }, String(num_steps)));
+}
+
 export function sparkline(values) {
   if (!values || values.length < 2) return h('span', { class: 'faint' }, '–');
   const low = Math.min(...values), high = Math.max(...values), span = high - low || 1;

@@ -1,6 +1,6 @@
 // New run: everything that a config can say, with what it would come to before anything is begun.
 import { get, name, post, upload } from './api.js';
-import { bytes, copyButton, decimal, duration, facts, fill, h, problem, raster, say, table, tierDot } from './elements.js';
+import { bytes, copyButton, decimal, duration, facts, fill, h, problem, raster, rateCurve, say, table, tierDot } from './elements.js';
 
 const store = 'nl-new-run';
 // What most runs differ in; all other keys stand below, in their groups.
@@ -9,6 +9,7 @@ const first = {
   'Training': ['learning_rate', 'num_steps', 'batch_size', 'gradient_accumulation_steps', 'max_seq_length', 'lora_rank', 'lora_alpha', 'warmup_steps'],
 };
 const own = ['experiment_name', 'preset', 'num_tiers', 'tier_update_frequencies', 'tier_assignment_strategy', 'output_path'];
+const scheduleKeys = ['preset', 'num_steps', 'learning_rate', 'warmup_steps', 'lr_schedule', 'lr_end', 'lr_power', 'plateau_factor', 'plateau_patience'];
 const words = { base_model_path: 'Base model', train_data_path: 'Training data', val_data_path: 'Validation data', adapter_path: 'Go on from adapter', experiment_name: 'Name', preset: 'Preset', tier_assignment_strategy: 'How parameters are divided', num_tiers: 'Number of tiers', lora_rank: 'LoRA rank', lora_alpha: 'LoRA alpha', num_steps: 'Steps' };
 const title = (key) => words[key] || key.replaceAll('_', ' ').replace(/^./, (c) => c.toUpperCase());
 
@@ -56,6 +57,7 @@ class Form {
     if (value === undefined || value === '' || value === null) delete this.values[key]; else this.values[key] = value;
     this.keep();
     this.fields[key]?.classList.toggle('changed', key in this.values);
+    if (scheduleKeys.includes(key)) this.drawSchedule();
   }
 
   draw() {
@@ -67,11 +69,25 @@ class Form {
     const form = h('form', { class: 'two', novalidate: true, onsubmit: (event) => { event.preventDefault(); this.start(start); } },
       h('div', {}, this.head(), this.group('Model and data'), this.tiers(), this.group('Training'), this.others(), this.importer()),
       h('aside', { class: 'side', 'aria-label': 'What it comes to' },
-        h('section', { class: 'card' }, h('h2', {}, 'Updates'), this.picture = h('div', {}), this.trouble,
+        h('section', { class: 'card' }, h('h2', {}, 'Updates'), this.picture = h('div', {}), h('h3', {}, 'Learning rate'), this.curve = h('div', {}), this.trouble,
           h('div', { class: 'row' }, start, check, clear),
           h('p', { class: 'hint' }, 'A check reads model and data and shows what would be trained; nothing is begun.')), this.result));
     fill(this.place, h('h1', {}, 'New run'), h('p', { class: 'faint' }, 'Empty fields are at the value that they show. Everything here is kept in this browser until you start.'), form);
     this.drawPicture();
+    this.drawSchedule();
+  }
+
+  // The service draws the rates, by the same code that trains; while somebody types, only the last answer counts.
+  drawSchedule() {
+    clearTimeout(this.drawing);
+    this.drawing = setTimeout(async () => {
+      const asked = this.asked = {};
+      const values = Object.fromEntries(scheduleKeys.filter((key) => key in this.values).map((key) => [key, this.values[key]]));
+      try {
+        const schedule = await post('schedule', values);
+        if (asked === this.asked) fill(this.curve, rateCurve(schedule));
+      } catch (error) { if (asked === this.asked) fill(this.curve, h('p', { class: 'hint' }, error.message)); }
+    }, 150);
   }
 
   head() {

@@ -12,6 +12,25 @@ struct ConfigRoutes: Sendable {
       Route(.get, "/nested-learning/tier-info") { _ in Answer.bytes(Self.tierInfo, type: Answer.jsonType) },
       Route(.get, "/nested-learning/config-keys") { _ in Answer.bytes(Self.keyTable, type: Answer.jsonType) },
       .post("/nested-learning/preview") { _, body in try preview.of(body) },
+      .post("/nested-learning/schedule") { _, body in try Self.schedule(body) },
+    ]
+  }
+
+  /// What a curve has points for.
+  private static let mostPoints = 256
+
+  /// The learning rates of a config, of which no other keys are looked at.
+  private static func schedule(_ body: JSONObject) throws -> JSONValue {
+    let known = Set(
+      ["num_steps", "preset"] + ConfigSection.all.filter { $0.name == "schedule" }.flatMap(\.keys).map(\.name)
+    )
+    let values = body.members.filter { known.contains($0.key) }.map { (key: $0.key, value: $0.value) }
+    let preview = try SchedulePreview(config: SchedulePreview.config(values))
+    return [
+      "lr_schedule": .string(preview.config.lrSchedule.rawValue),
+      "num_steps": .number(preview.config.numSteps),
+      "points": .array(
+        preview.points(atMost: mostPoints).map { ["step": .number($0.step), "rate": .number($0.rate)] }),
     ]
   }
 

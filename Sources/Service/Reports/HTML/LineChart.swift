@@ -10,6 +10,8 @@ struct LineChart {
     var isFaint = false
     /// A dot at each point.
     var hasDots = false
+    /// Whether the points are joined.
+    var hasLine = true
     /// Which of the page's colours it has; nil: by its place.
     var color: Int?
   }
@@ -57,8 +59,8 @@ struct LineChart {
     let path = places.enumerated().map { index, place in
       "\(index == 0 ? "M" : "L")\(Self.text(place.0)) \(Self.text(place.1))"
     }.joined()
-    var parts = ["<path class=\"curve c\(color)\(series.isFaint ? " thin" : "")\" d=\"\(path)\"/>"]
-    guard series.hasDots || points.count == 1 else { return parts[0] }
+    var parts = series.hasLine ? [line(path, series, color)] : []
+    guard series.hasDots || points.count == 1 else { return parts.joined() }
     for (point, place) in zip(points, places) {
       parts.append(
         "<circle class=\"f\(color)\" cx=\"\(text(place.0))\" cy=\"\(text(place.1))\" r=\"3\">"
@@ -66,6 +68,10 @@ struct LineChart {
       )
     }
     return parts.joined()
+  }
+
+  private static func line(_ path: String, _ series: Series, _ color: Int) -> String {
+    "<path class=\"curve c\(color)\(series.isFaint ? " thin" : "")\" d=\"\(path)\"/>"
   }
 
   /// Neighbours as their mean, so that no curve has more points than can be seen.

@@ -1,0 +1,100 @@
+/// At which step each parameter begins to learn: `freeze`, `unfreeze` and `unfreeze_schedule`.
+///
+/// Gradual unfreezing (Howard & Ruder 2018) begins with the last layer, and adds the one before it at each epoch. It counts
+/// layers that have trained parameters, not parameters: what stands after the last layer begins with it, and embeddings
+/// count as one more layer before the first.
+struct Thawing {
+  private let config: NestedLearningConfig
+  /// By layer that is not frozen, how many are after it.
+  private let depths: [Int: Int]
+  /// The steps at which layers begin to learn: the last one, the one before it, …
+  private let starts: [Int]
+
+  /// - Parameter epochStart: the first step after so many epochs; nil where nobody knows: the first one.
+  /// - Throws: `TierError` if a layer is frozen that no parameter is of.
+  init(
+    config: NestedLearningConfig, parameters: [TrainableParameter], epochStart: ((Int) -> Int)?
+  ) throws(TierError) {
+    self.config = config
+    let layers = Set(parameters.compactMap(\.layer)).sorted()
+    if let unknown = config.freeze.first(where: { part in
+      !part.isEmbeddings && !layers.contains(where: part.holds)
+    }) {
+      throw TierError(
+        reason: "freeze names \(unknown.text), and the layers that have trained parameters are \(layers)",
+        remedy: "name some of these, or leave it out")
+    }
+    let learning = layers.filter { layer in !config.freeze.contains { $0.holds(layer) } }
+    depths = Dictionary(uniqueKeysWithValues: learning.reversed().enumerated().map { ($1, $0) })
+    starts = Self.starts(config, count: learning.count + 1, epochStart: epochStart ?? { _ in 1 })
+  }
+
+  private static func starts(
+    _ config: NestedLearningConfig, count: Int, epochStart: (Int) -> Int
+  ) -> [Int] {
+    let stages = config.unfreezeSchedule.map { stage -> (step: Int, layers: Int) in
+      switch stage.at {
+      case .step(let step): (step, stage.layers)
+      case .epoch(let epoch): (epoch == 0 ? 1 : epochStart(epoch), stage.layers)
+      }
+    }
+    return (0..<count).map { depth in
+      if depth == 0 { return 1 }
+      switch config.unfreeze {
+      case .none where stages.isEmpty: return 1
+      case .none: return stages.filter { $0.layers > depth }.map(\.step).min() ?? Tier.never
+      case .gradual: return epochStart(depth)
+      }
+    }
+  }
+
+  /// The first step that may update a parameter; `Tier.never` for what is frozen.
+  func firstStep(of parameter: TrainableParameter) -> Int {
+    if let layer = parameter.layer { return depths[layer].map { starts[$0] } ?? Tier.never }
+    guard parameter.isEmbedding else { return 1 }
+    return config.freeze.contains(where: \.isEmbeddings) ? Tier.never : starts.last ?? 1
+  }
+}
+
+/// What `layer_lr_decay` and `lr_groups` multiply the rates of parameters by.
+struct LayerRates {
+  /// By parameter; what is not here has 1.
+  let scales: [String: Double]
+
+  /// With L layers and decay d, layer l has d^(L − 1 − l), what stands after the last layer 1, and embeddings d^L
+  /// (Howard & Ruder 2018, whose 2.6 is d = 1/2.6).
+  ///
+  /// - Throws: `TierError` if a pattern matches no module, or two match one.
+  init(
+    config: NestedLearningConfig, parameters: [TrainableParameter], layerCount: Int?
+  ) throws(TierError) {
+    let count = layerCount ?? (parameters.compactMap(\.layer).max() ?? -1) + 1
+    var scales: [String: Double] = [:]
+    let patterns = config.lrGroups.map { (glob: Glob($0.pattern), group: $0) }
+    var unused = Set(config.lrGroups.map(\.pattern))
+    for parameter in parameters {
+      var scale = 1.0
+      let below = parameter.layer.map { count - 1 - $0 } ?? (parameter.isEmbedding ? count : 0)
+      for _ in 0..<below where config.layerLrDecay != 1 { scale *= config.layerLrDecay }
+      let groups = patterns.filter { $0.glob.matches(parameter.name) }.map(\.group)
+      guard groups.count < 2 else {
+        throw TierError(
+          reason:
+            "lr_groups has two patterns for \(parameter.name): \(groups[0].pattern) and \(groups[1].pattern)",
+          remedy: "make them narrower")
+      }
+      if let group = groups.first {
+        scale *= group.value
+        unused.remove(group.pattern)
+      }
+      if scale != 1 { scales[parameter.name] = scale }
+    }
+    if let pattern = unused.sortedByBytes().first {
+      throw TierError(
+        reason: "the pattern \(pattern) of lr_groups matches no parameter",
+        remedy:
+          "patterns are of whole names, as in *.lora_b; the first one is \(parameters.first?.name ?? "none")")
+    }
+    self.scales = scales
+  }
+}
