@@ -252,6 +252,7 @@ let package = Package(
       name: "WebServiceTests",
       dependencies: [
         "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(

@@ -1,6 +1,7 @@
 import Foundation
 import Harness
 import JSON
+import Logging
 import Testing
 
 @testable import Service
@@ -19,7 +20,9 @@ import Testing
     run.takesRuns = true
     let desk = try RunDesk(
       folder: options.runs, process: CoordinatorProcess(options: run), lines: RecentLines(), post: { _ in })
-    let served = WebServer.routes(options: options, desk: desk, limits: RequestLimits()).map {
+    let logger = Logger(label: "test")
+    let parts = WebRoutes(options: options, desk: desk, limits: RequestLimits(), logger: logger)
+    let served = parts.routes.map {
       "\($0.method.rawValue) \($0.path)"
     }
     let written = (Self.file["paths"]?.object?.members ?? []).flatMap { path in

@@ -11,14 +11,17 @@ struct Route: Sendable {
   let method: HTTPRequest.Method
   /// As OpenAPI writes it: `/nested-learning/experiments/{name}`.
   let path: String
+  /// As the router takes it, where that is something else, as for a path below which there are more.
+  let pattern: String
   let answer: @Sendable (Asked) async throws -> Response
 
   init(
-    _ method: HTTPRequest.Method, _ path: String,
+    _ method: HTTPRequest.Method, _ path: String, pattern: String? = nil,
     _ answer: @escaping @Sendable (Asked) async throws -> Response
   ) {
     self.method = method
     self.path = path
+    self.pattern = pattern ?? path
     self.answer = answer
   }
 
@@ -60,6 +63,12 @@ struct Asked: Sendable {
 
   func parameter(_ name: String) -> String? {
     context.parameters.get(name).flatMap { $0.removingPercentEncoding }
+  }
+
+  /// What stands where the pattern of the route has `**`.
+  var rest: String {
+    let raw = context.parameters.getCatchAll().joined(separator: "/")
+    return raw.removingPercentEncoding ?? raw
   }
 
   /// A whole number of the query.

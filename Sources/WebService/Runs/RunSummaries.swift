@@ -56,7 +56,8 @@ final class RunSummaries: Sendable {
     ]
   }
 
-  private func summary(of name: String, entry: RunDesk.Entry?) -> JSONObject {
+  /// Of a run with a folder.
+  func summary(of name: String, entry: RunDesk.Entry?) -> JSONObject {
     let folder = desk.folder(of: name)
     let mark = Self.mark(folder)
     var summary: JSONObject
