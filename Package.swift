@@ -251,7 +251,7 @@ let package = Package(
     .testTarget(
       name: "WebServiceTests",
       dependencies: [
-        "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker",
+        "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker", "nl-tool",
         .product(name: "Logging", package: "swift-log"),
       ]),
     // The fault matrix: cluster/testbed/run.sh.

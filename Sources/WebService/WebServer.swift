@@ -6,6 +6,7 @@ import Service
 /// The service by HTTP: the page, the API and the events of the runs of one desk.
 public final class WebServer: Sendable {
   private let host: HTTPHost
+  private let completions: CompletionProcess
   /// The port that is listened on.
   public var port: Int { host.port }
 
@@ -17,9 +18,11 @@ public final class WebServer: Sendable {
   /// - Throws: `OperationsError` if the address cannot be listened on.
   public init(options: WebOptions, desk: RunDesk, logger: Logger) throws {
     let limits = RequestLimits()
+    completions = CompletionProcess(logger: logger)
     let router = Hummingbird.Router(context: WebContext.self)
     router.add(middleware: AccessRules(token: options.token, limits: limits))
-    let parts = WebRoutes(options: options, desk: desk, limits: limits, logger: logger)
+    let parts = WebRoutes(
+      options: options, desk: desk, limits: limits, completions: completions, logger: logger)
     for route in parts.routes {
       router.on(RouterPath(route.pattern), method: route.method) { request, context in
         try await route.answer(Asked(request: request, context: context))
@@ -33,7 +36,10 @@ public final class WebServer: Sendable {
   }
 
   /// Answers what has been asked, and closes; waits for it a bounded time.
-  public func stop() { host.stop() }
+  public func stop() {
+    completions.stop()
+    host.stop()
+  }
 }
 
 /// What answers requests, put together.
@@ -41,7 +47,9 @@ struct WebRoutes {
   /// Everything that is answered.
   let routes: [Route]
 
-  init(options: WebOptions, desk: RunDesk, limits: RequestLimits, logger: Logger) {
+  init(
+    options: WebOptions, desk: RunDesk, limits: RequestLimits, completions: CompletionProcess, logger: Logger
+  ) {
     let policy = PathPolicy(options)
     let summaries = RunSummaries(desk)
     let status = RunStatus(desk, summaries)
@@ -62,6 +70,7 @@ struct WebRoutes {
     let openAI =
       OpenAIFileRoutes(shelf: shelf, desk: desk).routes + catalog.routes
       + JobRoutes(view: jobs, start: start, catalog: catalog, shelf: shelf).routes
+      + CompletionRoutes(catalog: catalog, process: completions).routes
     routes = own + openAI
   }
 }

@@ -21,7 +21,9 @@ import Testing
     let desk = try RunDesk(
       folder: options.runs, process: CoordinatorProcess(options: run), lines: RecentLines(), post: { _ in })
     let logger = Logger(label: "test")
-    let parts = WebRoutes(options: options, desk: desk, limits: RequestLimits(), logger: logger)
+    let parts = WebRoutes(
+      options: options, desk: desk, limits: RequestLimits(), completions: CompletionProcess(logger: logger),
+      logger: logger)
     let served = parts.routes.map {
       "\($0.method.rawValue) \($0.path)"
     }
