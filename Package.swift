@@ -18,7 +18,7 @@ let package = Package(
     .executable(name: "nl-coord", targets: ["nl-coord"]),
     .executable(name: "nl-worker", targets: ["nl-worker"]),
     .executable(name: "nl-tool", targets: ["nl-tool"]),
-    .library(name: "NestedLearning", targets: ["NestedLearning", "NestedLoRA"]),
+    .library(name: "NestedLearning", targets: ["NestedLearning", "NestedLoRA", "LanguageModel"]),
   ],
   dependencies: [
     // Command lines: help, typed flags, exit codes.
@@ -113,7 +113,7 @@ let package = Package(
         "OpenAPI/openapi.json", "Page/index.html", "Page/login.html", "Page/style.css", "Page/icon.svg",
         "Page/dygraph.js", "Page/dygraph.css", "Page/page.js", "Page/api.js", "Page/elements.js",
         "Page/charts.js",
-        "Page/newrun.js", "Page/run.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
+        "Page/newrun.js", "Page/run.js", "Page/trial.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
       ].map { .embedInCode($0) }),
     // The trainer for programs of others: all of a run in one process.
     .target(
@@ -251,7 +251,8 @@ let package = Package(
     .testTarget(
       name: "WebServiceTests",
       dependencies: [
-        "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker",
+        "Harness", "WebService", "Service", "NestedLearning", "JSON", "nl-coord", "nl-worker", "nl-tool",
+        .product(name: "Logging", package: "swift-log"),
       ]),
     // The fault matrix: cluster/testbed/run.sh.
     .testTarget(

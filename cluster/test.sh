@@ -53,6 +53,7 @@ else
   check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
   check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
   check "page" cluster/testbed/browser.sh
+  check "openai client" cluster/testbed/openai.sh
   check "recorded digests" cluster/testbed/digests.sh
   check "forgetting, in small" forgetting
   check "quick mutations" cluster/testbed/mutations.sh --quick

@@ -110,11 +110,31 @@ extension Ledger {
       else {
         return nil
       }
-      return StepRecord(
-        step: row["step"], loss: row["loss"], tokens: row["tokens"], learningRate: row["learning_rate"],
-        gradNorm: row["grad_norm"], activeTiers: Self.integers(row["active_tiers"]), digest: row["digest"],
-        seconds: row["seconds"], committedAt: try Self.time(row["committed_at"]),
-        metrics: try Self.json(row["metrics"]))
+      return try Self.step(row)
+    }
+  }
+
+  /// Those of a range that are committed, in order.
+  public func steps(_ range: ClosedRange<Int>) throws(LedgerError) -> [StepRecord] {
+    try read("reading steps \(range.lowerBound) to \(range.upperBound)") { db in
+      try Row.fetchAll(
+        db, sql: "SELECT * FROM steps WHERE step BETWEEN ? AND ? ORDER BY step",
+        arguments: [range.lowerBound, range.upperBound]
+      ).map(Self.step)
+    }
+  }
+
+  private static func step(_ row: Row) throws -> StepRecord {
+    StepRecord(
+      step: row["step"], loss: row["loss"], tokens: row["tokens"], learningRate: row["learning_rate"],
+      gradNorm: row["grad_norm"], activeTiers: integers(row["active_tiers"]), digest: row["digest"],
+      seconds: row["seconds"], committedAt: try time(row["committed_at"]), metrics: try json(row["metrics"]))
+  }
+
+  /// Trained tokens of all committed steps.
+  public func trainedTokens() throws(LedgerError) -> Int {
+    try read("adding up the trained tokens") { db in
+      try Int.fetchOne(db, sql: "SELECT sum(tokens) FROM steps") ?? 0
     }
   }
 

@@ -42,6 +42,10 @@ enum Failpoint: String, CaseIterable, Sendable {
   /// The minor version of the protocol that the program speaks; a later one than its own adds a field to each message.
   case protocolMinor = "protocol.minor"
 
+  // In the process that writes texts for a service.
+  /// Every token takes so many seconds longer.
+  case textDelay = "text.delay"
+
   // In a coordinator.
   /// Killed before it makes something durable.
   case exitPersist = "exit.persist"
@@ -114,7 +118,7 @@ enum Failpoint: String, CaseIterable, Sendable {
       .exitSend:
       .event
     case .computeSlow: .number(1...1000)
-    case .computeDelay, .computeJitter, .modelDelay: .number(0...3600)
+    case .computeDelay, .computeJitter, .modelDelay, .textDelay: .number(0...3600)
     case .computePoison: .number(1...1e9)
     case .protocolMinor: .number(0...255)
     case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .ledgerBusy, .silence,

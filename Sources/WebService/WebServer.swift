@@ -6,6 +6,7 @@ import Service
 /// The service by HTTP: the page, the API and the events of the runs of one desk.
 public final class WebServer: Sendable {
   private let host: HTTPHost
+  private let completions: CompletionProcess
   /// The port that is listened on.
   public var port: Int { host.port }
 
@@ -17,10 +18,13 @@ public final class WebServer: Sendable {
   /// - Throws: `OperationsError` if the address cannot be listened on.
   public init(options: WebOptions, desk: RunDesk, logger: Logger) throws {
     let limits = RequestLimits()
+    completions = CompletionProcess(logger: logger)
     let router = Hummingbird.Router(context: WebContext.self)
     router.add(middleware: AccessRules(token: options.token, limits: limits))
-    for route in Self.routes(options: options, desk: desk, limits: limits) {
-      router.on(RouterPath(route.path), method: route.method) { request, context in
+    let parts = WebRoutes(
+      options: options, desk: desk, limits: limits, completions: completions, logger: logger)
+    for route in parts.routes {
+      router.on(RouterPath(route.pattern), method: route.method) { request, context in
         try await route.answer(Asked(request: request, context: context))
       }
     }
@@ -32,17 +36,42 @@ public final class WebServer: Sendable {
   }
 
   /// Answers what has been asked, and closes; waits for it a bounded time.
-  public func stop() { host.stop() }
+  public func stop() {
+    completions.stop()
+    host.stop()
+  }
+}
 
+/// What answers requests, put together.
+struct WebRoutes {
   /// Everything that is answered.
-  static func routes(options: WebOptions, desk: RunDesk, limits: RequestLimits) -> [Route] {
+  let routes: [Route]
+
+  init(
+    options: WebOptions, desk: RunDesk, limits: RequestLimits, completions: CompletionProcess, logger: Logger
+  ) {
     let policy = PathPolicy(options)
     let summaries = RunSummaries(desk)
     let status = RunStatus(desk, summaries)
-    let uploads = Uploads(folder: options.data, limit: options.uploadLimit)
-    return PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes
-      + RunRoutes(desk: desk, policy: policy, summaries: summaries, status: status).routes
+    let slots = UploadSlots()
+    let uploads = Uploads(folder: options.data, limit: options.uploadLimit, slots: slots)
+    let shelf = FileShelf(folder: options.data, limit: options.uploadLimit, slots: slots)
+    let catalog = ModelCatalog(policy: policy, desk: desk)
+    let jobs = JobView(
+      desk: desk, store: JobStore(runs: options.runs, logger: logger), summaries: summaries, status: status,
+      catalog: catalog, shelf: shelf)
+    let start = RunStart(desk: desk, policy: policy, jobs: jobs)
+    let runs = RunRoutes(
+      desk: desk, policy: policy, summaries: summaries, status: status, start: start, jobs: jobs)
+    let own =
+      PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes + runs.routes
+      + RunNameRoutes(desk: desk, policy: policy, jobs: jobs).routes
       + ConfigRoutes(preview: Preview(policy, summaries)).routes
       + FileRoutes(library: Library(policy: policy), uploads: uploads).routes + [EventRoute(status).route]
+    let openAI =
+      OpenAIFileRoutes(shelf: shelf, desk: desk).routes + catalog.routes
+      + JobRoutes(view: jobs, start: start, catalog: catalog, shelf: shelf).routes
+      + CompletionRoutes(catalog: catalog, process: completions).routes
+    routes = own + openAI
   }
 }

@@ -13,11 +13,13 @@ struct NLCoord: ParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, ServeCommand.self, PauseCommand.self, ResumeCommand.self, RollbackCommand.self,
-      StatusCommand.self,
+      StatusCommand.self, WriteTextsCommand.self,
     ])
 
+  /// The process that a service begins beside itself has the service's environment, and is told all it needs.
   static func main() {
-    mainWithEnvironment(
-      Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment)
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    let isOfService = arguments.first == WriteTextsCommand.configuration.commandName
+    mainWithEnvironment(arguments, environment: isOfService ? [:] : ProcessInfo.processInfo.environment)
   }
 }

@@ -30,7 +30,9 @@ struct AccessRules: RouterMiddleware {
       try check(request, context)
       response = try await next(request, context)
     } catch {
-      response = Answer.error(error)
+      response = Answer.error(error, path: request.uri.path)
+      // What is too large is not read to its end.
+      if response.status == .contentTooLarge { response = Answer.closing(response, context.channel) }
       if wantsPage(request), response.status == .unauthorized {
         response = Response(status: .seeOther, headers: [.location: "/login"])
       }

@@ -22,14 +22,14 @@ final class Uploads: Sendable {
 
   private let folder: String
   private let limit: Int
-  private static let prefix = ".upload-"
+  static let prefix = ".upload-"
   private static let endings = ["jsonl", "json", "csv", "txt", "gz"]
-  private static let most = 4
+  private let slots: UploadSlots
   private let atWork = Mutex<Set<String>>([])
 
   /// What an earlier service has not got to its end is cleared away.
-  init(folder: String, limit: Int) {
-    (self.folder, self.limit) = (folder, limit)
+  init(folder: String, limit: Int, slots: UploadSlots) {
+    (self.folder, self.limit, self.slots) = (folder, limit, slots)
     for name in (try? FileSystem.names(in: folder)) ?? [] where name.hasPrefix(Self.prefix) {
       try? FileSystem.remove(folder + "/" + name)
     }
@@ -37,11 +37,7 @@ final class Uploads: Sendable {
 
   /// - Throws: `RunRequestError` if the name or the size is not allowed, or the piece does not follow the one before.
   func begin(name: String, offset: Int, size: Int) throws -> Piece {
-    guard PathPolicy.isName(name), Self.endings.contains(where: { name.hasSuffix("." + $0) }) else {
-      throw RunRequestError(
-        .invalid, "\(name.prefix(80)) is not the name of a data file", field: "name",
-        hint: "a name without / that ends in \(Self.endings.joined(separator: ", "))")
-    }
+    try Self.check(name: name, field: "name")
     guard size <= limit else {
       throw RunRequestError(
         .tooLarge, "\(size) bytes are more than the \(limit) that a file may have", field: "size",
@@ -55,15 +51,26 @@ final class Uploads: Sendable {
       guard !names.contains(name) else {
         throw RunRequestError(.conflict, "a piece of \(name) is on its way already", field: "name")
       }
-      guard names.count < Self.most else {
-        throw RunRequestError(.tooMany, "\(Self.most) uploads are on their way", hint: "wait for one of them")
-      }
+      try slots.take()
       names.insert(name)
     }
     do { return try open(name, offset, size) } catch {
-      atWork.withLock { _ = $0.remove(name) }
+      leave(name)
       throw error
     }
+  }
+
+  /// - Throws: `RunRequestError` unless it is a name that a data file may have.
+  static func check(name: String, field: String) throws {
+    guard PathPolicy.isName(name), endings.contains(where: { name.hasSuffix("." + $0) }) else {
+      throw RunRequestError(
+        .invalid, "\(name.prefix(80)) is not the name of a data file", field: field,
+        hint: "a name without / that ends in \(endings.joined(separator: ", "))")
+    }
+  }
+
+  private func leave(_ name: String) {
+    if atWork.withLock({ $0.remove(name) }) != nil { slots.give() }
   }
 
   private func open(_ name: String, _ offset: Int, _ size: Int) throws -> Piece {
@@ -116,6 +123,6 @@ final class Uploads: Sendable {
 
   func end(_ piece: Piece) {
     try? piece.handle.close()
-    atWork.withLock { _ = $0.remove(piece.name) }
+    leave(piece.name)
   }
 }

@@ -22,6 +22,19 @@ enum Answer {
     Response(status: status, headers: [.contentType: type], body: ResponseBody(byteBuffer: bytes))
   }
 
+  /// The same, and soon after it the connection is closed, so that what more of the request comes is not read.
+  static func closing(_ response: Response, _ channel: any Channel) -> Response {
+    var response = response
+    let body = response.body
+    response.headers[.connection] = "close"
+    response.body = ResponseBody(contentLength: body.contentLength) { writer in
+      try await body.write(writer)
+      // Closed at once, with bytes that nobody has read, the answer would not arrive.
+      channel.eventLoop.scheduleTask(in: .milliseconds(500)) { channel.close(promise: nil) }
+    }
+    return response
+  }
+
   /// `{error, field, hint}`.
   static func error(_ error: any Error) -> Response {
     switch error {

@@ -11,14 +11,17 @@ struct Route: Sendable {
   let method: HTTPRequest.Method
   /// As OpenAPI writes it: `/nested-learning/experiments/{name}`.
   let path: String
+  /// As the router takes it, where that is something else, as for a path below which there are more.
+  let pattern: String
   let answer: @Sendable (Asked) async throws -> Response
 
   init(
-    _ method: HTTPRequest.Method, _ path: String,
+    _ method: HTTPRequest.Method, _ path: String, pattern: String? = nil,
     _ answer: @escaping @Sendable (Asked) async throws -> Response
   ) {
     self.method = method
     self.path = path
+    self.pattern = pattern ?? path
     self.answer = answer
   }
 
@@ -30,11 +33,16 @@ struct Route: Sendable {
   }
 
   /// One that is answered with JSON that has been made already.
+  ///
+  /// - Parameter known: what can be answered at once, without a look at the disk
   static func bytes(
-    _ method: HTTPRequest.Method, _ path: String, _ make: @escaping @Sendable (Asked) throws -> ByteBuffer
+    _ method: HTTPRequest.Method, _ path: String,
+    known: @escaping @Sendable (Asked) throws -> ByteBuffer? = { _ in nil },
+    _ make: @escaping @Sendable (Asked) throws -> ByteBuffer
   ) -> Route {
     Route(method, path) { asked in
-      Answer.buffer(try await Disk.run { try make(asked) }, type: Answer.jsonType)
+      if let bytes = try known(asked) { return Answer.buffer(bytes, type: Answer.jsonType) }
+      return Answer.buffer(try await Disk.run { try make(asked) }, type: Answer.jsonType)
     }
   }
 
@@ -60,6 +68,12 @@ struct Asked: Sendable {
 
   func parameter(_ name: String) -> String? {
     context.parameters.get(name).flatMap { $0.removingPercentEncoding }
+  }
+
+  /// What stands where the pattern of the route has `**`.
+  var rest: String {
+    let raw = context.parameters.getCatchAll().joined(separator: "/")
+    return raw.removingPercentEncoding ?? raw
   }
 
   /// A whole number of the query.

@@ -13,14 +13,16 @@ struct RunRoutes: Sendable {
   let policy: PathPolicy
   let summaries: RunSummaries
   let status: RunStatus
+  let start: RunStart
+  let jobs: JobView
   let cache = AnswerCache()
   private static let mostRows = 20_000
 
   var routes: [Route] {
     let prefix = "/nested-learning"
     return [
-      .post("\(prefix)/start") { _, body in try start(body) },
-      .bytes(.get, "\(prefix)/status") { asked in
+      .post("\(prefix)/start") { _, body in try begin(body) },
+      .bytes(.get, "\(prefix)/status", known: knownStatus) { asked in
         let run = try name(asked)
         return try cache.bytes("status \(run ?? "")", mark: "\(desk.changes)") { try status.status(of: run) }
       },
@@ -47,39 +49,18 @@ struct RunRoutes: Sendable {
     ["experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name))]
   }
 
+  private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
+    cache.known("status \(try name(asked) ?? "")", mark: "\(desk.changes)")
+  }
+
   /// `?experiment=`, if it is given.
   private func name(_ asked: Asked) throws -> String? { try asked.query("experiment").map(policy.run) }
 
-  private func start(_ body: JSONObject) throws -> JSONValue {
-    var body = body
-    if body["experiment_name"] == nil || body["experiment_name"]?.isNull == true {
-      body["experiment_name"] = .string(freeName())
-    }
-    let resolved = try policy.resolved(body)
-    let config = try NestedLearningConfig(object: resolved, file: "the request")
-    let name = config.experimentName
-    guard PathPolicy.isName(name) else {
-      throw RunRequestError(
-        .invalid, "experiment_name \"\(name)\" cannot be the name of a folder", field: "experiment_name",
-        hint: "choose one without / that no dot begins")
-    }
-    try desk.start(name: name, config: .object(resolved))
+  private func begin(_ body: JSONObject) throws -> JSONValue {
+    let name = try start.start(body)
     let before = desk.entries.prefix { $0.name != name }.count { $0.state != .paused }
     let message = before == 0 ? "it begins" : "it is queued, behind \(before) other\(before == 1 ? "" : "s")"
     return ["success": true, "message": .string(message), "experiment_name": .string(name)]
-  }
-
-  /// By the clock, as nobody has given one; of several in one second each has a number.
-  private func freeName() -> String {
-    let digits = Timestamp.now().text.prefix(19).filter(\.isNumber)
-    let name = "run-\(digits.prefix(8))-\(digits.dropFirst(8))"
-    let taken = Set(desk.entries.map(\.name))
-    let numbered = (2...1001).lazy.map { "\(name)-\($0)" }
-    return [name].first { isFree($0, taken) } ?? numbered.first { isFree($0, taken) } ?? name
-  }
-
-  private func isFree(_ name: String, _ taken: Set<String>) -> Bool {
-    !taken.contains(name) && FileSystem.kind(desk.folder(of: name)) == nil
   }
 
   private func metrics(_ asked: Asked) throws -> ByteBuffer {
@@ -137,7 +118,7 @@ struct RunRoutes: Sendable {
 
   private func delete(_ asked: Asked) throws -> JSONValue {
     let name = try policy.run(asked.parameter("name") ?? "")
-    try desk.delete(name)
+    try jobs.runGoes(name) { try desk.delete(name) }
     return ["success": true, "message": .string("\(name) is deleted"), "experiment_name": .string(name)]
   }
 
