@@ -36,7 +36,8 @@ public struct LoadedModel {
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
       replaced: weights?.replaced ?? [:])
-    for (name, tensor) in weights?.tensors ?? [:] {
+    let adapted = weights.map { $0.tensors.merging($0.heads) { pair, _ in pair } } ?? [:]
+    for (name, tensor) in adapted {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
     self.model = model

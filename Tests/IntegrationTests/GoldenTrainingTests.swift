@@ -8,7 +8,7 @@ import Testing
 /// `p.grad = None` on the steps at which the tier is inactive. The script is
 /// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py,
 /// for consolidating, rehearsal and other losses make_memory_golden.py, for what is measured before training, penalties and
-/// the scale after it make_start_golden.py;
+/// the scale after it make_start_golden.py, for heads of tasks make_tasks_golden.py;
 /// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
@@ -22,7 +22,7 @@ import Testing
     "qwen2_consolidate", "qwen2_consolidate_reset", "qwen2_consolidate_follow", "qwen2_replay",
     "qwen2_replay_boundaries", "qwen2_replay_soft", "qwen2_kl_all", "qwen2_eaft", "qwen2_everything",
     "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
-    "llama_discard",
+    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 
@@ -81,6 +81,11 @@ import Testing
         row["replay_tokens"]?.int == reference["replay_tokens"]?.int, "rehearsed tokens of step \(step)")
       try close(row, reference, "learning_rate", 1e-12, step)
       try close(row, reference, "grad_norm", 1e-4, step)
+      for task in reference["tasks"]?.object?.members ?? [] {
+        let own = try #require(row["tasks"]?[task.key], "task \(task.key) of step \(step)")
+        #expect(own["labels"] == task.value["labels"], "labels of \(task.key) at step \(step)")
+        if task.value["loss"]?.isNull == false { try close(own, task.value, "loss", 1e-5, step) }
+      }
     }
   }
 
@@ -105,8 +110,15 @@ import Testing
   func compareParameters(run: String, folder: String) throws {
     let full = FileManager.default.fileExists(atPath: folder + "/model.safetensors")
     let name = full ? "model.safetensors" : "adapter_model.safetensors"
-    let ours = try SafetensorsFile(path: run + "/checkpoints/final/" + (full ? name : "peft/" + name))
-    let reference = try SafetensorsFile(path: folder + "/" + name)
+    try compare(run + "/checkpoints/final/" + (full ? name : "peft/" + name), with: folder + "/" + name)
+    let heads = "/task_heads.safetensors"
+    guard FileManager.default.fileExists(atPath: folder + heads) else { return }
+    try compare(run + "/checkpoints/final" + heads, with: folder + heads)
+  }
+
+  func compare(_ file: String, with expected: String) throws {
+    let ours = try SafetensorsFile(path: file)
+    let reference = try SafetensorsFile(path: expected)
     #expect(ours.names == reference.names)
     var difference = 0.0
     var size = 0.0

@@ -147,9 +147,13 @@ extension RunDriver {
 
   private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
     metrics.evaluated(loss: evaluation.loss)
-    let text = String(
+    var text = String(
       format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", evaluation.step, evaluation.loss,
       Evaluation.perplexity(evaluation.loss))
+    if !evaluation.tasks.isEmpty {
+      text = String(format: "Evaluation after step %d | Loss: %.4f", evaluation.step, evaluation.loss)
+      for task in evaluation.tasks { text += " | \(task.name): \(TaskMetrics(task.sums).text)" }
+    }
     tell(
       progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),
       "evaluation after step \(evaluation.step)",

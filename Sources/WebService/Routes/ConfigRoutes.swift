@@ -58,6 +58,7 @@ extension ConfigKey.Kind {
     case .numbers: ("numbers", [])
     case .tierMap: ("tier_map", [])
     case .numberMap: ("number_map", [])
+    case .objects: ("objects", [])
     }
   }
 
@@ -78,6 +79,7 @@ extension ConfigKey.Kind {
     case .numbers: ["anyOf": [number, ["type": "array", "items": number]]]
     case .tierMap: ["type": ["object", "array", "null"]]
     case .numberMap: ["type": ["object", "null"]]
+    case .objects: ["type": ["array", "null"], "items": ["type": "object"]]
     }
   }
 }
