@@ -55,6 +55,9 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("l2_sp_lambda")) var l2SpLambda: FiniteNumber?
 
   @Option(parsing: .upToNextOption, help: .key("tasks")) var tasks: [JSONObjectText] = []
+  @Option(help: .key("tasks_weighting")) var tasksWeighting: String?
+  @Option(help: .key("tasks_weighting_rate")) var tasksWeightingRate: FiniteNumber?
+  @Option(help: .key("tasks_schedule")) var tasksSchedule: String?
 
   @Option(help: .key("num_tiers")) var numTiers: Int?
   @Option(parsing: .upToNextOption, help: .key("tier_update_frequencies")) var tierUpdateFrequencies: [Int] =
@@ -151,6 +154,8 @@ public struct ConfigFlags: ParsableArguments {
       ("kl_on", json(klOn)),
       ("ewc_lambda", json(ewcLambda)), ("ewc_rows", json(ewcRows)), ("ewc_data_path", json(ewcDataPath)),
       ("l2_sp_lambda", json(l2SpLambda)), ("tasks", tasks.isEmpty ? nil : .array(tasks.map(\.json))),
+      ("tasks_weighting", json(tasksWeighting)), ("tasks_weighting_rate", json(tasksWeightingRate)),
+      ("tasks_schedule", json(tasksSchedule)),
     ]
   }
 

@@ -44,7 +44,8 @@ public struct Evaluation: Sendable {
 
   public var text: String {
     guard tasks.isEmpty else {
-      return (tasks.map { "\($0.name): \($0.metrics.text)" } + ["\(rows) rows, \(tokens) labels"]
+      return
+        (tasks.map { "\($0.name): \($0.metrics.text)" } + ["\(rows) rows, \(tokens) labels"]
         + reports.flatMap(\.remarks)).joined(separator: "\n")
     }
     var parts = [

@@ -39,7 +39,9 @@ public enum NumericProfile {
   }
 
   /// What runs ask for together.
-  private static let sets: [Set<Part>] = [[], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks]]
+  private static let sets: [Set<Part>] = [
+    [], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks],
+  ]
 
   /// - Returns: nil if this program does not have the profile.
   public static func precision(named name: String) -> Precision? {

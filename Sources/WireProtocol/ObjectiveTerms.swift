@@ -29,7 +29,7 @@ public struct ObjectiveTerms: Sendable, Hashable {
   }
 
   /// Tells one from every other, not a number and minus zero included.
-  public var bitPatterns: [UInt64] { 
+  public var bitPatterns: [UInt64] {
     [replay.bitPattern, divergence.bitPattern, objective.bitPattern] + tasks.flatMap(\.bitPatterns)
   }
 }

@@ -193,7 +193,8 @@ extension ResultMessage: MessageBody {
     guard !tasks.isEmpty, tasks.count == value.array?.count, tasks.count <= WireLimits.tasks else {
       throw reader.error(
         "task_sums",
-        "must be a list of 1 to \(WireLimits.tasks) lists of a loss's bits and whole numbers, three for each label")
+        "must be a list of 1 to \(WireLimits.tasks) lists of a loss's bits and whole numbers, three for each label"
+      )
     }
     return tasks
   }

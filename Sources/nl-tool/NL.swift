@@ -14,7 +14,8 @@ struct NL: ParsableCommand {
     subcommands: [
       ModelCommand.self, DataCommand.self, TiersCommand.self, PresetsCommand.self, TokenizeCommand.self,
       RenderCommand.self, LogitsCommand.self,
-      GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, PredictCommand.self, ExportCommand.self, MergeCommand.self,
+      GenerateCommand.self, ChatCommand.self, EvaluateCommand.self, PredictCommand.self, ExportCommand.self,
+      MergeCommand.self,
       DiffCommand.self, ReportCommand.self, VerifyCommand.self, SweepCommand.self,
       CMSDemoCommand.self,
       CacheCommand.self,

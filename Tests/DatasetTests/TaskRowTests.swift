@@ -77,12 +77,18 @@ import Testing
 
   @Test(arguments: [
     (#"{"text": "a", "label": "sea"}"#, "task: is missing, and there are several tasks"),
-    (#"{"task": "tags", "text": "a"}"#, #"task: "tags" is none of the run's tasks; name one of topic, tag, text"#),
+    (
+      #"{"task": "tags", "text": "a"}"#,
+      #"task: "tags" is none of the run's tasks; name one of topic, tag, text"#
+    ),
     (#"{"task": "topic", "text": "a", "label": "town"}"#, #"label: "town" is no label of task topic"#),
     (#"{"task": "topic", "text": "a", "label": 2}"#, "label: 2 is no label of task topic"),
     (#"{"task": "topic", "text": "a"}"#, "label: null is no label of task topic"),
     (#"{"task": "tag", "text": "a b", "label": [0, 1]}"#, "text: must be a list of words, not a string"),
-    (#"{"task": "tag", "text": ["a", "b"], "label": [0]}"#, "label: must be a list of 2 labels, one a word, not 1"),
+    (
+      #"{"task": "tag", "text": ["a", "b"], "label": [0]}"#,
+      "label: must be a list of 2 labels, one a word, not 1"
+    ),
     (#"{"task": "text", "text": 3}"#, "text: must be a string"),
   ])
   func whatIsWrongIsNamed(row: String, message: String) throws {
@@ -91,11 +97,45 @@ import Testing
     #expect(error?.line == 1)
   }
 
+  /// Micro-batch n, counted over all steps, takes rows of task n mod T, which come round in an order of their own.
+  @Test(arguments: [false, true]) func tasksTakeTurns(shuffle: Bool) throws {
+    let text =
+      (0..<5).map { #"{"task": "topic", "text": "\#($0)", "label": 0}"# + "\n" }.joined()
+      + (5..<8).map { #"{"task": "text", "text": "\#($0)"}"# + "\n" }.joined()
+    let heads = [Self.heads[0], Self.heads[2]]
+    let rows = try read(text, heads: heads).rows
+    let config = config {
+      $0.tasks = [
+        TaskDefinition(name: "topic", kind: .classification, labels: ["sea", "mill"]),
+        TaskDefinition(name: "text", kind: .languageModeling),
+      ]
+      ($0.tasksSchedule, $0.shuffle, $0.batchSize, $0.gradientAccumulationSteps) = (
+        .roundRobin, shuffle, 2, 3
+      )
+    }
+    let sampler = try StepSampler(rows: rows, config: config)
+    var taken: [[Int]] = [[], []]
+    for n in 0..<30 {
+      let numbers = sampler.rowNumbers(step: n / 3 + 1, index: n % 3)
+      #expect(numbers.count == 2 && numbers.allSatisfy { rows.task(of: $0) == n % 2 })
+      taken[n % 2] += numbers
+    }
+    // 30 rows of each: six epochs of five, ten of three, in each of which every row comes once.
+    for epoch in 0..<6 { #expect(taken[0][epoch * 5..<epoch * 5 + 5].sorted() == Array(0..<5)) }
+    for epoch in 0..<10 { #expect(taken[1][epoch * 3..<epoch * 3 + 3].sorted() == Array(5..<8)) }
+    #expect(shuffle || Array(taken[0].prefix(5)) == [0, 1, 2, 3, 4])
+    let onlyTopics = try read(#"{"task": "topic", "text": "a", "label": 0}"# + "\n", heads: heads).rows
+    let error = #expect(throws: DataError.self) { try StepSampler(rows: onlyTopics, config: config) }
+    #expect(error?.description.contains("no row of task text") == true)
+  }
+
   /// Prompts are cut into tokens as rows are, and need no label.
   @Test func promptsAreRowsWithoutLabels() throws {
     let encoder = RowEncoder(encoder: ByteEncoder(), template: nil, tasks: Self.heads)
     var prompts: [TaskPrompt] = []
-    try withFile(#"{"task": "tag", "text": ["ab", "c"]}"# + "\n" + #"{"task": "topic", "text": "ab c"}"# + "\n") {
+    try withFile(
+      #"{"task": "tag", "text": ["ab", "c"]}"# + "\n" + #"{"task": "topic", "text": "ab c"}"# + "\n"
+    ) {
       try TaskPrompt.forEach(in: $0, encoder: encoder) { prompts.append($0) }
     }
     #expect(prompts.map(\.line) == [1, 2] && prompts.map(\.task) == [1, 0])

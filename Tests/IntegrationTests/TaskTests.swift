@@ -29,10 +29,16 @@ import Testing
   }
 
   /// One answer: however many workers, killed and resumed, and in one process.
-  @Test(arguments: [one, several])
+  @Test(arguments: [
+    one, several,
+    several.merging(["tasks_weighting": "uncertainty", "tasks_schedule": "round_robin"]) { $1 },
+    several.merging(["tier_mode": "consolidate", "inactive_gradients": "discard"]) { $1 },
+  ])
   func oneAnswer(changes: [String: JSONValue]) throws {
     let reference = try TrainingRun(changes)
     try reference.train(["--local-workers", "1", "--threads-per-worker", "1"])
+    let proof = try Program.tool.run(["verify", reference.folder, "--all"])
+    #expect(proof.status == 0 && proof.output.contains("proved"), "\(proof.everything)")
     for flags in [["--local-workers", "3", "--threads-per-worker", "1"], ["--threads-per-worker", "2"]] {
       let run = try TrainingRun(changes)
       try run.train(flags + ["--verify-fraction", "0.5"])
@@ -57,6 +63,31 @@ import Testing
     #expect(try run.stateDigest() == reference.stateDigest())
     #expect(
       try rows(run.file("metrics/eval_metrics.jsonl")) == rows(reference.file("metrics/eval_metrics.jsonl")))
+  }
+
+  /// Where nothing but ln σ² learns, each comes to the logarithm of its task's loss: the minimum of ½e^(−s)·L + ½s.
+  @Test func logVariancesComeToTheLogarithmOfTheLoss() throws {
+    // One step takes every row once, and the transformer and its heads stay as they are.
+    let count = try rows(Fixtures.path("data/tasks.jsonl")).count
+    let tasks: JSONValue = [
+      ["name": "topic", "type": "classification", "labels": ["sea", "mill", "town"]], Self.tag, Self.text,
+    ]
+    let run = try TrainingRun(
+      Self.several.merging([
+        "tasks": tasks, "tasks_weighting": "uncertainty", "tasks_weighting_rate": 0.05, "learning_rate": 0,
+        "num_steps": 300, "warmup_steps": 0, "lr_schedule": "linear", "max_grad_norm": 0,
+        "batch_size": .number(count), "gradient_accumulation_steps": 1, "eval_every": 300,
+        "inactive_gradients": "discard", "shuffle": false, "num_tiers": 1, "tier_update_frequencies": [1],
+      ]) { $1 })
+    try run.train(["--local-workers", "1"])
+    let last = try #require(try run.metrics().last)
+    let values = try SafetensorsFile(path: run.file("checkpoints/final/task_heads.safetensors"))
+      .tensor("heads.log_variances").hostTensor().values
+    for (name, value) in zip(["topic", "tag", "text"], values) {
+      let loss = try #require(last["tasks"]?[name]?["loss"]?.double)
+      #expect(abs(Double(value) - log(loss)) < 2e-3, "\(name): \(value), ln L = \(log(loss))")
+    }
+    #expect(Set(values.map { $0.bitPattern }).count == 3)
   }
 
   /// What an evaluation in training says of each task, `nl-tool evaluate` does as well, of the checkpoint that has its heads

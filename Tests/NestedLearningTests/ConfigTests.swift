@@ -49,6 +49,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "kl_on": "replay", "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep",
       "anchor": 0, "ewc_lambda": 0, "ewc_rows": 256, "ewc_data_path": nil, "l2_sp_lambda": 0,
       "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01, "tasks": nil,
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -87,6 +88,7 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
       "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",
       "ewc_lambda": 0.5, "ewc_rows": 17, "ewc_data_path": "/f", "l2_sp_lambda": 0.25, "tasks": null,
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
       "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep", "anchor": 0,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
@@ -115,7 +117,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     #""tier_phase": "staggered""#,
     #"""
     "tasks": [{"name": "a-1", "type": "classification", "labels": ["x", "y"], "hidden_size": 9, "dropout": 0.25},
-    {"name": "b_2", "type": "token_classification", "labels": ["x", "z"]}, {"name": "c", "type": "language_modeling"}]
+    {"name": "b_2", "type": "token_classification", "labels": ["x", "z"]}, {"name": "c", "type": "language_modeling"}],
+    "tasks_weighting": "uncertainty", "tasks_weighting_rate": 0.5, "tasks_schedule": "round_robin"
     """#,
   ])
   func keysOfStrategiesAreReadAndWritten(members: String) throws {
@@ -373,6 +376,18 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     (
       #""tasks": [{"name": "a", "type": "language_modeling"}], "loss": "eaft""#,
       "loss: is not combined with tasks: it is about tokens of the vocabulary; leave out loss, or tasks"
+    ),
+    (
+      #""tasks_weighting": "uncertainty""#,
+      "tasks_weighting: has no effect without tasks; give tasks, or leave out tasks_weighting"
+    ),
+    (
+      #""tasks_weighting_rate": 0.5"#,
+      "tasks_weighting_rate: has no effect without tasks_weighting uncertainty; set that, or leave out tasks_weighting_rate"
+    ),
+    (
+      #""tasks_schedule": "round_robin", "packing": true"#,
+      "tasks_schedule: is not combined with packing, which puts rows together as they come; leave out one of the two"
     ),
     (
       #""scale_tolerance": 0.5"#,

@@ -52,7 +52,8 @@ struct PEFTAdapterReader {
     specification.heads = head.map { [$0] } ?? []
     try specification.check(for: model, file: reader.file)
     let tensors = try AdapterReader.tensors(
-      specification, model: model, file: file, others: names.passedOver.union(names.replaced.values).union(names.score.values)
+      specification, model: model, file: file,
+      others: names.passedOver.union(names.replaced.values).union(names.score.values)
     ) { name in names.stored[name].map { ($0, name.hasSuffix(".lora_b")) } ?? Self.storedName(name) }
     return AdapterWeights(
       specification: specification, tensors: tensors, replaced: try replaced(names, file),
@@ -75,7 +76,8 @@ struct PEFTAdapterReader {
     case let other:
       throw reader.fault(
         "task_type",
-        "is \(other.map { "\"\($0)\"" } ?? "missing"), and the file has \(stored); it must be SEQ_CLS or TOKEN_CLS")
+        "is \(other.map { "\"\($0)\"" } ?? "missing"), and the file has \(stored); it must be SEQ_CLS or TOKEN_CLS"
+      )
     }
     let count = try file.tensor(stored).shape.first ?? 0
     let head = TaskHead(name: "default", kind: kind, labels: (0..<count).map { "LABEL_\($0)" })

@@ -27,7 +27,8 @@ struct ForwardPass {
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    headKey: UInt64? = nil, recomputesLayers: Bool = false, usesAdapters: Bool = true, adapterScale: Double = 1,
+    headKey: UInt64? = nil, recomputesLayers: Bool = false, usesAdapters: Bool = true,
+    adapterScale: Double = 1,
     trace: LayerTrace? = nil
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }

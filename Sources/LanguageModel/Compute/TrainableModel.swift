@@ -160,7 +160,8 @@ public final class TrainableModel {
   ) throws -> ForwardPass {
     try ForwardPass(
       tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
-      headKey: dropout.map(Self.dropoutNumber), recomputesLayers: recomputesLayers, adapterScale: adapterScale, trace: trace)
+      headKey: dropout.map(Self.dropoutNumber), recomputesLayers: recomputesLayers,
+      adapterScale: adapterScale, trace: trace)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

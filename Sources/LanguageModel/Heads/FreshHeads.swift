@@ -7,7 +7,8 @@ extension TaskHead {
   public func freshTensors(model: ModelConfiguration, seed: UInt64) -> [String: HostTensor] {
     var tensors: [String: HostTensor] = [:]
     for tensor in self.tensors(of: model) {
-      let inputs = tensor.name.hasSuffix("dense.bias") || tensor.name.hasSuffix("dense.weight")
+      let inputs =
+        tensor.name.hasSuffix("dense.bias") || tensor.name.hasSuffix("dense.weight")
         ? model.hiddenSize : hiddenSize ?? model.hiddenSize
       let key = RandomKey(.freshHeads, seed: seed, 0, Self.number(of: tensor.name))
       let values = TrainableModel.uniform(

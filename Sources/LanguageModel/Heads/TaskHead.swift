@@ -94,7 +94,9 @@ extension TaskHead {
     let labels = json["labels"]?.array ?? []
     guard labels.allSatisfy({ $0.string != nil }), labels.count <= 65_536,
       kind == .languageModeling ? labels.isEmpty : labels.count >= 2
-    else { throw reader.fault("labels", "must be a list of at least two names, and none of language_modeling") }
+    else {
+      throw reader.fault("labels", "must be a list of at least two names, and none of language_modeling")
+    }
     let dropout = json["dropout"]?.double ?? 0
     guard dropout >= 0, dropout < 1 else {
       throw reader.fault("dropout", "must be a number from 0 to below 1")

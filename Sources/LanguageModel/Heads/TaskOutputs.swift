@@ -25,7 +25,8 @@ extension TrainableModel {
     try batch.check(vocabulary: configuration.vocabularySize)
     let numbers = numbers ?? Array(tasks.modules.indices)
     guard numbers.allSatisfy(tasks.modules.indices.contains) else {
-      throw BatchError("the model has \(tasks.modules.count) heads, and none with one of the numbers \(numbers)")
+      throw BatchError(
+        "the model has \(tasks.modules.count) heads, and none with one of the numbers \(numbers)")
     }
     let pass = try trainingPass(batch, dropout: nil)
     let hidden = try transformer.hidden(batch.tokens, pass)
@@ -34,7 +35,8 @@ extension TrainableModel {
       let module = tasks.modules[number]
       let places = module.head.kind == .tokenClassification ? batch.tokens.indices.map(Int32.init) : last
       let states = try transformer.normed(hidden, places: places, pass)
-      let scores = try module.scores(states, places: places, pass) ?? tape.linear(states, transformer.head.matrix)
+      let scores =
+        try module.scores(states, places: places, pass) ?? tape.linear(states, transformer.head.matrix)
       return TaskOutput(head: module.head, places: places, probabilities: Self.softmax(scores.tensor))
     }
   }

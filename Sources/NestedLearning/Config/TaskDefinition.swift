@@ -32,7 +32,8 @@ public struct TaskDefinition: Sendable, Equatable {
 
   init(_ json: JSONValue) throws(ConfigValueError) {
     guard let object = json.object else {
-      throw .type(#"an object such as {"name": "topic", "type": "classification", "labels": ["a", "b"]}"#, json)
+      throw .type(
+        #"an object such as {"name": "topic", "type": "classification", "labels": ["a", "b"]}"#, json)
     }
     let line = object.members.first.flatMap { $0.line > 0 ? $0.line : nil }
     func fault(_ reason: String, _ remedy: String? = nil) -> ConfigValueError {
@@ -66,7 +67,8 @@ public struct TaskDefinition: Sendable, Equatable {
       dropout = try ConfigKey.real(value, "a dropout from 0 to below 1") { $0 >= 0 && $0 < 1 }
     }
     guard kind != .languageModeling || hiddenSize == nil && dropout == 0 else {
-      throw fault("gives task \(name) a hidden_size or dropout, and language_modeling has the model's own head")
+      throw fault(
+        "gives task \(name) a hidden_size or dropout, and language_modeling has the model's own head")
     }
     self.init(name: name, kind: kind, labels: names, hiddenSize: hiddenSize, dropout: dropout)
   }

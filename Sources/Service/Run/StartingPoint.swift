@@ -44,6 +44,7 @@ struct StartingPoint {
   private init(fresh config: NestedLearningConfig, model: ModelConfiguration) throws {
     var lora = try FreshModules(config: config, model: model).specification()
     lora.heads = config.tasks.map(TaskHead.init)
+    lora.learnsTaskWeights = !lora.heads.isEmpty && config.tasksWeighting == .uncertainty
     try lora.check(for: model, file: "config")
     self.init(
       config: config, trainable: .lora(lora),
@@ -97,7 +98,9 @@ struct StartingPoint {
       config.loraDropout = Double(lora.dropout)
     }
     let heads = try StartingHeads(adapter, model: model.configuration, config: requested, path: path)
-    (lora.heads, lora.learnsTaskWeights, config.tasks) = (heads.heads, false, heads.definitions)
+    (lora.heads, lora.learnsTaskWeights, config.tasks) = (
+      heads.heads, heads.learnsTaskWeights, heads.definitions
+    )
     self.init(
       config: config, trainable: .lora(lora),
       values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair }.merging(heads.tensors) {

@@ -32,6 +32,7 @@ extension TaskHead {
 struct StartingHeads {
   let heads: [TaskHead]
   let definitions: [TaskDefinition]
+  let learnsTaskWeights: Bool
   let tensors: [String: HostTensor]
 
   /// - Throws: `ConfigError` if a head of the adapter does not fit the task of its name.
@@ -40,7 +41,10 @@ struct StartingHeads {
   ) throws(ConfigError) {
     let own = adapter.specification.heads
     guard config.explicitKeys.contains("tasks") || !config.tasks.isEmpty else {
-      (heads, definitions, tensors) = (own, own.map(\.definition), adapter.heads)
+      (heads, definitions) = (own, own.map(\.definition))
+      learnsTaskWeights = !own.isEmpty && config.tasksWeighting == .uncertainty
+      tensors = Self.withWeights(
+        learnsTaskWeights, of: own, adapter, tensors: adapter.heads)
       return
     }
     definitions = config.tasks
@@ -66,7 +70,23 @@ struct StartingHeads {
         tensors[name] = loaded
       }
     }
-    self.tensors = tensors
+    learnsTaskWeights = config.tasksWeighting == .uncertainty
+    self.tensors = Self.withWeights(learnsTaskWeights, of: heads, adapter, tensors: tensors)
+  }
+
+  /// ln σ² of the adapter's tasks, where these are the same, and else 0.
+  private static func withWeights(
+    _ areLearned: Bool, of heads: [TaskHead], _ adapter: AdapterWeights, tensors: [String: HostTensor]
+  ) -> [String: HostTensor] {
+    var tensors = tensors
+    let known =
+      tensors.removeValue(forKey: TaskHead.logVariancesName)
+      ?? adapter.heads[TaskHead.logVariancesName]
+    guard areLearned else { return tensors }
+    let isOfThese = adapter.specification.heads.map(\.name) == heads.map(\.name)
+    tensors[TaskHead.logVariancesName] =
+      known.flatMap { isOfThese ? $0 : nil } ?? HostTensor(zeros: [heads.count])
+    return tensors
   }
 
   private static func head(_ own: [TaskHead], for head: TaskHead, of count: Int) -> TaskHead? {
