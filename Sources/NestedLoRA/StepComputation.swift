@@ -91,7 +91,8 @@ final class StepComputation {
         throw TrainerError.notFinite(name: "step \(step)")
       }
       let terms = ObjectiveTerms(
-        replay: result.sums.replay, divergence: result.sums.divergence, objective: result.sums.objective)
+        replay: result.sums.replay, divergence: result.sums.divergence, objective: result.sums.objective,
+        tasks: result.sums.tasks.map(TaskSums.init))
       return Leaf(
         loss: result.sums.task, terms: terms, gradients: result.gradients.mapValues(\.values))
     }

@@ -54,6 +54,11 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("ewc_data_path")) var ewcDataPath: String?
   @Option(help: .key("l2_sp_lambda")) var l2SpLambda: FiniteNumber?
 
+  @Option(parsing: .upToNextOption, help: .key("tasks")) var tasks: [JSONObjectText] = []
+  @Option(help: .key("tasks_weighting")) var tasksWeighting: String?
+  @Option(help: .key("tasks_weighting_rate")) var tasksWeightingRate: FiniteNumber?
+  @Option(help: .key("tasks_schedule")) var tasksSchedule: String?
+
   @Option(help: .key("num_tiers")) var numTiers: Int?
   @Option(parsing: .upToNextOption, help: .key("tier_update_frequencies")) var tierUpdateFrequencies: [Int] =
     []
@@ -158,7 +163,9 @@ public struct ConfigFlags: ParsableArguments {
       ("self_replay_prompted", json(selfReplayPrompted)), ("kl_to_base", json(klToBase)),
       ("kl_on", json(klOn)),
       ("ewc_lambda", json(ewcLambda)), ("ewc_rows", json(ewcRows)), ("ewc_data_path", json(ewcDataPath)),
-      ("l2_sp_lambda", json(l2SpLambda)),
+      ("l2_sp_lambda", json(l2SpLambda)), ("tasks", tasks.isEmpty ? nil : .array(tasks.map(\.json))),
+      ("tasks_weighting", json(tasksWeighting)), ("tasks_weighting_rate", json(tasksWeightingRate)),
+      ("tasks_schedule", json(tasksSchedule)),
     ]
   }
 
@@ -273,6 +280,16 @@ struct NumberPattern: ExpressibleByArgument {
   }
 }
 
+/// `{"name": "topic", …}`
+struct JSONObjectText: ExpressibleByArgument {
+  let json: JSONValue
+
+  init?(argument: String) {
+    guard let json = try? JSONValue(parsing: argument), json.object != nil else { return nil }
+    self.json = json
+  }
+}
+
 extension ArgumentHelp {
   /// The help of a config key, with its default and what it takes.
   static func key(_ name: String) -> ArgumentHelp {
@@ -305,6 +322,7 @@ extension ConfigKey {
     case .choiceOrNumbers(let words): words.joined(separator: "|") + "|x"
     case .tierMap: "pattern=tier"
     case .numberMap: "pattern=x"
+    case .objects: "json"
     }
   }
 }

@@ -25,6 +25,8 @@ public struct RandomKey: Sendable, Equatable {
     /// What the continuum memory system begins with, and what it learns.
     case memoryWeights = 21
     case memoryVectors = 22
+    /// What the heads of tasks begin with.
+    case freshHeads = 23
   }
 
   private let words: SIMD2<UInt32>

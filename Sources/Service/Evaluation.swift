@@ -13,6 +13,8 @@ public struct Evaluation: Sendable {
   public let divergence: Double?
   /// nil if it was not asked for.
   public let answers: AnswerCounts?
+  /// Of an adapter with heads of tasks: of each, in their order; `loss` and `accuracy` are then of all labels together.
+  public var tasks: [(name: String, metrics: TaskMetrics)] = []
   public let tokens: Int
   public let rows: Int
   /// What became of the rows of each file.
@@ -31,12 +33,21 @@ public struct Evaluation: Sendable {
       "tokens": .number(tokens), "rows": .number(rows),
       "long_rows": LongRowCounts.sum(reports.map(\.long))?.json ?? .null,
     ]
+    if !tasks.isEmpty {
+      members["perplexity"] = nil
+      members["tasks"] = .object(JSONObject(tasks.map { .init(key: $0.name, value: $0.metrics.json) }))
+    }
     if let divergence { members["kl_to_base"] = .number(divergence) }
     if let answers { members["exact_match"] = answers.json }
     return .object(members)
   }
 
   public var text: String {
+    guard tasks.isEmpty else {
+      return
+        (tasks.map { "\($0.name): \($0.metrics.text)" } + ["\(rows) rows, \(tokens) labels"]
+        + reports.flatMap(\.remarks)).joined(separator: "\n")
+    }
     var parts = [
       String(format: "Loss: %.4f", loss), String(format: "Perplexity: %.2f", perplexity),
       String(format: "Accuracy: %.1f%%", accuracy * 100),

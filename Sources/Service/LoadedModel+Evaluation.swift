@@ -18,7 +18,7 @@ extension LoadedModel {
     let maxLength = try maxLength(options)
     let base = options.comparesBase ? try comparedBase() : nil
     let encoding = try RowEncoding(
-      tokenizer: tokenizer, folder: folder, trainOn: options.trainOn, date: options.date)
+      tokenizer: tokenizer, folder: folder, trainOn: options.trainOn, date: options.date, tasks: tasks)
     let read = try Self.files(FileSystem.absolute(path)).map {
       try TokenRows(
         file: $0, encoder: encoding.encoder,
@@ -29,9 +29,20 @@ extension LoadedModel {
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     let batches = EvaluationBatches(
       rows: rows, batchSize: options.batchSize, packLength: options.packing ? maxLength : nil)
-    let sums = try sums(over: batches, base: base) { done in
+    let showProgress = { (done: Int) -> Void in
       progress?(EvaluationProgress(label: "Evaluating", rows: done, totalRows: rows.count))
     }
+    guard tasks.isEmpty else {
+      guard base == nil, !options.matchesAnswers else {
+        throw ServiceError(
+          "--kl and --exact-match are about tokens of the vocabulary, and the adapter has heads of tasks",
+          remedy: "leave them out")
+      }
+      return Evaluation(
+        tasks: zip(tasks, try taskSums(over: batches, progress: showProgress)).map { ($0.name, $1) },
+        rows: rows.count, reports: read.map(\.report))
+    }
+    let sums = try sums(over: batches, base: base, progress: showProgress)
     let answers =
       options.matchesAnswers
       ? try answers(in: read, encoding.encoder, options) { done, total in

@@ -1,6 +1,7 @@
 import Dataset
 import Foundation
 import LanguageModel
+import NestedLearning
 import Tensors
 
 /// A model folder ready to compute, with an adapter if there is one: what `nl-tool logits`, `generate`, `chat` and
@@ -36,7 +37,26 @@ public struct LoadedModel {
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
       replaced: weights?.replaced ?? [:])
-    for (name, tensor) in weights?.tensors ?? [:] {
+    let adapted = weights.map { $0.tensors.merging($0.heads) { pair, _ in pair } } ?? [:]
+    for (name, tensor) in adapted {
+      try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
+    }
+    self.model = model
+  }
+
+  /// The base model with new heads for tasks.
+  package init(folder path: String, newHeads: [TaskDefinition], seed: UInt64, threads: Int?) throws {
+    let folder = try ModelFolder(path: path)
+    pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    tokenizer = try Tokenizer(modelFolder: path)
+    self.folder = path
+    (isAdapted, warnings) = (false, folder.warnings)
+    var specification = Self.neutral
+    specification.heads = newHeads.map(TaskHead.init)
+    let model = try TrainableModel(folder: folder, trainable: .lora(specification), pool: pool)
+    let heads = TrainableModel.freshHeads(
+      configuration: folder.configuration, specification: specification, seed: seed)
+    for (name, tensor) in heads {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
     self.model = model

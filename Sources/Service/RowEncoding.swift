@@ -14,11 +14,12 @@ struct RowEncoding {
   let date: String?
 
   /// - Parameters:
+  ///   - tasks: that rows are of.
   ///   - date: as `2026-11-29`; nil: today, if the template asks for it.
   ///   - digest: gives the SHA-256 of a file.
   init(
     tokenizer: Tokenizer, folder: String, trainOn: TrainOn, date: String?,
-    digest: (String) throws -> String = FileDigest.sha256(file:)
+    tasks: [TaskHead] = [], digest: (String) throws -> String = FileDigest.sha256(file:)
   ) throws {
     let files = Self.files(in: folder)
     let asks = try files.contains { try Self.asksForDate($0) }
@@ -28,10 +29,10 @@ struct RowEncoding {
       throw ServiceError(
         "there is no day \(day) (chat_template_date)", remedy: "write it as 2026-11-29")
     }
-    encoder = RowEncoder(encoder: tokenizer, template: (folder, templateDate), trainOn: trainOn)
+    encoder = RowEncoder(encoder: tokenizer, template: (folder, templateDate), trainOn: trainOn, tasks: tasks)
     digests =
       try files.map { "\(FileSystem.name(of: $0)) \(try digest($0))" } + (asks ? [day] : [])
-      + tokenizer.addedHere.map { "added \($0)" }
+      + tokenizer.addedHere.map { "added \($0)" } + tasks.map { "task \($0.json.text)" }
   }
 
   /// Where the rows of large files are kept; nil: nowhere.

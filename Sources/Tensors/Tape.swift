@@ -22,7 +22,8 @@ public final class Tape {
 
   /// That of products with one of them.
   func precision(with matrix: Matrix) -> Precision {
-    precision == .f32Tiles && !matrix.isFrozen ? .f32 : precision
+    if matrix.isInF32 { return .f32 }
+    return precision == .f32Tiles && !matrix.isFrozen ? .f32 : precision
   }
 
   /// Number of operations that wait for the backward pass.

@@ -96,6 +96,8 @@ public struct Matrix {
   let owner: AnyObject
   /// Whether training leaves it as it is; what is trained is multiplied in f32 where `Precision.f32Tiles` is asked for.
   let isFrozen: Bool
+  /// Whether it is multiplied in f32 whatever the precision is.
+  let isInF32: Bool
 
   /// How the elements of a matrix are stored.
   public enum StoredType: Sendable { case f32, bf16 }
@@ -111,10 +113,11 @@ public struct Matrix {
     self.owner = owner
     gradient = nil
     isFrozen = true
+    isInF32 = false
   }
 
   /// A matrix that is a tensor of shape [rows, columns].
-  public init(_ variable: Variable, isFrozen: Bool = false) {
+  public init(_ variable: Variable, isFrozen: Bool = false, inF32: Bool = false) {
     precondition(variable.shape.count == 2, "a matrix has two dimensions, not \(variable.shape)")
     start = UnsafeRawPointer(variable.tensor.pointer)
     type = NL_F32
@@ -123,5 +126,6 @@ public struct Matrix {
     owner = variable.tensor.storage
     gradient = variable.gradient
     self.isFrozen = isFrozen
+    isInF32 = inF32
   }
 }

@@ -16,6 +16,7 @@ extension RunCore {
       window: rules.usesWindows, isFlush: isFlush(step),
       trainedTokens: batches.microBatches.map(\.trainedTokens))
     unit.hasTerms = rules.hasObjective
+    unit.taskLabels = rules.tasks.map { _ in 0 }
     unit.measure = rules.measurement?.measure
     unit.sampling = rules.sampling.map { sampling in
       var sampling = sampling
@@ -50,6 +51,8 @@ extension RunCore {
     var unit = WorkUnit(
       purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens)
     unit.adapterScale = scale
+    unit.hasTerms = !rules.tasks.isEmpty
+    unit.taskLabels = rules.tasks.map(\.labels)
     unit.versions = slowestCopy.map { [TierVersion(version: $0.version, digest: $0.digest)] }
     open(unit, now: now)
   }
@@ -155,7 +158,8 @@ extension RunCore {
     }
     let outcome = EvaluationOutcome(
       step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
-      seconds: seconds)
+      seconds: seconds,
+      tasks: zip(rules.tasks, done.terms?.tasks ?? []).map { NamedTaskSums(name: $0.name, sums: $1) })
     tell(.spent(seconds, on: .evaluation))
     write(.evaluation(outcome), then: .evaluated(done.unit, outcome), now: now)
   }

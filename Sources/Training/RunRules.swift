@@ -13,6 +13,8 @@ package struct RunRules: Sendable {
   package var dropoutSeed: UInt64?
   /// Whether gradients are of more than the cross entropy of every trained token.
   package var hasObjective = false
+  /// Where tasks share the transformer: the names of all, and of each the number of labels that evaluations count.
+  package var tasks: [(name: String, labels: Int)] = []
   /// What the run looks at, if it is one that trains nothing: there are no evaluations and no snapshots then.
   package var measurement: MeasuredQuantity?
   /// How texts are drawn, where these are what it looks at.

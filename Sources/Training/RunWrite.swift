@@ -96,6 +96,16 @@ package struct EvaluationOutcome: Sendable {
   /// Whether it is the lowest of the run so far.
   package let isBest: Bool
   package let seconds: Double
+  /// Where tasks share the transformer: of each.
+  package var tasks: [NamedTaskSums] = []
+}
+
+/// What an evaluation came to for one task.
+package struct NamedTaskSums: Sendable {
+  package let name: String
+  package let sums: TaskSums
+
+  package init(name: String, sums: TaskSums) { (self.name, self.sums) = (name, sums) }
 }
 
 /// How a run's process is done with it.

@@ -35,6 +35,9 @@ extension StepLosses {
   /// number of trained tokens, of all tokens the objective's mean, and the sum of KL(p_base ‖ p) divided by their number.
   package var columns: [(String, JSONValue)] {
     guard let terms else { return [] }
+    guard terms.tasks.isEmpty else {
+      return [("objective", tokens > 0 ? .number(terms.objective / Double(tokens)) : .null)]
+    }
     let perToken = { (sum: Double) -> JSONValue in tokens > 0 ? .number(sum / Double(tokens)) : .null }
     return [
       ("replay_loss", meanReplay.map { .number($0) } ?? .null), ("replay_tokens", .number(replayTokens)),

@@ -6,21 +6,30 @@ public struct ObjectiveTerms: Sendable, Hashable {
   public var divergence: Double
   /// What the gradients are of.
   public var objective: Double
+  /// By task, where several share the transformer; empty without.
+  public var tasks: [TaskSums]
 
-  public init(replay: Double = 0, divergence: Double = 0, objective: Double = 0) {
+  public init(
+    replay: Double = 0, divergence: Double = 0, objective: Double = 0, tasks: [TaskSums] = []
+  ) {
     self.replay = replay
     self.divergence = divergence
     self.objective = objective
+    self.tasks = tasks
   }
 
   public static func + (a: ObjectiveTerms, b: ObjectiveTerms) -> ObjectiveTerms {
     ObjectiveTerms(
       replay: a.replay + b.replay, divergence: a.divergence + b.divergence,
-      objective: a.objective + b.objective)
+      objective: a.objective + b.objective, tasks: zip(a.tasks, b.tasks).map { $0 + $1 })
   }
 
-  public var isFinite: Bool { replay.isFinite && divergence.isFinite && objective.isFinite }
+  public var isFinite: Bool {
+    replay.isFinite && divergence.isFinite && objective.isFinite && tasks.allSatisfy { $0.loss.isFinite }
+  }
 
   /// Tells one from every other, not a number and minus zero included.
-  public var bitPatterns: [UInt64] { [replay.bitPattern, divergence.bitPattern, objective.bitPattern] }
+  public var bitPatterns: [UInt64] {
+    [replay.bitPattern, divergence.bitPattern, objective.bitPattern] + tasks.flatMap(\.bitPatterns)
+  }
 }

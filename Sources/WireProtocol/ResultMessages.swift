@@ -129,6 +129,8 @@ extension ResultMessage: MessageBody {
       writer.add("replay_loss_sum", bits: terms.replay)
       writer.add("divergence_sum", bits: terms.divergence)
       writer.add("objective_sum", bits: terms.objective)
+      writer.add(
+        "task_sums", ifPresent: terms.tasks.isEmpty ? nil : .array(terms.tasks.map(\.json)))
     }
     writer.add("tokens", tokens)
     writer.add("seconds", .number(seconds))
@@ -182,7 +184,19 @@ extension ResultMessage: MessageBody {
     guard reader.optional("objective_sum") != nil else { return nil }
     return ObjectiveTerms(
       replay: try reader.bits("replay_loss_sum"), divergence: try reader.bits("divergence_sum"),
-      objective: try reader.bits("objective_sum"))
+      objective: try reader.bits("objective_sum"), tasks: try tasks(from: reader))
+  }
+
+  private static func tasks(from reader: BodyReader) throws(ProtocolError) -> [TaskSums] {
+    guard let value = reader.optional("task_sums") else { return [] }
+    let tasks = value.array?.prefix(WireLimits.tasks + 1).compactMap(TaskSums.init) ?? []
+    guard !tasks.isEmpty, tasks.count == value.array?.count, tasks.count <= WireLimits.tasks else {
+      throw reader.error(
+        "task_sums",
+        "must be a list of 1 to \(WireLimits.tasks) lists of a loss's bits and whole numbers, three for each label"
+      )
+    }
+    return tasks
   }
 
   private static func windows(from reader: BodyReader) throws(ProtocolError) -> [WindowReport] {

@@ -43,6 +43,9 @@ public struct WireLimits: Sendable, Equatable {
   public static let tiers = 1024
   /// Tokens of a text that the base model writes itself.
   public static let textTokens = 1 << 20
+  /// Tasks that share a transformer, and labels of one of them.
+  public static let tasks = 64
+  public static let taskLabels = 65_536
   /// Files of a base model, bytes of one of them, of all and of a name, and bytes of a piece that is asked for at once.
   public static let modelFiles = 4096
   public static let modelFileBytes = 1 << 44

@@ -78,11 +78,14 @@ public struct AssignedMicroBatch: Sendable, Equatable {
   public var replayedRows: [Int]
   /// [rows]: what the losses of each row's tokens are multiplied by; empty: 1.
   public var rowWeights: [Float]
+  /// [rows]: where there are tasks, the number of each row's, whose labels are then numbers of its own; else empty.
+  public var rowTasks: [Int32]
 
   public init(
     number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32], replayedRows: [Int] = [],
-    rowWeights: [Float] = []
+    rowWeights: [Float] = [], rowTasks: [Int32] = []
   ) {
+    self.rowTasks = rowTasks
     self.replayedRows = replayedRows
     self.rowWeights = rowWeights
     self.number = number
@@ -97,18 +100,25 @@ public struct AssignedMicroBatch: Sendable, Equatable {
       WireObject(name: "offsets.\(number)", integers: offsets),
       WireObject(name: "labels.\(number)", integers: labels),
     ] + (rowWeights.isEmpty ? [] : [WireObject(name: "weights.\(number)", floats: rowWeights)])
+      + (rowTasks.isEmpty ? [] : [WireObject(name: "tasks.\(number)", integers: rowTasks)])
   }
 
-  /// - Parameter isWeighted: whether its rows have weights.
+  /// - Parameters:
+  ///   - isWeighted: whether its rows have weights.
+  ///   - isOfTasks: whether its rows are of tasks.
   init(
-    number: Int, replayedRows: [Int], isWeighted: Bool, from reader: inout BodyReader
+    number: Int, replayedRows: [Int], isWeighted: Bool, isOfTasks: Bool, from reader: inout BodyReader
   ) throws(ProtocolError) {
     self.init(
       number: number,
       tokens: try reader.object("tokens.\(number)").integers(),
       offsets: try reader.object("offsets.\(number)").integers(),
       labels: try reader.object("labels.\(number)").integers(), replayedRows: replayedRows,
-      rowWeights: isWeighted ? try reader.object("weights.\(number)").floats() : [])
+      rowWeights: isWeighted ? try reader.object("weights.\(number)").floats() : [],
+      rowTasks: isOfTasks ? try reader.object("tasks.\(number)").integers() : [])
+    guard !isOfTasks || rowTasks.count == offsets.count - 1,
+      rowTasks.allSatisfy({ (0..<Int32(WireLimits.tasks)).contains($0) })
+    else { throw reader.error("tasks.\(number)", "must hold the number of a task for each row") }
     guard !isWeighted || rowWeights.count == offsets.count - 1,
       rowWeights.allSatisfy({ $0.isFinite && $0 >= 0 })
     else { throw reader.error("weights.\(number)", "must hold a number of at least 0 for each row") }
@@ -213,6 +223,7 @@ extension AssignMessage: MessageBody {
     writer.add(
       "replayed", ifPresent: hasReplay ? .array(microBatches.map { .numbers($0.replayedRows) }) : nil)
     writer.add("row_weights", ifPresent: microBatches.contains { !$0.rowWeights.isEmpty } ? .bool(true) : nil)
+    writer.add("row_tasks", ifPresent: microBatches.contains { !$0.rowTasks.isEmpty } ? .bool(true) : nil)
   }
 
   var objects: [WireObject] { microBatches.flatMap(\.objects) }
@@ -248,10 +259,12 @@ extension AssignMessage: MessageBody {
     var microBatches: [AssignedMicroBatch] = []
     let replayed = try Self.replayedRows(from: reader, count: purpose == .collect ? 0 : node.count)
     let isWeighted = try reader.optionalBool("row_weights") ?? false
+    let isOfTasks = try reader.optionalBool("row_tasks") ?? false
     for number in node where purpose != .collect {
       microBatches.append(
         try AssignedMicroBatch(
-          number: number, replayedRows: replayed[number - first], isWeighted: isWeighted, from: &reader))
+          number: number, replayedRows: replayed[number - first], isWeighted: isWeighted,
+          isOfTasks: isOfTasks, from: &reader))
     }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,

@@ -9,7 +9,7 @@ import Testing
 /// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py,
 /// for consolidating, rehearsal and other losses make_memory_golden.py, for what is measured before training, penalties and
 /// the scale after it make_start_golden.py, for layers that learn from different steps on or with different rates and for
-/// schedules make_adaptation_golden.py;
+/// schedules make_adaptation_golden.py, for heads of tasks make_tasks_golden.py;
 /// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
@@ -25,7 +25,7 @@ import Testing
     "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
     "qwen2_gradual", "qwen2_unfreeze_sum", "qwen2_freeze_mean", "qwen2_plateau", "qwen2_slanted",
     "qwen2_cosine_end",
-    "llama_discard",
+    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty", "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 
@@ -84,6 +84,11 @@ import Testing
         row["replay_tokens"]?.int == reference["replay_tokens"]?.int, "rehearsed tokens of step \(step)")
       try close(row, reference, "learning_rate", 1e-12, step)
       try close(row, reference, "grad_norm", 1e-4, step)
+      for task in reference["tasks"]?.object?.members ?? [] {
+        let own = try #require(row["tasks"]?[task.key], "task \(task.key) of step \(step)")
+        #expect(own["labels"] == task.value["labels"], "labels of \(task.key) at step \(step)")
+        if task.value["loss"]?.isNull == false { try close(own, task.value, "loss", 1e-5, step) }
+      }
     }
   }
 
@@ -108,8 +113,15 @@ import Testing
   func compareParameters(run: String, folder: String) throws {
     let full = FileManager.default.fileExists(atPath: folder + "/model.safetensors")
     let name = full ? "model.safetensors" : "adapter_model.safetensors"
-    let ours = try SafetensorsFile(path: run + "/checkpoints/final/" + (full ? name : "peft/" + name))
-    let reference = try SafetensorsFile(path: folder + "/" + name)
+    try compare(run + "/checkpoints/final/" + (full ? name : "peft/" + name), with: folder + "/" + name)
+    let heads = "/task_heads.safetensors"
+    guard FileManager.default.fileExists(atPath: folder + heads) else { return }
+    try compare(run + "/checkpoints/final" + heads, with: folder + heads)
+  }
+
+  func compare(_ file: String, with expected: String) throws {
+    let ours = try SafetensorsFile(path: file)
+    let reference = try SafetensorsFile(path: expected)
     #expect(ours.names == reference.names)
     var difference = 0.0
     var size = 0.0

@@ -50,7 +50,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "anchor": 0, "ewc_lambda": 0, "ewc_rows": 256, "ewc_data_path": nil, "l2_sp_lambda": 0,
       "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01, "lr_end": 0, "lr_power": 1,
       "plateau_factor": 0.5, "plateau_patience": 5, "freeze": nil, "unfreeze": "none",
-      "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil,
+      "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil, "tasks": nil,
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -88,7 +89,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "loss": "eaft", "replay": "self", "replay_data_path": null, "replay_fraction": 0.75, "replay_at": "boundaries",
       "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
       "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",
-      "ewc_lambda": 0.5, "ewc_rows": 17, "ewc_data_path": "/f", "l2_sp_lambda": 0.25,
+      "ewc_lambda": 0.5, "ewc_rows": 17, "ewc_data_path": "/f", "l2_sp_lambda": 0.25, "tasks": null,
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
       "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep", "anchor": 0,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
@@ -117,6 +119,11 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     #""kl_to_base": 0.5, "replay_targets": "soft", "replay_data_path": "/r""#,
     #""tier_assignment_strategy": "module_type", "module_type_tiers": {"attention": 2, "mlp": 1, "q_proj": 0}"#,
     #""tier_phase": "staggered""#,
+    #"""
+    "tasks": [{"name": "a-1", "type": "classification", "labels": ["x", "y"], "hidden_size": 9, "dropout": 0.25},
+    {"name": "b_2", "type": "token_classification", "labels": ["x", "z"]}, {"name": "c", "type": "language_modeling"}],
+    "tasks_weighting": "uncertainty", "tasks_weighting_rate": 0.5, "tasks_schedule": "round_robin"
+    """#,
   ])
   func keysOfStrategiesAreReadAndWritten(members: String) throws {
     let config = try read(members)
@@ -341,6 +348,50 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     (
       #""ewc_data_path": "rows.jsonl""#,
       "ewc_data_path: has no effect without ewc_lambda; set that, or leave out ewc_data_path"
+    ),
+    (
+      #""tasks": [{"name": "a b", "type": "classification", "labels": ["x", "y"]}]"#,
+      "tasks: must give each task a name of letters, digits, _ and -, of at most 64"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "classify", "labels": ["x", "y"]}]"#,
+      "tasks: must give task a a type: classification or token_classification or language_modeling"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "classification", "labels": ["x"]}]"#,
+      "tasks: must give task a at least two labels"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "classification", "labels": ["x", "x"]}]"#,
+      "tasks: must give task a labels that are different texts"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "language_modeling", "labels": ["x", "y"]}]"#,
+      "tasks: gives task a labels, and language_modeling has none"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "language_modeling", "weight": 2}]"#,
+      #"tasks: has an unknown key "weight"; a task has name, type, labels, hidden_size, dropout"#
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "language_modeling"}, {"name": "a", "type": "language_modeling"}]"#,
+      "tasks: must name at most 64 tasks, each once"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "language_modeling"}], "loss": "eaft""#,
+      "loss: is not combined with tasks: it is about tokens of the vocabulary; leave out loss, or tasks"
+    ),
+    (
+      #""tasks_weighting": "uncertainty""#,
+      "tasks_weighting: has no effect without tasks; give tasks, or leave out tasks_weighting"
+    ),
+    (
+      #""tasks_weighting_rate": 0.5"#,
+      "tasks_weighting_rate: has no effect without tasks_weighting uncertainty; set that, or leave out tasks_weighting_rate"
+    ),
+    (
+      #""tasks_schedule": "round_robin", "packing": true"#,
+      "tasks_schedule: is not combined with packing, which puts rows together as they come; leave out one of the two"
     ),
     (
       #""scale_tolerance": 0.5"#,

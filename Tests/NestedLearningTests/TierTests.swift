@@ -31,6 +31,32 @@ private func failure(_ config: NestedLearningConfig, _ parameters: [TrainablePar
 }
 
 @Suite struct TierAssignmentTests {
+  /// Heads of tasks learn with tier 0, however the transformer is divided, which is as it would be without them; a
+  /// pattern of `manual_tier_map` may say otherwise.
+  @Test(arguments: [TierAssignmentStrategy.layerDepth, .moduleType, .random, .manual])
+  func headsAreOfTheFastestTier(strategy: TierAssignmentStrategy) throws {
+    let heads = ["heads.a.score", "heads.b.dense", "heads"].map {
+      TrainableParameter(name: "\($0).weight", module: $0, layer: nil, count: 4)
+    }
+    let shared = lora(Array(0..<6), ["q_proj", "up_proj"])
+    var config = config()
+    config.tierOrder = .deepFast
+    config.tierAssignmentStrategy = strategy
+    if strategy == .moduleType { (config.numTiers, config.tierUpdateFrequencies) = (2, [1, 2]) }
+    if strategy == .moduleType {
+      config.moduleTypeTiers = [("attention", 1), ("up_proj", 0)].map(ModuleTypeTier.init)
+    }
+    if strategy == .manual {
+      config.manualTierMap = ManualTierMap(
+        entries: [("*.0.*", 0), ("heads.b.*", 2), ("*.q_proj", 1)].map { .init(pattern: $0.0, tier: $0.1) })
+      config.defaultTier = 2
+    }
+    let plain = try ParameterTierScheduler(config: config, parameters: shared)
+    let scheduler = try ParameterTierScheduler(config: config, parameters: shared + heads)
+    for parameter in shared { #expect(scheduler.tier(of: parameter.name) == plain.tier(of: parameter.name)) }
+    #expect(heads.map { scheduler.tier(of: $0.name) } == [0, strategy == .manual ? 2 : 0, 0])
+  }
+
   /// The reference: 24 layers make 8, 8, 8; of 28 the last tier takes the remainder.
   @Test(arguments: [(24, [8, 8, 8]), (28, [9, 9, 10]), (3, [1, 1, 1]), (5, [1, 1, 3])])
   func layersAreDividedByDepth(layers: Int, sizes: [Int]) throws {

@@ -221,6 +221,9 @@ import WireProtocol
     try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, -1] }
     try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, .nan] }
     try refused(Samples.weighted, "ascending") { $0.microBatches[0].replayedRows = [2] }
+    try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [1] }
+    try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [0, 64] }
+    try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [-1, 0] }
   }
 
   /// Orders for windows that do not fit the shard or its purpose.

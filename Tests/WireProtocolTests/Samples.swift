@@ -63,6 +63,15 @@ enum Samples {
         rowWeights: [0.5, 1])
     ])
 
+  static let ofTasks = AssignMessage(
+    attempt: 16, purpose: .train, step: 12, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
+    stepTokens: 3, parameterVersions: [3],
+    microBatches: [
+      AssignedMicroBatch(
+        number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [-100, 1, 0], rowWeights: [0.5, 1],
+        rowTasks: [0, 63])
+    ])
+
   static let measured = AssignMessage(
     attempt: 13, purpose: .train, step: 1, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
     measure: .squaredGradients, stepTokens: 17, parameterVersions: [0], microBatches: [row])
@@ -85,6 +94,20 @@ enum Samples {
     attempt: 12, lossSum: 0.5, terms: ObjectiveTerms(replay: 0.25, divergence: 0.1, objective: 0.75),
     tokens: 17,
     seconds: 0.25, gradients: [TierGradient(tier: 0, floats: [3])])
+
+  static let taskSums = ResultMessage(
+    attempt: 16, lossSum: 0.5,
+    terms: ObjectiveTerms(
+      objective: 0.75,
+      tasks: [
+        TaskSums(
+          loss: 0.25, places: 3, correct: 2,
+          labels: [
+            .init(correct: 1, predicted: 1, actual: 2), .init(correct: 1, predicted: 2, actual: 1),
+          ]),
+        TaskSums(loss: 0.1, places: 14),
+      ]),
+    tokens: 17, seconds: 0.25, gradients: [TierGradient(tier: 0, floats: [3])])
 
   static let chains = ResultMessage(
     attempt: 11, lossSum: 0, tokens: 0, seconds: 0, gradients: [],
@@ -160,7 +183,8 @@ enum Samples {
       .hello(hello), .welcome(welcome), .enterRun(enterRun), .leaveRun,
       .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
-      .result(digests), .assign(weighted), .assign(measured), .assign(sampled), .assign(scaled),
+      .result(digests), .assign(weighted), .assign(ofTasks), .result(taskSums), .assign(measured),
+      .assign(sampled), .assign(scaled),
       .result(objective), .result(layers),
       .assign(collect), .result(chains), .window(window),
       .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),

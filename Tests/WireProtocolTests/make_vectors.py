@@ -262,6 +262,14 @@ def objectives():
         "RESULT-objective", 52,
         {"attempt": 9, "loss_sum": bits(0.5), "replay_loss_sum": bits(0.25), "divergence_sum": bits(0.0),
          "objective_sum": bits(0.75), "tokens": 17, "seconds": 0.25}, [("tier.0", floats(3))])
+    yield Message(
+        "ASSIGN-tasks", 32, shard | {"step_tokens": 1, "parameter_versions": [3], "row_tasks": True},
+        rows + [("tasks.0", integers(1, 0))])
+    yield Message(
+        "RESULT-tasks", 52,
+        {"attempt": 9, "loss_sum": bits(0.75), "replay_loss_sum": bits(0.0), "divergence_sum": bits(0.0),
+         "objective_sum": bits(0.0), "task_sums": [[bits(0.25), 3, 2, 1, 1, 2, 1, 2, 1], [bits(0.5), 14, 5]],
+         "tokens": 17, "seconds": 0.25}, [("tier.0", floats(3))])
     for measure in ["token_losses", "squared_gradients"]:
         yield Message(
             f"ASSIGN-{measure}", 32, shard | {"measure": measure, "step_tokens": 17, "parameter_versions": [0]}, rows)

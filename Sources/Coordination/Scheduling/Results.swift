@@ -115,7 +115,13 @@ extension ShardScheduler {
     }
     guard let terms = result.terms else { return nil }
     let isPossible = [terms.replay, terms.divergence, terms.objective].allSatisfy { $0.magnitude <= most }
-    return isPossible ? nil : "the sums of the objective cannot be \(terms)"
+    guard isPossible else { return "the sums of the objective cannot be \(terms)" }
+    guard terms.tasks.count == unit.taskLabels.count,
+      zip(terms.tasks, unit.taskLabels).allSatisfy({ task, labels in
+        task.isPossible(tokens: result.tokens, labelCount: labels)
+      })
+    else { return "the sums of the tasks cannot be what it says" }
+    return nil
   }
 
   // MARK: - Votes

@@ -58,7 +58,7 @@ public struct RowReport: Sendable, Equatable {
     rows += 1
     tokens += row.count
     trainedTokens += row.trainedCount
-    for marked in row.marked { largestID = max(largestID, TokenRow.id(marked)) }
+    largestID = max(largestID, row.ids.max() ?? 0)
   }
 }
 

@@ -86,7 +86,7 @@ struct FileEncoding {
 
   private func encode(_ record: DataFile.Record) throws(DataError) -> Encoded {
     let row = try DataFile(path: file).row(of: record)
-    guard let kind = RowKind(of: row.object) else {
+    guard let kind = encoder.tasks.isEmpty ? RowKind(of: row.object) : .task else {
       let keys = row.object.members.prefix(8).map(\.key).joined(separator: ", ")
       throw DataError(
         file: file, line: row.line,
@@ -94,7 +94,10 @@ struct FileEncoding {
         remedy: RowKind.remedy)
     }
     do {
-      let content = try RowReader(row: row.object).content(kind)
+      let content =
+        try kind == .task
+        ? .task(TaskRowReader(row: row.object, tasks: encoder.tasks).content())
+        : RowReader(row: row.object).content(kind)
       let encoded = try encoder.encode(content)
       return Encoded(kind: kind, row: encoded, hash: encoded.row.hash)
     } catch let fault as RowReader.Fault {

@@ -7,6 +7,7 @@ enum RowContent: Sendable {
   case completion(prompt: String, completion: String)
   /// For the chat template; the assistant's turns from message `firstTrained` on are what is trained.
   case conversation(messages: [JSONValue], tools: JSONValue?, firstTrained: Int)
+  case task(TaskContent)
 }
 
 /// Reads the content of rows. Errors name the key; the line is for the caller to add.
@@ -38,6 +39,7 @@ struct RowReader {
         messages: try messages("messages"), tools: try tools(), firstTrained: 0)
     case .conversations:
       return .conversation(messages: try conversation(), tools: try tools(), firstTrained: 0)
+    case .task: throw Fault(key: "task", reason: "is of no run without tasks")
     }
   }
 

@@ -16,14 +16,17 @@ struct EncodedRow: Sendable {
 public struct RowEncoder: Sendable {
   let encoder: any TextEncoder
   let trainOn: TrainOn
+  /// The tasks that rows are of; empty: rows are by themselves.
+  let tasks: [TaskHead]
   private let template: LazyTemplate
 
   /// - Parameter template: the model folder that the chat template is in, which is read once a conversation comes, and what
   ///   `strftime_now` shows; nil: conversations are refused.
   public init(
     encoder: any TextEncoder, template: (folder: String, date: TemplateDate)?,
-    trainOn: TrainOn = .completions
+    trainOn: TrainOn = .completions, tasks: [TaskHead] = []
   ) {
+    self.tasks = tasks
     self.encoder = encoder
     self.trainOn = trainOn
     self.template = LazyTemplate(template)
@@ -36,13 +39,14 @@ public struct RowEncoder: Sendable {
     case .completion(let prompt, let completion): return try encode(prompt: prompt, completion: completion)
     case .conversation(let messages, let tools, let firstTrained):
       return try encode(messages, tools, firstTrained: firstTrained, trainOn)
+    case .task(let content): return EncodedRow(row: try encode(content))
     }
   }
 
   /// The ids before the answer that a row has, and this answer's text; nil if it has none.
   func question(_ content: RowContent) throws -> (prompt: [Int32], answer: String)? {
     switch content {
-    case .text: return nil
+    case .text, .task: return nil
     case .completion(let prompt, let completion):
       return (try encoder.promptIDs(text: prompt), completion)
     case .conversation(let messages, let tools, let firstTrained):

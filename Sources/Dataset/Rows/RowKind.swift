@@ -7,6 +7,8 @@ public enum RowKind: String, Sendable, CaseIterable {
   case conversations
   case alpaca
   case text
+  /// Of one of the tasks of a run that has some: no row is by itself.
+  case task
 
   /// The keys by which a row is of this kind. A value of null counts as no key: tables with columns of several kinds
   /// have them.
@@ -17,6 +19,7 @@ public enum RowKind: String, Sendable, CaseIterable {
     case .conversations: ["conversations"]
     case .alpaca: ["instruction", "output"]
     case .text: ["text"]
+    case .task: ["task", "text", "label"]
     }
   }
 
@@ -24,7 +27,7 @@ public enum RowKind: String, Sendable, CaseIterable {
   /// others. nil if there is none.
   init?(of row: JSONObject) {
     let found = Self.allCases.first { kind in
-      kind.keys.allSatisfy { key in row[key].map { !$0.isNull } ?? false }
+      kind != .task && kind.keys.allSatisfy { key in row[key].map { !$0.isNull } ?? false }
     }
     guard let found else { return nil }
     self = found

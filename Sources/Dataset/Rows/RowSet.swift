@@ -30,7 +30,13 @@ public struct RowSet: Sendable, RandomAccessCollection {
   /// Tokens of a row.
   func length(of number: Int) -> Int {
     let (part, place) = place(of: number)
-    return Int(part.table.entry(place).count)
+    return part.table.length(place)
+  }
+
+  /// The number of a row's task; nil of rows by themselves.
+  public func task(of number: Int) -> Int? {
+    let (part, place) = place(of: number)
+    return part.table.task(place)
   }
 
   /// The line of its file at which a row begins, from 1.

@@ -21,16 +21,22 @@ public struct TokenRow: Sendable, Equatable {
 
   init(marked: [Int32]) { self.marked = marked }
 
-  public var count: Int { marked.count }
+  public var count: Int { task == nil ? marked.count : Self.length(ofTaskRow: marked.count) }
 
-  public var ids: [Int32] { marked.map(Self.id) }
+  public var ids: [Int32] { task == nil ? marked.map(Self.id) : Array(marked[1...count]) }
 
-  /// Number of tokens that are predicted.
-  public var trainedCount: Int { marked.dropFirst().reduce(0) { $1 < 0 ? $0 : $0 + 1 } }
+  /// Number of tokens that are predicted, or of a task's labels.
+  public var trainedCount: Int {
+    task == nil
+      ? marked.dropFirst().reduce(0) { $1 < 0 ? $0 : $0 + 1 } : taskLabels.count { $0 != MicroBatch.ignored }
+  }
 
   static func id(_ marked: Int32) -> Int32 { marked < 0 ? ~marked : marked }
 
-  public func isTrained(_ place: Int) -> Bool { place > 0 && marked[place] >= 0 }
+  /// Whether a token is predicted, or has a label of its row's task.
+  public func isTrained(_ place: Int) -> Bool {
+    task == nil ? place > 0 && marked[place] >= 0 : marked[1 + count + place] != MicroBatch.ignored
+  }
 
   /// The last tokens that are trained one after the other; nil if none is.
   var lastTrained: Range<Int>? {
@@ -40,11 +46,19 @@ public struct TokenRow: Sendable, Equatable {
   }
 
   /// Its first tokens.
-  func prefix(_ length: Int) -> TokenRow { TokenRow(marked: Array(marked.prefix(length))) }
+  func prefix(_ length: Int) -> TokenRow {
+    guard let task else { return TokenRow(marked: Array(marked.prefix(length))) }
+    guard length < count else { return self }
+    var labels = Array(taskLabels.prefix(length))
+    // The label of the row as a whole is that of its last token.
+    if isPooled, !labels.isEmpty { labels[labels.count - 1] = taskLabels[count - 1] }
+    return TokenRow(ids: Array(ids.prefix(length)), labels: labels, task: task, isPooled: isPooled)
+  }
 
   /// Consecutive parts of `length` tokens, the last of what is left.
   func parts(of length: Int) -> [TokenRow] {
-    stride(from: 0, to: count, by: length).map { start in
+    guard task == nil else { return [prefix(length)] }
+    return stride(from: 0, to: count, by: length).map { start in
       TokenRow(marked: Array(marked[start..<min(count, start + length)]))
     }
   }
@@ -54,6 +68,16 @@ extension MicroBatch {
   /// A loss on each trained token of each row.
   public init(rows: [TokenRow]) {
     var (tokens, labels, offsets): ([Int32], [Int32], [Int32]) = ([], [], [0])
+    let tasks = rows.compactMap(\.task)
+    if !rows.isEmpty, tasks.count == rows.count {
+      for row in rows {
+        tokens += row.ids
+        labels += row.taskLabels
+        offsets.append(Int32(clamping: tokens.count))
+      }
+      self.init(tokens: tokens, offsets: offsets, labels: labels, rowTasks: tasks.map { Int32($0) })
+      return
+    }
     let count = rows.reduce(0) { $0 + $1.count }
     tokens.reserveCapacity(count)
     labels.reserveCapacity(count)

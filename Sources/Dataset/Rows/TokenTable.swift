@@ -64,6 +64,15 @@ final class TokenTable: @unchecked Sendable {
     return tokens[Int(entry.start)..<(Int(entry.start) + Int(entry.count))]
   }
 
+  /// Tokens of a row.
+  func length(_ number: Int) -> Int {
+    let count = Int(entries[number].count)
+    return task(number) == nil ? count : TokenRow.length(ofTaskRow: count)
+  }
+
+  /// The number of a row's task; nil of rows by themselves.
+  func task(_ number: Int) -> Int? { marked(number).first.flatMap(TokenRow.task) }
+
   func row(_ number: Int) -> TokenRow { TokenRow(marked: Array(marked(number))) }
 }
 
@@ -76,7 +85,7 @@ protocol TokenSink {
 extension TokenTable.Entry {
   init(_ row: TokenRow, start: Int, line: Int, hash: UInt64) {
     self.init(
-      start: UInt64(start), hash: hash, line: UInt64(line), count: UInt32(clamping: row.count),
+      start: UInt64(start), hash: hash, line: UInt64(line), count: UInt32(clamping: row.marked.count),
       trained: UInt32(clamping: row.trainedCount))
   }
 }

@@ -62,6 +62,13 @@ final class RowOrder: @unchecked Sendable {
     keptEpochs = firstPlace <= Self.mostPlacesToKeepTwo ? 2 : 1
   }
 
+  /// So many rows, each once an epoch.
+  init(count: Int, shuffle: Bool, seed: UInt64) {
+    parts = [Part(firstRow: 0, rowCount: count, places: 0..<count)]
+    (self.count, self.shuffle, self.seed) = (count, shuffle, seed)
+    keptEpochs = count <= Self.mostPlacesToKeepTwo ? 2 : 1
+  }
+
   private static let tooMany = DataError(
     file: "train_data_path", reason: "an epoch has more than \(UInt32.max) rows",
     remedy: "give fewer files, or smaller weights")

@@ -15,6 +15,8 @@ public struct StepSampler: Sendable {
   }
 
   private let task: RowTurns
+  /// Of each task its own rows, where micro-batches are of one task; else empty.
+  private let tasks: [RowTurns]
   private let replay: (turns: RowTurns, mix: ReplayMix)?
   private let batchSize: Int
   private let microBatchCount: Int
@@ -25,6 +27,7 @@ public struct StepSampler: Sendable {
       throw DataError(file: config.trainDataPath, reason: "has no rows to train on", remedy: "give it rows")
     }
     task = try RowTurns(rows, config, seed: config.seed)
+    tasks = config.tasksSchedule == .proportional ? [] : try Self.tasks(rows, config)
     batchSize = max(1, config.batchSize)
     microBatchCount = max(1, config.gradientAccumulationSteps)
     guard let replay else {
@@ -52,6 +55,13 @@ public struct StepSampler: Sendable {
   /// The rows that a micro-batch takes.
   public func rows(step: Int, index: Int) -> [Row] {
     let first = index * batchSize
+    if !tasks.isEmpty {
+      let (turn, task) = ((step - 1) * microBatchCount + index).quotientAndRemainder(
+        dividingBy: tasks.count)
+      return tasks[task].numbers(turn * batchSize..<(turn + 1) * batchSize).map {
+        Row(number: $0, isReplayed: false)
+      }
+    }
     guard let replay else {
       let start = (step - 1) * microBatchCount * batchSize + first
       return task.numbers(start..<start + batchSize).map { Row(number: $0, isReplayed: false) }
@@ -63,6 +73,30 @@ public struct StepSampler: Sendable {
         Row(number: $0, isReplayed: place.isReplayed)
       }
     }
+  }
+
+  /// The rows of each task in an order of their own.
+  private static func tasks(
+    _ rows: RowSet, _ config: NestedLearningConfig
+  ) throws(DataError) -> [RowTurns] {
+    var numbers = config.tasks.map { _ in [UInt32]() }
+    for number in rows.indices {
+      if let task = rows.task(of: number), numbers.indices.contains(task) {
+        numbers[task].append(UInt32(clamping: number))
+      }
+    }
+    var turns: [RowTurns] = []
+    for (task, numbers) in numbers.enumerated() {
+      guard !numbers.isEmpty else {
+        throw DataError(
+          file: config.trainDataPath, key: "task",
+          reason: "has no row of task \(config.tasks[task].name), and tasks_schedule is round_robin",
+          remedy: "give it some, or leave out the task")
+      }
+      // Another seed for each, so that tasks of as many rows are not in one order.
+      turns.append(RowTurns(rows, of: numbers, config, seed: config.seed ^ UInt64(task + 1) << 40))
+    }
+    return turns
   }
 
   private func row(_ row: Row) -> TokenRow {
@@ -109,9 +143,19 @@ private struct RowTurns: Sendable {
   private let order: RowOrder
   /// nil: one row by itself.
   private let packs: PackIndex?
+  /// The rows that the order is of, by their numbers; nil: all.
+  private let subset: [UInt32]?
+
+  /// Some of the rows, none in packs.
+  init(_ rows: RowSet, of numbers: [UInt32], _ config: NestedLearningConfig, seed: UInt64) {
+    self.rows = rows
+    order = RowOrder(count: numbers.count, shuffle: config.shuffle, seed: seed)
+    (packs, subset) = (nil, numbers)
+  }
 
   init(_ rows: RowSet, _ config: NestedLearningConfig, seed: UInt64) throws(DataError) {
     self.rows = rows
+    subset = nil
     let order = try RowOrder(rows: rows, shuffle: config.shuffle, seed: seed)
     self.order = order
     packs =
@@ -121,7 +165,8 @@ private struct RowTurns: Sendable {
 
   /// Numbers of the rows that are at some places of the order, or in the packs with these numbers.
   func numbers(_ places: Range<Int>) -> [Int] {
-    (packs.map { $0.places(ofPacks: places) } ?? places).map(order.row)
+    let numbers = (packs.map { $0.places(ofPacks: places) } ?? places).map(order.row)
+    return subset.map { subset in numbers.map { Int(subset[$0]) } } ?? numbers
   }
 
   func epoch(after taken: Int) -> Int {

@@ -9,6 +9,15 @@ public enum AdapterReader {
   /// - Throws: ``ModelError`` if the adapter does not fit `model`, is incomplete or not finite, or asks for
   ///   something that is not plain LoRA on whole projections; the error names the key or tensor.
   public static func read(folder: String, model: ModelConfiguration) throws -> AdapterWeights {
+    var adapter = try readPairs(folder: folder, model: model)
+    if let files = try TaskHeadFiles(reading: folder, model: model) {
+      (adapter.specification.heads, adapter.heads) = (files.heads, files.tensors)
+      adapter.specification.learnsTaskWeights = files.learnsTaskWeights
+    }
+    return adapter
+  }
+
+  private static func readPairs(folder: String, model: ModelConfiguration) throws -> AdapterWeights {
     let configFile = folder + "/" + AdapterForm.configName
     let mlxFile = folder + "/" + AdapterForm.mlxWeightsName
     let peftFile = folder + "/" + AdapterForm.peftWeightsName
@@ -19,7 +28,7 @@ public enum AdapterReader {
     let reader = ConfigurationReader(json: try readJSON(path: configFile), file: configFile)
     // The form of mlx-lm has one rank and one scale, and pairs alone; beside it the same adapter may lie as it is.
     if manager.fileExists(atPath: mlxFile), try hasMoreThanPairs(folder + "/" + AdapterForm.peftFolder) {
-      return try read(folder: folder + "/" + AdapterForm.peftFolder, model: model)
+      return try readPairs(folder: folder + "/" + AdapterForm.peftFolder, model: model)
     }
     if manager.fileExists(atPath: mlxFile),
       reader.value("lora_parameters") != nil || reader.value("peft_type") == nil

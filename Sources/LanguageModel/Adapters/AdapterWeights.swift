@@ -8,10 +8,14 @@ public struct AdapterWeights: Sendable, Equatable {
   /// Tensors of the checkpoint that the adapter replaces as a whole (`modules_to_save`), by their names there. A head is
   /// named where it is another than the base model's, even if that has it from its embedding.
   public var replaced: [String: HostTensor]
+  /// The tensors of the specification's heads.
+  public var heads: [String: HostTensor]
 
   public init(
-    specification: LoRASpecification, tensors: [String: HostTensor], replaced: [String: HostTensor] = [:]
+    specification: LoRASpecification, tensors: [String: HostTensor], replaced: [String: HostTensor] = [:],
+    heads: [String: HostTensor] = [:]
   ) {
+    self.heads = heads
     self.specification = specification
     self.tensors = tensors
     self.replaced = replaced

@@ -20,6 +20,7 @@ public enum AdapterWriter {
     try FileSystem.makeFolders(peft)
     try writeMLX(adapter, base: base, model: model, to: folder)
     try writePEFT(adapter, base: base, model: model, to: peft)
+    try TaskHeadFiles(adapter)?.write(to: folder)
     try FileSystem.syncFolder(folder)
   }
 
@@ -32,8 +33,15 @@ public enum AdapterWriter {
   ) throws {
     try check(adapter, model, folder)
     switch form {
-    case .peft: try writePEFT(adapter, base: base, model: model, to: folder)
+    case .peft:
+      try writePEFT(adapter, base: base, model: model, to: folder)
+      try TaskHeadFiles(adapter)?.write(to: folder)
     case .mlx:
+      if let head = adapter.specification.heads.first {
+        throw ModelError(
+          file: folder, name: "tasks",
+          "has a head for \(head.name), which the form of mlx-lm cannot hold; export it for PEFT")
+      }
       if let whole = adapter.replaced.keys.min(by: utf8Ascending) {
         throw ModelError(
           file: folder, name: "tensor \(whole)",
@@ -50,6 +58,12 @@ public enum AdapterWriter {
     try adapter.specification.check(for: model, file: folder)
     for expected in adapter.specification.tensors(of: model) {
       guard let tensor = adapter.tensors[expected.name], tensor.shape == expected.shape else {
+        throw ModelError(
+          file: folder, name: "tensor \(expected.name)", "is not there, or not of shape \(expected.shape)")
+      }
+    }
+    for expected in adapter.specification.heads.flatMap({ $0.tensors(of: model) }) {
+      guard adapter.heads[expected.name]?.shape == expected.shape else {
         throw ModelError(
           file: folder, name: "tensor \(expected.name)", "is not there, or not of shape \(expected.shape)")
       }
@@ -112,11 +126,25 @@ public enum AdapterWriter {
       return SafetensorsItem(name: stored.name, tensor: stored.transposed ? tensor.transposed() : tensor)
     }
     items += adapter.replaced.map { SafetensorsItem(name: AdapterForm.peftPrefix + $0.key, tensor: $0.value) }
+    let score = soleScore(specification)
+    if let score {
+      items += adapter.heads.compactMap { name, tensor in
+        guard let part = name.split(separator: ".").last, name.hasPrefix("heads.\(score.name).score.") else {
+          return nil
+        }
+        return SafetensorsItem(name: "\(AdapterForm.peftPrefix)score.\(part)", tensor: tensor)
+      }
+    }
     try SafetensorsWriter.write(items, to: folder + "/" + AdapterForm.peftWeightsName)
     // No more keys than needed: older versions of PEFT warn of those that they do not know.
     var config = JSONObject()
     config["peft_type"] = "LORA"
-    config["task_type"] = "CAUSAL_LM"
+    config["task_type"] =
+      switch score?.kind {
+      case .classification: "SEQ_CLS"
+      case .tokenClassification: "TOKEN_CLS"
+      case .languageModeling, nil: "CAUSAL_LM"
+      }
     config["base_model_name_or_path"] = .string(base)
     config["inference_mode"] = true
     config["r"] = .number(specification.rank)
@@ -132,8 +160,9 @@ public enum AdapterWriter {
     } else {
       config["target_modules"] = .strings(specification.modules.map(\.path).sorted(by: utf8Ascending))
     }
-    if !adapter.replaced.isEmpty {
-      let modules = Set(adapter.replaced.keys.map(ModelConfiguration.moduleName(ofTensor:)))
+    if !adapter.replaced.isEmpty || score != nil {
+      var modules = Set(adapter.replaced.keys.map(ModelConfiguration.moduleName(ofTensor:)))
+      if score != nil { modules.insert("score") }
       config["modules_to_save"] = .strings(modules.sorted(by: utf8Ascending))
     }
     let written = specification.json()
@@ -142,6 +171,15 @@ public enum AdapterWriter {
     }
     try AtomicFile.write(
       JSONValue.object(config).bytes(indent: 2), to: folder + "/" + AdapterForm.configName)
+  }
+
+  /// The one head that PEFT's forms for classification have a place for: one layer of scores, of an only task. With others
+  /// the form has the pairs alone, and `task_heads.safetensors` beside it all heads.
+  private static func soleScore(_ specification: LoRASpecification) -> TaskHead? {
+    guard specification.heads.count == 1, let head = specification.heads.first, head.isScoreAlone else {
+      return nil
+    }
+    return head
   }
 
   /// A float in the fewest digits that read back to it: 0.1, not 0.10000000149.

@@ -25,6 +25,10 @@ public struct LoRASpecification: Sendable, Equatable {
   /// Rows of the embedding and the head where tokens were added, so that these are more than the base model's; nil where
   /// they are the base model's.
   public var vocabularyRows: Int?
+  /// The heads of tasks, which are trained beside the pairs, in the order in which rows number them.
+  public var heads: [TaskHead] = []
+  /// Whether ln σ² of each task is trained too: the weights ½e^(−ln σ²) of their losses (Kendall et al. 2018).
+  public var learnsTaskWeights = false
 
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
@@ -130,6 +134,9 @@ public struct LoRASpecification: Sendable, Equatable {
     for name in trainedTensors where model.shape(ofTensor: name) == nil {
       throw fault("modules_to_save", "\"\(name)\" is not a tensor of this model")
     }
+    guard Set(heads.map(\.name)).count == heads.count else {
+      throw fault("tasks", "names a task twice: \(heads.map(\.name).joined(separator: ", "))")
+    }
     guard excluded.count < known.count else { throw fault("target_modules", "leaves no module to adapt") }
   }
 
@@ -158,6 +165,8 @@ extension LoRASpecification {
     if !ranks.isEmpty { object["rank_pattern"] = Self.json(ranks) { .number($0) } }
     if !trainedTensors.isEmpty { object["trained_tensors"] = .strings(trainedTensors) }
     if let vocabularyRows { object["vocabulary_rows"] = .number(vocabularyRows) }
+    if !heads.isEmpty { object["heads"] = .array(heads.map(\.json)) }
+    if learnsTaskWeights { object["learns_task_weights"] = true }
     if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
     return .object(object)
   }
@@ -202,6 +211,8 @@ extension LoRASpecification {
       trainedTensors.append(name)
     }
     vocabularyRows = try reader.count("vocabulary_rows")
+    for item in reader.value("heads")?.array ?? [] { heads.append(try TaskHead(json: item, file: file)) }
+    learnsTaskWeights = try reader.bool("learns_task_weights", default: false)
     for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
       guard let rank = member.value.int, (1...65536).contains(rank) else {
         throw reader.fault("rank_pattern", "must give whole numbers from 1 to 65536")

@@ -26,6 +26,11 @@ public struct ModelMerger {
     let base = try ModelFolder(path: model)
     let stored = try base.configuration.tensors.map { try base.weights.tensor($0.name).dtype }
     adapter = try AdapterReader.read(folder: adapterFolder, model: base.configuration)
+    if let head = adapter.specification.heads.first {
+      throw ModelError(
+        file: adapterFolder, name: "tasks",
+        "has a head for \(head.name), and a merged model has no place for it; use the adapter as it is")
+    }
     self.base = try base.grown(to: adapter.specification.vocabularyRows ?? base.configuration.vocabularySize)
     dtype = stored.contains(.bf16) ? .bf16 : .f32
     tokenizerFolder = FileSystem.kind(adapterFolder + "/tokenizer.json") == nil ? model : adapterFolder

@@ -47,13 +47,49 @@ struct PEFTAdapterReader {
   private func read(_ names: PEFTTensorNames, _ file: SafetensorsFile) throws(ModelError) -> AdapterWeights {
     let path = file.path
     try checkTargets(names.modules, file: path)
-    let specification = try specification(names.modules)
+    var specification = try specification(names.modules)
+    let (head, heads) = try score(names, file)
+    specification.heads = head.map { [$0] } ?? []
     try specification.check(for: model, file: reader.file)
     let tensors = try AdapterReader.tensors(
-      specification, model: model, file: file, others: names.passedOver.union(names.replaced.values)
+      specification, model: model, file: file,
+      others: names.passedOver.union(names.replaced.values).union(names.score.values)
     ) { name in names.stored[name].map { ($0, name.hasSuffix(".lora_b")) } ?? Self.storedName(name) }
     return AdapterWeights(
-      specification: specification, tensors: tensors, replaced: try replaced(names, file))
+      specification: specification, tensors: tensors, replaced: try replaced(names, file),
+      heads: heads)
+  }
+
+  /// The head of the forms for one task, SEQ_CLS and TOKEN_CLS. What its labels are called, PEFT leaves to the base model's
+  /// config.
+  private func score(
+    _ names: PEFTTensorNames, _ file: SafetensorsFile
+  ) throws(ModelError) -> (TaskHead?, [String: HostTensor]) {
+    guard let stored = names.score["weight"] else {
+      guard let bias = names.score["bias"] else { return (nil, [:]) }
+      throw ModelError(file: file.path, name: "tensor \(bias)", "has no weight beside it")
+    }
+    let kind: TaskHead.Kind
+    switch try reader.string("task_type") {
+    case "SEQ_CLS": kind = .classification
+    case "TOKEN_CLS": kind = .tokenClassification
+    case let other:
+      throw reader.fault(
+        "task_type",
+        "is \(other.map { "\"\($0)\"" } ?? "missing"), and the file has \(stored); it must be SEQ_CLS or TOKEN_CLS"
+      )
+    }
+    let count = try file.tensor(stored).shape.first ?? 0
+    let head = TaskHead(name: "default", kind: kind, labels: (0..<count).map { "LABEL_\($0)" })
+    var tensors: [String: HostTensor] = [:]
+    for expected in head.tensors(of: model) {
+      let part = expected.name.hasSuffix("bias") ? "bias" : "weight"
+      guard let stored = names.score[part] else {
+        throw ModelError(file: file.path, name: "tensor score.\(part)", "is missing")
+      }
+      tensors[expected.name] = try AdapterReader.tensor(stored, shape: expected.shape, rank: nil, file: file)
+    }
+    return (head, tensors)
   }
 
   /// The name in the file of one of our tensors; both forms keep A as [r, in], PEFT alone keeps B as [out, r].

@@ -7,6 +7,9 @@ struct PEFTTensorNames {
   private(set) var stored: [String: String] = [:]
   /// The names in the file of tensors that stand for those of the checkpoint, by the latter.
   private(set) var replaced: [String: String] = [:]
+  /// The names in the file of the layer of scores over it all that PEFT's forms for classification have, by `weight` and
+  /// `bias`.
+  private(set) var score: [String: String] = [:]
   private(set) var modules = Set<LoRAModule>()
   /// Names in the file of tensors that say nothing more.
   private(set) var passedOver = Set<String>()
@@ -34,6 +37,10 @@ struct PEFTTensorNames {
           continue
         }
         let own = Self.withoutWrapper(parts).joined(separator: ".")
+        if own == "score.weight" || own == "score.bias" {
+          score[String(own.dropFirst("score.".count))] = name
+          continue
+        }
         guard model.shape(ofTensor: own) != nil else { throw fault(Self.strangeName) }
         if let other = replaced[own] {
           guard try Self.areEqual(name, other, file) else { throw fault("is there twice, as \(other) too") }

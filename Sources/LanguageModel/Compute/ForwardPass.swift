@@ -11,6 +11,8 @@ struct ForwardPass {
   let rotations: [Int32]
   /// Chance of dropping, and the key that stands for seed, step and micro-batch.
   let dropout: (probability: Float, key: UInt64)?
+  /// The same key for the heads of tasks, whose chances are their own; nil outside training.
+  let headKey: UInt64?
   /// Whether of each layer only its input is kept for the backward pass.
   let recomputesLayers: Bool
   /// Whether LoRA pairs count; without, the model is its base.
@@ -25,7 +27,8 @@ struct ForwardPass {
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
-    recomputesLayers: Bool = false, usesAdapters: Bool = true, adapterScale: Double = 1,
+    headKey: UInt64? = nil, recomputesLayers: Bool = false, usesAdapters: Bool = true,
+    adapterScale: Double = 1,
     trace: LayerTrace? = nil
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
@@ -43,6 +46,7 @@ struct ForwardPass {
     self.tables = tables
     self.rotations = rotations
     self.dropout = dropout
+    self.headKey = headKey
     self.recomputesLayers = recomputesLayers
     self.usesAdapters = usesAdapters
     self.adapterScale = adapterScale
@@ -64,6 +68,7 @@ struct ForwardPass {
     places = TokenPlaces(
       rows: [Int32](repeating: 0, count: count), positions: Array(first..<first + Int32(count)))
     dropout = nil
+    headKey = nil
     recomputesLayers = false
     usesAdapters = true
     adapterScale = 1
@@ -86,6 +91,7 @@ struct ForwardPass {
       rows: (0..<sequences).flatMap { [Int32](repeating: Int32($0), count: count) },
       positions: (0..<sequences).flatMap { _ in first..<first + Int32(count) })
     dropout = nil
+    headKey = nil
     recomputesLayers = false
     usesAdapters = false
     adapterScale = 1

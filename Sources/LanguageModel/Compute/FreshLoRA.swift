@@ -21,7 +21,7 @@ extension TrainableModel {
   }
 
   /// Multiples of bound·2⁻²³ in [−bound, bound).
-  private static func uniform(count: Int, key: RandomKey, bound: Double) -> [Float] {
+  static func uniform(count: Int, key: RandomKey, bound: Double) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count + 3)
     for block in 0..<(count + 3) / 4 {

@@ -6,6 +6,8 @@ public struct MicroBatch: Sendable, Equatable {
   public var offsets: [Int32]
   /// labels[i] is the token to be predicted at place i, or `MicroBatch.ignored`.
   public var labels: [Int32]
+  /// Where there are tasks, the number of each row's; a label is then one of its task. Empty: labels are tokens.
+  public var rowTasks: [Int32] = []
 
   /// The label of a place that no loss is computed for, as in PyTorch.
   public static let ignored: Int32 = -100
@@ -17,7 +19,8 @@ public struct MicroBatch: Sendable, Equatable {
     offsets = rows.reduce(into: [0]) { $0.append(($0.last ?? 0) + Int32($1.count)) }
   }
 
-  public init(tokens: [Int32], offsets: [Int32], labels: [Int32]) {
+  public init(tokens: [Int32], offsets: [Int32], labels: [Int32], rowTasks: [Int32] = []) {
+    self.rowTasks = rowTasks
     self.tokens = tokens
     self.offsets = offsets
     self.labels = labels
@@ -33,9 +36,21 @@ public struct MicroBatch: Sendable, Equatable {
     labels.indices.filter { labels[$0] != Self.ignored }.map(Int32.init)
   }
 
+  /// The places of a task's rows that have a label, ascending, and the row of each.
+  func places(ofTask task: Int) -> (places: [Int32], rows: [Int]) {
+    var (places, rows): ([Int32], [Int]) = ([], [])
+    for (row, its) in rowTasks.enumerated() where its == task {
+      for place in offsets[row]..<offsets[row + 1] where labels[Int(place)] != Self.ignored {
+        places.append(place)
+        rows.append(row)
+      }
+    }
+    return (places, rows)
+  }
+
   /// - Throws: unless offsets ascend from 0 to the number of tokens, there is a label for each token, and all
-  ///   tokens and labels are in the vocabulary.
-  func check(vocabulary: Int) throws(BatchError) {
+  ///   tokens and labels are in the vocabulary, or labels among those of their row's task.
+  func check(vocabulary: Int, heads: [TaskHead] = []) throws(BatchError) {
     guard offsets.first == 0, offsets.last.map(Int.init) == tokens.count,
       zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 })
     else { throw BatchError("row offsets do not ascend from 0 to the number of tokens (\(tokens.count))") }
@@ -43,8 +58,26 @@ public struct MicroBatch: Sendable, Equatable {
       throw BatchError("\(labels.count) labels for \(tokens.count) tokens")
     }
     try Self.check(tokens, vocabulary: vocabulary)
+    guard rowTasks.isEmpty else { return try checkTasks(heads, vocabulary: vocabulary) }
     if let label = labels.first(where: { $0 != Self.ignored && !(0..<vocabulary).contains(Int($0)) }) {
       throw BatchError("the label \(label) is outside the model's vocabulary of \(vocabulary)")
+    }
+  }
+
+  private func checkTasks(_ heads: [TaskHead], vocabulary: Int) throws(BatchError) {
+    guard rowTasks.count == rowCount else {
+      throw BatchError("\(rowTasks.count) tasks for \(rowCount) rows")
+    }
+    for (row, task) in rowTasks.enumerated() {
+      guard heads.indices.contains(Int(task)) else {
+        throw BatchError("row \(row) is of task \(task), and the model has \(heads.count) heads")
+      }
+      let head = heads[Int(task)]
+      let count = head.kind == .languageModeling ? vocabulary : head.labels.count
+      for label in labels[Int(offsets[row])..<Int(offsets[row + 1])]
+      where label != Self.ignored && !(0..<count).contains(Int(label)) {
+        throw BatchError("the label \(label) is none of the \(count) of task \(head.name)")
+      }
     }
   }
 

@@ -13,6 +13,8 @@ public struct Objective: Sendable, Equatable {
   /// β: + β·KL(p_base ‖ p) at each token of replayed rows, or of all.
   public var klToBase = 0.0
   public var klOnAll = false
+  /// Rows are of tasks, each with a head of its own.
+  public var byTask = false
 
   public init() {}
 
@@ -40,18 +42,21 @@ public struct Objective: Sendable, Equatable {
       "kl_on_all": .bool(klOnAll),
     ]
     if byRow { members["by_row"] = true }
+    if byTask { members["by_task"] = true }
     return .object(members)
   }
 
   /// - Returns: nil if it is none that this program knows.
   public init?(json: JSONValue) {
-    let byRow = json["by_row"]?.bool
-    guard let members = json.object?.members, members.count == (byRow == nil ? 4 : 5),
+    let (byRow, byTask) = (json["by_row"]?.bool, json["by_task"]?.bool)
+    guard let members = json.object?.members,
+      members.count == 4 + (byRow == nil ? 0 : 1) + (byTask == nil ? 0 : 1),
       let byEntropy = json["by_entropy"]?.bool,
       let softReplay = json["soft_replay"]?.bool, let klOnAll = json["kl_on_all"]?.bool,
       let klToBase = json["kl_to_base"]?.double, klToBase >= 0, klToBase.isFinite
     else { return nil }
     self.byRow = byRow ?? false
+    self.byTask = byTask ?? false
     (self.byEntropy, self.softReplay, self.klToBase, self.klOnAll) = (
       byEntropy, softReplay, klToBase, klOnAll
     )
@@ -68,6 +73,8 @@ public struct ObjectiveSums: Sendable, Equatable {
   public var divergence = 0.0
   /// What the gradients are of.
   public var objective = 0.0
+  /// By task, where rows are of some.
+  public var tasks: [TaskLoss] = []
 }
 
 extension TrainableModel {
@@ -85,6 +92,7 @@ extension TrainableModel {
     try withGradients(of: names, batch) {
       let places = batch.trainedPlaces
       guard !places.isEmpty else { return ObjectiveSums() }
+      guard !objective.byTask else { return try taskSums(batch, dropout: dropout, rowWeights: rowWeights) }
       let rows = batch.rows(ofPlaces: places)
       let base = try baseHead(batch, replayed: replayed, objective)
       let pass = try trainingPass(batch, dropout: dropout)

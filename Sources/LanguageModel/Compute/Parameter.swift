@@ -62,4 +62,7 @@ public enum Trainable: Sendable, Equatable {
   case lora(LoRASpecification)
   /// All weights of the checkpoint.
   case full
+
+  /// The heads of tasks.
+  public var heads: [TaskHead] { if case .lora(let specification) = self { specification.heads } else { [] } }
 }

@@ -13,6 +13,8 @@ public final class TrainableModel {
   public let trainable: Trainable
 
   let transformer: Transformer
+  /// The heads of tasks, beside the model's own.
+  let tasks: TaskModules
   let tape: Tape
   let rope: RoPETable
   private let trained: [String: Parameter]
@@ -51,6 +53,11 @@ public final class TrainableModel {
         replaced: replaced),
       trainable: trainable)
     transformer = try builder.build()
+    if case .lora(let specification) = trainable {
+      tasks = try builder.taskModules(specification)
+    } else {
+      tasks = TaskModules()
+    }
     trained = builder.trained
     rope = RoPETable(configuration: configuration, memory: memory)
     parameters = trained.values
@@ -94,7 +101,7 @@ public final class TrainableModel {
   ///
   /// - Parameter adapterScale: what the scales of LoRA pairs are multiplied by.
   public func evaluate(_ batch: MicroBatch, adapterScale: Double) throws -> Double {
-    try batch.check(vocabulary: configuration.vocabularySize)
+    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads)
     return try lossSum(batch, dropout: nil, adapterScale: adapterScale)
   }
 
@@ -113,7 +120,7 @@ public final class TrainableModel {
   func withGradients<R>(
     of names: Set<String>, _ batch: MicroBatch, _ pass: () throws -> R
   ) throws -> (R, gradients: [String: HostTensor]) {
-    try batch.check(vocabulary: configuration.vocabularySize)
+    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads)
     let wanted = try names.map(parameter)
     for parameter in wanted { parameter.gradient = Gradient(shape: parameter.tensor.shape) }
     defer {
@@ -137,6 +144,11 @@ public final class TrainableModel {
   ) throws -> Double {
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return 0 }
+    guard batch.rowTasks.isEmpty else {
+      return try taskLosses(batch, dropout: dropout, adapterScale: adapterScale).tasks.reduce(0) {
+        $0 + $1.loss
+      }
+    }
     let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale)
     let hidden = try transformer.hidden(batch.tokens, pass)
     return try transformer.lossSum(
@@ -148,15 +160,20 @@ public final class TrainableModel {
   ) throws -> ForwardPass {
     try ForwardPass(
       tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
-      recomputesLayers: recomputesLayers, adapterScale: adapterScale, trace: trace)
+      headKey: dropout.map(Self.dropoutNumber), recomputesLayers: recomputesLayers,
+      adapterScale: adapterScale, trace: trace)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {
     guard case .lora(let specification) = trainable, specification.dropout > 0 else { return nil }
-    let derived = RandomKey(
+    return (specification.dropout, Self.dropoutNumber(key))
+  }
+
+  private static func dropoutNumber(_ key: DropoutKey) -> UInt64 {
+    RandomKey(
       .dropout, seed: key.seed, UInt32(truncatingIfNeeded: key.microBatch),
-      UInt64(truncatingIfNeeded: key.step))
-    return (specification.dropout, derived.number)
+      UInt64(truncatingIfNeeded: key.step)
+    ).number
   }
 
   private func parameter(_ name: String) throws(ParameterError) -> Parameter {

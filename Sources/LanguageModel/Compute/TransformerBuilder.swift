@@ -79,16 +79,18 @@ struct TransformerBuilder {
     let module = LoRAModule(layer: layer, projection: projection)
     guard case .lora(let specification) = trainable, adapted.contains(module) else { return nil }
     let rank = specification.rank(of: module)
-    func fresh(_ name: String, _ shape: [Int]) throws -> Parameter {
-      let parameter = Parameter(name: name, tensor: try loader.memory.zeros(shape))
-      trained[name] = parameter
-      return parameter
-    }
     return LinearLayer.Adapter(
       a: try fresh(module.path + ".lora_a", [rank, configuration.inputSize(projection)]),
       b: try fresh(module.path + ".lora_b", [rank, configuration.outputSize(projection)]),
       alpha: specification.alpha(of: module), divisor: specification.divisor(of: module),
       site: projection.site(layer: layer))
+  }
+
+  /// A parameter that is zero until it is set.
+  mutating func fresh(_ name: String, _ shape: [Int]) throws -> Parameter {
+    let parameter = Parameter(name: name, tensor: try loader.memory.zeros(shape))
+    trained[name] = parameter
+    return parameter
   }
 
   private mutating func weight(_ name: String, shape: [Int]) throws -> Weight {

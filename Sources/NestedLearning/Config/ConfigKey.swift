@@ -14,6 +14,8 @@ public struct ConfigKey: Sendable {
     case tierMap
     /// `PATTERN=NUMBER` for each pattern.
     case numberMap
+    /// One JSON object each.
+    case objects
   }
 
   /// In snake case, as it stands in a file.

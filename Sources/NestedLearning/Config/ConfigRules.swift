@@ -23,6 +23,7 @@ extension NestedLearningConfig {
     try checkObjective(source)
     try checkPenalties(source)
     try checkScale(source)
+    try checkTasks(source)
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {

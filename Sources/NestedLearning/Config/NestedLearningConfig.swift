@@ -98,6 +98,13 @@ public struct NestedLearningConfig: Sendable, Equatable {
   /// λ of L2-SP; 0: none.
   public var l2spLambda = 0.0
 
+  /// Heads over the shared transformer; empty: the model's own alone.
+  public var tasks: [TaskDefinition] = []
+  public var tasksWeighting = TaskWeighting.equal
+  /// Of ln σ² of the tasks, in place of `learningRate`.
+  public var tasksWeightingRate = 0.025
+  public var tasksSchedule = TaskSchedule.proportional
+
   // Optimizer
   public var optimizer = OptimizerKind.adam
   public var learningRate = 1e-5
@@ -177,7 +184,7 @@ public struct NestedLearningConfig: Sendable, Equatable {
     "base_model_path", "adapter_path", "trainable", "lora_rank", "lora_alpha", "use_rslora",
     "lora_target_modules",
     "exclude_modules", "layers_to_transform", "num_layers", "rank_pattern", "alpha_pattern",
-    "modules_to_save",
+    "modules_to_save", "tasks", "tasks_weighting",
     "add_tokens", "arithmetic", "mixed_precision", "activation_checkpointing", "train_data_path",
     "val_data_path",
     "max_seq_length", "long_rows", "train_on", "chat_template_date", "skip_unusable_rows", "seed",

@@ -22,6 +22,8 @@ public struct NestedAdam: Sendable {
   private let beta2: Double
   private let eps: Double
   private let weightDecay: Double
+  /// The parameter of tasks' weights, which has a rate of its own and no decay: 0 is no better than another value of it.
+  public static let taskWeightsName = "heads.log_variances"
   /// Updates applied, one count a tier.
   public private(set) var updateCounts: [Int]
   private var betaPowers: [(beta1: Double, beta2: Double)]
@@ -111,24 +113,30 @@ public struct NestedAdam: Sendable {
 
   /// `update` for gradients that are known to fit and to be finite.
   ///
-  /// - Parameter rateScales: by parameter, what its rate is multiplied by; what is not there has 1.
+  /// - Parameters:
+  ///   - taskWeightsRate: η of the weights of tasks.
+  ///   - rateScales: by parameter, what its rate is multiplied by; what is not there has 1.
   mutating func updateChecked(
-    tier: Int, rate: Double, gradientScale: Float, parameters: inout [String: [Float]],
-    gradients: GradientSums, rateScales: [String: Double] = [:]
+    tier: Int, rate: Double, taskWeightsRate: Double? = nil, gradientScale: Float,
+    parameters: inout [String: [Float]], gradients: GradientSums, rateScales: [String: Double] = [:]
   ) -> Bool {
     updateCounts[tier] += 1
     betaPowers[tier].beta1 *= beta1
     betaPowers[tier].beta2 *= beta2
+    let taskWeightsRule = UpdateRule(
+      kind: kind, rate: taskWeightsRate ?? rate, beta1: beta1, beta2: beta2, powers: betaPowers[tier],
+      eps: eps, weightDecay: 0, gradientScale: gradientScale)
     var rules: [Double: UpdateRule] = [:]
     var changed = false
     for (name, gradient) in gradients {
       let scale = rateScales[name] ?? 1
-      let rule =
+      let own =
         rules[scale]
         ?? UpdateRule(
           kind: kind, rate: rate * scale, beta1: beta1, beta2: beta2, powers: betaPowers[tier], eps: eps,
           weightDecay: weightDecay, gradientScale: gradientScale)
-      rules[scale] = rule
+      rules[scale] = own
+      let rule = name == Self.taskWeightsName ? taskWeightsRule : own
       let tensorChanged =
         kind == .sgd
         ? rule.sgd(&parameters[name, default: []], gradient)

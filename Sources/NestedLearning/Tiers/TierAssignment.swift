@@ -6,6 +6,24 @@ enum TierAssignment {
   static func tiers(
     config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]?
   ) throws(TierError) -> [Int] {
+    let shared = parameters.filter { !isHead($0.module) }
+    guard shared.count < parameters.count else {
+      return try tiers(config: config, shared: parameters, importance: importance)
+    }
+    let assigned = try tiers(config: config, shared: shared, importance: importance)
+    let tierOf = Dictionary(uniqueKeysWithValues: zip(shared.map(\.name), assigned))
+    let map = config.tierAssignmentStrategy == .manual ? config.manualTierMap?.entries ?? [] : []
+    return parameters.map { parameter in
+      tierOf[parameter.name] ?? map.first { Glob($0.pattern).matches(parameter.module) }?.tier ?? 0
+    }
+  }
+
+  /// Heads of tasks learn at every step of the fastest tier, unless `manual_tier_map` says otherwise.
+  private static func isHead(_ module: String) -> Bool { module == "heads" || module.hasPrefix("heads.") }
+
+  private static func tiers(
+    config: NestedLearningConfig, shared parameters: [TrainableParameter], importance: [String: Double]?
+  ) throws(TierError) -> [Int] {
     switch config.tierAssignmentStrategy {
     case .layerDepth:
       return try byDepth(parameters, tierCount: config.numTiers, order: config.tierOrder)

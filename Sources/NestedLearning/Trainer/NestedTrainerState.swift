@@ -6,6 +6,8 @@ public struct NestedTrainerState: Sendable {
   public let config: NestedLearningConfig
   public let scheduler: ParameterTierScheduler
   public let schedule: LearningRateSchedule
+  /// That of the weights of tasks.
+  private let taskWeightsSchedule: LearningRateSchedule
   /// The shape of each parameter, by name.
   public let shapes: [String: [Int]]
   /// The last step that was applied; 0 before the first.
@@ -49,6 +51,9 @@ public struct NestedTrainerState: Sendable {
     self.config = config
     self.scheduler = scheduler
     schedule = LearningRateSchedule(config: config)
+    var ofTaskWeights = config
+    ofTaskWeights.learningRate = config.tasksWeightingRate
+    taskWeightsSchedule = LearningRateSchedule(config: ofTaskWeights)
     self.shapes = shapes
     self.step = step
     self.parameters = parameters
@@ -116,11 +121,13 @@ public struct NestedTrainerState: Sendable {
     for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
     let rate = schedule.rate(at: step, base: baseRate)
     let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
+    let taskWeightsRate = taskWeightsSchedule.rate(at: step)
     var changed = false
     for tier in active {
       let tierChanged = optimizer.updateChecked(
-        tier: tier, rate: tierRates[tier], gradientScale: clipping.scale, parameters: &parameters,
-        gradients: due.gradients[tier] ?? [:], rateScales: scheduler.rateScales)
+        tier: tier, rate: tierRates[tier],
+        taskWeightsRate: taskWeightsRate * scheduler.learningRateScale(tier), gradientScale: clipping.scale,
+        parameters: &parameters, gradients: due.gradients[tier] ?? [:], rateScales: scheduler.rateScales)
       changed = changed || tierChanged
       for name in scheduler.tiers[tier].parameters { window?.close(name) }
     }

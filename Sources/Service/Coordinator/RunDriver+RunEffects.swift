@@ -148,8 +148,10 @@ extension RunDriver {
   private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
     metrics.evaluated(loss: evaluation.loss)
     var text = String(format: "Evaluation after step %d | Loss: %.4f", evaluation.step, evaluation.loss)
-    // Of a model that is no language model the loss is no cross entropy.
-    if plan.modelFolder != nil {
+    if !evaluation.tasks.isEmpty {
+      for task in evaluation.tasks { text += " | \(task.name): \(TaskMetrics(task.sums).text)" }
+    } else if plan.modelFolder != nil {
+      // Of a model that is no language model the loss is no cross entropy.
       text += String(format: " | Perplexity: %.2f", Evaluation.perplexity(evaluation.loss))
     }
     tell(

@@ -116,17 +116,21 @@ extension OpenRun {
     plan: any RunContents, isRepeated: Bool
   ) throws {
     let perplexity = Evaluation.perplexity(evaluation.loss)
-    let row: JSONValue = [
+    var row: JSONObject = [
       "step": .number(evaluation.step), "loss": .number(evaluation.loss),
       "perplexity": .number(perplexity), "tokens": .number(evaluation.tokens),
       "long_rows": .number(plan.rowsCut.validation.rows),
       "tokens_cut": .number(plan.rowsCut.validation.tokens),
     ]
+    if !evaluation.tasks.isEmpty {
+      row["tasks"] = .object(
+        JSONObject(evaluation.tasks.map { .init(key: $0.name, value: TaskMetrics($0.sums).json) }))
+    }
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
-      isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
+      isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: .object(row))
     try ledger.record(evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
-    try evalMetrics.append(row, step: record.step)
+    try evalMetrics.append(.object(row), step: record.step)
   }
 
   private func rollBack(_ identities: [String], before step: Int?, isRepeated: Bool) throws -> RunWriteOutcome

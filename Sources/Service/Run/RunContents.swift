@@ -55,6 +55,18 @@ extension RunContents {
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
+    if let tasks = applied.losses.terms?.tasks, !tasks.isEmpty {
+      row["tasks"] = .object(
+        JSONObject(
+          zip(config.tasks, tasks).map { task, sums in
+            .init(
+              key: task.name,
+              value: [
+                "loss": sums.places > 0 ? .number(sums.loss / Double(sums.places)) : .null,
+                "labels": .number(sums.places),
+              ])
+          }))
+    }
     if let penalty = outcome.penalty { row["weight_penalty"] = .number(penalty) }
     if !applied.windowNorms.isEmpty {
       var norms = [JSONValue](repeating: .null, count: scheduler.tiers.count)

@@ -53,6 +53,10 @@ private struct RunBatches: BatchSource {
   }
 
   func microBatches(step: Int) -> [AssignedMicroBatch] {
+    plan.heads.count > 1 ? TaskShares(of: batches(step: step)).weighted() : batches(step: step)
+  }
+
+  private func batches(step: Int) -> [AssignedMicroBatch] {
     (0..<plan.config.gradientAccumulationSteps).map { number in
       let rows = plan.sampler.rows(step: step, index: number)
       var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
@@ -73,6 +77,8 @@ private struct RunBatches: BatchSource {
 
 extension AssignedMicroBatch {
   init(number: Int, _ batch: MicroBatch) {
-    self.init(number: number, tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels)
+    self.init(
+      number: number, tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels,
+      rowTasks: batch.rowTasks)
   }
 }

@@ -38,6 +38,7 @@ extension RunPlan {
             + "mlx-lm's form has no place for them")
       }
     }
+    if let line = headsLine { lines.append(line) }
     if let line = newTokens.line { lines.append(line) }
     lines += tierLines
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
@@ -50,6 +51,18 @@ extension RunPlan {
     if let arithmetic = arithmeticLine { lines.append(arithmetic) }
     lines.append("Output   \(outputFolder)")
     return lines.joined(separator: "\n")
+  }
+
+  /// The tasks, and what their heads are.
+  private var headsLine: String? {
+    guard !heads.isEmpty else { return nil }
+    let tasks = heads.map { head in
+      let kind = head.kind.rawValue.replacing("_", with: " ")
+      let labels = head.labels.isEmpty ? "" : ", \(head.labels.count) labels"
+      return "\(head.name) (\(kind)\(labels)\(head.hiddenSize.map { ", hidden layer of \($0)" } ?? ""))"
+    }
+    let weights = config.tasksWeighting == .equal ? "" : ", weighted by \(config.tasksWeighting.rawValue)"
+    return "Tasks    " + tasks.joined(separator: ", ") + weights
   }
 
   private func measuringSummary(_ measurement: MeasuredQuantity) -> String {

@@ -66,7 +66,7 @@ public struct RunPlan: Sendable {
     let tokenizer = newTokens.tokenizer
     let encoding = try RowEncoding(
       tokenizer: tokenizer, folder: folder.path, trainOn: config.trainOn, date: config.chatTemplateDate,
-      digest: digests.sha256)
+      tasks: model.trainable.heads, digest: digests.sha256)
     var data = try TrainingData(
       config: config, encoder: encoding.encoder,
       cache: encoding.cache, sha256: digests.sha256, progress: progress.tokenizing)
@@ -146,14 +146,19 @@ public struct RunPlan: Sendable {
   }
 
   var usesDropout: Bool {
-    if case .lora(let lora) = trainable { lora.dropout > 0 } else { false }
+    guard case .lora(let lora) = trainable else { return false }
+    return lora.dropout > 0 || lora.heads.contains { $0.dropout > 0 }
   }
+
+  /// The heads of tasks.
+  package var heads: [TaskHead] { trainable.heads }
 
   /// What gradients are of; nil: the cross entropy of every trained token.
   package var objective: Objective? {
     guard measurement == nil else { return nil }
     var objective = Objective()
-    objective.byRow = rowWeights != nil
+    objective.byTask = !heads.isEmpty
+    objective.byRow = rowWeights != nil || heads.count > 1
     objective.byEntropy = config.loss == .eaft
     objective.softReplay = config.replayTargets == .soft && replay != nil
     objective.klToBase = config.klToBase
@@ -205,6 +210,7 @@ extension RunPlan: RunContents {
     if objective != nil { parts.insert(.objective) }
     if measurement?.measure != nil { parts.insert(.measure) }
     if config.selectScale { parts.insert(.scale) }
+    if !heads.isEmpty { parts.insert(.tasks) }
     return NumericProfile.name(of: precision, parts)
   }
 
@@ -223,8 +229,10 @@ extension RunPlan: RunContents {
       let saved = Set(specification.trainedTensors)
       try AdapterWriter.write(
         AdapterWeights(
-          specification: specification.scaled(by: scale), tensors: tensors.filter { !saved.contains($0.key) },
-          replaced: tensors.filter { saved.contains($0.key) }), base: self.folder.path,
+          specification: specification.scaled(by: scale),
+          tensors: tensors.filter { !saved.contains($0.key) && !$0.key.hasPrefix(TaskHead.prefix) },
+          replaced: tensors.filter { saved.contains($0.key) },
+          heads: tensors.filter { $0.key.hasPrefix(TaskHead.prefix) }), base: self.folder.path,
         model: self.folder.configuration, to: folder)
       // For whoever uses the adapter; nothing of the run depends on them.
       try ModelFolder.copyCompanions(from: self.folder.path, to: folder, required: false)

@@ -42,11 +42,15 @@ struct StartingPoint {
   }
 
   private init(fresh config: NestedLearningConfig, model: ModelConfiguration) throws {
-    let lora = try FreshModules(config: config, model: model).specification()
+    var lora = try FreshModules(config: config, model: model).specification()
+    lora.heads = config.tasks.map(TaskHead.init)
+    lora.learnsTaskWeights = !lora.heads.isEmpty && config.tasksWeighting == .uncertainty
     try lora.check(for: model, file: "config")
     self.init(
       config: config, trainable: .lora(lora),
-      values: TrainableModel.freshLoRA(configuration: model, specification: lora, seed: config.seed))
+      values: TrainableModel.freshLoRA(configuration: model, specification: lora, seed: config.seed).merging(
+        TrainableModel.freshHeads(configuration: model, specification: lora, seed: config.seed)
+      ) { pair, _ in pair })
   }
 
   /// A loaded adapter fixes rank, scale and modules; a key that says otherwise is an error rather than ignored.
@@ -93,8 +97,14 @@ struct StartingPoint {
     } else {
       config.loraDropout = Double(lora.dropout)
     }
+    let heads = try StartingHeads(adapter, model: model.configuration, config: requested, path: path)
+    (lora.heads, lora.learnsTaskWeights, config.tasks) = (
+      heads.heads, heads.learnsTaskWeights, heads.definitions
+    )
     self.init(
       config: config, trainable: .lora(lora),
-      values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair })
+      values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair }.merging(heads.tensors) {
+        pair, _ in pair
+      })
   }
 }

@@ -19,6 +19,8 @@ protocol TrainedRun: RunContents {
   var trainableJSON: JSONValue { get }
   /// What gradients are of; nil: the network's own loss.
   var objective: Objective? { get }
+  /// Where tasks share the transformer: their heads.
+  var heads: [TaskHead] { get }
   /// What is measured in place of training; nil of a run that trains.
   var measurement: MeasuredQuantity? { get }
   /// How texts are drawn that a model writes; nil of a run that has none written.
@@ -37,6 +39,8 @@ protocol TrainedRun: RunContents {
 }
 
 extension TrainedRun {
+  var heads: [TaskHead] { [] }
+
   /// How tiers travel.
   var layout: TierLayout { TierLayout(scheduler: scheduler, shapes: shapes) }
 
@@ -46,6 +50,7 @@ extension TrainedRun {
       config: config, plan: TierPlan(scheduler: scheduler), batches: batchSource, stateBytes: stateBytes,
       dropoutSeed: dropoutSeed, resumeCommand: "nl-coord resume \(folder)")
     rules.hasObjective = objective != nil
+    rules.tasks = heads.map { ($0.name, $0.kind == .languageModeling ? 0 : $0.labels.count) }
     rules.measurement = measurement
     rules.sampling = sampling
     rules.keepsWorkersAtStop = options.isStartedAgain

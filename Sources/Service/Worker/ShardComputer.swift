@@ -198,7 +198,7 @@ final class ShardComputer: @unchecked Sendable {
     if message.measure?.isByMicroBatch == true { outcome.gradients = numbers }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
     let result = ResultMessage(
-      attempt: message.attempt, lossSum: sum.loss, terms: message.purpose == .train ? sum.terms : nil,
+      attempt: message.attempt, lossSum: sum.loss, terms: message.purpose == .recompute ? nil : sum.terms,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
@@ -216,8 +216,14 @@ final class ShardComputer: @unchecked Sendable {
   ) throws -> LeafSum {
     let started = MonotonicClock.now()
     defer { failpoints.afterMicroBatch(seconds: MonotonicClock.now().seconds(since: started)) }
-    let batch = MicroBatch(tokens: microBatch.tokens, offsets: microBatch.offsets, labels: microBatch.labels)
+    let batch = MicroBatch(microBatch)
     guard message.purpose != .evaluate else {
+      if loaded.key.objective?.byTask == true {
+        let tasks = try languageModel(loaded).taskScores(batch).map(TaskSums.init)
+        let loss = tasks.reduce(0) { $0 + $1.loss }
+        guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
+        return LeafSum(loss: loss, terms: ObjectiveTerms(tasks: tasks), tiers: [:])
+      }
       let loss =
         try message.adapterScale.map { try languageModel(loaded).evaluate(batch, adapterScale: $0) }
         ?? loaded.model.evaluate(batch)
@@ -281,7 +287,8 @@ extension ShardComputer {
     let (sums, gradients) = try languageModel(loaded).gradients(
       batch, of: names, dropout: dropout, objective: objective, replayed: replayed, rowWeights: weights)
     let terms = ObjectiveTerms(
-      replay: sums.replay, divergence: sums.divergence, objective: sums.objective)
+      replay: sums.replay, divergence: sums.divergence, objective: sums.objective,
+      tasks: sums.tasks.map(TaskSums.init))
     return (LeafSum(loss: sums.task, terms: terms, tiers: [:]), gradients)
   }
 }

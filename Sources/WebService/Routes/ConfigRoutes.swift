@@ -77,6 +77,7 @@ extension ConfigKey.Kind {
     case .numbers: ("numbers", [])
     case .tierMap: ("tier_map", [])
     case .numberMap: ("number_map", [])
+    case .objects: ("objects", [])
     }
   }
 
@@ -97,6 +98,7 @@ extension ConfigKey.Kind {
     case .numbers: ["anyOf": [number, ["type": "array", "items": number]]]
     case .tierMap: ["type": ["object", "array", "null"]]
     case .numberMap: ["type": ["object", "null"]]
+    case .objects: ["type": ["array", "null"], "items": ["type": "object"]]
     }
   }
 }

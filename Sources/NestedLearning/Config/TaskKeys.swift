@@ -1,0 +1,99 @@
+import JSON
+
+/// `tasks_weighting`: what the mean loss of each task is multiplied by.
+public enum TaskWeighting: String, Sendable, CaseIterable {
+  /// 1.
+  case equal
+  /// ½e^(−s) with a trained s = ln σ² of each task, whose penalty is ½s (Kendall et al. 2018).
+  case uncertainty
+}
+
+/// `tasks_schedule`: the rows of which tasks each micro-batch takes.
+public enum TaskSchedule: String, Sendable, CaseIterable {
+  /// Those that are next in the order of all rows: of each task as large a share as it has of them.
+  case proportional
+  /// Those of one task, the tasks taking turns.
+  case roundRobin = "round_robin"
+}
+
+// The keys of tasks that share a transformer.
+extension NestedLearningConfig {
+  static let taskKeys: [ConfigKey] = [
+    tasksKey,
+    .choice(
+      "tasks_weighting", \.tasksWeighting,
+      "What each task's mean loss is multiplied by: 1 (equal), or a factor that is learned (uncertainty, Kendall et al. 2018)."
+    ),
+    .number(
+      "tasks_weighting_rate", \.tasksWeightingRate, "of at least 0", { $0 >= 0 },
+      "Learning rate of what is learned for tasks_weighting, in place of learning_rate."),
+    .choice(
+      "tasks_schedule", \.tasksSchedule,
+      "Rows of a micro-batch: of all tasks as they come (proportional), or of one task, in turn (round_robin)."
+    ),
+  ]
+
+  private static let tasksKey = ConfigKey(
+    "tasks", .objects,
+    "Tasks with heads of their own over the shared transformer, which rows name: objects with name, type (classification, "
+      + "token_classification or language_modeling), labels, hidden_size and dropout.",
+    read: { (config, value) throws(ConfigValueError) in
+      config.tasks = []
+      if value.isNull || value.array?.isEmpty == true { return }
+      config.tasks = try ConfigKey.list(value, "a list of tasks") { (item) throws(ConfigValueError) in
+        try TaskDefinition(item)
+      }
+      let names = config.tasks.map(\.name)
+      guard Set(names).count == names.count, names.count <= 64 else {
+        throw ConfigValueError(reason: "must name at most 64 tasks, each once")
+      }
+    },
+    write: { $0.tasks.isEmpty ? .null : .array($0.tasks.map(\.json)) })
+
+  /// What tasks are not combined with.
+  func checkTasks(_ source: ConfigSource) throws(ConfigError) {
+    if tasksWeighting != .uncertainty, tasksWeightingRate != 0.025 {
+      throw source.error(
+        "tasks_weighting_rate", "has no effect without tasks_weighting uncertainty",
+        "set that, or leave out tasks_weighting_rate")
+    }
+    if tasksSchedule != .proportional, packing {
+      throw source.error(
+        "tasks_schedule", "is not combined with packing, which puts rows together as they come",
+        "leave out one of the two")
+    }
+    if tasksSchedule != .proportional, trainDataFiles.contains(where: { $0.weight != 1 }) {
+      throw source.error(
+        "tasks_schedule", "is not combined with weights of files, which say how often their rows come",
+        "leave out one of the two")
+    }
+    guard !tasks.isEmpty else {
+      // An adapter may bring its tasks with it.
+      guard adapterPath == nil else { return }
+      for (key, isGiven) in [
+        ("tasks_weighting", tasksWeighting != .equal), ("tasks_schedule", tasksSchedule != .proportional),
+      ] where isGiven {
+        throw source.error(key, "has no effect without tasks", "give tasks, or leave out \(key)")
+      }
+      return
+    }
+    let others: [(key: String, isGiven: Bool, why: String)] = [
+      ("trainable", trainable == .full, "heads are trained beside LoRA pairs"),
+      ("loss", loss != .ce, "it is about tokens of the vocabulary"),
+      ("replay", replay == .self, "rehearsed rows have no task"),
+      ("replay_data_path", replayDataPath != nil, "rehearsed rows have no task"),
+      ("kl_to_base", klToBase > 0, "it is about tokens of the vocabulary"),
+      ("ewc_lambda", ewcLambda > 0, "it is measured on rows without a task"),
+      ("select_scale", selectScale, "heads have no scale"),
+      ("long_rows", longRows == .split, "a row has one label"),
+      (
+        "tier_assignment_strategy", tierAssignmentStrategy == .parameterImportance,
+        "importance is measured on rows without a task"
+      ),
+    ]
+    for other in others where other.isGiven {
+      throw source.error(
+        other.key, "is not combined with tasks: \(other.why)", "leave out \(other.key), or tasks")
+    }
+  }
+}
