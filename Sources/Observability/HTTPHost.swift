@@ -20,7 +20,8 @@ package final class HTTPHost: Sendable {
 
   /// What nobody may take more of, so that no client uses up the program's descriptors.
   package struct Limits: Sendable {
-    /// Connections at a time; more wait until one of these is closed.
+    /// Connections at a time; more wait until one of these is closed. From three quarters of them on, each new one ends
+    /// the one without a request that nobody has used for the longest.
     package var connections: Int
     /// How long a connection may be idle, or take for a request, in seconds.
     package var idleSeconds: Int64
@@ -45,8 +46,12 @@ package final class HTTPHost: Sendable {
     var quiet = logger
     // Every request and each of the server's own stages is of no interest to the user of a trainer.
     quiet.logLevel = .error
+    let registry = ConnectionRegistry(most: max(1, limits.connections * 3 / 4))
     let application = Application(
-      router: router, server: .http1(configuration: .init(idleTimeout: .seconds(limits.idleSeconds))),
+      router: router,
+      server: .http1(
+        configuration: .init(
+          additionalChannelHandlers: [ConnectionWatch(registry)], idleTimeout: .seconds(limits.idleSeconds))),
       configuration: ApplicationConfiguration(
         address: .hostname(host, port: port), serverName: "nested-learning",
         availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),

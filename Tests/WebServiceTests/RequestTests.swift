@@ -88,6 +88,35 @@ import Testing
     #expect(listed?.sorted() == ["train.jsonl", "up.jsonl", "valid.jsonl"])
   }
 
+  /// One that sends more than it has said is cut off, long before its end.
+  @Test func anUploadThatLies() throws {
+    let script = """
+      exec 3<>/dev/tcp/127.0.0.1/\(service.port)
+      printf 'POST /nested-learning/upload?name=lie.jsonl&size=8 HTTP/1.1\\r\\nHost: localhost\\r\\n' >&3
+      printf 'Content-Length: 100000000000\\r\\n\\r\\n' >&3
+      trap '' PIPE
+      (head -c 100000000000 /dev/zero >&3) 2>/dev/null && echo all was read
+      exit 0
+      """
+    let result = try Program(name: "/bin/bash").run(["-c", script]).expectSuccess()
+    #expect(!result.output.contains("all was read"))
+    #expect(try service.status()["status"] == "idle")
+  }
+
+  /// Connections without a request, more than there may be: others are answered while they are held.
+  @Test func idleConnections() throws {
+    let script = """
+      ulimit -n 1024
+      for i in {1..700}; do exec {fd}<>/dev/tcp/127.0.0.1/$1 || exit 1; done
+      printf ready; read -r -t 600
+      """
+    let holder = try Program(name: "/bin/bash").start(["-c", script, "-", "\(service.port)"])
+    defer { holder.terminate() }
+    try service.wait("the connections") { holder.output.contains("ready") || !holder.process.isRunning }
+    #expect(holder.output.contains("ready"))
+    for _ in 0..<20 { #expect(try service.status()["status"] == "idle") }
+  }
+
   /// What a preview says is what the command that it gives says.
   @Test func aPreview() throws {
     let config = RunningService.config("shown", ["tier_update_frequencies": [1, 2, 5]])

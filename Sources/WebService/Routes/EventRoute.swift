@@ -37,10 +37,15 @@ final class EventRoute: Sendable {
     }
   }
 
+  private func news(_ name: String?) async throws -> String {
+    if let news = status.freshNews(of: name) { return news }
+    return try await Disk.run { (try? self.status.news(of: name)) ?? "{}" }
+  }
+
   private func send(_ name: String?, to writer: inout any ResponseBodyWriter) async throws {
     var (last, quiet) = ("", 0)
     while !Task.isShuttingDownGracefully {
-      let text = try await Disk.run { self.text(name) }
+      let text = try await news(name)
       quiet = text == last ? quiet + 1 : 0
       if text != last {
         try await writer.write(ByteBuffer(string: "event: status\ndata: \(text)\n\n"))
@@ -50,13 +55,5 @@ final class EventRoute: Sendable {
       last = text
       try await Task.sleep(for: Self.pause)
     }
-  }
-
-  /// Without the history, which is fetched once and then row by row.
-  private func text(_ name: String?) -> String {
-    guard var members = (try? status.status(of: name))?.object else { return "{}" }
-    members["metrics_history"] = nil
-    members["recent_logs"] = nil
-    return JSONValue.object(members).text
   }
 }

@@ -22,7 +22,7 @@ struct RunRoutes: Sendable {
     let prefix = "/nested-learning"
     return [
       .post("\(prefix)/start") { _, body in try begin(body) },
-      .bytes(.get, "\(prefix)/status") { asked in
+      .bytes(.get, "\(prefix)/status", known: knownStatus) { asked in
         let run = try name(asked)
         return try cache.bytes("status \(run ?? "")", mark: "\(desk.changes)") { try status.status(of: run) }
       },
@@ -47,6 +47,10 @@ struct RunRoutes: Sendable {
 
   private var experiments: JSONValue {
     ["experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name))]
+  }
+
+  private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
+    cache.known("status \(try name(asked) ?? "")", mark: "\(desk.changes)")
   }
 
   /// `?experiment=`, if it is given.

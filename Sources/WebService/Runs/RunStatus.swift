@@ -14,6 +14,8 @@ final class RunStatus: Sendable {
     let changes: UInt64
     let time: ContinuousClock.Instant
     let value: JSONValue
+    /// What streams of events say of it: without the history, which is fetched once and then row by row.
+    let news: String
   }
 
   private let desk: RunDesk
@@ -32,17 +34,33 @@ final class RunStatus: Sendable {
 
   /// - Parameter name: of a run; nil: the one at work, else the last one
   /// - Throws: `RunRequestError` if there is no such run.
-  func status(of name: String?) throws -> JSONValue {
-    let (key, changes) = (name ?? "", desk.changes)
-    if let made = made.withLock({ $0[key] }), made.changes == changes, .now - made.time < Self.age {
-      return made.value
+  func status(of name: String?) throws -> JSONValue { try made(of: name).value }
+
+  /// The same for those who are told of each change, as JSON.
+  func news(of name: String?) throws -> String { try made(of: name).news }
+
+  /// What serves those who ask again, without a look at the disk; nil if it is to be made.
+  func freshNews(of name: String?) -> String? { fresh(name ?? "", desk.changes)?.news }
+
+  private func fresh(_ key: String, _ changes: UInt64) -> Made? {
+    guard let made = made.withLock({ $0[key] }), made.changes == changes, .now - made.time < Self.age else {
+      return nil
     }
+    return made
+  }
+
+  private func made(of name: String?) throws -> Made {
+    let (key, changes) = (name ?? "", desk.changes)
+    if let made = fresh(key, changes) { return made }
     let value = try make(name)
+    var news = value.object ?? JSONObject()
+    for key in ["metrics_history", "recent_logs"] { news[key] = nil }
+    let new = Made(changes: changes, time: .now, value: value, news: JSONValue.object(news).text)
     made.withLock { made in
       if made.count > 100 { made = [:] }
-      made[key] = Made(changes: changes, time: .now, value: value)
+      made[key] = new
     }
-    return value
+    return new
   }
 
   private func make(_ name: String?) throws -> JSONValue {
