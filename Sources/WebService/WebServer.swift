@@ -65,6 +65,7 @@ struct WebRoutes {
       desk: desk, policy: policy, summaries: summaries, status: status, start: start, jobs: jobs)
     let own =
       PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes + runs.routes
+      + RunNameRoutes(desk: desk, policy: policy, jobs: jobs).routes
       + ConfigRoutes(preview: Preview(policy, summaries)).routes
       + FileRoutes(library: Library(policy: policy), uploads: uploads).routes + [EventRoute(status).route]
     let openAI =

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -154,11 +155,59 @@ def run(page, context, service):
     page.goto(service.url + "#/run/first")
     expect(page.locator("h1 .pill.paused")).to_be_visible()
     for button, state in (("Resume", "running"), ("Stop", "stopped"), ("Resume", "completed")):
-        page.get_by_role("button", name=button).focus()
+        page.get_by_role("button", name=button, exact=True).focus()
         page.keyboard.press("Enter")
         expect(page.locator(f"h1 .pill.{state}")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("lowest validation loss")).to_be_visible()
     shoot(page, "run-completed")
+
+    # What has been trained, beside its base model; the answers come as they are written.
+    page.get_by_label("Prompt").fill("The river")
+    page.get_by_label("Tokens at most").fill("20")
+    page.get_by_role("button", name="Write", exact=True).click()
+    written = page.locator(".written")
+    expect(written).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop writing")).to_be_disabled()
+    texts = written.all_inner_texts()
+    assert all(texts) and texts[0] != texts[1], texts
+    # A model without a chat template cannot answer a message, and that is said.
+    page.get_by_label("What to do").select_option("chat")
+    page.get_by_role("button", name="Write", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("template")
+    page.get_by_label("What to do").select_option("text")
+    page.get_by_role("button", name="Write", exact=True).click()
+    expect(page.get_by_role("button", name="Stop writing")).to_be_disabled()
+    page.locator("section", has=page.get_by_role("heading", name="Try it")).screenshot(path=f"{shots}/try-it.png")
+
+    # A checkpoint to take along, as one file.
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download best", exact=True).click()
+    with tarfile.open(download.value.path()) as archive:
+        names = archive.getnames()
+    assert download.value.suggested_filename == "first-best.tar" and "best/adapters.safetensors" in names, names
+    assert "best/peft/adapter_config.json" in names, names
+
+    # Another name, and tags by which it is found.
+    page.get_by_label("Tags, with commas between").fill("keep, small")
+    page.get_by_role("button", name="Save tags").click()
+    expect(page.locator("#said")).to_have_text("The tags are saved")
+    page.get_by_label("Name of the run").fill("first-2")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_text("there is a run with the name first-2 already")).to_be_visible()
+    page.get_by_label("Name of the run").fill("renamed")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("heading", name="renamed")).to_be_visible()
+    expect(page.get_by_label("Tags, with commas between")).to_have_value("keep, small")
+    page.get_by_role("link", name="Runs", exact=True).click()
+    page.get_by_label("Show names and tags with").fill("KEEP")
+    expect(page.get_by_role("link", name="first-2", exact=True)).to_be_hidden()
+    expect(page.get_by_role("link", name="renamed", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Show names and tags with")).to_have_value("KEEP")
+    page.goto(service.url + "#/run/renamed")
+    page.get_by_label("Name of the run").fill("first")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.locator("h1")).to_have_text(re.compile("^first completed"))
 
     # Two runs side by side, and the same again after a reload.
     page.get_by_role("link", name="Runs", exact=True).click()
@@ -206,7 +255,8 @@ def watched(context):
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(f"error: {error}"))
     # A service that has been killed is one thing that the page is to bear, and a value that is refused another.
-    allowed = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "status of 422", "status of 404")
+    allowed = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "status of 422", "status of 404",
+               "status of 400", "status of 409")
     page.on("console", lambda m: m.type == "error" and not any(a in m.text for a in allowed) and faults.append(m.text))
     return page
 

@@ -30,6 +30,11 @@ import Testing
       FileManager.default.fileExists(atPath: service.runs + "/m.measuring/state.sqlite")
     }
     usleep(300_000)
+    // It is part of the run that it is for.
+    let shown = try service.json("GET", "experiments")["experiments"]?.array?.compactMap {
+      $0["experiment_name"]?.string
+    }
+    #expect(shown == ["m"])
     try service.json("POST", "stop", ["experiment_name": "m"])
     try service.wait("an empty queue") { try service.json("GET", "experiments")["queue"] == [] }
     try service.json("POST", "start", RunningService.config("after"))

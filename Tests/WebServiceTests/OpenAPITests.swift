@@ -46,14 +46,60 @@ import Testing
       ("POST", "preview", RunningService.config("c")),
     ]
     for (method, path, body) in asked {
-      let value = try service.json(method, path, body)
       let template = path.hasPrefix("experiments/") ? "experiments/{name}" : path
-      let schema = Self.file["paths"]?["/nested-learning/\(template)"]?[method.lowercased()]?["responses"]?[
-        "200"]?[
-          "content"]?["application/json"]?["schema"]
-      let faults = Schema(Self.file).faults(value, try #require(schema), path)
-      #expect(faults == [], "\(faults)")
+      let answer = try service.json(method, path, body)
+      try Self.check(answer, method, "/nested-learning/\(template)")
     }
+    let tags = try service.json("POST", "experiments/a/tags", ["tags": ["x"]])
+    try Self.check(tags, "POST", "/nested-learning/experiments/{name}/tags")
+    let renamed = try service.json("POST", "experiments/a/rename", ["experiment_name": "z"])
+    try Self.check(renamed, "POST", "/nested-learning/experiments/{name}/rename")
+  }
+
+  @Test func fieldsOfOpenAI() throws {
+    let service = try RunningService()
+    let row = "{\"text\": \"The river froze early that year.\"}\n"
+    let file = try service.upload("f.jsonl", row + row + row)
+    let job = try service.v1(
+      "POST", "fine_tuning/jobs",
+      [
+        "model": "qwen2_f32", "training_file": .string(file), "suffix": "a", "metadata": ["a": "b"],
+        "hyperparameters": ["n_epochs": 3], "nested_learning": ["max_seq_length": 32],
+      ])
+    try Self.check(job, "POST", "/v1/fine_tuning/jobs")
+    let one = "fine_tuning/jobs/\(job["id"]?.string ?? "")"
+    try service.wait("its end") {
+      try ["succeeded", "failed"].contains(service.v1("GET", one)["status"]?.string)
+    }
+    #expect(try service.v1("GET", one)["status"] == "succeeded")
+    let asked = [
+      ("files", "files"), ("files/\(file)", "files/{file_id}"), ("models", "models"),
+      ("models/a/checkpoints/final", "models/{model}"), ("fine_tuning/jobs", "fine_tuning/jobs"),
+      (one, "fine_tuning/jobs/{fine_tuning_job_id}"),
+      (one + "/events", "fine_tuning/jobs/{fine_tuning_job_id}/events"),
+      (one + "/checkpoints", "fine_tuning/jobs/{fine_tuning_job_id}/checkpoints"),
+    ]
+    for (path, template) in asked { try Self.check(service.v1("GET", path), "GET", "/v1/\(template)") }
+    let text = try service.v1(
+      "POST", "completions", ["model": "qwen2_f32", "prompt": "The", "max_tokens": 3])
+    try Self.check(text, "POST", "/v1/completions")
+    try service.scratch.write("models/qwen2_f32/chat_template.jinja", "{{ messages[0]['content'] }}")
+    try service.killAndStart()
+    let chat = try service.v1(
+      "POST", "chat/completions", ["model": "qwen2_f32", "messages": [["role": "user", "content": "The"]]])
+    try Self.check(chat, "POST", "/v1/chat/completions")
+    let refused = try service.answer("GET", "/v1/files/none")
+    let schema: JSONValue = ["$ref": "#/components/schemas/OpenAIError"]
+    #expect(Schema(Self.file).faults(try JSONValue(parsing: refused.body), schema, "e") == [])
+    try Self.check(service.v1("DELETE", "files/\(file)"), "DELETE", "/v1/files/{file_id}")
+  }
+
+  /// An answer has the fields of its schema and no others.
+  private static func check(_ answer: JSONValue, _ method: String, _ path: String) throws {
+    let schema = file["paths"]?[path]?[method.lowercased()]?["responses"]?["200"]?["content"]?[
+      "application/json"]?["schema"]
+    let faults = Schema(file).faults(answer, try #require(schema, "\(method) \(path)"), path)
+    #expect(faults == [], "\(faults)")
   }
 
   /// The check itself finds what is missing, and what is too much.

@@ -39,7 +39,9 @@ extension CoordinatorProcess {
         NestedLearningConfig(object: config.object ?? JSONObject(), file: "the queue"), orResume: false)
     }
     let folder = try open(path)
-    let (config, inputs) = try RunConfig.recorded(folder)
+    var (config, inputs) = try RunConfig.recorded(folder)
+    // It may have been given another name since it began.
+    config.experimentName = FileSystem.name(of: path)
     try RunPaths.checkAllExist(config, folder: path)
     if let reason = try FolderStatus(folder: path).completion { throw FinishedRun(reason: reason) }
     let plan = try read(config)

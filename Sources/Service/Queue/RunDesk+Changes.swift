@@ -115,6 +115,31 @@ extension RunDesk {
     }
   }
 
+  /// Gives a run that nobody is at another name, which is that of its folder.
+  public func rename(_ name: String, to new: String) throws {
+    try change { state in
+      for taken in [name, new] where state.index(of: taken) != nil {
+        throw RunRequestError(
+          .conflict, "\(taken) is in the queue", field: "experiment_name", hint: "stop it first")
+      }
+      guard RecordedRun.isOne(folder(of: name)) else { throw notInQueue(name, what: "renamed") }
+      guard FileSystem.kind(folder(of: new)) == nil else {
+        throw RunRequestError(
+          .conflict, "there is a run with the name \(new) already", field: "experiment_name",
+          hint: "choose another name")
+      }
+      guard RunFolder.isHeld(folder(of: name)) == false else {
+        throw RunRequestError(.conflict, "another coordinator is at \(name)", hint: "stop it there first")
+      }
+      do {
+        try FileSystem.rename(folder(of: name), to: folder(of: new))
+        try FileSystem.syncFolder(folder)
+      } catch { throw RunRequestError(.unavailable, "\(name) could not be renamed: \(error)") }
+      state.failures.removeAll { $0.name == new }
+      return { _ in }
+    }
+  }
+
   // MARK: - What keeps it from being done
 
   /// Tells another coordinator on this machine that is at the run, if there is one.

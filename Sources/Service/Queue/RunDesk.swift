@@ -130,6 +130,9 @@ public final class RunDesk: Sendable {
   /// A number that grows with all that is told of here.
   public var changes: UInt64 { state.withLock { $0.changes } }
 
+  /// Something that is told of with the runs has changed beside them.
+  public func tellOfChange() { state.withLock { $0.changes += 1 } }
+
   /// - Returns: lines of the log about a run, the newest last: `time`, `level`, `message`
   public func recentLines(_ count: Int, of run: String?) -> [JSONValue] { lines.last(count, of: run) }
 

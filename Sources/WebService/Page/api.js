@@ -49,6 +49,27 @@ export async function upload(file, tell) {
   }
 }
 
+// Hands over the pieces of a text while it is written; whoever aborts it ends its computation.
+export async function write(path, body, take, signal) {
+  const answer = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ ...body, stream: true }), signal });
+  if (answer.status === 401) { location.href = '/login'; }
+  const failed = (error) => new ApiError(answer.status, { error: error?.message });
+  if (!answer.ok) throw failed((await answer.json().catch(() => ({}))).error);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ''; ;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split('\n');
+    rest = lines.pop();
+    for (const line of lines.filter((one) => one.startsWith('data: {'))) {
+      const event = JSON.parse(line.slice(6));
+      if (event.error) throw failed(event.error);
+      const [choice] = event.choices;
+      take(choice?.delta?.content ?? choice?.text ?? '');
+    }
+  }
+}
+
 // Calls `take` with the status of a run at each change; the browser connects again by itself.
 export function follow(run, take) {
   const source = new EventSource(prefix + 'events' + (run ? '?experiment=' + name(run) : ''));

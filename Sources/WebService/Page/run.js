@@ -1,7 +1,8 @@
 // Run: how one run stands, live, and how it got there; all of it from its ledger.
 import { ApiError, follow, get, name as escaped, post, remove } from './api.js';
 import { Chart, palette, smoothed } from './charts.js';
-import { bytes, decimal, duration, facts, fill, h, pill, problem, say, table, tierDot, when } from './elements.js';
+import { bytes, copyButton, decimal, duration, facts, fill, h, pill, problem, say, table, tierDot, when } from './elements.js';
+import { Trial } from './trial.js';
 
 export async function run(place, { name, query }) {
   const view = new RunView(place, name, query);
@@ -29,6 +30,7 @@ class RunView {
     clearInterval(this.timer);
     removeEventListener('recolour', this.recolour);
     Object.values(this.charts).forEach((chart) => chart.close());
+    this.trial?.stop();
   }
 
   take(status) {
@@ -44,6 +46,7 @@ class RunView {
   }
 
   draw(status) {
+    this.trial?.stop();
     this.shown = status.experiment_name;
     Object.assign(this, { rows: [], evaluations: [], fetched: undefined, status: undefined });
     if (!status.experiment_name) {
@@ -56,7 +59,7 @@ class RunView {
     this.makeCharts();
     fill(this.place, this.head, h('section', { class: 'card' }, h('div', { class: 'row spread' }, h('h2', {}, 'Curves'), this.controls()),
       this.grid = h('div', { class: 'charts' }, Object.values(this.charts).map((chart) => chart.figure))), this.body);
-    this.parts = { tiers: h('section', { class: 'card' }), workers: h('section', { class: 'card' }), checkpoints: h('section', { class: 'card' }), faults: h('section', { class: 'card' }), log: h('section', { class: 'card' }), config: h('section', { class: 'card' }) };
+    this.parts = { tiers: h('section', { class: 'card' }), workers: h('section', { class: 'card' }), checkpoints: h('section', { class: 'card' }), trial: (this.trial = new Trial()).part, names: h('section', { class: 'card' }), faults: h('section', { class: 'card' }), log: h('section', { class: 'card' }), config: h('section', { class: 'card' }) };
     fill(this.body, Object.values(this.parts));
     this.drawLog();
     this.details();
@@ -223,6 +226,8 @@ class RunView {
       this.fillLog();
       if (!details) return;
       this.drawCheckpoints(details);
+      this.trial.show(run, details.checkpoints, details.config.base_model_path);
+      this.drawNames(details);
       this.drawFaults(details);
       this.drawConfig(details);
     } catch (error) {
@@ -240,11 +245,37 @@ class RunView {
     return true;
   }
 
-  drawCheckpoints({ checkpoints }) {
+  drawCheckpoints({ checkpoints, config }) {
+    this.base = config.base_model_path;
     if (!this.isNews("checkpoints", checkpoints)) return;
-    fill(this.parts.checkpoints, h('h2', {}, 'Checkpoints'), checkpoints.length ? table('Checkpoints', [{ title: 'Name' }, { title: 'After step', num: true }, { title: 'Best loss until then', num: true }, { title: 'Size', num: true }, { title: 'Written' }, { title: 'Files' }],
-      checkpoints.map((one) => [h('span', {}, one.name, ' ', one.name === 'best' ? h('span', { class: 'pill best' }, 'lowest validation loss') : null), String(one.step), decimal(one.best_val_loss), h('span', { class: 'nowrap' }, bytes(one.files.reduce((sum, file) => sum + file.bytes, 0))), h('span', { class: 'nowrap' }, when(one.written_at)), h('details', {}, h('summary', {}, `${one.files.length} files`), h('code', {}, one.path), h('ul', {}, one.files.map((file) => h('li', {}, h('a', { href: `/nested-learning/experiments/${escaped(this.shown)}/checkpoints/${escaped(one.name)}/${escaped(file.name)}`, download: file.name }, file.name), ` ${bytes(file.bytes)}`))))]))
+    fill(this.parts.checkpoints, h('h2', {}, 'Checkpoints'), checkpoints.length ? table('Checkpoints', [{ title: 'Name' }, { title: 'After step', num: true }, { title: 'Best loss until then', num: true }, { title: 'Size', num: true }, { title: 'Written' }, { title: 'Take along' }],
+      checkpoints.map((one) => [h('span', {}, one.name, ' ', one.name === 'best' ? h('span', { class: 'pill best' }, 'lowest validation loss') : null), String(one.step), decimal(one.best_val_loss), h('span', { class: 'nowrap' }, bytes(one.files.reduce((sum, file) => sum + file.bytes, 0))), h('span', { class: 'nowrap' }, when(one.written_at)), h('div', {}, h('div', { class: 'actions' }, h('a', { class: 'button small', href: this.archive(one), download: '', 'aria-label': `Download ${one.name}` }, 'Download'), h('a', { class: 'button small', href: this.archive(one) + '?form=peft', download: '', 'aria-label': `Download ${one.name} for PEFT` }, 'For PEFT')), this.exports(one), h('details', {}, h('summary', {}, `${one.files.length} files`), h('code', {}, one.path), h('ul', {}, one.files.map((file) => h('li', {}, h('a', { href: `/nested-learning/experiments/${escaped(this.shown)}/checkpoints/${escaped(one.name)}/${escaped(file.name)}`, download: file.name }, file.name), ` ${bytes(file.bytes)}`)))))]))
       : h('p', { class: 'faint' }, 'None yet.'));
+  }
+
+  archive(checkpoint) { return `/nested-learning/experiments/${escaped(this.shown)}/checkpoints/${escaped(checkpoint.name)}`; }
+
+  // What takes a machine a while is done by hand.
+  exports({ name, path }) {
+    const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`, output = quoted(`${this.shown}-${name}`), base = quoted(this.base);
+    const command = (what, text) => h('div', {}, h('div', { class: 'row spread' }, h('span', { class: 'label' }, what), copyButton(() => text)), h('pre', { tabindex: 0 }, text));
+    return h('details', {}, h('summary', {}, 'In another form'),
+      command('For llama.cpp', `nl-tool export --format gguf --adapter ${quoted(path)} --model ${base} --output ${output}.gguf`), command('Merged into the model', `nl-tool merge --model ${base} --adapter ${quoted(path)} --output ${output}`));
+  }
+
+  drawNames({ tags, status }) {
+    const run = this.shown, isOver = ['completed', 'stopped', 'error'].includes(status);
+    if (!this.isNews('names', [tags, isOver])) return;
+    const name = h('input', { id: 'new-name', value: run, disabled: !isOver }), words = h('input', { id: 'tags', value: tags.join(', '), placeholder: 'none' });
+    const said = h('div', {});
+    const act = (form, path, body, done) => h('form', { class: 'row', onsubmit: async (event) => {
+      event.preventDefault();
+      try { done(await post(`experiments/${escaped(run)}/${path}`, body())); fill(said); } catch (error) { fill(said, problem(error)); }
+    } }, form);
+    fill(this.parts.names, h('h2', {}, 'Name and tags'), h('div', { class: 'names' },
+      act([h('div', {}, h('label', { for: 'new-name' }, 'Name of the run'), name), h('button', { type: 'submit', disabled: !isOver }, 'Rename')], 'rename', () => ({ experiment_name: name.value.trim() }), (answer) => { say(answer.message); location.hash = '#/run/' + escaped(answer.experiment_name); }),
+      act([h('div', {}, h('label', { for: 'tags' }, 'Tags, with commas between'), words), h('button', { type: 'submit' }, 'Save tags')], 'tags', () => ({ tags: words.value.split(',').map((tag) => tag.trim()).filter(Boolean) }), (answer) => { words.value = answer.tags.join(', '); say('The tags are saved'); })), said,
+      isOver ? null : h('p', { class: 'hint' }, 'A run can be renamed once nobody is at it.'));
   }
 
   drawFaults({ ledger }) {

@@ -25,13 +25,15 @@ class RunsView {
     this.weight = Number(query.get('smoothing') ?? 0.9);
     this.metric = metricNames[query.get('metrics')] ? query.get('metrics') : 'loss';
     this.recolour = () => this.chart?.again();
+    this.wanted = query.get('with') || '';
+    this.search = h('input', { type: 'search', id: 'with', value: this.wanted, oninput: () => { this.wanted = this.search.value; this.remember(); this.draw(); } });
     this.list = h('section', { class: 'card' });
     this.comparison = h('div', {});
     fill(place, h('h1', {}, 'Runs'), this.list, this.comparison);
   }
 
   remember() {
-    const query = new URLSearchParams({ sort: this.sort, ...(this.isUp ? { up: 1 } : {}), ...(this.chosen.size ? { compare: [...this.chosen].join(','), metrics: this.metric, smoothing: this.weight } : {}) });
+    const query = new URLSearchParams({ sort: this.sort, ...(this.isUp ? { up: 1 } : {}), ...(this.wanted ? { with: this.wanted } : {}), ...(this.chosen.size ? { compare: [...this.chosen].join(','), metrics: this.metric, smoothing: this.weight } : {}) });
     history.replaceState(null, '', '#/runs?' + query);
   }
 
@@ -50,14 +52,15 @@ class RunsView {
       return fill(this.list, h('div', { class: 'empty' }, h('p', {}, 'No run is there yet.'), h('a', { class: 'button primary', href: '#/new' }, 'New run')));
     }
     const focused = document.activeElement?.id;
-    const sorted = [...this.experiments].sort((a, b) => {
+    const word = this.wanted.trim().toLowerCase();
+    const sorted = this.experiments.filter((one) => !word || [one.experiment_name, ...(one.tags ?? [])].some((text) => text.toLowerCase().includes(word))).sort((a, b) => {
       const [x, y] = [a[this.sort] ?? '', b[this.sort] ?? ''];
       const order = typeof x === 'number' && typeof y === 'number' ? x - y : String(x).localeCompare(String(y));
       return this.isUp ? order : -order;
     });
     const head = columns.map(([key, text, num]) => h('th', { scope: 'col', class: num && 'num', 'aria-sort': this.sort === key ? (this.isUp ? 'ascending' : 'descending') : null },
       h('button', { type: 'button', id: 'sort-' + key, onclick: () => { this.isUp = this.sort === key ? !this.isUp : false; this.sort = key; this.remember(); this.draw(); } }, text, this.sort === key ? (this.isUp ? ' ▲' : ' ▼') : '')));
-    fill(this.list, h('p', { class: 'faint' }, 'Tick two or more to compare them.'), h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Runs' }, h('table', {}, h('caption', { class: 'visually-hidden' }, 'Runs'),
+    fill(this.list, h('div', { class: 'row spread' }, h('p', { class: 'faint' }, 'Tick two or more to compare them.'), h('div', {}, h('label', { for: 'with' }, 'Show names and tags with'), this.search)), h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Runs' }, h('table', {}, h('caption', { class: 'visually-hidden' }, 'Runs'),
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Compare')), head, h('th', { scope: 'col' }, 'Curve'), h('th', { scope: 'col' }, h('span', { class: 'visually-hidden' }, 'Actions')))),
       h('tbody', {}, sorted.map((one) => this.row(one))))));
     if (focused) document.getElementById(focused)?.focus();
@@ -70,7 +73,7 @@ class RunsView {
     const place = this.queue.indexOf(run);
     const first = one.status === 'queued' && place > 0 ? h('button', { type: 'button', id: 'first-' + run, class: 'small', 'aria-label': `Put ${run} first among those that wait`, onclick: () => this.act('queue', { order: [run] }) }, 'First') : null;
     const cancel = one.status === 'queued' ? h('button', { type: 'button', id: 'stop-' + run, class: 'small', 'aria-label': `Take ${run} out of the queue`, onclick: () => this.act('stop', { experiment_name: run }) }, 'Cancel') : null;
-    return h('tr', {}, h('td', {}, box), h('td', {}, h('a', { href: '#/run/' + escaped(run) }, run)),
+    return h('tr', {}, h('td', {}, box), h('td', {}, h('a', { href: '#/run/' + escaped(run) }, run), (one.tags ?? []).map((tag) => h('span', { class: 'tag' }, tag))),
       h('td', {}, pill(one.status), one.status === 'queued' ? h('span', { class: 'faint' }, ` ${place + 1}.`) : null),
       h('td', { class: 'num' }, `${one.current_step.toLocaleString()} / ${one.total_steps?.toLocaleString() ?? '–'}`), h('td', { class: 'num' }, decimal(one.loss)), h('td', { class: 'num' }, decimal(one.best_loss)),
       h('td', { class: 'num' }, decimal(one.learning_rate)), h('td', {}, when(one.changed_at)), h('td', {}, sparkline(one.sparkline)),

@@ -35,6 +35,7 @@ enum PageFile {
     "charts.js": (PackageResources.charts_js, script),
     "newrun.js": (PackageResources.newrun_js, script),
     "run.js": (PackageResources.run_js, script),
+    "trial.js": (PackageResources.trial_js, script),
     "runs.js": (PackageResources.runs_js, script),
     "learn.js": (PackageResources.learn_js, script),
     "login.js": (PackageResources.login_js, script),

@@ -52,12 +52,16 @@ struct RunDetails {
   }
 
   func json() throws -> JSONValue {
-    [
+    var config = run.config
+    // That of its folder, which may have been given another name since.
+    config.experimentName = name
+    return [
       "experiment_name": .string(name), "status": .string(state),
       "message": run.status.reason.map { .string($0) } ?? nil, "folder": .string(run.folder),
       "created_at": .string(run.status.run.createdAt.text), "program": .string(run.status.run.program),
       "current_step": .number(run.status.lastStep), "total_steps": .number(run.config.numSteps),
-      "config": run.config.json(), "inputs_sha256": run.status.run.configuration["inputs_sha256"] ?? .null,
+      "tags": .strings(RunTags.of(run.folder)), "config": config.json(),
+      "inputs_sha256": run.status.run.configuration["inputs_sha256"] ?? .null,
       "tiers": .array(try tiers()), "metrics": try metrics(since: 0, limit: 100)["metrics"] ?? [],
       "evaluations": try metrics(since: 0, limit: 1)["evaluations"] ?? [],
       "checkpoints": .array(try checkpoints()), "ledger": try ledger(),

@@ -25,6 +25,7 @@ final class RunSummaries: Sendable {
     let entries = desk.entries
     let names = ((try? FileSystem.names(in: desk.folder)) ?? []).filter {
       PathPolicy.isName($0) && FileSystem.kind(desk.folder(of: $0) + "/state.sqlite") == .file
+        && !Self.isMeasurement($0, entries)
     }
     var summaries = names.map { summary(of: $0, entry: entries.first(named: $0)) }
     known.withLock { known in known = known.filter { names.contains($0.key) } }
@@ -35,6 +36,12 @@ final class RunSummaries: Sendable {
       summaries.append(Self.failed(failure))
     }
     return summaries.sorted { ($0["changed_at"]?.string ?? "~") > ($1["changed_at"]?.string ?? "~") }
+  }
+
+  /// What is measured before a run of the queue begins is part of that run.
+  private static func isMeasurement(_ name: String, _ entries: [RunDesk.Entry]) -> Bool {
+    let ending = ".measuring"
+    return name.hasSuffix(ending) && entries.first(named: String(name.dropLast(ending.count))) != nil
   }
 
   private static func waiting(_ entry: RunDesk.Entry, _ place: Int) -> JSONObject {
@@ -59,7 +66,7 @@ final class RunSummaries: Sendable {
   /// Of a run with a folder.
   func summary(of name: String, entry: RunDesk.Entry?) -> JSONObject {
     let folder = desk.folder(of: name)
-    let mark = Self.mark(folder)
+    let mark = Self.mark(folder) + ";" + RunTags.mark(folder)
     var summary: JSONObject
     if let known = known.withLock({ $0[name] }), known.mark == mark {
       summary = known.summary
@@ -102,7 +109,7 @@ final class RunSummaries: Sendable {
         "learning_rate": .number(run.config.learningRate),
         "preset": run.config.preset.map { .string($0) } ?? nil,
         "seconds": .number(try run.ledger.total(ofMetric: "step_time")),
-        "sparkline": .numbers(losses.map(\.loss)),
+        "sparkline": .numbers(losses.map(\.loss)), "tags": .strings(RunTags.of(folder)),
       ]
     } catch {
       return [
