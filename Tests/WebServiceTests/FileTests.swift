@@ -81,7 +81,8 @@ import Testing
 
   @Test func aFileThatARunReads() throws {
     let service = try RunningService(delay: 0.03)
-    let file = try service.upload("mine.jsonl", "{\"text\": \"The river froze early.\"}\n")
+    let row = "{\"text\": \"The river froze early.\"}\n"
+    let file = try service.upload("mine.jsonl", row + row)
     let job = try service.v1(
       "POST", "fine_tuning/jobs",
       [

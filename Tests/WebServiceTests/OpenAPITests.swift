@@ -58,7 +58,8 @@ import Testing
 
   @Test func fieldsOfOpenAI() throws {
     let service = try RunningService()
-    let file = try service.upload("f.jsonl", "{\"text\": \"The river froze early that year.\"}\n")
+    let row = "{\"text\": \"The river froze early that year.\"}\n"
+    let file = try service.upload("f.jsonl", row + row + row)
     let job = try service.v1(
       "POST", "fine_tuning/jobs",
       [
@@ -67,7 +68,10 @@ import Testing
       ])
     try Self.check(job, "POST", "/v1/fine_tuning/jobs")
     let one = "fine_tuning/jobs/\(job["id"]?.string ?? "")"
-    try service.wait("its end") { try service.v1("GET", one)["status"] == "succeeded" }
+    try service.wait("its end") {
+      try ["succeeded", "failed"].contains(service.v1("GET", one)["status"]?.string)
+    }
+    #expect(try service.v1("GET", one)["status"] == "succeeded")
     let asked = [
       ("files", "files"), ("files/\(file)", "files/{file_id}"), ("models", "models"),
       ("models/a/checkpoints/final", "models/{model}"), ("fine_tuning/jobs", "fine_tuning/jobs"),

@@ -140,13 +140,18 @@ struct JobRequest {
 
   /// ⌈n_epochs · rows/(batch · accumulation)⌉, with the rows that are trained on.
   private static func steps(_ epochs: Int, _ config: NestedLearningConfig) throws -> Int {
-    let read: DataInspection
+    let (files, read): (DataFiles, DataInspection)
     do {
+      files = try DataFiles(config: config)
       read = try DataInspection(
-        paths: [config.trainDataPath], model: config.baseModelPath, options: RowOptions(config),
+        paths: files.train.map(\.path), model: config.baseModelPath, options: RowOptions(config),
         trainOn: config.trainOn, exampleCount: 0, date: config.chatTemplateDate)
     } catch { throw OpenAIError.field("training_file", "\(error)", code: "invalid_file_format") }
-    let rows = read.files.reduce(0) { $0 + $1.report.rows }
+    // Without a file for validation, the last tenth of the rows is kept for it.
+    let isSplit = files.validation.isEmpty
+    let rows = read.files.reduce(0) { sum, file in
+      sum + file.report.rows - (isSplit ? max(1, file.report.rows / 10) : 0)
+    }
     guard rows > 0 else {
       throw OpenAIError.field(
         "training_file", "the file has no row that can be trained on", code: "invalid_file_format")
