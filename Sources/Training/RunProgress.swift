@@ -36,6 +36,8 @@ package struct RunProgress: Sendable, Equatable {
   /// `select_scale`: what was tried, from the largest scale on; and whether what came of it is written.
   package private(set) var trials: [ScaleTrial] = []
   private(set) var hasSavedScaled = false
+  /// `tasks_schedule: worst_first`: what evaluations have found, from the first on.
+  package private(set) var worstTasks: [WorstTask] = []
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
@@ -92,8 +94,12 @@ package struct RunProgress: Sendable, Equatable {
 
   package mutating func applied(step: Int) { self.step = step }
 
-  package mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
+  /// - Parameter worst: the number of the worst task, if there are any.
+  package mutating func evaluated(loss: Double, worst: Int? = nil, _ config: NestedLearningConfig) {
     evaluatedStep = step
+    if let worst, config.tasksSchedule == .worstFirst {
+      worstTasks.append(WorstTask(step: step, task: worst))
+    }
     lastLoss = loss
     if loss < bestLoss ?? .infinity {
       bestLoss = loss
@@ -124,6 +130,9 @@ extension RunProgress {
     members["last_loss"] = lastLoss.map { .number($0) }
     if !trials.isEmpty { members["scales"] = scaleCurve }
     if hasSavedScaled { members["saved_scaled"] = true }
+    if !worstTasks.isEmpty {
+      members["worst_tasks"] = .array(worstTasks.map { .numbers([$0.step, $0.task]) })
+    }
     return .object(members)
   }
 
@@ -147,6 +156,12 @@ extension RunProgress {
     plan = json["plan"]?.int ?? 1
     lastLoss = json["last_loss"]?.double
     hasSavedScaled = json["saved_scaled"]?.bool ?? false
+    worstTasks = try (json["worst_tasks"]?.array ?? []).map { item in
+      guard let pair = item.array?.compactMap(\.int), pair.count == 2 else {
+        throw TrainingError("the snapshot's progress has a task that cannot be read")
+      }
+      return WorstTask(step: pair[0], task: pair[1])
+    }
     trials = try (json["scales"]?.array ?? []).map { item in
       guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,
         let holds = item["holds"]?.bool

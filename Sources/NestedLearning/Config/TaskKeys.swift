@@ -14,6 +14,8 @@ public enum TaskSchedule: String, Sendable, CaseIterable {
   case proportional
   /// Those of one task, the tasks taking turns.
   case roundRobin = "round_robin"
+  /// Those of the task that had the lowest accuracy at the last evaluation; before the first, the tasks take turns.
+  case worstFirst = "worst_first"
 }
 
 // The keys of tasks that share a transformer.
@@ -29,7 +31,8 @@ extension NestedLearningConfig {
       "Learning rate of what is learned for tasks_weighting, in place of learning_rate."),
     .choice(
       "tasks_schedule", \.tasksSchedule,
-      "Rows of a micro-batch: of all tasks as they come (proportional), or of one task, in turn (round_robin)."
+      "Rows of a micro-batch: of all tasks as they come (proportional), or of one task: in turn "
+        + "(round_robin), or the least accurate of the last evaluation (worst_first)."
     ),
   ]
 
