@@ -134,8 +134,8 @@ public struct LoRASpecification: Sendable, Equatable {
     for name in trainedTensors where model.shape(ofTensor: name) == nil {
       throw fault("modules_to_save", "\"\(name)\" is not a tensor of this model")
     }
-    guard Set(heads.map(\.name)).count == heads.count else {
-      throw fault("tasks", "names a task twice: \(heads.map(\.name).joined(separator: ", "))")
+    guard Set(heads.map(\.name)).count == heads.count, heads.count <= TaskHead.most else {
+      throw fault("tasks", "must name at most \(TaskHead.most) tasks, each once")
     }
     guard excluded.count < known.count else { throw fault("target_modules", "leaves no module to adapt") }
   }

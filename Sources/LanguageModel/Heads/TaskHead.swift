@@ -35,6 +35,8 @@ public struct TaskHead: Sendable, Equatable {
     (self.hiddenSize, self.dropout) = (hiddenSize, dropout)
   }
 
+  /// Heads of a model at most.
+  public static let most = 64
   /// What the names of all tensors of heads begin with.
   public static let prefix = "heads."
   /// ln σ² of each task, [tasks], where they are learned.
