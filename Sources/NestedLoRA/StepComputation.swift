@@ -147,6 +147,7 @@ struct ComputedStep {
 
   func apply(to state: inout NestedTrainerState) throws -> StepOutcome {
     guard let gradients else { return try state.skip(step: step) }
-    return try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
+    return try state.apply(
+      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients)
   }
 }

@@ -204,7 +204,8 @@ package final class StepEngine: @unchecked Sendable {
       try windows.map { .windowTotals(try $0.totals(tiers: active, boundary: step)) }
       ?? .sums(sums(step, results))
     tamper(&gradients)
-    let outcome = try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
+    let outcome = try state.apply(
+      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {

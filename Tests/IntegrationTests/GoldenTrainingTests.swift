@@ -22,7 +22,8 @@ import Testing
     "qwen2_consolidate", "qwen2_consolidate_reset", "qwen2_consolidate_follow", "qwen2_replay",
     "qwen2_replay_boundaries", "qwen2_replay_soft", "qwen2_kl_all", "qwen2_eaft", "qwen2_everything",
     "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
-    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty", "llama_discard",
+    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty",
+    "qwen2_tasks_gradnorm", "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 

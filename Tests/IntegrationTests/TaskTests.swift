@@ -35,6 +35,7 @@ import Testing
     several.merging(["tasks_weighting": "uncertainty", "tasks_schedule": "round_robin"]) { $1 },
     several.merging(["tier_mode": "consolidate", "inactive_gradients": "discard"]) { $1 },
     several.merging(["tasks_schedule": "worst_first", "eval_every": 3]) { $1 },
+    several.merging(["tasks_weighting": "gradnorm", "tasks_schedule": "round_robin"]) { $1 },
   ])
   func oneAnswer(changes: [String: JSONValue]) throws {
     let reference = try TrainingRun(changes)
