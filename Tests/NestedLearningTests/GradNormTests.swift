@@ -20,15 +20,17 @@ import Testing
       GradNorm.gradientsName: [3, -4, 0, 2], GradNorm.weightsName: [0, 0], GradNorm.firstLossesName: [0, 0],
       "other": [1],
     ]
-    let gradNorm = try #require(GradNorm(balanced(1), from: &gradients))
+    let gradNorm = try #require(try GradNorm(balanced(1), from: &gradients))
     #expect(gradients == ["other": [1]])
     #expect(gradNorm.slopes(weights: [1, 2], losses: [2, 3], first: [4, 3]) == [5, -2])
     // At the goal itself nothing moves: equal sizes, equal rates.
     #expect(gradNorm.slopes(weights: [2, 5], losses: [2, 3], first: [2, 3]) == [0, 0])
     #expect(GradNorm.normalised([1, 3]) == [0.5, 1.5])
     var none: GradientSums = ["other": [1]]
-    #expect(GradNorm(balanced(), from: &none) == nil)
-    #expect(GradNorm(config(), from: &gradients) == nil)
+    #expect(try GradNorm(balanced(), from: &none) == nil)
+    #expect(try GradNorm(config(), from: &gradients) == nil)
+    var broken: GradientSums = [GradNorm.gradientsName: [1, .nan]]
+    #expect(throws: TrainerError.self) { try GradNorm(balanced(), from: &broken) }
   }
 
   /// Two tasks that pull one number to 1 and to −1, the second with a hundred times the loss: alike, the second has it all;

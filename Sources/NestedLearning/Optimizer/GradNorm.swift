@@ -16,10 +16,12 @@ struct GradNorm {
   /// Takes what is not to be applied as it is out of the gradients of tier 0.
   ///
   /// - Returns: nil if there are no such tensors.
-  init?(_ config: NestedLearningConfig, from gradients: inout GradientSums) {
+  /// - Throws: `TrainerError.notFinite`.
+  init?(_ config: NestedLearningConfig, from gradients: inout GradientSums) throws(TrainerError) {
     guard config.tasksWeighting == .gradnorm,
       let carried = gradients.removeValue(forKey: Self.gradientsName)
     else { return nil }
+    guard Vectors.isFinite(carried) else { throw .notFinite(name: Self.gradientsName) }
     gradients[Self.weightsName] = nil
     gradients[Self.firstLossesName] = nil
     (alpha, self.gradients) = (config.tasksGradnormAlpha, carried)

@@ -112,7 +112,7 @@ public struct NestedTrainerState: Sendable {
     let active = scheduler.activeTiers(at: step)
     var due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
     let isBalanced = config.tasksWeighting == .gradnorm && active.contains(0)
-    let gradNorm = isBalanced ? GradNorm(config, from: &due.gradients[0, default: [:]]) : nil
+    let gradNorm = isBalanced ? try GradNorm(config, from: &due.gradients[0, default: [:]]) : nil
     for tier in active { penalty?.add(to: &due.gradients[tier, default: [:]], parameters: parameters) }
     let penaltyValue = penalty?.value(of: parameters)
     let clipping = try GradientClipping(
