@@ -56,11 +56,13 @@ import Testing
       """
       {"task": "topic", "text": "abcdef", "label": "mill"}
       {"task": "tag", "text": ["ab", "cd", "ef"], "label": [0, 1, 0]}
+      {"task": "text", "text": "abcdef"}
 
       """, maxLength: 5
     ).rows
     #expect(rows[0].ids.count == 5 && rows[0].taskLabels == [Self.none, Self.none, Self.none, Self.none, 1])
     #expect(rows[1].taskLabels == [Self.none, 0, Self.none, Self.none, 1])
+    #expect(rows[2].taskLabels == [98, 99, 100, 101, Self.none])
   }
 
   @Test func anOnlyTaskNeedsNoName() throws {

@@ -101,8 +101,8 @@ import Testing
     let run = try TrainingRun(
       Self.several.merging([
         "tasks": tasks, "tasks_weighting": "uncertainty", "tasks_weighting_rate": 0.05, "learning_rate": 0,
-        "num_steps": 300, "warmup_steps": 0, "lr_schedule": "linear", "max_grad_norm": 0,
-        "batch_size": .number(count), "gradient_accumulation_steps": 1, "eval_every": 300,
+        "num_steps": 500, "warmup_steps": 0, "lr_schedule": "constant", "max_grad_norm": 0,
+        "batch_size": .number(count), "gradient_accumulation_steps": 1, "eval_every": 500,
         "inactive_gradients": "discard", "shuffle": false, "num_tiers": 1, "tier_update_frequencies": [1],
       ]) { $1 })
     try run.train(["--local-workers", "1"])
