@@ -114,7 +114,8 @@ public final class NestedLoRATrainer {
   ) throws -> TrainingStep {
     let clock = ContinuousClock()
     let began = clock.now
-    let (computed, outcome) = try training.computation.train(step, baseRate: course.progress.baseRate)
+    let (computed, outcome) = try training.computation.train(
+      step, worst: course.progress.worstTasks, baseRate: course.progress.baseRate)
     try course.applied(outcome)
     return TrainingStep(
       step: step, losses: computed.losses, outcome: outcome,
@@ -124,7 +125,9 @@ public final class NestedLoRATrainer {
 
   private static func evaluate(_ training: Prepared, course: inout Course) throws -> TrainingEvaluation {
     let loss = try training.computation.evaluate()
-    course.progress.evaluated(loss: loss, training.plan.config)
+    let isFollowed = training.plan.config.tasksSchedule == .worstFirst
+    let worst = isFollowed ? try training.computation.worstTask() : nil
+    course.progress.evaluated(loss: loss, worst: worst, training.plan.config)
     return TrainingEvaluation(
       step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step)
   }

@@ -26,9 +26,13 @@ final class StepComputation {
 
   /// Computes and applies a step.
   ///
-  /// - Parameter baseRate: in place of the config's.
-  func train(_ step: Int, baseRate: Double?) throws -> (ComputedStep, StepOutcome) {
-    let computed = try compute(step)
+  /// - Parameters:
+  ///   - worst: what evaluations have found so far.
+  ///   - baseRate: in place of the config's.
+  func train(
+    _ step: Int, worst: [WorstTask], baseRate: Double?
+  ) throws -> (ComputedStep, StepOutcome) {
+    let computed = try compute(step, worst)
     let outcome = try computed.apply(to: &state, baseRate: baseRate)
     try set(outcome.activeTiers.flatMap { state.scheduler.tiers[$0].parameters }, of: state.parameters)
     return (computed, outcome)
@@ -42,10 +46,10 @@ final class StepComputation {
 
   /// The gradients that a step needs over its micro-batches; nothing at all where neither they nor a loss are wanted
   /// (`loss_every`).
-  private func compute(_ step: Int) throws -> ComputedStep {
+  private func compute(_ step: Int, _ worst: [WorstTask]) throws -> ComputedStep {
     let tiers = state.tiersDue(at: step)
     if tiers.isEmpty, step % state.config.lossEvery != 0 { return ComputedStep(step: step) }
-    let unit = UnitBatches(batches.microBatches(step: step))
+    let unit = UnitBatches(batches.microBatches(step: step, worst: worst))
     let names = Set(tiers.flatMap { state.scheduler.tiers[$0].parameters })
     let usesWindows = state.window != nil
     var microBatches: [GradientSums] = []
@@ -112,6 +116,18 @@ final class StepComputation {
     return loss
   }
 
+  /// The number of the worst task of the validation rows; nil without tasks.
+  func worstTask() throws -> Int? {
+    guard objective?.byTask == true else { return nil }
+    if state.consolidation != nil { try set(state.scheduler.parameters, of: state.published) }
+    let sums = try batches.evaluationTokens().indices.map {
+      try model.taskScores(MicroBatch(batches.evaluationBatch($0))).map(TaskSums.init)
+    }
+    if state.consolidation != nil { try set(state.scheduler.parameters, of: state.parameters) }
+    return WorstTask.of(
+      try ReductionTree.reduce(sums) { sums, others in sums = zip(sums, others).map { $0 + $1 } })
+  }
+
   private func evaluationLoss(_ scale: Double) throws -> Double {
     let tokens = batches.evaluationTokens()
     let losses = try tokens.indices.map {
@@ -137,6 +153,7 @@ struct ComputedStep {
   func apply(to state: inout NestedTrainerState, baseRate: Double? = nil) throws -> StepOutcome {
     guard let gradients else { return try state.skip(step: step, baseRate: baseRate) }
     return try state.apply(
-      step: step, trainedTokens: losses.tokens, gradients: gradients, baseRate: baseRate)
+      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients,
+      baseRate: baseRate)
   }
 }

@@ -57,6 +57,7 @@ public struct ConfigFlags: ParsableArguments {
   @Option(parsing: .upToNextOption, help: .key("tasks")) var tasks: [JSONObjectText] = []
   @Option(help: .key("tasks_weighting")) var tasksWeighting: String?
   @Option(help: .key("tasks_weighting_rate")) var tasksWeightingRate: FiniteNumber?
+  @Option(help: .key("tasks_gradnorm_alpha")) var tasksGradnormAlpha: FiniteNumber?
   @Option(help: .key("tasks_schedule")) var tasksSchedule: String?
 
   @Option(help: .key("num_tiers")) var numTiers: Int?
@@ -165,7 +166,7 @@ public struct ConfigFlags: ParsableArguments {
       ("ewc_lambda", json(ewcLambda)), ("ewc_rows", json(ewcRows)), ("ewc_data_path", json(ewcDataPath)),
       ("l2_sp_lambda", json(l2SpLambda)), ("tasks", tasks.isEmpty ? nil : .array(tasks.map(\.json))),
       ("tasks_weighting", json(tasksWeighting)), ("tasks_weighting_rate", json(tasksWeightingRate)),
-      ("tasks_schedule", json(tasksSchedule)),
+      ("tasks_gradnorm_alpha", json(tasksGradnormAlpha)), ("tasks_schedule", json(tasksSchedule)),
     ]
   }
 

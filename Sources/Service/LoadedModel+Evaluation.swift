@@ -38,8 +38,9 @@ extension LoadedModel {
           "--kl and --exact-match are about tokens of the vocabulary, and the adapter has heads of tasks",
           remedy: "leave them out")
       }
+      let sums = try taskSums(over: batches, progress: showProgress)
       return Evaluation(
-        tasks: zip(tasks, try taskSums(over: batches, progress: showProgress)).map { ($0.name, $1) },
+        lossSum: sums.loss, tasks: zip(tasks, sums.tasks).map { ($0.name, $1) },
         rows: rows.count, reports: read.map(\.report))
     }
     let sums = try sums(over: batches, base: base, progress: showProgress)

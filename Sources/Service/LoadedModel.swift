@@ -38,7 +38,7 @@ public struct LoadedModel {
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
       replaced: weights?.replaced ?? [:])
     let adapted = weights.map { $0.tensors.merging($0.heads) { pair, _ in pair } } ?? [:]
-    for (name, tensor) in adapted {
+    for (name, tensor) in adapted where name != TaskHead.weightsName {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
     self.model = model

@@ -5,10 +5,20 @@ import WireProtocol
 package protocol BatchSource: Sendable {
   /// The micro-batches of a step (1-based), in the order of their numbers.
   func microBatches(step: Int) -> [AssignedMicroBatch]
+  /// The same, where it follows evaluations too.
+  ///
+  /// - Parameter worst: what evaluations have found, ascending; those before the step count.
+  func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch]
   /// Trained tokens of each micro-batch of an evaluation, in the order of their numbers.
   func evaluationTokens() -> [Int]
   /// A micro-batch of an evaluation, by its number.
   func evaluationBatch(_ number: Int) -> AssignedMicroBatch
+}
+
+extension BatchSource {
+  package func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
+    microBatches(step: step)
+  }
 }
 
 /// The micro-batches of one step, and the number of their trained tokens.
@@ -44,13 +54,18 @@ struct BatchCache: Sendable {
   /// `steps`: at most `limit` of them, the oldest goes first.
   private var steps: [(step: Int, batches: UnitBatches)] = []
   private var evaluation: (tokens: [Int], sum: Int)?
+  /// What evaluations have found so far.
+  var worst: [WorstTask] = [] {
+    // A run that goes back may come to other evaluations, and to other steps.
+    didSet { if !worst.starts(with: oldValue) { steps = [] } }
+  }
   private static let limit = 64
 
   init(_ source: any BatchSource) { self.source = source }
 
   mutating func batches(step: Int) -> UnitBatches {
     if let known = steps.last(where: { $0.step == step }) { return known.batches }
-    let batches = UnitBatches(source.microBatches(step: step))
+    let batches = UnitBatches(source.microBatches(step: step, worst: worst))
     if steps.count >= Self.limit { steps.removeFirst() }
     steps.append((step, batches))
     return batches

@@ -16,6 +16,7 @@ extension RunCore {
     slowestCopy = run.slowestCopy
     replayedUpTo = run.lastStep
     recordedEvaluations = run.evaluations
+    recordedWorstTasks = run.worstTasks
     recordedShards = run.shards
     if !isReplayAhead { isCertain = false }
     history = ParameterHistory()

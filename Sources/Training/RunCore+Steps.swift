@@ -37,7 +37,8 @@ extension RunCore {
 
   mutating func evaluate(now: Instant) {
     if let loss = recordedEvaluations.removeValue(forKey: progress.step) {
-      progress.evaluated(loss: loss, rules.config)
+      let worst = recordedWorstTasks.removeValue(forKey: progress.step)
+      progress.evaluated(loss: loss, worst: worst, rules.config)
       return goOn(now: now)
     }
     openEvaluation(scale: nil, now: now)

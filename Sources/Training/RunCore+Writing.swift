@@ -109,7 +109,8 @@ extension RunCore {
     case .committed(let unit, let applied): committed(unit, applied, pending, now: now)
     case .evaluated(let unit, let outcome):
       effects.append(.acknowledge(unit))
-      progress.evaluated(loss: outcome.loss, rules.config)
+      progress.evaluated(
+        loss: outcome.loss, worst: WorstTask.of(outcome.tasks.map(\.sums)), rules.config)
       tell(.evaluation(outcome))
       goOn(now: now)
     case .savedBest:

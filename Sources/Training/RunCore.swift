@@ -15,7 +15,9 @@ package struct RunCore: Sendable {
   package let rules: RunRules
 
   /// Where the run stands between steps.
-  package internal(set) var progress = RunProgress()
+  package internal(set) var progress = RunProgress() {
+    didSet { batches.worst = progress.worstTasks }
+  }
   /// The last step that was committed when the state was restored: up to here steps are computed again.
   package internal(set) var replayedUpTo = 0
   /// `snapshots`: when the next one is due, and the seconds that were spent on them.
@@ -30,6 +32,8 @@ package struct RunCore: Sendable {
   var batches: BatchCache
   /// By step: losses of evaluations that an earlier coordinator has recorded.
   var recordedEvaluations: [Int: Double] = [:]
+  /// By step: the tasks that these have found to be the worst.
+  var recordedWorstTasks: [Int: Int] = [:]
 
   /// For the ledger, with the next write: hand-outs that are over, workers that came and went.
   var attempts: [EndedAttempt] = []

@@ -14,6 +14,8 @@ package struct RestoredRun: Sendable {
   package let lastStep: Int
   /// By step: losses of evaluations that are recorded and come after the snapshot, or with it.
   package let evaluations: [Int: Double]
+  /// By step: the tasks that these have found to be the worst, where steps follow that.
+  package let worstTasks: [Int: Int]
   /// Identities in quarantine that still have unverified results in the record.
   package let toUndo: [String]
   /// By step that is to be computed again: what of it was whose, if that was asked for; nothing of steps that a program
@@ -22,8 +24,10 @@ package struct RestoredRun: Sendable {
 
   package init(
     progress: RunProgress, tiers: [TierValues], copies: [CopyState] = [], slowestCopy: TierValues? = nil,
-    lastStep: Int, evaluations: [Int: Double], toUndo: [String], shards: [Int: [ComputedShard]] = [:]
+    lastStep: Int, evaluations: [Int: Double], worstTasks: [Int: Int] = [:], toUndo: [String],
+    shards: [Int: [ComputedShard]] = [:]
   ) {
+    self.worstTasks = worstTasks
     self.progress = progress
     self.tiers = tiers
     self.copies = copies

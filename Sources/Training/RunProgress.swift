@@ -38,6 +38,8 @@ package struct RunProgress: Sendable, Equatable {
   private(set) var hasSavedScaled = false
   /// Of `lr_schedule: plateau`, once there was an evaluation.
   private var plateau: PlateauState?
+  /// `tasks_schedule: worst_first`: what evaluations have found, from the first on.
+  package private(set) var worstTasks: [WorstTask] = []
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
@@ -97,8 +99,12 @@ package struct RunProgress: Sendable, Equatable {
 
   package mutating func applied(step: Int) { self.step = step }
 
-  package mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
+  /// - Parameter worst: the number of the worst task, if there are any.
+  package mutating func evaluated(loss: Double, worst: Int? = nil, _ config: NestedLearningConfig) {
     evaluatedStep = step
+    if let worst, config.tasksSchedule == .worstFirst {
+      worstTasks.append(WorstTask(step: step, task: worst))
+    }
     lastLoss = loss
     if loss < bestLoss ?? .infinity {
       bestLoss = loss
@@ -139,6 +145,9 @@ extension RunProgress {
         "without_gain": .number(plateau.withoutGain),
       ]
     }
+    if !worstTasks.isEmpty {
+      members["worst_tasks"] = .array(worstTasks.map { .numbers([$0.step, $0.task]) })
+    }
     return .object(members)
   }
 
@@ -167,6 +176,12 @@ extension RunProgress {
         throw TrainingError("the snapshot's progress has a plateau that cannot be read")
       }
       plateau = PlateauState(rate: rate, best: member["best"]?.double, withoutGain: count)
+    }
+    worstTasks = try (json["worst_tasks"]?.array ?? []).map { item in
+      guard let pair = item.array?.compactMap(\.int), pair.count == 2 else {
+        throw TrainingError("the snapshot's progress has a task that cannot be read")
+      }
+      return WorstTask(step: pair[0], task: pair[1])
     }
     trials = try (json["scales"]?.array ?? []).map { item in
       guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,

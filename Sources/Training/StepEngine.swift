@@ -209,7 +209,8 @@ package final class StepEngine: @unchecked Sendable {
       ?? .sums(sums(step, results))
     tamper(&gradients)
     let outcome = try state.apply(
-      step: step, trainedTokens: losses.tokens, gradients: gradients, baseRate: baseRate)
+      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients,
+      baseRate: baseRate)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {

@@ -24,6 +24,10 @@ package struct StepLosses: Sendable, Hashable {
 
   /// The mean over the tokens of task rows; nil without any.
   package var meanTask: Double? { taskTokens > 0 ? task / Double(taskTokens) : nil }
+  /// The mean of each task, where there are any; 0 without a label.
+  package var meanTasks: [Double] {
+    (terms?.tasks ?? []).map { $0.places > 0 ? $0.loss / Double($0.places) : 0 }
+  }
   /// The mean over the tokens of replayed rows; nil without any.
   package var meanReplay: Double? {
     terms.flatMap { replayTokens > 0 ? $0.replay / Double(replayTokens) : nil }

@@ -16,6 +16,8 @@ struct EvaluateCommand: ParsableCommand {
 
       Of prompt/completion rows and conversations, the loss is that of completions and of the assistant's turns, as in \
       training, unless --train-on all is given. Accuracy is the share of these tokens that the model finds the likeliest.
+
+      Of an adapter with heads of tasks, rows are of these, and what is told is the loss, the accuracy and F1 (macro) of each.
       """)
 
   @OptionGroup var options: ModelOptions

@@ -56,11 +56,13 @@ import Testing
       """
       {"task": "topic", "text": "abcdef", "label": "mill"}
       {"task": "tag", "text": ["ab", "cd", "ef"], "label": [0, 1, 0]}
+      {"task": "text", "text": "abcdef"}
 
       """, maxLength: 5
     ).rows
     #expect(rows[0].ids.count == 5 && rows[0].taskLabels == [Self.none, Self.none, Self.none, Self.none, 1])
     #expect(rows[1].taskLabels == [Self.none, 0, Self.none, Self.none, 1])
+    #expect(rows[2].taskLabels == [98, 99, 100, 101, Self.none])
   }
 
   @Test func anOnlyTaskNeedsNoName() throws {
@@ -127,6 +129,39 @@ import Testing
     let onlyTopics = try read(#"{"task": "topic", "text": "a", "label": 0}"# + "\n", heads: heads).rows
     let error = #expect(throws: DataError.self) { try StepSampler(rows: onlyTopics, config: config) }
     #expect(error?.description.contains("no row of task text") == true)
+  }
+
+  /// Two steps by turns, two of the second task, one of the first, and again of the second: each goes on in its order where
+  /// it was.
+  @Test func theWorstTaskGoesFirst() throws {
+    let text =
+      (0..<5).map { #"{"task": "topic", "text": "\#($0)", "label": 0}"# + "\n" }.joined()
+      + (5..<8).map { #"{"task": "text", "text": "\#($0)"}"# + "\n" }.joined()
+    let rows = try read(text, heads: [Self.heads[0], Self.heads[2]]).rows
+    let config = config {
+      $0.tasks = [
+        TaskDefinition(name: "topic", kind: .classification, labels: ["sea", "mill"]),
+        TaskDefinition(name: "text", kind: .languageModeling),
+      ]
+      ($0.tasksSchedule, $0.shuffle, $0.batchSize, $0.gradientAccumulationSteps) = (.worstFirst, false, 2, 3)
+    }
+    let sampler = try StepSampler(rows: rows, config: config)
+    let worst = [(step: 2, task: 1), (step: 4, task: 0), (step: 5, task: 1)]
+    var (tasks, taken): ([Int], [[Int]]) = ([], [[], []])
+    for step in 1...7 {
+      for index in 0..<3 {
+        let numbers = sampler.rows(step: step, index: index, worst: worst).map(\.number)
+        let task = try #require(rows.task(of: numbers[0]))
+        tasks.append(task)
+        taken[task] += numbers
+      }
+    }
+    #expect(tasks == [0, 1, 0, 1, 0, 1] + [1, 1, 1, 1, 1, 1] + [0, 0, 0] + [1, 1, 1, 1, 1, 1])
+    #expect(taken[0] == taken[0].indices.map { $0 % 5 })
+    #expect(taken[1] == taken[1].indices.map { 5 + $0 % 3 })
+    // What a step takes does not depend on evaluations behind it.
+    #expect(
+      sampler.rows(step: 3, index: 1, worst: worst) == sampler.rows(step: 3, index: 1, worst: [worst[0]]))
   }
 
   /// Prompts are cut into tokens as rows are, and need no label.

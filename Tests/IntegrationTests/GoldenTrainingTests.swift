@@ -25,7 +25,8 @@ import Testing
     "qwen2_importance", "qwen2_flow", "trained_stm", "qwen2_ewc", "qwen2_l2_sp", "qwen2_both", "qwen2_scaled",
     "qwen2_gradual", "qwen2_unfreeze_sum", "qwen2_freeze_mean", "qwen2_plateau", "qwen2_slanted",
     "qwen2_cosine_end",
-    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty", "llama_discard",
+    "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty",
+    "qwen2_tasks_gradnorm", "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 

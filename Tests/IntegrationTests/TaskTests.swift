@@ -16,11 +16,12 @@ import Testing
   static let text: JSONValue = ["name": "text", "type": "language_modeling"]
 
   static let one: [String: JSONValue] = [
-    "tasks": [topic], "train_data_path": .string(Fixtures.path("data/topics.jsonl")),
+    "tasks": [topic], "max_seq_length": 64, "train_data_path": .string(Fixtures.path("data/topics.jsonl")),
     "val_data_path": .string(Fixtures.path("data/topics_valid.jsonl")),
   ]
   static let several: [String: JSONValue] = [
-    "tasks": [topic, tag, text], "train_data_path": .string(Fixtures.path("data/tasks.jsonl")),
+    "tasks": [topic, tag, text], "max_seq_length": 64,
+    "train_data_path": .string(Fixtures.path("data/tasks.jsonl")),
     "val_data_path": .string(Fixtures.path("data/tasks_valid.jsonl")), "inactive_gradients": "mean",
   ]
 
@@ -33,6 +34,8 @@ import Testing
     one, several,
     several.merging(["tasks_weighting": "uncertainty", "tasks_schedule": "round_robin"]) { $1 },
     several.merging(["tier_mode": "consolidate", "inactive_gradients": "discard"]) { $1 },
+    several.merging(["tasks_schedule": "worst_first", "eval_every": 3]) { $1 },
+    several.merging(["tasks_weighting": "gradnorm", "tasks_schedule": "round_robin"]) { $1 },
   ])
   func oneAnswer(changes: [String: JSONValue]) throws {
     let reference = try TrainingRun(changes)
@@ -48,8 +51,10 @@ import Testing
     }
   }
 
-  @Test func killedAndResumed() throws {
-    let changes = Self.several.merging(["num_steps": 150, "eval_every": 50, "checkpoint_every": 20]) { $1 }
+  @Test(arguments: ["proportional", "worst_first"]) func killedAndResumed(schedule: String) throws {
+    let changes = Self.several.merging([
+      "num_steps": 150, "eval_every": 10, "checkpoint_every": 20, "tasks_schedule": .string(schedule),
+    ]) { $1 }
     let reference = try TrainingRun(changes)
     try reference.train(["--local-workers", "2", "--threads-per-worker", "1"])
     let run = try TrainingRun(changes)
@@ -65,6 +70,27 @@ import Testing
       try rows(run.file("metrics/eval_metrics.jsonl")) == rows(reference.file("metrics/eval_metrics.jsonl")))
   }
 
+  /// After an evaluation the steps are of the task that was the least accurate in it; before the first, tasks take turns.
+  @Test func stepsAreOfTheWorstTask() throws {
+    let run = try TrainingRun(
+      Self.several.merging(["tasks_schedule": "worst_first", "eval_every": 4, "num_steps": 14]) { $1 })
+    try run.train()
+    let names = ["topic", "tag", "text"]
+    let evaluations = try rows(run.file("metrics/eval_metrics.jsonl"))
+    var worst: [Int: String] = [:]
+    for row in evaluations {
+      let accuracies = try names.map { try #require(row["tasks"]?[$0]?["accuracy"]?.double) }
+      let name = try #require(row["worst_task"]?.string)
+      #expect(accuracies[names.firstIndex(of: name) ?? 0] == accuracies.min())
+      worst[try #require(row["step"]?.int)] = name
+    }
+    for row in try run.metrics() {
+      let step = try #require(row["step"]?.int)
+      let trained = names.filter { (row["tasks"]?[$0]?["labels"]?.int ?? 0) > 0 }
+      if step <= 4 { #expect(trained == names) } else { #expect(trained == [worst[(step - 1) / 4 * 4]]) }
+    }
+  }
+
   /// Where nothing but ln σ² learns, each comes to the logarithm of its task's loss: the minimum of ½e^(−s)·L + ½s.
   @Test func logVariancesComeToTheLogarithmOfTheLoss() throws {
     // One step takes every row once, and the transformer and its heads stay as they are.
@@ -75,8 +101,8 @@ import Testing
     let run = try TrainingRun(
       Self.several.merging([
         "tasks": tasks, "tasks_weighting": "uncertainty", "tasks_weighting_rate": 0.05, "learning_rate": 0,
-        "num_steps": 300, "warmup_steps": 0, "lr_schedule": "linear", "max_grad_norm": 0,
-        "batch_size": .number(count), "gradient_accumulation_steps": 1, "eval_every": 300,
+        "num_steps": 500, "warmup_steps": 0, "lr_schedule": "constant", "max_grad_norm": 0,
+        "batch_size": .number(count), "gradient_accumulation_steps": 1, "eval_every": 500,
         "inactive_gradients": "discard", "shuffle": false, "num_tiers": 1, "tier_update_frequencies": [1],
       ]) { $1 })
     try run.train(["--local-workers", "1"])
@@ -100,7 +126,7 @@ import Testing
     let data = ["--data", Fixtures.path("data/tasks_valid.jsonl")]
     let evaluation = try JSONValue(
       parsing: Program.tool.run(
-        ["evaluate"] + model + data + ["--batch-size", "2", "--max-seq-length", "32", "--json"]
+        ["evaluate"] + model + data + ["--batch-size", "2", "--max-seq-length", "64", "--json"]
       ).expectSuccess().output)
     #expect(evaluation["tasks"] == row["tasks"] && evaluation["loss"] == row["loss"])
     #expect(evaluation["perplexity"] == nil)

@@ -51,7 +51,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01, "lr_end": 0, "lr_power": 1,
       "plateau_factor": 0.5, "plateau_patience": 5, "freeze": nil, "unfreeze": "none",
       "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil, "tasks": nil,
-      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025,
+      "tasks_gradnorm_alpha": 1.5, "tasks_schedule": "proportional",
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -90,7 +91,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
       "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",
       "ewc_lambda": 0.5, "ewc_rows": 17, "ewc_data_path": "/f", "l2_sp_lambda": 0.25, "tasks": null,
-      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025, "tasks_schedule": "proportional",
+      "tasks_weighting": "equal", "tasks_weighting_rate": 0.025,
+      "tasks_gradnorm_alpha": 1.5, "tasks_schedule": "proportional",
       "tier_mode": "layers", "consolidate_alpha": 0.5, "consolidate_moments": "keep", "anchor": 0,
       "num_tiers": 2, "tier_update_frequencies": [2, 8], "tier_assignment_strategy": "manual",
       "tier_order": "deep_fast", "manual_tier_map": [{"pattern": "*.q_proj", "tier": 1}], "default_tier": 0,
@@ -387,7 +389,15 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
     ),
     (
       #""tasks_weighting_rate": 0.5"#,
-      "tasks_weighting_rate: has no effect without tasks_weighting uncertainty; set that, or leave out tasks_weighting_rate"
+      "tasks_weighting_rate: has no effect without tasks_weighting uncertainty or gradnorm; set that, or leave out tasks_weighting_rate"
+    ),
+    (
+      #""tasks_gradnorm_alpha": 0.5"#,
+      "tasks_gradnorm_alpha: has no effect without tasks_weighting gradnorm; set that, or leave out tasks_gradnorm_alpha"
+    ),
+    (
+      #""tasks": [{"name": "a", "type": "language_modeling"}, {"name": "b", "type": "language_modeling"}], "tasks_weighting": "gradnorm""#,
+      "tasks_weighting: gradnorm needs every task in every step; set tasks_schedule to round_robin, and gradient_accumulation_steps to a multiple of the 2 tasks"
     ),
     (
       #""tasks_schedule": "round_robin", "packing": true"#,

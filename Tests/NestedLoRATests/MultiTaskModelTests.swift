@@ -18,7 +18,8 @@ import Testing
           "name": "tag", "type": "token_classification", "labels": ["word", "name", "number"], "dropout": 0.2,
         ],
       ],
-      "tasks_weighting": "uncertainty", "num_steps": 8, "eval_every": 8, "train_data_path": .string(data),
+      "tasks_weighting": "uncertainty", "tasks_schedule": "worst_first", "num_steps": 8, "max_seq_length": 64,
+      "eval_every": 3, "train_data_path": .string(data),
       "val_data_path": .string(data),
     ])
     try run.train(["--local-workers", "2", "--threads-per-worker", "1"])

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Tensors
@@ -186,6 +187,43 @@ import Testing
     expectDerivatives(
       of: formula, at: inputs, are: [try x.gradientValues(), try head.gradientValues()],
       within: Self.tolerance, 11)
+  }
+
+  /// A head of a task: gelu, dropout, and the weighted losses of logits that exist as a whole; in f32 on a tape that is not.
+  @Test func scoresOfATask() throws {
+    var bench = try Bench(seed: 13)
+    let (m, n, k) = (5, 3, 8)
+    let inputs = [bench.floats(m * k, -2...2), bench.floats(n * k), bench.floats(n)]
+    let x = try bench.variable([m, k], inputs[0])
+    let (weight, bias) = (try bench.variable([n, k], inputs[1]), try bench.variable([n], inputs[2]))
+    let places = TokenPlaces(rows: [0, 0, 1, 1, 2], positions: [3, 4, 0, 6, 2])
+    let dropout = Dropout(probability: 0.25, key: 7, site: .max, tokens: places)
+    let ones = try bench.tape.memory.tensor([m, k], [Float](repeating: 1, count: m * k))
+    Kernel.dropout(bench.tape.threads, ones, dropout, into: ones)
+    let mask = doubles(ones.values)
+    let labels: [Int32] = [0, 2, 1, 1, 0]
+    let factors: [Float] = [1, 0.5, 2, 0, 3]
+    let dropped = try bench.tape.dropout(bench.tape.gelu(x), dropout)
+    let logits = try bench.tape.linear(dropped, Matrix(weight, inF32: true), bias: bias)
+    let losses = try bench.tape.crossEntropy(logits, labels: labels, factors: factors)
+    try bench.tape.backward()
+    func formula(_ v: [[Double]]) -> [Double] {
+      let hidden = zip(v[0], mask).map { $1 * $0 * 0.5 * (1 + erf($0 / 2.0.squareRoot())) }
+      let z = Formula.product(hidden, timesTransposed: v[1], m: m, n: n, k: k)
+      return (0..<m).map { row in
+        let scores = (0..<n).map { z[row * n + $0] + v[2][$0] }
+        return log(scores.reduce(0) { $0 + exp($1) }) - scores[Int(labels[row])]
+      }
+    }
+    for (loss, wanted) in zip(losses, formula(inputs.map(doubles))) { #expect(abs(loss - wanted) < 2e-6) }
+    expectDerivatives(
+      of: { zip(formula($0), factors).reduce(0) { $0 + Double($1.1) * $1.0 } }, at: inputs,
+      are: [try x.gradientValues(), try weight.gradientValues(), try bias.gradientValues()], within: 3e-6, 13)
+    // What a kernel leaves where the logits were is not seen by who still has them.
+    #expect(logits.tensor.values.count == m * n)
+    let again = try bench.tape.crossEntropy(
+      Variable(logits.tensor), labels: labels, factors: factors)
+    #expect(again == losses)
   }
 
   /// y = f(x) + x with f in between: both sides of the sum receive one buffer, and f's share is added to a copy.

@@ -1,6 +1,7 @@
 import JSON
 import NestedLearning
 import Testing
+import WireProtocol
 
 @testable import Training
 
@@ -126,6 +127,33 @@ import Testing
     let again = try RunProgress(json: JSONValue(parsing: progress.json.text))
     #expect(again == progress)
     #expect(again.next(config) == .evaluateScale(0.9))
+  }
+
+  /// What evaluations have found goes through a snapshot; other schedules keep nothing of it.
+  @Test func keepsTheWorstTasks() throws {
+    for schedule in [TaskSchedule.worstFirst, .roundRobin] {
+      let config = config { $0.tasksSchedule = schedule }
+      var progress = RunProgress()
+      for (step, task) in [(2, 1), (4, 0)] {
+        progress.applied(step: step)
+        progress.evaluated(loss: 1, worst: task, config)
+      }
+      let isKept = schedule == .worstFirst
+      #expect(progress.worstTasks == (isKept ? [.init(step: 2, task: 1), .init(step: 4, task: 0)] : []))
+      #expect(try RunProgress(json: JSONValue(parsing: progress.json.text)) == progress)
+      #expect((progress.json["worst_tasks"] != nil) == isKept)
+    }
+  }
+
+  /// The lowest accuracy, then the highest mean loss, then the first; without a label none.
+  @Test func theWorstTaskIsTheLeastAccurate() {
+    #expect(WorstTask.of([.init(places: 4, correct: 3), .init(places: 2, correct: 1)]) == 1)
+    #expect(
+      WorstTask.of([.init(loss: 2, places: 4, correct: 2), .init(loss: 3, places: 2, correct: 1)]) == 1)
+    #expect(
+      WorstTask.of([.init(loss: 2, places: 4, correct: 2), .init(loss: 1, places: 2, correct: 1)]) == 0)
+    #expect(WorstTask.of([.init(), .init(places: 2, correct: 2)]) == 1)
+    #expect(WorstTask.of([.init()]) == nil && WorstTask.of([]) == nil)
   }
 
   @Test func refusesASnapshotThatLacksAMember() {

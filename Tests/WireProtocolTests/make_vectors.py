@@ -149,7 +149,7 @@ def object_rows(name, data):
     if len(data) > 64 and len(set(data)) == 1:
         yield f"| {data[:1].hex()}*{len(data):<44} | \"{name}\": one byte, {len(data)} times"
         return
-    kind = "i" if name.split(".")[0] in ("tokens", "offsets", "labels") else "f"
+    kind = "i" if name.split(".")[0] in ("tokens", "offsets", "labels", "tasks") else "f"
     for start in range(0, len(data), 16):
         part = data[start : start + 16]
         values = struct.unpack(f"<{len(part) // 4}{kind}", part[: len(part) // 4 * 4])

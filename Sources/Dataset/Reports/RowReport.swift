@@ -58,7 +58,11 @@ public struct RowReport: Sendable, Equatable {
     rows += 1
     tokens += row.count
     trainedTokens += row.trainedCount
-    largestID = max(largestID, row.ids.max() ?? 0)
+    guard row.task == nil else {
+      largestID = max(largestID, row.ids.max() ?? 0)
+      return
+    }
+    for marked in row.marked { largestID = max(largestID, TokenRow.id(marked)) }
   }
 }
 

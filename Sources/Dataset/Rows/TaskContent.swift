@@ -109,17 +109,17 @@ extension RowEncoder {
     case .text(let text):
       let ids = try encoder.trainingIDs(text: text, maxLength: .max)
       let labels = ids.isEmpty ? [] : ids.dropFirst() + [MicroBatch.ignored]
-      return TokenRow(ids: ids, labels: Array(labels), task: content.task, isPooled: false)
+      return TokenRow(ids: ids, labels: Array(labels), task: content.task, of: .next)
     case .classified(let text, let label):
       let ids = try encoder.promptIDs(text: text)
       var labels = ids.map { _ in MicroBatch.ignored }
       if let label, !labels.isEmpty { labels[labels.count - 1] = Int32(label) }
-      return TokenRow(ids: ids, labels: labels, task: content.task, isPooled: true)
+      return TokenRow(ids: ids, labels: labels, task: content.task, of: .row)
     case .words(let words, let labels):
       let (ids, ends) = try tokens(of: words)
       var marks = ids.map { _ in MicroBatch.ignored }
       for (end, label) in zip(ends, labels) { if let end, let label { marks[end] = Int32(label) } }
-      return TokenRow(ids: ids, labels: marks, task: content.task, isPooled: false)
+      return TokenRow(ids: ids, labels: marks, task: content.task, of: .tokens)
     }
   }
 

@@ -48,11 +48,7 @@ public struct TokenRow: Sendable, Equatable {
   /// Its first tokens.
   func prefix(_ length: Int) -> TokenRow {
     guard let task else { return TokenRow(marked: Array(marked.prefix(length))) }
-    guard length < count else { return self }
-    var labels = Array(taskLabels.prefix(length))
-    // The label of the row as a whole is that of its last token.
-    if isPooled, !labels.isEmpty { labels[labels.count - 1] = taskLabels[count - 1] }
-    return TokenRow(ids: Array(ids.prefix(length)), labels: labels, task: task, isPooled: isPooled)
+    return taskPrefix(length, of: task)
   }
 
   /// Consecutive parts of `length` tokens, the last of what is left.

@@ -18,6 +18,8 @@ final class TokenTable: @unchecked Sendable {
   /// As in `TokenRow.marked`.
   private let tokens: UnsafeBufferPointer<Int32>
   private let entries: UnsafeBufferPointer<Entry>
+  /// Whether its rows are of tasks: all are, or none.
+  private let isOfTasks: Bool
   /// Frees the memory.
   private let release: (() -> Void)?
 
@@ -27,6 +29,11 @@ final class TokenTable: @unchecked Sendable {
     self.tokens = tokens
     self.entries = entries
     self.release = release
+    isOfTasks =
+      entries.first.map {
+        $0.count > 0 && $0.start == 0 && !tokens.isEmpty && TokenRow.task(tokens[0]) != nil
+      }
+      ?? false
   }
 
   /// A table in memory of its own.
@@ -67,11 +74,11 @@ final class TokenTable: @unchecked Sendable {
   /// Tokens of a row.
   func length(_ number: Int) -> Int {
     let count = Int(entries[number].count)
-    return task(number) == nil ? count : TokenRow.length(ofTaskRow: count)
+    return isOfTasks ? TokenRow.length(ofTaskRow: count) : count
   }
 
   /// The number of a row's task; nil of rows by themselves.
-  func task(_ number: Int) -> Int? { marked(number).first.flatMap(TokenRow.task) }
+  func task(_ number: Int) -> Int? { isOfTasks ? marked(number).first.flatMap(TokenRow.task) : nil }
 
   func row(_ number: Int) -> TokenRow { TokenRow(marked: Array(marked(number))) }
 }

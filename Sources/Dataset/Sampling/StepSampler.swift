@@ -46,18 +46,22 @@ public struct StepSampler: Sendable {
   ///   - step: 1-based.
   ///   - index: g, from 0.
   public func microBatch(step: Int, index: Int) -> MicroBatch {
-    MicroBatch(rows: rows(step: step, index: index).map(row))
+    microBatch(of: rows(step: step, index: index))
   }
+
+  /// Rows that ``rows(step:index:worst:)`` has given, as tokens.
+  public func microBatch(of rows: [Row]) -> MicroBatch { MicroBatch(rows: rows.map(row)) }
 
   /// Numbers, from 0, of the rows that a micro-batch takes.
   public func rowNumbers(step: Int, index: Int) -> [Int] { rows(step: step, index: index).map(\.number) }
 
   /// The rows that a micro-batch takes.
-  public func rows(step: Int, index: Int) -> [Row] {
+  ///
+  /// - Parameter worst: with `tasks_schedule: worst_first`, which task each evaluation found to be the worst, ascending.
+  public func rows(step: Int, index: Int, worst: [(step: Int, task: Int)] = []) -> [Row] {
     let first = index * batchSize
     if !tasks.isEmpty {
-      let (turn, task) = ((step - 1) * microBatchCount + index).quotientAndRemainder(
-        dividingBy: tasks.count)
+      let (task, turn) = taskTurn(step: step, index: index, worst)
       return tasks[task].numbers(turn * batchSize..<(turn + 1) * batchSize).map {
         Row(number: $0, isReplayed: false)
       }
@@ -75,6 +79,24 @@ public struct StepSampler: Sendable {
     }
   }
 
+  /// The task of a micro-batch, and how many of this task came before it: they take turns, and once an evaluation has found
+  /// the worst, every one is of that.
+  private func taskTurn(
+    step: Int, index: Int, _ worst: [(step: Int, task: Int)]
+  ) -> (task: Int, turn: Int) {
+    let past = worst.filter { $0.step < step && tasks.indices.contains($0.task) }
+    guard let first = past.first, let last = past.last else {
+      let (turn, task) = ((step - 1) * microBatchCount + index).quotientAndRemainder(dividingBy: tasks.count)
+      return (task, turn)
+    }
+    var turn = (first.step * microBatchCount + tasks.count - 1 - last.task) / tasks.count
+    for (place, found) in past.enumerated() where found.task == last.task {
+      let end = place + 1 < past.count ? past[place + 1].step : step - 1
+      turn += (end - found.step) * microBatchCount
+    }
+    return (last.task, turn + index)
+  }
+
   /// The rows of each task in an order of their own.
   private static func tasks(
     _ rows: RowSet, _ config: NestedLearningConfig
@@ -90,7 +112,8 @@ public struct StepSampler: Sendable {
       guard !numbers.isEmpty else {
         throw DataError(
           file: config.trainDataPath, key: "task",
-          reason: "has no row of task \(config.tasks[task].name), and tasks_schedule is round_robin",
+          reason:
+            "has no row of task \(config.tasks[task].name), and tasks_schedule is \(config.tasksSchedule.rawValue)",
           remedy: "give it some, or leave out the task")
       }
       // Another seed for each, so that tasks of as many rows are not in one order.

@@ -29,6 +29,8 @@ public struct LoRASpecification: Sendable, Equatable {
   public var heads: [TaskHead] = []
   /// Whether ln σ² of each task is trained too: the weights ½e^(−ln σ²) of their losses (Kendall et al. 2018).
   public var learnsTaskWeights = false
+  /// Whether the losses of tasks are weighed by GradNorm, which needs each task's gradient by the last adapted layer.
+  public var balancesTasks = false
 
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
@@ -134,8 +136,8 @@ public struct LoRASpecification: Sendable, Equatable {
     for name in trainedTensors where model.shape(ofTensor: name) == nil {
       throw fault("modules_to_save", "\"\(name)\" is not a tensor of this model")
     }
-    guard Set(heads.map(\.name)).count == heads.count else {
-      throw fault("tasks", "names a task twice: \(heads.map(\.name).joined(separator: ", "))")
+    guard Set(heads.map(\.name)).count == heads.count, heads.count <= TaskHead.most else {
+      throw fault("tasks", "must name at most \(TaskHead.most) tasks, each once")
     }
     guard excluded.count < known.count else { throw fault("target_modules", "leaves no module to adapt") }
   }
@@ -153,6 +155,15 @@ public struct LoRASpecification: Sendable, Equatable {
 }
 
 extension LoRASpecification {
+  /// The last layer that has a pair, whose tensors GradNorm looks at.
+  var lastLayer: Int? { modules.map(\.layer).max() }
+
+  /// Its tensors, names in UTF-8 order.
+  func tensorsOfLastLayer(of model: ModelConfiguration) -> [ModelConfiguration.TensorShape] {
+    let paths = modules.filter { $0.layer == lastLayer }.map(\.path)
+    return tensors(of: model).filter { tensor in paths.contains { tensor.name.hasPrefix($0 + ".lora_") } }
+  }
+
   public func json() -> JSONValue {
     var object = JSONObject()
     object["rank"] = .number(rank)
@@ -167,6 +178,7 @@ extension LoRASpecification {
     if let vocabularyRows { object["vocabulary_rows"] = .number(vocabularyRows) }
     if !heads.isEmpty { object["heads"] = .array(heads.map(\.json)) }
     if learnsTaskWeights { object["learns_task_weights"] = true }
+    if balancesTasks { object["balances_tasks"] = true }
     if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
     return .object(object)
   }
@@ -213,6 +225,7 @@ extension LoRASpecification {
     vocabularyRows = try reader.count("vocabulary_rows")
     for item in reader.value("heads")?.array ?? [] { heads.append(try TaskHead(json: item, file: file)) }
     learnsTaskWeights = try reader.bool("learns_task_weights", default: false)
+    balancesTasks = try reader.bool("balances_tasks", default: false)
     for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
       guard let rank = member.value.int, (1...65536).contains(rank) else {
         throw reader.fault("rank_pattern", "must give whole numbers from 1 to 65536")

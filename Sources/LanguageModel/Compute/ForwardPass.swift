@@ -23,13 +23,15 @@ struct ForwardPass {
   let cache: (any AttentionCache)?
   /// Who notes what goes from layer to layer, if anybody.
   let trace: LayerTrace?
+  /// Who keeps what enters a layer, if anybody.
+  let kept: LayerInput?
 
   /// Packed sequences from their beginnings.
   init(
     tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
     headKey: UInt64? = nil, recomputesLayers: Bool = false, usesAdapters: Bool = true,
     adapterScale: Double = 1,
-    trace: LayerTrace? = nil
+    trace: LayerTrace? = nil, kept: LayerInput? = nil
   ) throws(TensorError) {
     let lengths = zip(offsets, offsets.dropFirst()).map { Int($1 - $0) }
     let (tables, starts) = try rope.tables(lengths: lengths)
@@ -51,6 +53,7 @@ struct ForwardPass {
     self.usesAdapters = usesAdapters
     self.adapterScale = adapterScale
     self.trace = trace
+    self.kept = kept
     places = TokenPlaces(rows: rows, positions: positions)
     cache = nil
   }
@@ -73,6 +76,7 @@ struct ForwardPass {
     usesAdapters = true
     adapterScale = 1
     trace = nil
+    kept = nil
   }
 
   /// The base model's pass over `count` tokens of each of some sequences, which have `length` tokens in the cache.
@@ -96,6 +100,7 @@ struct ForwardPass {
     usesAdapters = false
     adapterScale = 1
     trace = nil
+    kept = nil
   }
 
   func dropout(site: UInt32) -> Dropout? {

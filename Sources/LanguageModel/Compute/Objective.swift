@@ -89,10 +89,15 @@ extension TrainableModel {
     replayed: Set<Int>,
     rowWeights: [Float] = []
   ) throws -> (sums: ObjectiveSums, gradients: [String: HostTensor]) {
-    try withGradients(of: names, batch) {
+    let isBalanced = objective.byTask && names.contains(TaskHead.gradientsName)
+    let kept = isBalanced ? LayerInput(layer: tasks.lastLayer) : nil
+    var result = try withGradients(of: names, batch) {
       let places = batch.trainedPlaces
       guard !places.isEmpty else { return ObjectiveSums() }
-      guard !objective.byTask else { return try taskSums(batch, dropout: dropout, rowWeights: rowWeights) }
+      guard !objective.byTask else {
+        return try taskSums(
+          batch, dropout: dropout, rowWeights: rowWeights, kept: kept)
+      }
       let rows = batch.rows(ofPlaces: places)
       let base = try baseHead(batch, replayed: replayed, objective)
       let pass = try trainingPass(batch, dropout: dropout)
@@ -107,6 +112,11 @@ extension TrainableModel {
         tokens: wanted)
       return objective.sums(outcomes, wanted, isReplayed: rows.map(replayed.contains))
     }
+    if let input = kept?.tensor {
+      result.gradients[TaskHead.gradientsName] = try taskGradients(
+        batch, input: input, dropout: dropout, rowWeights: rowWeights)
+    }
+    return (result.0, result.gradients)
   }
 
   /// The hidden states that the base model, which is this one without its adapter, has of the rows that need them.

@@ -156,12 +156,12 @@ public final class TrainableModel {
   }
 
   func trainingPass(
-    _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1
+    _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1, kept: LayerInput? = nil
   ) throws -> ForwardPass {
     try ForwardPass(
       tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
       headKey: dropout.map(Self.dropoutNumber), recomputesLayers: recomputesLayers,
-      adapterScale: adapterScale, trace: trace)
+      adapterScale: adapterScale, trace: trace, kept: kept)
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

@@ -14,6 +14,7 @@ struct Transformer {
     var x = try pass.tape.embedding(tokens, table: embedTokens.matrix)
     for layer in layers {
       try pass.tape.watch?.step()
+      if let kept = pass.kept, kept.layer == layer.index { kept.tensor = x.tensor }
       pass.trace?.expectGradient(by: x, layer: layer.index, on: pass.tape)
       x =
         try pass.recomputesLayers

@@ -36,6 +36,21 @@ extension TrainableModel {
     if specification.learnsTaskWeights {
       tensors[TaskHead.logVariancesName] = HostTensor(zeros: [specification.heads.count])
     }
+    tensors.merge(balanceTensors(configuration: configuration, specification: specification)) { $1 }
     return tensors
+  }
+
+  /// What GradNorm begins with: a weight of 1 for each task.
+  public static func balanceTensors(
+    configuration: ModelConfiguration, specification: LoRASpecification
+  ) -> [String: HostTensor] {
+    guard specification.balancesTasks else { return [:] }
+    let count = specification.heads.count
+    let values = specification.tensorsOfLastLayer(of: configuration).reduce(0) { $0 + $1.shape.reduce(1, *) }
+    return [
+      TaskHead.weightsName: HostTensor(shape: [count], values: [Float](repeating: 1, count: count)),
+      TaskHead.gradientsName: HostTensor(zeros: [count, values]),
+      TaskHead.firstLossesName: HostTensor(zeros: [count]),
+    ]
   }
 }

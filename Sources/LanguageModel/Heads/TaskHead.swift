@@ -35,10 +35,18 @@ public struct TaskHead: Sendable, Equatable {
     (self.hiddenSize, self.dropout) = (hiddenSize, dropout)
   }
 
+  /// Heads of a model at most.
+  public static let most = 64
   /// What the names of all tensors of heads begin with.
   public static let prefix = "heads."
   /// ln σ² of each task, [tasks], where they are learned.
   public static let logVariancesName = "heads.log_variances"
+
+  /// GradNorm: w of each task, [tasks]; the gradients of each task's loss by the last adapted layer, [tasks, values], which is
+  /// none of the model's and only travels as a gradient; and the losses of step 1, [tasks].
+  public static let weightsName = "heads.task_weights"
+  public static let gradientsName = "heads.task_gradients"
+  public static let firstLossesName = "heads.task_first_losses"
 
   func tensorName(_ part: String) -> String { "\(Self.prefix)\(name).\(part)" }
 

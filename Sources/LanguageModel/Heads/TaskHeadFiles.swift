@@ -17,7 +17,8 @@ struct TaskHeadFiles {
     guard !adapter.specification.heads.isEmpty else { return nil }
     heads = adapter.specification.heads
     learnsTaskWeights = adapter.specification.learnsTaskWeights
-    tensors = adapter.heads
+    // What GradNorm works with is the run's, but for the weights that it came to.
+    tensors = adapter.heads.filter { ![TaskHead.gradientsName, TaskHead.firstLossesName].contains($0.key) }
   }
 
   /// - Returns: nil if there are none in this folder.
@@ -34,6 +35,9 @@ struct TaskHeadFiles {
     let file = try SafetensorsFile(path: folder + "/" + Self.weightsName)
     var expected = heads.flatMap { $0.tensors(of: model) }
     if learnsTaskWeights { expected.append(.init(name: TaskHead.logVariancesName, shape: [heads.count])) }
+    if file.names.contains(TaskHead.weightsName) {
+      expected.append(.init(name: TaskHead.weightsName, shape: [heads.count]))
+    }
     var tensors: [String: HostTensor] = [:]
     for tensor in expected {
       tensors[tensor.name] = try AdapterReader.tensor(tensor.name, shape: tensor.shape, rank: nil, file: file)

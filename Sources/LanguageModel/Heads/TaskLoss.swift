@@ -44,9 +44,10 @@ extension TrainableModel {
 
   /// Puts the losses of all tasks on the tape, each row's times its weight, and where ln σ² = s is learned times ½e^(−s).
   func taskSums(
-    _ batch: MicroBatch, dropout: DropoutKey?, rowWeights: [Float]
+    _ batch: MicroBatch, dropout: DropoutKey?, rowWeights: [Float], kept: LayerInput?
   ) throws -> ObjectiveSums {
-    let (losses, objective) = try taskLosses(batch, dropout: dropout, rowWeights: rowWeights)
+    let (losses, objective) = try taskLosses(
+      batch, dropout: dropout, rowWeights: rowWeights, kept: kept)
     var sums = ObjectiveSums()
     sums.task = losses.reduce(0) { $0 + $1.loss }
     (sums.tasks, sums.objective) = (losses, objective)
@@ -58,9 +59,9 @@ extension TrainableModel {
   ///   - predicts: whether the likeliest labels are counted; nothing goes on the tape then
   func taskLosses(
     _ batch: MicroBatch, dropout: DropoutKey?, rowWeights: [Float] = [], adapterScale: Double = 1,
-    predicts: Bool = false
+    predicts: Bool = false, kept: LayerInput? = nil
   ) throws -> (tasks: [TaskLoss], objective: Double) {
-    let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale)
+    let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale, kept: kept)
     let hidden = try transformer.hidden(batch.tokens, pass)
     let logVariances = tasks.logVariances?.tensor.values ?? []
     var slopes = [Double](repeating: 0, count: logVariances.count)
@@ -73,7 +74,7 @@ extension TrainableModel {
       }
       let weights = rows.map { $0 < rowWeights.count ? rowWeights[$0] : 1 }
       let variance = task < logVariances.count ? Double(logVariances[task]) : nil
-      let factor = variance.map { Float(0.5 * nl_exp(-$0)) }
+      let factor = variance.map { Float(0.5 * nl_exp(-$0)) } ?? tasks.weights.map { $0.tensor.values[task] }
       let labels = places.map { batch.labels[Int($0)] }
       let states = try transformer.normed(hidden, places: places, pass)
       var (loss, each) = try self.losses(
@@ -96,7 +97,7 @@ extension TrainableModel {
   }
 
   /// The loss of each place; the first of the pair has what was predicted.
-  private func losses(
+  func losses(
     of module: TaskModule, _ states: Variable, places: [Int32], labels: [Int32], factors: [Float],
     predicts: Bool, _ pass: ForwardPass
   ) throws -> (TaskLoss, [Double]) {

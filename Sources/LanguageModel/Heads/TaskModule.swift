@@ -38,6 +38,12 @@ struct TaskModules {
   var modules: [TaskModule] = []
   /// ln σ² of each task, where these are learned.
   var logVariances: Parameter?
+  /// w of each task under GradNorm, and what carries the gradients that it compares.
+  var weights: Parameter?
+  var gradients: Parameter?
+  /// The last adapted layer, and its tensors in UTF-8 order.
+  var lastLayer = 0
+  var ofLastLayer: [Parameter] = []
 
   var heads: [TaskHead] { modules.map(\.head) }
 }
@@ -61,6 +67,15 @@ extension TransformerBuilder {
     if specification.learnsTaskWeights {
       tasks.logVariances = try fresh(TaskHead.logVariancesName, [specification.heads.count])
     }
+    guard specification.balancesTasks else { return tasks }
+    let count = specification.heads.count
+    let shapes = specification.tensorsOfLastLayer(of: loader.folder.configuration)
+    tasks.weights = try fresh(TaskHead.weightsName, [count])
+    tasks.gradients = try fresh(
+      TaskHead.gradientsName, [count, shapes.reduce(0) { $0 + $1.shape.reduce(1, *) }])
+    _ = try fresh(TaskHead.firstLossesName, [count])
+    tasks.lastLayer = specification.lastLayer ?? 0
+    tasks.ofLastLayer = shapes.compactMap { trained[$0.name] }
     return tasks
   }
 }

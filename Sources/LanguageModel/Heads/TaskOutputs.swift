@@ -23,6 +23,9 @@ extension TrainableModel {
     batch.labels = batch.tokens.map { _ in MicroBatch.ignored }
     batch.rowTasks = []
     try batch.check(vocabulary: configuration.vocabularySize)
+    guard zip(batch.offsets, batch.offsets.dropFirst()).allSatisfy({ $0 < $1 }) else {
+      throw BatchError("a row has no tokens, so that there is nothing to tell of it")
+    }
     let numbers = numbers ?? Array(tasks.modules.indices)
     guard numbers.allSatisfy(tasks.modules.indices.contains) else {
       throw BatchError(

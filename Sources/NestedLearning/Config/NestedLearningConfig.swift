@@ -103,6 +103,8 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var tasksWeighting = TaskWeighting.equal
   /// Of ln σ² of the tasks, in place of `learningRate`.
   public var tasksWeightingRate = 0.025
+  /// α of GradNorm.
+  public var tasksGradnormAlpha = 1.5
   public var tasksSchedule = TaskSchedule.proportional
 
   // Optimizer

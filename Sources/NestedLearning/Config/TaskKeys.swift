@@ -6,6 +6,8 @@ public enum TaskWeighting: String, Sendable, CaseIterable {
   case equal
   /// ½e^(−s) with a trained s = ln σ² of each task, whose penalty is ½s (Kendall et al. 2018).
   case uncertainty
+  /// w_i that bring the tasks to similar training rates by the norms of their gradients (GradNorm, Chen et al. 2018).
+  case gradnorm
 }
 
 /// `tasks_schedule`: the rows of which tasks each micro-batch takes.
@@ -14,6 +16,8 @@ public enum TaskSchedule: String, Sendable, CaseIterable {
   case proportional
   /// Those of one task, the tasks taking turns.
   case roundRobin = "round_robin"
+  /// Those of the task that had the lowest accuracy at the last evaluation; before the first, the tasks take turns.
+  case worstFirst = "worst_first"
 }
 
 // The keys of tasks that share a transformer.
@@ -22,14 +26,19 @@ extension NestedLearningConfig {
     tasksKey,
     .choice(
       "tasks_weighting", \.tasksWeighting,
-      "What each task's mean loss is multiplied by: 1 (equal), or a factor that is learned (uncertainty, Kendall et al. 2018)."
+      "What each task's mean loss is multiplied by: 1 (equal), or a factor that is learned (uncertainty, Kendall et al. 2018), or "
+        + "that balances how fast the tasks learn (gradnorm, Chen et al. 2018)."
     ),
     .number(
       "tasks_weighting_rate", \.tasksWeightingRate, "of at least 0", { $0 >= 0 },
       "Learning rate of what is learned for tasks_weighting, in place of learning_rate."),
+    .number(
+      "tasks_gradnorm_alpha", \.tasksGradnormAlpha, "of at least 0", { $0 >= 0 },
+      "For gradnorm: how strongly slower tasks are pulled to the others."),
     .choice(
       "tasks_schedule", \.tasksSchedule,
-      "Rows of a micro-batch: of all tasks as they come (proportional), or of one task, in turn (round_robin)."
+      "Rows of a micro-batch: of all tasks as they come (proportional), or of one task: in turn "
+        + "(round_robin), or the least accurate of the last evaluation (worst_first)."
     ),
   ]
 
@@ -52,11 +61,17 @@ extension NestedLearningConfig {
 
   /// What tasks are not combined with.
   func checkTasks(_ source: ConfigSource) throws(ConfigError) {
-    if tasksWeighting != .uncertainty, tasksWeightingRate != 0.025 {
+    if tasksWeighting == .equal, tasksWeightingRate != 0.025 {
       throw source.error(
-        "tasks_weighting_rate", "has no effect without tasks_weighting uncertainty",
+        "tasks_weighting_rate", "has no effect without tasks_weighting uncertainty or gradnorm",
         "set that, or leave out tasks_weighting_rate")
     }
+    if tasksWeighting != .gradnorm, tasksGradnormAlpha != 1.5 {
+      throw source.error(
+        "tasks_gradnorm_alpha", "has no effect without tasks_weighting gradnorm",
+        "set that, or leave out tasks_gradnorm_alpha")
+    }
+    try checkGradNorm(source)
     if tasksSchedule != .proportional, packing {
       throw source.error(
         "tasks_schedule", "is not combined with packing, which puts rows together as they come",
@@ -94,6 +109,25 @@ extension NestedLearningConfig {
     for other in others where other.isGiven {
       throw source.error(
         other.key, "is not combined with tasks: \(other.why)", "leave out \(other.key), or tasks")
+    }
+  }
+
+  /// GradNorm compares the tasks at each step, so that each has to be in every one.
+  private func checkGradNorm(_ source: ConfigSource) throws(ConfigError) {
+    guard tasksWeighting == .gradnorm, !tasks.isEmpty else { return }
+    guard tasks.count > 1 else {
+      throw source.error("tasks_weighting", "gradnorm needs several tasks", "give more, or use equal")
+    }
+    guard tasksSchedule == .roundRobin, gradientAccumulationSteps % tasks.count == 0 else {
+      throw source.error(
+        "tasks_weighting", "gradnorm needs every task in every step",
+        "set tasks_schedule to round_robin, and gradient_accumulation_steps to a multiple of the \(tasks.count) tasks"
+      )
+    }
+    guard tierMode == .layers, tierUpdateFrequencies.first == 1 else {
+      throw source.error(
+        "tasks_weighting", "gradnorm updates weights at each step, with tier 0",
+        "let the first of tier_update_frequencies be 1, and tier_mode be layers")
     }
   }
 }

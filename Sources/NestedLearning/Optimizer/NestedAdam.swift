@@ -22,8 +22,8 @@ public struct NestedAdam: Sendable {
   private let beta2: Double
   private let eps: Double
   private let weightDecay: Double
-  /// The parameter of tasks' weights, which has a rate of its own and no decay: 0 is no better than another value of it.
-  public static let taskWeightsName = "heads.log_variances"
+  /// The parameters of tasks' weights, which have a rate of their own and no decay: 0 is no better than another value.
+  private static let taskWeightNames: Set = ["heads.log_variances", GradNorm.weightsName]
   /// Updates applied, one count a tier.
   public private(set) var updateCounts: [Int]
   private var betaPowers: [(beta1: Double, beta2: Double)]
@@ -123,9 +123,11 @@ public struct NestedAdam: Sendable {
     updateCounts[tier] += 1
     betaPowers[tier].beta1 *= beta1
     betaPowers[tier].beta2 *= beta2
-    let taskWeightsRule = UpdateRule(
-      kind: kind, rate: taskWeightsRate ?? rate, beta1: beta1, beta2: beta2, powers: betaPowers[tier],
-      eps: eps, weightDecay: 0, gradientScale: gradientScale)
+    func taskWeightsRule(gradientScale: Float) -> UpdateRule {
+      UpdateRule(
+        kind: kind, rate: taskWeightsRate ?? rate, beta1: beta1, beta2: beta2, powers: betaPowers[tier],
+        eps: eps, weightDecay: 0, gradientScale: gradientScale)
+    }
     var rules: [Double: UpdateRule] = [:]
     var changed = false
     for (name, gradient) in gradients {
@@ -136,7 +138,9 @@ public struct NestedAdam: Sendable {
           kind: kind, rate: rate * scale, beta1: beta1, beta2: beta2, powers: betaPowers[tier], eps: eps,
           weightDecay: weightDecay, gradientScale: gradientScale)
       rules[scale] = own
-      let rule = name == Self.taskWeightsName ? taskWeightsRule : own
+      let rule =
+        Self.taskWeightNames.contains(name)
+        ? taskWeightsRule(gradientScale: name == GradNorm.weightsName ? 1 : gradientScale) : own
       let tensorChanged =
         kind == .sgd
         ? rule.sgd(&parameters[name, default: []], gradient)

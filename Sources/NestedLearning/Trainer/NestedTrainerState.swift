@@ -102,15 +102,19 @@ public struct NestedTrainerState: Sendable {
   /// - Parameters:
   ///   - step: the one after the last.
   ///   - trainedTokens: tokens of the step that have a loss, over all its micro-batches.
+  ///   - taskLosses: the mean loss of each task, where there are any, for GradNorm.
   ///   - baseRate: in place of `learning_rate`, where evaluations change it.
   /// - Throws: `TrainerError`; nothing was changed then.
   public mutating func apply(
-    step: Int, trainedTokens: Int, gradients: consuming StepGradients, baseRate: Double? = nil
+    step: Int, trainedTokens: Int, taskLosses: [Double] = [], gradients: consuming StepGradients,
+    baseRate: Double? = nil
   ) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
     let active = scheduler.activeTiers(at: step)
     var due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
+    let isBalanced = config.tasksWeighting == .gradnorm && active.contains(0)
+    let gradNorm = isBalanced ? try GradNorm(config, from: &due.gradients[0, default: [:]]) : nil
     for tier in active { penalty?.add(to: &due.gradients[tier, default: [:]], parameters: parameters) }
     let penaltyValue = penalty?.value(of: parameters)
     let clipping = try GradientClipping(
@@ -122,6 +126,7 @@ public struct NestedTrainerState: Sendable {
     let rate = schedule.rate(at: step, base: baseRate)
     let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
     let taskWeightsRate = taskWeightsSchedule.rate(at: step)
+    if let gradNorm { prepare(gradNorm, losses: taskLosses, for: &due) }
     var changed = false
     for tier in active {
       let tierChanged = optimizer.updateChecked(
@@ -131,12 +136,25 @@ public struct NestedTrainerState: Sendable {
       changed = changed || tierChanged
       for name in scheduler.tiers[tier].parameters { window?.close(name) }
     }
+    if gradNorm != nil {
+      parameters[GradNorm.weightsName] = GradNorm.normalised(parameters[GradNorm.weightsName] ?? [])
+    }
     self.step = step
     let followed = consolidation?.follow(step: step, parameters: &parameters, optimizer: &optimizer) ?? []
     return StepOutcome(
       step: step, activeTiers: active, learningRate: rate, tierLearningRates: tierRates,
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
       changedParameters: changed, followed: followed, penalty: penaltyValue)
+  }
+
+  /// Gives the weights of tasks their gradient, after clipping, which it has no part in.
+  private mutating func prepare(_ gradNorm: GradNorm, losses: [Double], for due: inout Due) {
+    let weights = parameters[GradNorm.weightsName] ?? []
+    if step == 0, losses.count == weights.count {
+      parameters[GradNorm.firstLossesName] = losses.map { Float($0) }
+    }
+    due.gradients[0]?[GradNorm.weightsName] = gradNorm.slopes(
+      weights: weights, losses: losses, first: parameters[GradNorm.firstLossesName] ?? [])
   }
 
   /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.

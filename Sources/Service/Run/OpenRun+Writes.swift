@@ -26,6 +26,9 @@ extension OpenRun {
       progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
       slowestCopy: engine.slowestCopy(), lastStep: lastStep,
       evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
+      worstTasks: Dictionary(
+        evaluations.compactMap { $0.worstTask(of: plan.config) }.map { ($0.step, $0.task) },
+        uniquingKeysWith: { $1 }),
       toUndo: try identitiesToUndo(),
       shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
     return (engine, run)
@@ -125,6 +128,9 @@ extension OpenRun {
     if !evaluation.tasks.isEmpty {
       row["tasks"] = .object(
         JSONObject(evaluation.tasks.map { .init(key: $0.name, value: TaskMetrics($0.sums).json) }))
+      if plan.config.tasksSchedule == .worstFirst, let worst = WorstTask.of(evaluation.tasks.map(\.sums)) {
+        row["worst_task"] = .string(evaluation.tasks[worst].name)
+      }
     }
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,

@@ -64,7 +64,8 @@ struct RunInputs: Sendable, Equatable {
 
   /// The files that decide which ids a text becomes, and which weights an adapter has.
   private static let adapterFiles = [
-    "adapters.safetensors", "adapter_model.safetensors", "adapter_config.json",
+    "adapters.safetensors", "adapter_model.safetensors", "adapter_config.json", "task_heads.safetensors",
+    "task_heads.json",
   ]
 
   private static func existing(_ names: [String], in folder: String) -> [String] {

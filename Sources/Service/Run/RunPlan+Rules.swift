@@ -52,14 +52,18 @@ private struct RunBatches: BatchSource {
     evaluation = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
   }
 
-  func microBatches(step: Int) -> [AssignedMicroBatch] {
-    plan.heads.count > 1 ? TaskShares(of: batches(step: step)).weighted() : batches(step: step)
+  func microBatches(step: Int) -> [AssignedMicroBatch] { microBatches(step: step, worst: []) }
+
+  func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
+    let batches = batches(step: step, worst: worst)
+    return plan.heads.count > 1 ? TaskShares(of: batches).weighted() : batches
   }
 
-  private func batches(step: Int) -> [AssignedMicroBatch] {
-    (0..<plan.config.gradientAccumulationSteps).map { number in
-      let rows = plan.sampler.rows(step: step, index: number)
-      var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
+  private func batches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
+    let worst = worst.map { (step: $0.step, task: $0.task) }
+    return (0..<plan.config.gradientAccumulationSteps).map { number in
+      let rows = plan.sampler.rows(step: step, index: number, worst: worst)
+      var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(of: rows))
       batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
       if let weights = plan.rowWeights {
         batch.rowWeights = rows.map { $0.isReplayed ? 1 : weights[$0.number] }

@@ -45,6 +45,7 @@ struct StartingPoint {
     var lora = try FreshModules(config: config, model: model).specification()
     lora.heads = config.tasks.map(TaskHead.init)
     lora.learnsTaskWeights = !lora.heads.isEmpty && config.tasksWeighting == .uncertainty
+    lora.balancesTasks = !lora.heads.isEmpty && config.tasksWeighting == .gradnorm
     try lora.check(for: model, file: "config")
     self.init(
       config: config, trainable: .lora(lora),
@@ -101,10 +102,12 @@ struct StartingPoint {
     (lora.heads, lora.learnsTaskWeights, config.tasks) = (
       heads.heads, heads.learnsTaskWeights, heads.definitions
     )
+    lora.balancesTasks = !lora.heads.isEmpty && config.tasksWeighting == .gradnorm
+    let balance = TrainableModel.balanceTensors(configuration: model.configuration, specification: lora)
     self.init(
       config: config, trainable: .lora(lora),
       values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair }.merging(heads.tensors) {
         pair, _ in pair
-      })
+      }.merging(balance) { $1 })
   }
 }

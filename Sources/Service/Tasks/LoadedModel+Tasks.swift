@@ -8,14 +8,19 @@ extension LoadedModel {
   /// The tasks whose heads the adapter has.
   public var tasks: [TaskHead] { model.heads }
 
-  /// By task, what is measured on rows; micro-batches added in the tree that evaluations in training have.
-  func taskSums(over batches: EvaluationBatches, progress: (Int) -> Void) throws -> [TaskSums] {
-    var each: [[TaskSums]] = []
+  /// What is measured on rows, of all labels and by task; micro-batches added in the tree that evaluations in training have.
+  func taskSums(
+    over batches: EvaluationBatches, progress: (Int) -> Void
+  ) throws -> (loss: Double, tasks: [TaskSums]) {
+    var each: [(loss: Double, tasks: [TaskSums])] = []
     for (number, batch) in zip(batches.indices, batches) {
-      each.append(try model.taskScores(batch).map(TaskSums.init))
+      let tasks = try model.taskScores(batch).map(TaskSums.init)
+      each.append((tasks.reduce(0) { $0 + $1.loss }, tasks))
       progress(batches.rowNumbers(number).upperBound)
     }
-    return try ReductionTree.reduce(each) { sums, others in sums = zip(sums, others).map { $0 + $1 } }
+    return try ReductionTree.reduce(each) { sum, other in
+      sum = (sum.loss + other.loss, zip(sum.tasks, other.tasks).map { $0 + $1 })
+    }
   }
 
   /// What the model makes of each row of a file, in order. Rows are as in training, and need no labels.

@@ -82,6 +82,8 @@ struct StartingHeads {
     let known =
       tensors.removeValue(forKey: TaskHead.logVariancesName)
       ?? adapter.heads[TaskHead.logVariancesName]
+    // GradNorm begins anew.
+    tensors[TaskHead.weightsName] = nil
     guard areLearned else { return tensors }
     let isOfThese = adapter.specification.heads.map(\.name) == heads.map(\.name)
     tensors[TaskHead.logVariancesName] =

@@ -43,10 +43,10 @@ extension TaskSums {
 
 extension Evaluation {
   /// Of tasks: the mean over the labels of all, and each by itself.
-  init(tasks: [(name: String, sums: TaskSums)], rows: Int, reports: [RowReport]) {
+  init(lossSum: Double, tasks: [(name: String, sums: TaskSums)], rows: Int, reports: [RowReport]) {
     let labels = tasks.reduce(0) { $0 + $1.sums.places }
     self.init(
-      loss: tasks.reduce(0) { $0 + $1.sums.loss } / Double(max(1, labels)),
+      loss: lossSum / Double(max(1, labels)),
       correctTokens: tasks.reduce(0) { $0 + $1.sums.correct }, divergence: nil, answers: nil,
       tasks: tasks.map { ($0.name, TaskMetrics($0.sums)) }, tokens: labels, rows: rows, reports: reports)
   }

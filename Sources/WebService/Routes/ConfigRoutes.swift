@@ -107,7 +107,8 @@ extension ConfigKey.Kind {
 enum ConfigGroup {
   private static let heads = [
     ("preset", "Preset"), ("base_model_path", "Model and adapter"), ("train_data_path", "Data"),
-    ("loss", "Objective and rehearsal"), ("num_tiers", "Tiers"), ("tier_mode", "Copies of all parameters"),
+    ("loss", "Objective and rehearsal"), ("tasks", "Several tasks"), ("num_tiers", "Tiers"),
+    ("tier_mode", "Copies of all parameters"),
     ("optimizer", "Optimizer"), ("num_steps", "Course of the run"),
   ]
 

@@ -7,7 +7,9 @@ PyTorch with heads of tasks over the transformer.
 PEFT, with adapters that PEFT has written (`TaskType.SEQ_CLS`, `TaskType.TOKEN_CLS`). `tasks…` has three heads over one
 transformer: classification through a hidden layer, token classification, and the model's own head. A task i with N_i of a
 step's N labels has c = w_i·N/N_i; w_i = 1, or ½·exp(−s_i) with a trained s_i = ln σ_i² (Kendall and others, 2018), whose
-penalty ½·s_i counts once a step.
+penalty ½·s_i counts once a step. With GradNorm (Chen and others, 2018) the w_i follow the norms n_i = ‖∇L_i‖ by the last
+adapted layer: G_i = w_i·n_i, r_i = (L_i/L_i(0)) / mean, and the gradient of Σ |G_i − mean G·r_i^α| by w alone, all else taken
+as constant, goes through torch's optimizer; then they are multiplied so that their sum is the number of tasks.
 """
 
 import json
@@ -48,6 +50,10 @@ VARIANTS = dict(
                                  tasks_weighting_rate=0.05, optimizer="adamw", weight_decay=0.1, lr_schedule="linear",
                                  max_grad_norm=4.5, train_data_path="../../data/tasks.jsonl",
                                  val_data_path="../../data/tasks_valid.jsonl"),
+    qwen2_tasks_gradnorm=dict(tasks=SEVERAL, adapter="qwen2_tasks", tasks_weighting="gradnorm",
+                              tasks_weighting_rate=0.05, tasks_gradnorm_alpha=1.2, tasks_schedule="round_robin",
+                              max_grad_norm=8.0, inactive_gradients="mean",
+                              train_data_path="../../data/tasks.jsonl", val_data_path="../../data/tasks_valid.jsonl"),
 )
 
 
@@ -180,18 +186,30 @@ def several(model, heads, tasks):
 
 
 LOG_VARIANCES = "heads.log_variances"
+TASK_WEIGHTS = "heads.task_weights"
 
 
 class TaskRun(Run):
     def __init__(self, named, losses, config, layer_count, rows, validation):
         super().__init__(named, None, config, layer_count, rows, validation)
-        self.losses = losses
+        self.losses, self.balance = losses, None
+        if config.get("tasks_weighting") == "gradnorm":
+            self.balance = Balance(config, [p for n, p in self.named.items() if f".layers.{layer_count - 1}." in n])
         if LOG_VARIANCES in self.named:
             # A rate of its own, and nothing that draws it to zero.
             own = [self.named[LOG_VARIANCES]]
             rest = [self.named[n] for n in self.tiers[0] if n != LOG_VARIANCES]
             self.optimizers[0] = make_optimizer(rest, config)
             self.optimizers[0].add_param_group(dict(params=own, weight_decay=0.0))
+
+    def micro_batches(self, step):
+        if self.config.get("tasks_schedule") != "round_robin":
+            yield from super().micro_batches(step)
+            return
+        size, count, tasks = self.config["batch_size"], self.config["gradient_accumulation_steps"], len(self.config["tasks"])
+        for n in range((step - 1) * count, step * count):
+            own = [r for r in self.rows if r.task == n % tasks]
+            yield [own[i % len(own)] for i in range(n // tasks * size, (n // tasks + 1) * size)]
 
     def step_gradients(self, step):
         for p in self.named.values():
@@ -200,11 +218,14 @@ class TaskRun(Run):
         tasks = range(len(self.config["tasks"]))
         counts = [sum(label_count(r) for b in batches for r in b if r.task == i) for i in tasks]
         total, tokens, sums = 0.0, sum(counts), [0.0 for _ in tasks]
+        norms = self.balance and self.balance.norms(batches, self.losses, counts)
         for rows in batches:
             each = self.losses(rows)
             objective = 0.0
             for row, loss in zip(rows, each):
                 share = tokens / counts[row.task]
+                if self.balance:
+                    share = share * self.balance.weights[row.task].item()
                 if LOG_VARIANCES in self.named:
                     s = self.named[LOG_VARIANCES][row.task]
                     objective = objective + share * (loss * 0.5 * torch.exp(-s) + 0.5 * s * label_count(row))
@@ -221,6 +242,9 @@ class TaskRun(Run):
             t["name"]: dict(loss=s / c if c else None, labels=c)
             for t, s, c in zip(self.config["tasks"], sums, counts)})
         self.objective = 0.0
+        if self.balance:
+            self.balance.step(norms, [s / c for s, c in zip(sums, counts)], scheduled_rate(step, self.config)
+                              / self.config["learning_rate"])
         return total / tokens, gradients, tokens
 
     def run_step(self, step):
@@ -237,6 +261,37 @@ class TaskRun(Run):
                 count = sum(map(label_count, self.validation))
                 self.evaluations.append(dict(
                     step=step, loss=sum(self.losses(self.validation)).item() / count, tokens=count))
+
+
+class Balance:
+    """GradNorm: the weights of tasks."""
+
+    def __init__(self, config, shared):
+        self.config, self.shared, self.first = config, shared, None
+        self.weights = torch.nn.Parameter(torch.ones(len(config["tasks"])))
+        self.optimizer = torch.optim.Adam([self.weights])
+
+    def norms(self, batches, losses, counts):
+        """‖∇L_i‖ of each task, by the last adapted layer."""
+        result = []
+        for task, count in enumerate(counts):
+            rows = [r for batch in batches for r in batch if r.task == task]
+            mean = sum(losses(rows)) / count
+            gradients = torch.autograd.grad(mean, self.shared)
+            result.append(torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)))
+        return torch.stack(result)
+
+    def step(self, norms, means, factor):
+        means = torch.tensor(means, dtype=torch.float64)
+        self.first = means if self.first is None else self.first
+        ratio = means / self.first
+        sizes = self.weights * norms
+        goal = (sizes.mean() * (ratio / ratio.mean()) ** self.config["tasks_gradnorm_alpha"]).detach()
+        self.weights.grad = torch.autograd.grad((sizes - goal).abs().sum(), self.weights)[0].float()
+        self.optimizer.param_groups[0]["lr"] = self.config["tasks_weighting_rate"] * factor
+        self.optimizer.step()
+        with torch.no_grad():
+            self.weights *= len(self.weights) / self.weights.sum()
 
 
 def tier_of(name, config, layer_count, names):
@@ -338,6 +393,8 @@ def make(variant, changes):
     write_json(os.path.join(folder, "expected.json"), dict(
         steps=run.steps, evaluations=run.evaluations, tiers=[sorted(m) for m in run.modules]))
     final = {n: p.detach().contiguous() for n, p in run.named.items()}
+    if run.balance:
+        final[TASK_WEIGHTS] = run.balance.weights.detach()
     own = {n: t for n, t in final.items() if n.startswith("heads.")}
     save_file({n: t for n, t in final.items() if n not in own}, os.path.join(folder, "adapter_model.safetensors"),
               metadata={"format": "pt"})
