@@ -1,3 +1,6 @@
+import Dispatch
+import Synchronization
+
 /// SHA-256 (FIPS 180-4) as this project writes it everywhere: 64 lower-case hexadecimal digits.
 public enum Digest {
   public static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
@@ -13,6 +16,20 @@ public enum Digest {
 
   /// The digest of the bytes of f32 values, as they travel.
   package static func sha256(floats: [Float]) -> String { floats.withUnsafeBytes { sha256($0) } }
+
+  /// The digests of many, each as of `sha256(floats:)`, by as many threads at once.
+  package static func sha256(each list: [[Float]], threads: Int) -> [String] {
+    guard threads > 1, list.count > 1 else { return list.map { sha256(floats: $0) } }
+    let digests = Mutex([String](repeating: "", count: list.count))
+    let workers = min(threads, list.count)
+    DispatchQueue.concurrentPerform(iterations: workers) { worker in
+      for index in stride(from: worker, to: list.count, by: workers) {
+        let digest = sha256(floats: list[index])
+        digests.withLock { $0[index] = digest }
+      }
+    }
+    return digests.withLock { $0 }
+  }
 
   /// Whether a text has the form of a digest.
   public static func isSHA256(_ text: String) -> Bool {

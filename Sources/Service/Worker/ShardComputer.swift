@@ -37,6 +37,7 @@ final class ShardComputer: @unchecked Sendable {
     self.failpoints = failpoints
     self.source = source
     models.limit = modelBytes ?? LoadedModels.usualLimit
+    chains.threads = threads
     chains.tamper = failpoints.tamper(withChain:)
   }
 

@@ -13,18 +13,19 @@ package struct WorkerChains {
     var values: [Float]
     var sha256: String
 
-    /// In place.
+    /// In place; the digest is then to be computed.
     mutating func add(_ gradient: [Float], step: Int, _ tamper: (inout [Float]) -> Bool) {
       Vectors.add(gradient, to: &values)
       _ = tamper(&values)
       last = step
-      sha256 = Digest.sha256(floats: values)
     }
   }
 
   private var chains: [WindowKey: PartialSum] = [:]
   /// A fault that is made on purpose: changes a chain that has gone on by a step, and says whether it did.
   package var tamper: (inout [Float]) -> Bool = { _ in false }
+  /// How many compute digests.
+  package var threads = 1
 
   /// What a step made of the chains.
   package struct Outcome {
@@ -107,13 +108,13 @@ package struct WorkerChains {
         chains = chains.filter { $0.key.tier != order.tier || $0.value.last >= message.step }
       }
     }
-    for (key, order, returns) in message.chainOrders {
-      guard let gradient = gradients[key] else { continue }
-      let report = take(gradient, key, order, step: message.step)
-      outcome.reports.append(report)
-      if report.chain != nil, let chain = chains[key] { look(key, chain.values) }
+    for taken in take(gradients, message) {
+      let (key, order, returns) = taken.order
+      outcome.reports.append(taken.report)
+      if taken.report.chain != nil, let chain = chains[key] { look(key, chain.values) }
       if order == .separate {
-        outcome.gradients.append(TierGradient(tier: key.tier, microBatch: key.microBatch, floats: gradient))
+        outcome.gradients.append(
+          TierGradient(tier: key.tier, microBatch: key.microBatch, floats: gradients[key] ?? []))
       } else if returns == .copy, let chain = chains[key] {
         outcome.chains.append(WindowChain(tier: key.tier, microBatch: key.microBatch, floats: chain.values))
       }
@@ -133,23 +134,38 @@ package struct WorkerChains {
     return outcome
   }
 
+  private typealias Order = (key: WindowKey, order: ChainOrder, returns: WindowOrder.Returns)
+
+  /// Lets chains go on by a step's gradients. Digests take longer than sums: they are computed by all threads, which
+  /// changes no bit of them.
   private mutating func take(
-    _ gradient: [Float], _ key: WindowKey, _ order: ChainOrder, step: Int
-  ) -> WindowReport {
-    let digest = Digest.sha256(floats: gradient)
-    switch order {
-    case .start:
-      var values = gradient
-      let sha256 = tamper(&values) ? Digest.sha256(floats: values) : digest
-      chains[key] = PartialSum(first: step, last: step, values: values, sha256: sha256)
-    case .proceed, .given: chains[key]?.add(gradient, step: step, tamper)
-    case .separate, .skip:
-      return WindowReport(
-        tier: key.tier, microBatch: key.microBatch, first: step, last: step, chain: nil, gradient: digest)
+    _ gradients: [WindowKey: [Float]], _ message: AssignMessage
+  ) -> [(order: Order, report: WindowReport)] {
+    let orders = message.chainOrders.filter { gradients[$0.key] != nil }
+    let digests = Digest.sha256(each: orders.map { gradients[$0.key] ?? [] }, threads: threads)
+    var grown: [WindowKey] = []
+    for ((key, order, _), digest) in zip(orders, digests) {
+      guard let gradient = gradients[key] else { continue }
+      switch order {
+      case .start:
+        var values = gradient
+        if tamper(&values) { grown.append(key) }
+        chains[key] = PartialSum(first: message.step, last: message.step, values: values, sha256: digest)
+      case .proceed, .given:
+        chains[key]?.add(gradient, step: message.step, tamper)
+        grown.append(key)
+      case .separate, .skip: break
+      }
     }
-    return WindowReport(
-      tier: key.tier, microBatch: key.microBatch, first: chains[key]?.first ?? step, last: step,
-      chain: chains[key]?.sha256, gradient: digest)
+    let sums = Digest.sha256(each: grown.map { chains[$0]?.values ?? [] }, threads: threads)
+    for (key, digest) in zip(grown, sums) { chains[key]?.sha256 = digest }
+    return zip(orders, digests).map { order, digest in
+      let chain = [.separate, .skip].contains(order.order) ? nil : chains[order.key]
+      let report = WindowReport(
+        tier: order.key.tier, microBatch: order.key.microBatch, first: chain?.first ?? message.step,
+        last: message.step, chain: chain?.sha256, gradient: digest)
+      return (order, report)
+    }
   }
 }
 
