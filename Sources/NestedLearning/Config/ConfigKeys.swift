@@ -3,7 +3,8 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    [presetKey] + modelKeys + dataKeys + objectiveKeys + penaltyKeys + tierKeys + consolidationKeys
+    [presetKey] + modelKeys + dataKeys + samplingKeys + curriculumKeys + objectiveKeys + penaltyKeys
+    + tierKeys + consolidationKeys
     + optimizerKeys
     + runKeys
 

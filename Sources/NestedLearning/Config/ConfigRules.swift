@@ -21,6 +21,8 @@ extension NestedLearningConfig {
     try checkObjective(source)
     try checkPenalties(source)
     try checkScale(source)
+    try checkSampling(source)
+    try checkCurriculum(source)
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {

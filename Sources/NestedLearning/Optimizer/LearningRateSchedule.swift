@@ -18,7 +18,11 @@ public struct LearningRateSchedule: Sendable {
   /// base (constant), base·(1 − p) (linear) or base·½(1 + cos πp) (cosine).
   ///
   /// - Parameter step: 1-based.
-  public func rate(at step: Int) -> Double {
+  public func rate(at step: Int) -> Double { rate(at: step, base: base) }
+
+  /// The same of another base than the config's learning rate, as a stage of a curriculum has one; nil: that.
+  public func rate(at step: Int, base given: Double?) -> Double {
+    let base = given ?? base
     guard step > warmupSteps else { return base * Double(step) / Double(max(1, warmupSteps)) }
     let progress = Double(step - warmupSteps) / Double(max(1, stepCount - warmupSteps + 1))
     switch kind {

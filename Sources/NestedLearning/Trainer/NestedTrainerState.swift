@@ -97,9 +97,10 @@ public struct NestedTrainerState: Sendable {
   /// - Parameters:
   ///   - step: the one after the last.
   ///   - trainedTokens: tokens of the step that have a loss, over all its micro-batches.
+  ///   - learningRate: the base of the schedule at this step; nil: that of the config.
   /// - Throws: `TrainerError`; nothing was changed then.
   public mutating func apply(
-    step: Int, trainedTokens: Int, gradients: consuming StepGradients
+    step: Int, trainedTokens: Int, gradients: consuming StepGradients, learningRate: Double? = nil
   ) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
@@ -113,7 +114,7 @@ public struct NestedTrainerState: Sendable {
     // From here on nothing fails.
     if due.endsChains { window?.removeAll() }
     for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
-    let rate = schedule.rate(at: step)
+    let rate = schedule.rate(at: step, base: learningRate)
     let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
     var changed = false
     for tier in active {
@@ -134,22 +135,22 @@ public struct NestedTrainerState: Sendable {
   /// Passes over a step at which no tier is due and whose gradients are discarded: it changes nothing but the count.
   ///
   /// - Throws: `TrainerError` if the step is another than the one after the last, or something is due.
-  public mutating func skip(step: Int) throws -> StepOutcome {
+  public mutating func skip(step: Int, learningRate: Double? = nil) throws -> StepOutcome {
     guard tiersDue(at: step).isEmpty else {
       throw TrainerError.gradients(name: "step \(step)", "are missing: tiers \(tiersDue(at: step)) are due")
     }
-    return try pass(step: step)
+    return try pass(step: step, learningRate: learningRate)
   }
 
   /// Counts a step that changes nothing, whatever is due at it: one of a measurement.
   ///
   /// - Throws: `TrainerError` if the step is another than the one after the last.
-  public mutating func pass(step: Int) throws -> StepOutcome {
+  public mutating func pass(step: Int, learningRate: Double? = nil) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
     let clipping = try GradientClipping(
       gradients: [:], tierCount: scheduler.tiers.count, maximumNorm: config.maxGradNorm)
     self.step = step
-    let rate = schedule.rate(at: step)
+    let rate = schedule.rate(at: step, base: learningRate)
     return StepOutcome(
       step: step, activeTiers: [], learningRate: rate,
       tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
