@@ -114,19 +114,21 @@ public final class NestedLoRATrainer {
   ) throws -> TrainingStep {
     let clock = ContinuousClock()
     let began = clock.now
-    let (computed, outcome) = try training.computation.train(step)
+    let (computed, outcome) = try training.computation.train(
+      step, after: course.progress.accuracies)
     try course.applied(outcome)
     return TrainingStep(
-      step: step, losses: computed.losses, outcome: outcome,
+      step: step, losses: computed.losses, outcome: outcome, sampling: computed.sampling,
       updateCounts: training.computation.state.optimizer.updateCounts,
       seconds: (clock.now - began) / .seconds(1))
   }
 
   private static func evaluate(_ training: Prepared, course: inout Course) throws -> TrainingEvaluation {
-    let loss = try training.computation.evaluate()
-    course.progress.evaluated(loss: loss, training.plan.config)
+    let (loss, accuracy) = try training.computation.evaluate()
+    course.progress.evaluated(loss: loss, accuracy: accuracy, training.plan.config)
     return TrainingEvaluation(
-      step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step)
+      step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step,
+      accuracy: accuracy?.share)
   }
 
   @discardableResult private static func save(

@@ -25,8 +25,12 @@ final class StepComputation {
   }
 
   /// Computes and applies a step.
-  func train(_ step: Int) throws -> (ComputedStep, StepOutcome) {
-    let computed = try compute(step)
+  ///
+  /// - Parameter evaluations: before the step, which a curriculum may follow
+  func train(
+    _ step: Int, after evaluations: [EvaluatedAccuracy]
+  ) throws -> (ComputedStep, StepOutcome) {
+    let computed = try compute(step, after: evaluations)
     let outcome = try computed.apply(to: &state)
     try set(outcome.activeTiers.flatMap { state.scheduler.tiers[$0].parameters }, of: state.parameters)
     return (computed, outcome)
@@ -40,10 +44,12 @@ final class StepComputation {
 
   /// The gradients that a step needs over its micro-batches; nothing at all where neither they nor a loss are wanted
   /// (`loss_every`).
-  private func compute(_ step: Int) throws -> ComputedStep {
+  private func compute(_ step: Int, after evaluations: [EvaluatedAccuracy]) throws -> ComputedStep {
     let tiers = state.tiersDue(at: step)
-    if tiers.isEmpty, step % state.config.lossEvery != 0 { return ComputedStep(step: step) }
-    let unit = UnitBatches(batches.microBatches(step: step))
+    var computed = ComputedStep(step: step)
+    computed.sampling = batches.sampling(step: step, after: evaluations)
+    if tiers.isEmpty, step % state.config.lossEvery != 0 { return computed }
+    let unit = UnitBatches(batches.microBatches(step: step, after: evaluations))
     let names = Set(tiers.flatMap { state.scheduler.tiers[$0].parameters })
     let usesWindows = state.window != nil
     var microBatches: [GradientSums] = []
@@ -62,7 +68,6 @@ final class StepComputation {
         if let own = sum.terms, let others = other.terms { sum.terms = own + others }
         try ReductionTree.add(other.gradients, to: &sum.gradients)
       })
-    var computed = ComputedStep(step: step)
     computed.losses = StepLosses(
       task: sum.loss, taskTokens: unit.trainedTokens - unit.replayedTokens, terms: sum.terms,
       replayTokens: unit.replayedTokens)
@@ -101,19 +106,37 @@ final class StepComputation {
   /// Mean loss over the trained tokens of the validation rows, of what training comes to.
   ///
   /// - Parameter scale: of the adapter.
-  func evaluate(scale: Double = 1) throws -> Double {
-    guard state.consolidation != nil else { return try evaluationLoss(scale) }
-    try set(state.scheduler.parameters, of: state.published)
-    let loss = try evaluationLoss(scale)
-    try set(state.scheduler.parameters, of: state.parameters)
-    return loss
+  func evaluate(scale: Double) throws -> Double {
+    try ofPublished { try evaluationLoss { try model.evaluate($0, adapterScale: scale) } }
   }
 
-  private func evaluationLoss(_ scale: Double) throws -> Double {
-    let tokens = batches.evaluationTokens()
-    let losses = try tokens.indices.map {
-      try model.evaluate(MicroBatch(batches.evaluationBatch($0)), adapterScale: scale)
+  /// Mean loss over the trained tokens of the validation rows, and, where a curriculum follows that, how many are right.
+  func evaluate() throws -> (loss: Double, accuracy: EvaluatedAccuracy?) {
+    guard state.config.curriculumStrategy.followsEvaluations else { return (try evaluate(scale: 1), nil) }
+    var correct = 0
+    let loss = try ofPublished {
+      try evaluationLoss {
+        let scores = try model.scores($0)
+        correct += scores.correct
+        return scores.losses.reduce(0, +)
+      }
     }
+    let tokens = batches.evaluationTokens().reduce(0, +)
+    return (loss, EvaluatedAccuracy(step: state.step, correct: correct, tokens: tokens))
+  }
+
+  /// With the parameters that training comes to in the model.
+  private func ofPublished<Result>(_ body: () throws -> Result) throws -> Result {
+    guard state.consolidation != nil else { return try body() }
+    try set(state.scheduler.parameters, of: state.published)
+    let result = try body()
+    try set(state.scheduler.parameters, of: state.parameters)
+    return result
+  }
+
+  private func evaluationLoss(_ lossSum: (MicroBatch) throws -> Double) throws -> Double {
+    let tokens = batches.evaluationTokens()
+    let losses = try tokens.indices.map { try lossSum(MicroBatch(batches.evaluationBatch($0))) }
     let loss = try ReductionTree.reduce(losses) { $0 += $1 } / Double(tokens.reduce(0, +))
     guard loss.isFinite else { throw TrainerError.notFinite(name: "an evaluation") }
     return loss
@@ -127,11 +150,16 @@ struct ComputedStep {
   var losses = StepLosses(task: 0, taskTokens: 0)
   /// Nil where no tier wants any.
   var gradients: StepGradients?
+  /// How its rows were taken, with the rate of a curriculum's stage.
+  var sampling: StepSampling?
 
   init(step: Int) { self.step = step }
 
   func apply(to state: inout NestedTrainerState) throws -> StepOutcome {
-    guard let gradients else { return try state.skip(step: step) }
-    return try state.apply(step: step, trainedTokens: losses.tokens, gradients: gradients)
+    guard let gradients else {
+      return try state.skip(step: step, learningRate: sampling?.learningRate)
+    }
+    return try state.apply(
+      step: step, trainedTokens: losses.tokens, gradients: gradients, learningRate: sampling?.learningRate)
   }
 }

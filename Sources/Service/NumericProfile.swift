@@ -24,6 +24,8 @@ public enum NumericProfile {
     case measure = "+measure/1"
     /// Evaluations at smaller scales of the adapter.
     case scale = "+scale/1"
+    /// Evaluations that count the tokens that are right. A program that knows these knows scales, too.
+    case accuracy = "+accuracy/1"
   }
 
   /// The name of a run's profile, as `f32/1+objective/1`.
@@ -37,7 +39,9 @@ public enum NumericProfile {
   }
 
   /// What runs ask for together.
-  private static let sets: [Set<Part>] = [[], [.objective], [.measure], [.scale], [.objective, .scale]]
+  private static let sets: [Set<Part>] = [
+    [], [.objective], [.measure], [.scale], [.objective, .scale], [.accuracy], [.objective, .accuracy],
+  ]
 
   /// - Returns: nil if this program does not have the profile.
   public static func precision(named name: String) -> Precision? {

@@ -39,16 +39,17 @@ extension Simulation {
     case .audit(let task):
       outcome.count("parts of audits")
       compute(driver, "partial sums are compared") { try $1.audit(task).map { .judged($0) } }
-    case .apply(let step, let losses, let results):
+    case .apply(let step, let losses, let results, let sampling):
       compute(driver, "step \(step) is applied") { simulation, engine in
-        let applied = try engine.apply(step: step, losses: losses, results: results)
+        let applied = try engine.apply(
+          step: step, losses: losses, results: results, sampling: sampling)
         try simulation.checkState(of: driver)
         simulation.outcome.steps += 1
         return .applied(applied)
       }
-    case .skip(let step):
+    case .skip(let step, let sampling):
       compute(driver, "step \(step) is passed over") { simulation, engine in
-        let applied = try engine.skip(step: step)
+        let applied = try engine.skip(step: step, sampling: sampling)
         try simulation.checkState(of: driver)
         simulation.outcome.steps += 1
         return .applied(applied)

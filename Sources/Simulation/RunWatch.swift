@@ -63,7 +63,7 @@ extension Simulation {
   private func inspect(_ effect: RunEffect, _ driver: SimulatedDriver) {
     switch effect {
     case .open(let unit): inspectOpening(unit, driver)
-    case .apply(let step, _, _): (driver.watch.unacknowledged, driver.watch.isUntold) = (step, true)
+    case .apply(let step, _, _, _): (driver.watch.unacknowledged, driver.watch.isUntold) = (step, true)
     case .acknowledge(let unit):
       if unit.leafCount == 0 { problem("\(unit) was computed by nobody, and is acknowledged") }
       if unit.purpose == .train { driver.watch.unacknowledged = nil }

@@ -1,14 +1,29 @@
 import Coordination
+import NestedLearning
 import WireProtocol
 
 /// The data of a run. The same place gives the same micro-batch, whenever and however often it is asked for.
 package protocol BatchSource: Sendable {
   /// The micro-batches of a step (1-based), in the order of their numbers.
   func microBatches(step: Int) -> [AssignedMicroBatch]
+  /// The same, where what is taken follows the evaluations before the step.
+  ///
+  /// - Parameter evaluations: of the run; later ones count for nothing
+  func microBatches(step: Int, after evaluations: [EvaluatedAccuracy]) -> [AssignedMicroBatch]
+  /// How the rows of a step are taken; nil where nothing goes by how difficult they are.
+  func sampling(step: Int, after evaluations: [EvaluatedAccuracy]) -> StepSampling?
   /// Trained tokens of each micro-batch of an evaluation, in the order of their numbers.
   func evaluationTokens() -> [Int]
   /// A micro-batch of an evaluation, by its number.
   func evaluationBatch(_ number: Int) -> AssignedMicroBatch
+}
+
+extension BatchSource {
+  package func microBatches(step: Int, after evaluations: [EvaluatedAccuracy]) -> [AssignedMicroBatch] {
+    microBatches(step: step)
+  }
+
+  package func sampling(step: Int, after evaluations: [EvaluatedAccuracy]) -> StepSampling? { nil }
 }
 
 /// The micro-batches of one step, and the number of their trained tokens.
@@ -41,6 +56,8 @@ extension AssignedMicroBatch {
 /// disk holds, are made for the message that takes them to a worker.
 struct BatchCache: Sendable {
   private let source: any BatchSource
+  /// Of the run so far, where rows are taken by what they came to.
+  var evaluations: [EvaluatedAccuracy] = []
   /// `steps`: at most `limit` of them, the oldest goes first.
   private var steps: [(step: Int, batches: UnitBatches)] = []
   private var evaluation: (tokens: [Int], sum: Int)?
@@ -50,7 +67,7 @@ struct BatchCache: Sendable {
 
   mutating func batches(step: Int) -> UnitBatches {
     if let known = steps.last(where: { $0.step == step }) { return known.batches }
-    let batches = UnitBatches(source.microBatches(step: step))
+    let batches = UnitBatches(source.microBatches(step: step, after: evaluations))
     if steps.count >= Self.limit { steps.removeFirst() }
     steps.append((step, batches))
     return batches
@@ -77,6 +94,14 @@ struct BatchCache: Sendable {
     }
     let all = batches(step: unit.step).microBatches
     return Array(all[numbers.clamped(to: all.indices)])
+  }
+
+  /// How the rows of a step are taken.
+  func sampling(step: Int) -> StepSampling? { source.sampling(step: step, after: evaluations) }
+
+  /// Drops everything: the run goes on from an earlier state.
+  mutating func restart(after evaluations: [EvaluatedAccuracy]) {
+    (steps, evaluation, self.evaluations) = ([], nil, evaluations)
   }
 
   /// Drops everything but the data of this step.

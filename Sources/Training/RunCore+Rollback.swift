@@ -16,6 +16,8 @@ extension RunCore {
     slowestCopy = run.slowestCopy
     replayedUpTo = run.lastStep
     recordedEvaluations = run.evaluations
+    recordedAccuracies = Dictionary(run.accuracies.map { ($0.step, $0) }, uniquingKeysWith: { $1 })
+    batches.restart(after: progress.accuracies)
     recordedShards = run.shards
     if !isReplayAhead { isCertain = false }
     history = ParameterHistory()

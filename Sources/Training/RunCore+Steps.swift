@@ -31,15 +31,24 @@ extension RunCore {
     stage = .applying(
       StepInHand(
         unit: unit, losses: StepLosses(task: 0, taskTokens: 0), results: [], began: now, applying: now))
-    effects.append(.skip(step: step))
+    effects.append(.skip(step: step, batches.sampling(step: step)))
   }
 
   mutating func evaluate(now: Instant) {
-    if let loss = recordedEvaluations.removeValue(forKey: progress.step) {
-      progress.evaluated(loss: loss, rules.config)
+    let accuracy = recordedAccuracies[progress.step]
+    if let loss = recordedEvaluations.removeValue(forKey: progress.step),
+      accuracy != nil || !rules.wantsAccuracy
+    {
+      evaluated(loss: loss, accuracy: accuracy)
       return goOn(now: now)
     }
     openEvaluation(scale: nil, now: now)
+  }
+
+  /// Takes what an evaluation came to; the rows of later steps may follow it.
+  mutating func evaluated(loss: Double, accuracy: EvaluatedAccuracy?) {
+    progress.evaluated(loss: loss, accuracy: accuracy, rules.config)
+    batches.evaluations = progress.accuracies
   }
 
   /// - Parameter scale: of the adapter.
@@ -50,6 +59,7 @@ extension RunCore {
     var unit = WorkUnit(
       purpose: .evaluate, step: progress.step, leafCount: tokens.count, dueTiers: [], trainedTokens: tokens)
     unit.adapterScale = scale
+    unit.wantsAccuracy = scale == nil && rules.wantsAccuracy
     unit.versions = slowestCopy.map { [TierVersion(version: $0.version, digest: $0.digest)] }
     open(unit, now: now)
   }
@@ -88,7 +98,8 @@ extension RunCore {
     step.applying = now
     stage = .applying(step)
     effects.append(
-      .apply(step: step.unit.step, step.losses, step.results))
+      .apply(
+        step: step.unit.step, step.losses, step.results, batches.sampling(step: step.unit.step)))
   }
 
   private mutating func losses(of done: CompletedUnit) -> StepLosses {
@@ -155,7 +166,7 @@ extension RunCore {
     }
     let outcome = EvaluationOutcome(
       step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
-      seconds: seconds)
+      seconds: seconds, correct: done.correct)
     tell(.spent(seconds, on: .evaluation))
     write(.evaluation(outcome), then: .evaluated(done.unit, outcome), now: now)
   }

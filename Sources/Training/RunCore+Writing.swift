@@ -109,7 +109,7 @@ extension RunCore {
     case .committed(let unit, let applied): committed(unit, applied, pending, now: now)
     case .evaluated(let unit, let outcome):
       effects.append(.acknowledge(unit))
-      progress.evaluated(loss: outcome.loss, rules.config)
+      evaluated(loss: outcome.loss, accuracy: outcome.accuracy)
       tell(.evaluation(outcome))
       goOn(now: now)
     case .savedBest:

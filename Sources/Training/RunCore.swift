@@ -30,6 +30,8 @@ package struct RunCore: Sendable {
   var batches: BatchCache
   /// By step: losses of evaluations that an earlier coordinator has recorded.
   var recordedEvaluations: [Int: Double] = [:]
+  /// By step: what these came to where right tokens were counted.
+  var recordedAccuracies: [Int: EvaluatedAccuracy] = [:]
 
   /// For the ledger, with the next write: hand-outs that are over, workers that came and went.
   var attempts: [EndedAttempt] = []

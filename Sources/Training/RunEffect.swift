@@ -34,9 +34,9 @@ package enum RunEffect: Sendable {
   /// See what workers say that they have added up.
   case audit(AuditTask)
   /// Apply a step; answered by `applied`.
-  case apply(step: Int, StepLosses, [UnitResult])
+  case apply(step: Int, StepLosses, [UnitResult], StepSampling?)
   /// Pass a step over; answered by `applied`.
-  case skip(step: Int)
+  case skip(step: Int, StepSampling?)
 
   // What the store is told.
 

@@ -14,6 +14,8 @@ package struct RestoredRun: Sendable {
   package let lastStep: Int
   /// By step: losses of evaluations that are recorded and come after the snapshot, or with it.
   package let evaluations: [Int: Double]
+  /// Of these, what they came to where right tokens were counted.
+  package let accuracies: [EvaluatedAccuracy]
   /// Identities in quarantine that still have unverified results in the record.
   package let toUndo: [String]
   /// By step that is to be computed again: what of it was whose, if that was asked for; nothing of steps that a program
@@ -22,7 +24,8 @@ package struct RestoredRun: Sendable {
 
   package init(
     progress: RunProgress, tiers: [TierValues], copies: [CopyState] = [], slowestCopy: TierValues? = nil,
-    lastStep: Int, evaluations: [Int: Double], toUndo: [String], shards: [Int: [ComputedShard]] = [:]
+    lastStep: Int, evaluations: [Int: Double], accuracies: [EvaluatedAccuracy] = [], toUndo: [String],
+    shards: [Int: [ComputedShard]] = [:]
   ) {
     self.progress = progress
     self.tiers = tiers
@@ -30,6 +33,7 @@ package struct RestoredRun: Sendable {
     self.slowestCopy = slowestCopy
     self.lastStep = lastStep
     self.evaluations = evaluations
+    self.accuracies = accuracies
     self.toUndo = toUndo
     self.shards = shards
   }

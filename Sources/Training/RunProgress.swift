@@ -36,6 +36,8 @@ package struct RunProgress: Sendable, Equatable {
   /// `select_scale`: what was tried, from the largest scale on; and whether what came of it is written.
   package private(set) var trials: [ScaleTrial] = []
   private(set) var hasSavedScaled = false
+  /// Of all evaluations that counted right tokens, in their order: what a curriculum follows.
+  package private(set) var accuracies: [EvaluatedAccuracy] = []
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
@@ -92,8 +94,12 @@ package struct RunProgress: Sendable, Equatable {
 
   package mutating func applied(step: Int) { self.step = step }
 
-  package mutating func evaluated(loss: Double, _ config: NestedLearningConfig) {
+  /// - Parameter accuracy: of the same evaluation, if it counted right tokens
+  package mutating func evaluated(
+    loss: Double, accuracy: EvaluatedAccuracy? = nil, _ config: NestedLearningConfig
+  ) {
     evaluatedStep = step
+    if let accuracy { accuracies.append(accuracy) }
     lastLoss = loss
     if loss < bestLoss ?? .infinity {
       bestLoss = loss
@@ -122,6 +128,9 @@ extension RunProgress {
       "checkpoint_step": .number(checkpointStep), "plan": .number(plan),
     ]
     members["last_loss"] = lastLoss.map { .number($0) }
+    if !accuracies.isEmpty {
+      members["accuracies"] = .array(accuracies.map { .numbers([$0.step, $0.correct, $0.tokens]) })
+    }
     if !trials.isEmpty { members["scales"] = scaleCurve }
     if hasSavedScaled { members["saved_scaled"] = true }
     return .object(members)
@@ -147,6 +156,13 @@ extension RunProgress {
     plan = json["plan"]?.int ?? 1
     lastLoss = json["last_loss"]?.double
     hasSavedScaled = json["saved_scaled"]?.bool ?? false
+    accuracies = try (json["accuracies"]?.array ?? []).map { item in
+      let numbers = item.array?.compactMap(\.int) ?? []
+      guard numbers.count == 3 else {
+        throw TrainingError("the snapshot's progress has an accuracy that cannot be read")
+      }
+      return EvaluatedAccuracy(step: numbers[0], correct: numbers[1], tokens: numbers[2])
+    }
     trials = try (json["scales"]?.array ?? []).map { item in
       guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,
         let holds = item["holds"]?.bool

@@ -96,6 +96,13 @@ package struct EvaluationOutcome: Sendable {
   /// Whether it is the lowest of the run so far.
   package let isBest: Bool
   package let seconds: Double
+  /// How many tokens were right, if that was counted.
+  package var correct: Int?
+
+  /// What a curriculum follows of it.
+  var accuracy: EvaluatedAccuracy? {
+    correct.map { EvaluatedAccuracy(step: step, correct: $0, tokens: tokens) }
+  }
 }
 
 /// How a run's process is done with it.

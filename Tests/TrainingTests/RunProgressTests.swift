@@ -52,6 +52,18 @@ import Testing
     return config
   }
 
+  /// What a curriculum follows goes through a snapshot; without it there is no trace of it.
+  @Test func accuraciesAreKept() throws {
+    var progress = RunProgress()
+    progress.applied(step: 3)
+    progress.evaluated(loss: 2, config())
+    #expect(progress.json["accuracies"] == nil)
+    progress.evaluated(
+      loss: 2, accuracy: EvaluatedAccuracy(step: 3, correct: 5, tokens: 9), config())
+    let again = try RunProgress(json: JSONValue(parsing: progress.json.text))
+    #expect(again == progress && again.accuracies == [EvaluatedAccuracy(step: 3, correct: 5, tokens: 9)])
+  }
+
   @Test func takesItsTurns() throws {
     let expected = """
       step 1, step 2, checkpoint, step 3, evaluate 2.0, best, step 4, checkpoint, step 5, step 6, evaluate 2.5, \

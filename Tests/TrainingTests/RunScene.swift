@@ -159,8 +159,8 @@ struct RunScene {
     case .drain: "drain"
     case .keep(let results): "keep \(results.count)"
     case .audit: "audit"
-    case .apply(let step, _, let results): "apply step \(step), \(results.count) results"
-    case .skip(let step): "skip step \(step)"
+    case .apply(let step, _, let results, _): "apply step \(step), \(results.count) results"
+    case .skip(let step, _): "skip step \(step)"
     case .restore(let withShards): withShards ? "restore with shards" : "restore"
     case .write(let write): line(write)
     case .reopenLedger: "reopen the ledger"

@@ -24,6 +24,8 @@ public struct WorkUnit: Sendable, Hashable {
   public var versions: [TierVersion]?
   /// Whether results bring the sums of an objective beside the loss.
   public var hasTerms = false
+  /// Whether results of an evaluation bring how many tokens were right.
+  public var wantsAccuracy = false
   /// What the scales of LoRA pairs are multiplied by in an evaluation; nil: 1.
   public var adapterScale: Double?
   /// What is wanted in place of gradients; nil: these.

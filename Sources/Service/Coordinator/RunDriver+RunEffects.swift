@@ -38,9 +38,11 @@ extension RunDriver {
         return .kept
       }
     case .audit(let task): compute { try $0.audit(task).map { .judged($0) } }
-    case .apply(let step, let losses, let results):
-      compute { .applied(try $0.apply(step: step, losses: losses, results: results)) }
-    case .skip(let step): compute { .applied(try $0.skip(step: step)) }
+    case .apply(let step, let losses, let results, let sampling):
+      compute {
+        .applied(try $0.apply(step: step, losses: losses, results: results, sampling: sampling))
+      }
+    case .skip(let step, let sampling): compute { .applied(try $0.skip(step: step, sampling: sampling)) }
     case .restore(let withShards): restore(withShards: withShards)
     case .write(let write): self.write(write)
     case .reopenLedger: reopenLedger()
@@ -147,9 +149,12 @@ extension RunDriver {
 
   private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
     metrics.evaluated(loss: evaluation.loss)
-    let text = String(
+    var text = String(
       format: "Evaluation after step %d | Loss: %.4f | Perplexity: %.2f", evaluation.step, evaluation.loss,
       Evaluation.perplexity(evaluation.loss))
+    if let correct = evaluation.correct {
+      text += String(format: " | Accuracy: %.3f", Double(correct) / Double(max(1, evaluation.tokens)))
+    }
     tell(
       progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),
       "evaluation after step \(evaluation.step)",

@@ -12,6 +12,14 @@ struct ReplayedStepDiffers: Error {
   let recorded: String
 }
 
+extension EvaluatedAccuracy {
+  /// What a recorded evaluation came to; nil if it did not count right tokens.
+  init?(_ record: EvaluationRecord) {
+    guard let correct = record.metrics["correct_tokens"]?.int else { return nil }
+    self.init(step: record.step, correct: correct, tokens: record.tokens)
+  }
+}
+
 /// Everything that a run writes passes through `perform`, on one queue.
 extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
@@ -26,7 +34,7 @@ extension OpenRun {
       progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
       slowestCopy: engine.slowestCopy(), lastStep: lastStep,
       evaluations: Dictionary(evaluations.map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 }),
-      toUndo: try identitiesToUndo(),
+      accuracies: evaluations.compactMap(EvaluatedAccuracy.init), toUndo: try identitiesToUndo(),
       shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
     return (engine, run)
   }
@@ -116,17 +124,21 @@ extension OpenRun {
     plan: any RunContents, isRepeated: Bool
   ) throws {
     let perplexity = Evaluation.perplexity(evaluation.loss)
-    let row: JSONValue = [
+    var row: JSONObject = [
       "step": .number(evaluation.step), "loss": .number(evaluation.loss),
       "perplexity": .number(perplexity), "tokens": .number(evaluation.tokens),
       "long_rows": .number(plan.rowsCut.validation.rows),
       "tokens_cut": .number(plan.rowsCut.validation.tokens),
     ]
+    if let correct = evaluation.correct {
+      row["accuracy"] = .number(Double(correct) / Double(max(1, evaluation.tokens)))
+      row["correct_tokens"] = .number(correct)
+    }
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
-      isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: row)
+      isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: .object(row))
     try ledger.record(evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
-    try evalMetrics.append(row, step: record.step)
+    try evalMetrics.append(.object(row), step: record.step)
   }
 
   private func rollBack(_ identities: [String], before step: Int?, isRepeated: Bool) throws -> RunWriteOutcome

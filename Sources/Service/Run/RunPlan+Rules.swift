@@ -51,10 +51,16 @@ private struct RunBatches: BatchSource {
     evaluation = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
   }
 
-  func microBatches(step: Int) -> [AssignedMicroBatch] {
+  func microBatches(step: Int) -> [AssignedMicroBatch] { microBatches(step: step, after: []) }
+
+  func sampling(step: Int, after evaluations: [EvaluatedAccuracy]) -> StepSampling? {
+    plan.sampler.sampling(step: step, after: evaluations)
+  }
+
+  func microBatches(step: Int, after evaluations: [EvaluatedAccuracy]) -> [AssignedMicroBatch] {
     (0..<plan.config.gradientAccumulationSteps).map { number in
-      let rows = plan.sampler.rows(step: step, index: number)
-      var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(step: step, index: number))
+      let rows = plan.sampler.rows(step: step, index: number, after: evaluations)
+      var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(rows))
       batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
       if let weights = plan.rowWeights {
         batch.rowWeights = rows.map { $0.isReplayed ? 1 : weights[$0.number] }

@@ -14,6 +14,8 @@ final class StepReplay {
   private let batches: any BatchSource
   private let layout: TierLayout
   private let engine: StepEngine
+  /// Recorded ones, which a curriculum may follow.
+  private let evaluations: [EvaluatedAccuracy]
 
   /// - Parameter computer: has the run's model.
   init(
@@ -24,6 +26,7 @@ final class StepReplay {
   {
     (self.plan, self.ledger, self.computer, self.batches) = (plan, ledger, computer, batches)
     layout = plan.layout
+    evaluations = try ledger.evaluations().compactMap(EvaluatedAccuracy.init)
     engine = StepEngine(state: state)
     for tier in engine.tierValues() { try set(tier) }
   }
@@ -44,10 +47,11 @@ final class StepReplay {
     let seconds = recorded.record.seconds
     let due = engine.state.tiersDue(at: step)
     guard isComputed(step, due) else {
-      let applied = try engine.skip(step: step)
+      let applied = try engine.skip(step: step, sampling: batches.sampling(step: step, after: evaluations))
       return (try faults(of: applied, recorded, []), seconds)
     }
-    let batches = UnitBatches(batches.microBatches(step: step))
+    let sampling = batches.sampling(step: step, after: evaluations)
+    let batches = UnitBatches(batches.microBatches(step: step, after: evaluations))
     guard let parts = recorded.cut(leafCount: batches.microBatches.count, tiers: due) else {
       let detail = "the recorded shards do not make up the step"
       return ([StepFault(step: step, direction: .record, detail: detail)], seconds)
@@ -55,7 +59,8 @@ final class StepReplay {
     var proofs = try compute(parts, recorded, batches)
     try take(&proofs, step: step, due: due, leafCount: batches.microBatches.count)
     let applied = try engine.apply(
-      step: step, losses: try losses(of: proofs, batches), results: proofs.map(\.result))
+      step: step, losses: try losses(of: proofs, batches), results: proofs.map(\.result),
+      sampling: sampling)
     let faults = try faults(of: applied, recorded, proofs)
     for tier in applied.changed { try set(tier) }
     return (faults, seconds)
