@@ -95,7 +95,7 @@ import Testing
     ],
     [
       "curriculum_strategy": "stages", "inactive_gradients": "sum", "sampling_difficulty": "rarity",
-      "curriculum_stages": ["0,0.5,0,0.02", "0.3,1,0"],
+      "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
     ],
     [
       "curriculum_strategy": "competence", "curriculum_initial": 1, "curriculum_delta": 0.2,

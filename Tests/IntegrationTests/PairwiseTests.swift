@@ -57,7 +57,7 @@ import Testing
         (
           "stages",
           [
-            "curriculum_strategy": "stages", "curriculum_stages": ["0,0.5,0,0.02", "0.3,1,0"],
+            "curriculum_strategy": "stages", "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
             "sampling_difficulty": "length",
           ]
         ),

@@ -37,7 +37,7 @@ import Testing
   @Test func stagesAsTexts() throws {
     let config = try read(
       #""curriculum_strategy": "stages""#,
-      [("curriculum_stages", .strings(["0,0.3,0.7,1e-4", "0.3,1,0.9"]))])
+      [("curriculum_stages", .strings(["0:0.3:0.7:1e-4", "0.3:1:0.9"]))])
     #expect(
       config.curriculumStages == [
         CurriculumStage(range: 0...0.3, target: 0.7, learningRate: 1e-4),

@@ -10,7 +10,7 @@ import Testing
   @Test(
     arguments: [
       [
-        "curriculum_strategy": "stages", "curriculum_stages": ["0,0.5,0,0.02", "0.3,1,0"],
+        "curriculum_strategy": "stages", "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
         "select_scale": true,
       ],
       [

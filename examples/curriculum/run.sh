@@ -34,7 +34,7 @@ fifths() {
 train none "$@" --sampling-mode difficulty
 train progressive "$@" --curriculum-strategy progressive --curriculum-initial 0.2 --curriculum-steps 40
 train sqrt "$@" --curriculum-strategy competence_sqrt --curriculum-initial 0.1 --curriculum-steps 40
-train stages "$@" --curriculum-strategy stages --curriculum-stages 0,0.4,0.1,3e-3 0.4,0.8,0.1,2e-3 0,1,0.9,1e-3
+train stages "$@" --curriculum-strategy stages --curriculum-stages 0:0.4:0.1:3e-3 0.4:0.8:0.1:2e-3 0:1:0.9:1e-3
 
 echo "Mean difficulty of the rows that were drawn (0: the easiest of the data, 1: the hardest), by fifths of the run:"
 echo

@@ -53,7 +53,7 @@ extension NestedLearningConfig {
   private static let curriculumStagesKey = ConfigKey(
     "curriculum_stages", .strings,
     "For stages: a list of {range: [least, most], target: accuracy, learning_rate: rate}, or of texts such as "
-      + "0,0.3,0.7,1e-4; the rate may be left out. Else 0 to .3, .3 to .7 and .7 to 1, each to an accuracy of .7.",
+      + "0:0.3:0.7:1e-4; the rate may be left out. Else 0 to .3, .3 to .7 and .7 to 1, each to an accuracy of .7.",
     read: { (config, value) throws(ConfigValueError) in
       guard !value.isNull, value.array?.isEmpty != true else {
         config.curriculumStages = []
@@ -77,9 +77,9 @@ extension NestedLearningConfig {
     })
 
   private static func stage(_ item: JSONValue) throws(ConfigValueError) -> CurriculumStage {
-    let expected = "a stage such as {range: [0, 0.3], target: 0.7, learning_rate: 1e-4}, or 0,0.3,0.7,1e-4"
+    let expected = "a stage such as {range: [0, 0.3], target: 0.7, learning_rate: 1e-4}, or 0:0.3:0.7:1e-4"
     if let text = item.string {
-      let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+      let numbers = text.split(separator: ":", omittingEmptySubsequences: false).map { Double($0) }
       guard numbers.count == 3 || numbers.count == 4, numbers.allSatisfy({ $0?.isFinite == true }) else {
         throw .type(expected, item)
       }
