@@ -43,6 +43,19 @@ forgetting() {
   return "$status"
 }
 
+# The examples that end by themselves within a minute, in small.
+examples() {
+  local log status=0
+  log=$(mktemp)
+  PATH=$PWD/.build/release:$PATH examples/curriculum/run.sh --num-steps 12 > "$log" 2>&1 &&
+    grep -q '^| stages  *|' "$log" &&
+    PATH=$PWD/.build/release:$PATH examples/sampling/run.sh --num-steps 8 > "$log" 2>&1 &&
+    grep -q '^| length  *|' "$log" || status=1
+  [ "$status" = 0 ] || cat "$log"
+  rm -f "$log"
+  return "$status"
+}
+
 check "no warnings" no_warnings
 check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 check "mutations apply" cluster/testbed/mutations.sh --check
@@ -56,6 +69,7 @@ else
   check "openai client" cluster/testbed/openai.sh
   check "recorded digests" cluster/testbed/digests.sh
   check "forgetting, in small" forgetting
+  check "examples, in small" examples
   check "quick mutations" cluster/testbed/mutations.sh --quick
 fi
 

@@ -115,21 +115,22 @@ public final class NestedLoRATrainer {
     let clock = ContinuousClock()
     let began = clock.now
     let (computed, outcome) = try training.computation.train(
-      step, worst: course.progress.worstTasks, baseRate: course.progress.baseRate)
+      step, after: course.progress.followed, baseRate: course.progress.baseRate)
     try course.applied(outcome)
     return TrainingStep(
-      step: step, losses: computed.losses, outcome: outcome,
+      step: step, losses: computed.losses, outcome: outcome, sampling: computed.sampling,
       updateCounts: training.computation.state.optimizer.updateCounts,
       seconds: (clock.now - began) / .seconds(1))
   }
 
   private static func evaluate(_ training: Prepared, course: inout Course) throws -> TrainingEvaluation {
-    let loss = try training.computation.evaluate()
+    let (loss, accuracy) = try training.computation.evaluate()
     let isFollowed = training.plan.config.tasksSchedule == .worstFirst
     let worst = isFollowed ? try training.computation.worstTask() : nil
-    course.progress.evaluated(loss: loss, worst: worst, training.plan.config)
+    course.progress.evaluated(loss: loss, accuracy: accuracy, worst: worst, training.plan.config)
     return TrainingEvaluation(
-      step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step)
+      step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step,
+      accuracy: accuracy?.share)
   }
 
   @discardableResult private static func save(

@@ -27,12 +27,12 @@ final class StepComputation {
   /// Computes and applies a step.
   ///
   /// - Parameters:
-  ///   - worst: what evaluations have found so far.
+  ///   - followed: what evaluations have found so far.
   ///   - baseRate: in place of the config's.
   func train(
-    _ step: Int, worst: [WorstTask], baseRate: Double?
+    _ step: Int, after followed: FollowedEvaluations, baseRate: Double?
   ) throws -> (ComputedStep, StepOutcome) {
-    let computed = try compute(step, worst)
+    let computed = try compute(step, after: followed)
     let outcome = try computed.apply(to: &state, baseRate: baseRate)
     try set(outcome.activeTiers.flatMap { state.scheduler.tiers[$0].parameters }, of: state.parameters)
     return (computed, outcome)
@@ -46,10 +46,12 @@ final class StepComputation {
 
   /// The gradients that a step needs over its micro-batches; nothing at all where neither they nor a loss are wanted
   /// (`loss_every`).
-  private func compute(_ step: Int, _ worst: [WorstTask]) throws -> ComputedStep {
+  private func compute(_ step: Int, after followed: FollowedEvaluations) throws -> ComputedStep {
     let tiers = state.tiersDue(at: step)
-    if tiers.isEmpty, step % state.config.lossEvery != 0 { return ComputedStep(step: step) }
-    let unit = UnitBatches(batches.microBatches(step: step, worst: worst))
+    var computed = ComputedStep(step: step)
+    computed.sampling = batches.sampling(step: step, after: followed)
+    if tiers.isEmpty, step % state.config.lossEvery != 0 { return computed }
+    let unit = UnitBatches(batches.microBatches(step: step, after: followed))
     let names = Set(tiers.flatMap { state.scheduler.tiers[$0].parameters })
     let usesWindows = state.window != nil
     var microBatches: [GradientSums] = []
@@ -68,7 +70,6 @@ final class StepComputation {
         if let own = sum.terms, let others = other.terms { sum.terms = own + others }
         try ReductionTree.add(other.gradients, to: &sum.gradients)
       })
-    var computed = ComputedStep(step: step)
     computed.losses = StepLosses(
       task: sum.loss, taskTokens: unit.trainedTokens - unit.replayedTokens, terms: sum.terms,
       replayTokens: unit.replayedTokens)
@@ -108,31 +109,49 @@ final class StepComputation {
   /// Mean loss over the trained tokens of the validation rows, of what training comes to.
   ///
   /// - Parameter scale: of the adapter.
-  func evaluate(scale: Double = 1) throws -> Double {
-    guard state.consolidation != nil else { return try evaluationLoss(scale) }
-    try set(state.scheduler.parameters, of: state.published)
-    let loss = try evaluationLoss(scale)
-    try set(state.scheduler.parameters, of: state.parameters)
-    return loss
+  func evaluate(scale: Double) throws -> Double {
+    try ofPublished { try evaluationLoss { try model.evaluate($0, adapterScale: scale) } }
   }
 
   /// The number of the worst task of the validation rows; nil without tasks.
   func worstTask() throws -> Int? {
     guard objective?.byTask == true else { return nil }
-    if state.consolidation != nil { try set(state.scheduler.parameters, of: state.published) }
-    let sums = try batches.evaluationTokens().indices.map {
-      try model.taskScores(MicroBatch(batches.evaluationBatch($0))).map(TaskSums.init)
+    let sums = try ofPublished {
+      try batches.evaluationTokens().indices.map {
+        try model.taskScores(MicroBatch(batches.evaluationBatch($0))).map(TaskSums.init)
+      }
     }
-    if state.consolidation != nil { try set(state.scheduler.parameters, of: state.parameters) }
     return WorstTask.of(
       try ReductionTree.reduce(sums) { sums, others in sums = zip(sums, others).map { $0 + $1 } })
   }
 
-  private func evaluationLoss(_ scale: Double) throws -> Double {
-    let tokens = batches.evaluationTokens()
-    let losses = try tokens.indices.map {
-      try model.evaluate(MicroBatch(batches.evaluationBatch($0)), adapterScale: scale)
+  /// Mean loss over the trained tokens of the validation rows, and, where a curriculum follows that, how many are right.
+  func evaluate() throws -> (loss: Double, accuracy: EvaluatedAccuracy?) {
+    guard state.config.curriculumStrategy.followsEvaluations else { return (try evaluate(scale: 1), nil) }
+    var correct = 0
+    let loss = try ofPublished {
+      try evaluationLoss {
+        let scores = try model.scores($0)
+        correct += scores.correct
+        return scores.losses.reduce(0, +)
+      }
     }
+    let tokens = batches.evaluationTokens().reduce(0, +)
+    return (loss, EvaluatedAccuracy(step: state.step, correct: correct, tokens: tokens))
+  }
+
+  /// With the parameters that training comes to in the model.
+  private func ofPublished<Result>(_ body: () throws -> Result) throws -> Result {
+    guard state.consolidation != nil else { return try body() }
+    try set(state.scheduler.parameters, of: state.published)
+    let result = try body()
+    try set(state.scheduler.parameters, of: state.parameters)
+    return result
+  }
+
+  private func evaluationLoss(_ lossSum: (MicroBatch) throws -> Double) throws -> Double {
+    let tokens = batches.evaluationTokens()
+    let losses = try tokens.indices.map { try lossSum(MicroBatch(batches.evaluationBatch($0))) }
     let loss = try ReductionTree.reduce(losses) { $0 += $1 } / Double(tokens.reduce(0, +))
     guard loss.isFinite else { throw TrainerError.notFinite(name: "an evaluation") }
     return loss
@@ -146,14 +165,17 @@ struct ComputedStep {
   var losses = StepLosses(task: 0, taskTokens: 0)
   /// Nil where no tier wants any.
   var gradients: StepGradients?
+  /// How its rows were taken, with the rate of a curriculum's stage.
+  var sampling: StepSampling?
 
   init(step: Int) { self.step = step }
 
-  /// - Parameter baseRate: in place of the config's.
+  /// - Parameter baseRate: in place of the config's, unless the stage of a curriculum has its own.
   func apply(to state: inout NestedTrainerState, baseRate: Double? = nil) throws -> StepOutcome {
-    guard let gradients else { return try state.skip(step: step, baseRate: baseRate) }
+    let rate = sampling?.learningRate ?? baseRate
+    guard let gradients else { return try state.skip(step: step, baseRate: rate) }
     return try state.apply(
       step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients,
-      baseRate: baseRate)
+      baseRate: rate)
   }
 }

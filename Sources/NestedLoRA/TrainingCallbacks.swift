@@ -25,14 +25,20 @@ public struct TrainingStep: Sendable {
   public let outcome: StepOutcome
   /// Updates applied so far, one count a tier.
   public let updateCounts: [Int]
+  /// How the step's rows were taken; nil where nothing goes by how difficult they are.
+  public let sampling: StepSampling?
   public let seconds: Double
 
-  init(step: Int, losses: StepLosses, outcome: StepOutcome, updateCounts: [Int], seconds: Double) {
+  init(
+    step: Int, losses: StepLosses, outcome: StepOutcome, sampling: StepSampling?, updateCounts: [Int],
+    seconds: Double
+  ) {
     self.step = step
     (loss, tokens, replayLoss) = (losses.meanTask, losses.tokens, losses.meanReplay)
     klToBase = losses.terms.flatMap { losses.tokens > 0 ? $0.divergence / Double(losses.tokens) : nil }
     self.outcome = outcome
     self.updateCounts = updateCounts
+    self.sampling = sampling
     self.seconds = seconds
   }
 }
@@ -45,6 +51,8 @@ public struct TrainingEvaluation: Sendable {
   public let loss: Double
   /// Whether it is the lowest so far.
   public let isBest: Bool
+  /// Share of these tokens that were right, where a curriculum follows it.
+  public let accuracy: Double?
 }
 
 /// What is called in the course of a training, on the thread that trains. An error that one of them throws ends the

@@ -36,6 +36,24 @@ public struct ConfigFlags: ParsableArguments {
   @Option(help: .key("batch_size")) var batchSize: Int?
   @Option(help: .key("gradient_accumulation_steps")) var gradientAccumulationSteps: Int?
 
+  @Option(help: .key("sampling_mode")) var samplingMode: String?
+  @Option(help: .key("sampling_difficulty")) var samplingDifficulty: String?
+  @Option(parsing: .upToNextOption, help: .key("sampling_range")) var samplingRange: [FiniteNumber] = []
+  @Option(help: .key("sampling_weight_field")) var samplingWeightField: String?
+  @Option(help: .key("sampling_balance_field")) var samplingBalanceField: String?
+  @Option(help: .key("sampling_domain_field")) var samplingDomainField: String?
+  @Option(help: .key("sampling_length_tolerance")) var samplingLengthTolerance: FiniteNumber?
+  @Option(help: .key("sampling_length_mode")) var samplingLengthMode: String?
+  @Option(help: .key("curriculum_strategy")) var curriculumStrategy: String?
+  @Option(help: .key("curriculum_initial")) var curriculumInitial: FiniteNumber?
+  @Option(help: .key("curriculum_final")) var curriculumFinal: FiniteNumber?
+  @Option(help: .key("curriculum_steps")) var curriculumSteps: Int?
+  @Option(help: .key("curriculum_warmup")) var curriculumWarmup: Int?
+  @Option(help: .key("curriculum_target")) var curriculumTarget: FiniteNumber?
+  @Option(help: .key("curriculum_delta")) var curriculumDelta: FiniteNumber?
+  @Option(help: .key("curriculum_patience")) var curriculumPatience: Int?
+  @Option(parsing: .upToNextOption, help: .key("curriculum_stages")) var curriculumStages: [String] = []
+
   @Option(help: .key("loss")) var loss: String?
   @Option(help: .key("replay")) var replay: String?
   @Option(help: .key("replay_data_path")) var replayDataPath: String?
@@ -119,10 +137,11 @@ public struct ConfigFlags: ParsableArguments {
 
   /// The values that were given, by key.
   public func overrides() -> [(key: String, value: JSONValue)] {
-    (modelValues + dataValues + objectiveValues + tierValues + optimizerValues + runValues).compactMap {
-      key, value in
-      value.map { (key, $0) }
-    }
+    (modelValues + dataValues + samplingValues + objectiveValues + tierValues + optimizerValues + runValues)
+      .compactMap {
+        key, value in
+        value.map { (key, $0) }
+      }
   }
 
   private var modelValues: [(String, JSONValue?)] {
@@ -151,6 +170,23 @@ public struct ConfigFlags: ParsableArguments {
       ("chat_template_date", json(chatTemplateDate)), ("shuffle", json(shuffle)),
       ("skip_unusable_rows", json(skipUnusableRows)), ("batch_size", json(batchSize)),
       ("gradient_accumulation_steps", json(gradientAccumulationSteps)),
+    ]
+  }
+
+  private var samplingValues: [(String, JSONValue?)] {
+    [
+      ("sampling_mode", json(samplingMode)), ("sampling_difficulty", json(samplingDifficulty)),
+      ("sampling_range", samplingRange.isEmpty ? nil : .numbers(samplingRange.map(\.value))),
+      ("sampling_weight_field", json(samplingWeightField)),
+      ("sampling_balance_field", json(samplingBalanceField)),
+      ("sampling_domain_field", json(samplingDomainField)),
+      ("sampling_length_tolerance", json(samplingLengthTolerance)),
+      ("sampling_length_mode", json(samplingLengthMode)),
+      ("curriculum_strategy", json(curriculumStrategy)), ("curriculum_initial", json(curriculumInitial)),
+      ("curriculum_final", json(curriculumFinal)), ("curriculum_steps", json(curriculumSteps)),
+      ("curriculum_warmup", json(curriculumWarmup)), ("curriculum_target", json(curriculumTarget)),
+      ("curriculum_delta", json(curriculumDelta)), ("curriculum_patience", json(curriculumPatience)),
+      ("curriculum_stages", curriculumStages.isEmpty ? nil : .strings(curriculumStages)),
     ]
   }
 

@@ -16,6 +16,10 @@ public struct RandomKey: Sendable, Equatable {
     case rowShare = 4
     /// Which modules the tiers of `tier_assignment_strategy: random` have.
     case tierAssignment = 5
+    /// Which row a draw takes, where rows are drawn with replacement.
+    case rowDraw = 6
+    /// In which order the rows of a group come, where each has its turn.
+    case rowDeck = 7
     case freshAdapter = 16
     case dropout = 17
     case sampling = 18

@@ -26,6 +26,8 @@ public enum NumericProfile {
     case scale = "+scale/1"
     /// Heads of tasks.
     case tasks = "+tasks/1"
+    /// Evaluations that count the tokens that are right. A program that knows these knows scales, too.
+    case accuracy = "+accuracy/1"
   }
 
   /// The name of a run's profile, as `f32/1+objective/1`.
@@ -40,7 +42,8 @@ public enum NumericProfile {
 
   /// What runs ask for together.
   private static let sets: [Set<Part>] = [
-    [], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks],
+    [], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks], [.accuracy],
+    [.objective, .accuracy],
   ]
 
   /// - Returns: nil if this program does not have the profile.

@@ -39,16 +39,16 @@ extension Simulation {
     case .audit(let task):
       outcome.count("parts of audits")
       compute(driver, "partial sums are compared") { try $1.audit(task).map { .judged($0) } }
-    case .apply(let step, let losses, let results, let rate):
+    case .apply(let step, let losses, let results, let course):
       compute(driver, "step \(step) is applied") { simulation, engine in
-        let applied = try engine.apply(step: step, losses: losses, results: results, baseRate: rate)
+        let applied = try engine.apply(step: step, losses: losses, results: results, course)
         try simulation.checkState(of: driver)
         simulation.outcome.steps += 1
         return .applied(applied)
       }
-    case .skip(let step, let rate):
+    case .skip(let step, let course):
       compute(driver, "step \(step) is passed over") { simulation, engine in
-        let applied = try engine.skip(step: step, baseRate: rate)
+        let applied = try engine.skip(step: step, course)
         try simulation.checkState(of: driver)
         simulation.outcome.steps += 1
         return .applied(applied)

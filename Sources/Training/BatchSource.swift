@@ -1,14 +1,17 @@
 import Coordination
+import NestedLearning
 import WireProtocol
 
 /// The data of a run. The same place gives the same micro-batch, whenever and however often it is asked for.
 package protocol BatchSource: Sendable {
   /// The micro-batches of a step (1-based), in the order of their numbers.
   func microBatches(step: Int) -> [AssignedMicroBatch]
-  /// The same, where it follows evaluations too.
+  /// The same, where what is taken follows the evaluations before the step.
   ///
-  /// - Parameter worst: what evaluations have found, ascending; those before the step count.
-  func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch]
+  /// - Parameter followed: of the run; what is later than the step counts for nothing
+  func microBatches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch]
+  /// How the rows of a step are taken; nil where nothing goes by how difficult they are.
+  func sampling(step: Int, after followed: FollowedEvaluations) -> StepSampling?
   /// Trained tokens of each micro-batch of an evaluation, in the order of their numbers.
   func evaluationTokens() -> [Int]
   /// A micro-batch of an evaluation, by its number.
@@ -16,9 +19,11 @@ package protocol BatchSource: Sendable {
 }
 
 extension BatchSource {
-  package func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
+  package func microBatches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch] {
     microBatches(step: step)
   }
+
+  package func sampling(step: Int, after followed: FollowedEvaluations) -> StepSampling? { nil }
 }
 
 /// The micro-batches of one step, and the number of their trained tokens.
@@ -55,9 +60,9 @@ struct BatchCache: Sendable {
   private var steps: [(step: Int, batches: UnitBatches)] = []
   private var evaluation: (tokens: [Int], sum: Int)?
   /// What evaluations have found so far.
-  var worst: [WorstTask] = [] {
+  var followed = FollowedEvaluations() {
     // A run that goes back may come to other evaluations, and to other steps.
-    didSet { if !worst.starts(with: oldValue) { steps = [] } }
+    didSet { if !followed.continues(oldValue) { steps = [] } }
   }
   private static let limit = 64
 
@@ -65,7 +70,7 @@ struct BatchCache: Sendable {
 
   mutating func batches(step: Int) -> UnitBatches {
     if let known = steps.last(where: { $0.step == step }) { return known.batches }
-    let batches = UnitBatches(source.microBatches(step: step, worst: worst))
+    let batches = UnitBatches(source.microBatches(step: step, after: followed))
     if steps.count >= Self.limit { steps.removeFirst() }
     steps.append((step, batches))
     return batches
@@ -93,6 +98,12 @@ struct BatchCache: Sendable {
     let all = batches(step: unit.step).microBatches
     return Array(all[numbers.clamped(to: all.indices)])
   }
+
+  /// How the rows of a step are taken.
+  func sampling(step: Int) -> StepSampling? { source.sampling(step: step, after: followed) }
+
+  /// Drops everything: the run goes on from an earlier state.
+  mutating func restart() { (steps, evaluation) = ([], nil) }
 
   /// Drops everything but the data of this step.
   mutating func keepOnly(step: Int) {

@@ -12,6 +12,7 @@ extension RunCore {
       attempt: assignment.attempt, purpose: unit.purpose, step: unit.step, leafCount: unit.leafCount,
       level: node.level, index: node.index, tiers: assignment.shard.tiers, window: unit.window,
       digestOnly: assignment.digestOnly, measure: unit.measure, sampling: unit.sampling,
+      accuracy: unit.wantsAccuracy,
       stepTokens: max(1, batches.trainedTokens(of: unit)),
       windows: assignment.windows,
       parameterVersions: assignment.versions, adapterScale: unit.adapterScale,

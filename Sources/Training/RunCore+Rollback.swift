@@ -17,6 +17,8 @@ extension RunCore {
     replayedUpTo = run.lastStep
     recordedEvaluations = run.evaluations
     recordedWorstTasks = run.worstTasks
+    recordedAccuracies = Dictionary(run.accuracies.map { ($0.step, $0) }, uniquingKeysWith: { $1 })
+    batches.restart()
     recordedShards = run.shards
     if !isReplayAhead { isCertain = false }
     history = ParameterHistory()

@@ -32,13 +32,20 @@ extension RunCore {
     stage = .applying(
       StepInHand(
         unit: unit, losses: StepLosses(task: 0, taskTokens: 0), results: [], began: now, applying: now))
-    effects.append(.skip(step: step, baseRate: progress.baseRate))
+    effects.append(.skip(step: step, course(of: step)))
+  }
+
+  private func course(of step: Int) -> StepCourse {
+    StepCourse(sampling: batches.sampling(step: step), baseRate: progress.baseRate)
   }
 
   mutating func evaluate(now: Instant) {
-    if let loss = recordedEvaluations.removeValue(forKey: progress.step) {
+    let accuracy = recordedAccuracies[progress.step]
+    if let loss = recordedEvaluations.removeValue(forKey: progress.step),
+      accuracy != nil || !rules.wantsAccuracy
+    {
       let worst = recordedWorstTasks.removeValue(forKey: progress.step)
-      progress.evaluated(loss: loss, worst: worst, rules.config)
+      progress.evaluated(loss: loss, accuracy: accuracy, worst: worst, rules.config)
       return goOn(now: now)
     }
     openEvaluation(scale: nil, now: now)
@@ -54,6 +61,7 @@ extension RunCore {
     unit.adapterScale = scale
     unit.hasTerms = !rules.tasks.isEmpty
     unit.taskLabels = rules.tasks.map(\.labels)
+    unit.wantsAccuracy = scale == nil && rules.wantsAccuracy
     unit.versions = slowestCopy.map { [TierVersion(version: $0.version, digest: $0.digest)] }
     open(unit, now: now)
   }
@@ -92,7 +100,7 @@ extension RunCore {
     step.applying = now
     stage = .applying(step)
     effects.append(
-      .apply(step: step.unit.step, step.losses, step.results, baseRate: progress.baseRate))
+      .apply(step: step.unit.step, step.losses, step.results, course(of: step.unit.step)))
   }
 
   private mutating func losses(of done: CompletedUnit) -> StepLosses {
@@ -160,7 +168,8 @@ extension RunCore {
     let outcome = EvaluationOutcome(
       step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
       seconds: seconds,
-      tasks: zip(rules.tasks, done.terms?.tasks ?? []).map { NamedTaskSums(name: $0.name, sums: $1) })
+      tasks: zip(rules.tasks, done.terms?.tasks ?? []).map { NamedTaskSums(name: $0.name, sums: $1) },
+      correct: done.correct)
     tell(.spent(seconds, on: .evaluation))
     write(.evaluation(outcome), then: .evaluated(done.unit, outcome), now: now)
   }

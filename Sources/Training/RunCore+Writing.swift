@@ -110,7 +110,8 @@ extension RunCore {
     case .evaluated(let unit, let outcome):
       effects.append(.acknowledge(unit))
       progress.evaluated(
-        loss: outcome.loss, worst: WorstTask.of(outcome.tasks.map(\.sums)), rules.config)
+        loss: outcome.loss, accuracy: outcome.accuracy, worst: WorstTask.of(outcome.tasks.map(\.sums)),
+        rules.config)
       tell(.evaluation(outcome))
       goOn(now: now)
     case .savedBest:

@@ -16,7 +16,7 @@ package struct RunCore: Sendable {
 
   /// Where the run stands between steps.
   package internal(set) var progress = RunProgress() {
-    didSet { batches.worst = progress.worstTasks }
+    didSet { batches.followed = progress.followed }
   }
   /// The last step that was committed when the state was restored: up to here steps are computed again.
   package internal(set) var replayedUpTo = 0
@@ -34,6 +34,8 @@ package struct RunCore: Sendable {
   var recordedEvaluations: [Int: Double] = [:]
   /// By step: the tasks that these have found to be the worst.
   var recordedWorstTasks: [Int: Int] = [:]
+  /// By step: what these came to where right tokens were counted.
+  var recordedAccuracies: [Int: EvaluatedAccuracy] = [:]
 
   /// For the ledger, with the next write: hand-outs that are over, workers that came and went.
   var attempts: [EndedAttempt] = []

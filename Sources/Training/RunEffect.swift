@@ -33,10 +33,10 @@ package enum RunEffect: Sendable {
   case keep([UnitResult])
   /// See what workers say that they have added up.
   case audit(AuditTask)
-  /// Apply a step; answered by `applied`. The base rate is the one that evaluations have led to; nil: the config's.
-  case apply(step: Int, StepLosses, [UnitResult], baseRate: Double?)
+  /// Apply a step; answered by `applied`.
+  case apply(step: Int, StepLosses, [UnitResult], StepCourse)
   /// Pass a step over; answered by `applied`.
-  case skip(step: Int, baseRate: Double?)
+  case skip(step: Int, StepCourse)
 
   // What the store is told.
 

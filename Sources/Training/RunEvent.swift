@@ -16,6 +16,8 @@ package struct RestoredRun: Sendable {
   package let evaluations: [Int: Double]
   /// By step: the tasks that these have found to be the worst, where steps follow that.
   package let worstTasks: [Int: Int]
+  /// Of these, what they came to where right tokens were counted.
+  package let accuracies: [EvaluatedAccuracy]
   /// Identities in quarantine that still have unverified results in the record.
   package let toUndo: [String]
   /// By step that is to be computed again: what of it was whose, if that was asked for; nothing of steps that a program
@@ -24,7 +26,8 @@ package struct RestoredRun: Sendable {
 
   package init(
     progress: RunProgress, tiers: [TierValues], copies: [CopyState] = [], slowestCopy: TierValues? = nil,
-    lastStep: Int, evaluations: [Int: Double], worstTasks: [Int: Int] = [:], toUndo: [String],
+    lastStep: Int, evaluations: [Int: Double], worstTasks: [Int: Int] = [:],
+    accuracies: [EvaluatedAccuracy] = [], toUndo: [String],
     shards: [Int: [ComputedShard]] = [:]
   ) {
     self.worstTasks = worstTasks
@@ -34,6 +37,7 @@ package struct RestoredRun: Sendable {
     self.slowestCopy = slowestCopy
     self.lastStep = lastStep
     self.evaluations = evaluations
+    self.accuracies = accuracies
     self.toUndo = toUndo
     self.shards = shards
   }

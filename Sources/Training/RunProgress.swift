@@ -38,8 +38,8 @@ package struct RunProgress: Sendable, Equatable {
   private(set) var hasSavedScaled = false
   /// Of `lr_schedule: plateau`, once there was an evaluation.
   private var plateau: PlateauState?
-  /// `tasks_schedule: worst_first`: what evaluations have found, from the first on.
-  package private(set) var worstTasks: [WorstTask] = []
+  /// What later steps follow of evaluations.
+  package private(set) var followed = FollowedEvaluations()
   /// The number of the tier plan in force.
   package private(set) var plan = 1
 
@@ -99,11 +99,16 @@ package struct RunProgress: Sendable, Equatable {
 
   package mutating func applied(step: Int) { self.step = step }
 
-  /// - Parameter worst: the number of the worst task, if there are any.
-  package mutating func evaluated(loss: Double, worst: Int? = nil, _ config: NestedLearningConfig) {
+  /// - Parameters:
+  ///   - accuracy: of the same evaluation, if it counted right tokens
+  ///   - worst: the number of the worst task, if there are any.
+  package mutating func evaluated(
+    loss: Double, accuracy: EvaluatedAccuracy? = nil, worst: Int? = nil, _ config: NestedLearningConfig
+  ) {
     evaluatedStep = step
+    if let accuracy { followed.accuracies.append(accuracy) }
     if let worst, config.tasksSchedule == .worstFirst {
-      worstTasks.append(WorstTask(step: step, task: worst))
+      followed.worst.append(WorstTask(step: step, task: worst))
     }
     lastLoss = loss
     if loss < bestLoss ?? .infinity {
@@ -137,6 +142,9 @@ extension RunProgress {
       "checkpoint_step": .number(checkpointStep), "plan": .number(plan),
     ]
     members["last_loss"] = lastLoss.map { .number($0) }
+    if !followed.accuracies.isEmpty {
+      members["accuracies"] = .array(followed.accuracies.map { .numbers([$0.step, $0.correct, $0.tokens]) })
+    }
     if !trials.isEmpty { members["scales"] = scaleCurve }
     if hasSavedScaled { members["saved_scaled"] = true }
     if let plateau {
@@ -145,8 +153,8 @@ extension RunProgress {
         "without_gain": .number(plateau.withoutGain),
       ]
     }
-    if !worstTasks.isEmpty {
-      members["worst_tasks"] = .array(worstTasks.map { .numbers([$0.step, $0.task]) })
+    if !followed.worst.isEmpty {
+      members["worst_tasks"] = .array(followed.worst.map { .numbers([$0.step, $0.task]) })
     }
     return .object(members)
   }
@@ -177,11 +185,18 @@ extension RunProgress {
       }
       plateau = PlateauState(rate: rate, best: member["best"]?.double, withoutGain: count)
     }
-    worstTasks = try (json["worst_tasks"]?.array ?? []).map { item in
+    followed.worst = try (json["worst_tasks"]?.array ?? []).map { item in
       guard let pair = item.array?.compactMap(\.int), pair.count == 2 else {
         throw TrainingError("the snapshot's progress has a task that cannot be read")
       }
       return WorstTask(step: pair[0], task: pair[1])
+    }
+    followed.accuracies = try (json["accuracies"]?.array ?? []).map { item in
+      let numbers = item.array?.compactMap(\.int) ?? []
+      guard numbers.count == 3 else {
+        throw TrainingError("the snapshot's progress has an accuracy that cannot be read")
+      }
+      return EvaluatedAccuracy(step: numbers[0], correct: numbers[1], tokens: numbers[2])
     }
     trials = try (json["scales"]?.array ?? []).map { item in
       guard let scale = item["scale"]?.double, let loss = item["loss"]?.double,

@@ -48,6 +48,8 @@ package struct RunRules: Sendable {
   func slowestFollows(at step: Int) -> Bool {
     step % (plan.scheduler.copyFrequencies?.last ?? 1) == 0
   }
+  /// Whether evaluations count the tokens that are right, for a curriculum that follows them.
+  var wantsAccuracy: Bool { config.curriculumStrategy.followsEvaluations && measurement == nil }
   /// Whether every gradient is to be compared by its bytes, so that workers keep no partial sums.
   var alwaysSeparate: Bool { config.verifyFraction >= 1 }
 }

@@ -98,6 +98,13 @@ package struct EvaluationOutcome: Sendable {
   package let seconds: Double
   /// Where tasks share the transformer: of each.
   package var tasks: [NamedTaskSums] = []
+  /// How many tokens were right, if that was counted.
+  package var correct: Int?
+
+  /// What a curriculum follows of it.
+  var accuracy: EvaluatedAccuracy? {
+    correct.map { EvaluatedAccuracy(step: step, correct: $0, tokens: tokens) }
+  }
 }
 
 /// What an evaluation came to for one task.

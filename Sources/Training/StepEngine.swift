@@ -34,6 +34,8 @@ package struct AppliedStep: Sendable {
   /// The norms of what the windows of tiers have added up that the step did not update; only if the engine notes them, and
   /// all of it is here.
   package var windowNorms: [(tier: Int, norm: Double)] = []
+  /// How its rows were taken; nil where nothing goes by how difficult they are.
+  package var sampling: StepSampling?
 }
 
 /// The state of training, and the arithmetic of a step on it: the sums of the workers' gradients by the fixed tree,
@@ -181,26 +183,25 @@ package final class StepEngine: @unchecked Sendable {
   }
 
   /// Applies a step at which no tier is due, and of which nothing was computed.
-  ///
-  /// - Parameter baseRate: in place of the config's.
-  package func skip(step: Int, baseRate: Double? = nil) throws -> AppliedStep {
-    let outcome = try state.skip(step: step, baseRate: baseRate)
-    return AppliedStep(
+  package func skip(step: Int, _ course: StepCourse = StepCourse()) throws -> AppliedStep {
+    let outcome = try state.skip(step: step, baseRate: course.baseRate)
+    var applied = AppliedStep(
       step: step, loss: nil, tokens: 0, losses: StepLosses(task: 0, taskTokens: 0), outcome: outcome,
       updateCounts: state.optimizer.updateCounts,
       changed: [], followed: [], digest: parametersDigest())
+    applied.sampling = course.sampling
+    return applied
   }
 
   /// Applies a step.
   ///
   /// - Parameters:
-  ///   - results: every (node, tiers) of the step once. Their bytes are those that were collected, or, with windows,
-  ///     kept.
-  ///   - baseRate: in place of the config's.
+  ///   - results: every (node, tiers) of the step once. Their bytes are those that were collected, or, with windows, kept.
+  ///   - course: of the run so far.
   /// - Throws: if gradients are missing or not finite, or if the first update with a rate above 0 changes
   ///   nothing.
   package func apply(
-    step: Int, losses: StepLosses, results: [UnitResult], baseRate: Double? = nil
+    step: Int, losses: StepLosses, results: [UnitResult], _ course: StepCourse = StepCourse()
   ) throws -> AppliedStep {
     guard measurer == nil else { return try measure(step: step, losses: losses, results: results) }
     let active = state.scheduler.activeTiers(at: step)
@@ -210,7 +211,7 @@ package final class StepEngine: @unchecked Sendable {
     tamper(&gradients)
     let outcome = try state.apply(
       step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients,
-      baseRate: baseRate)
+      baseRate: course.baseRate)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
     if !hasChanged && outcome.isWithoutEffect {
@@ -226,6 +227,7 @@ package final class StepEngine: @unchecked Sendable {
       step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
       updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map { values(tier: $0) },
       followed: outcome.followed.map(copyState), digest: parametersDigest())
+    applied.sampling = course.sampling
     if notesWindowNorms { applied.windowNorms = try windowNorms(after: step) }
     return applied
   }

@@ -77,6 +77,8 @@ public struct ResultMessage: Sendable, Equatable {
   public var terms: ObjectiveTerms?
   /// The node's trained tokens.
   public var tokens: Int
+  /// Of them, in an evaluation that wants it, those whose likeliest token (of equals the lowest id) was right.
+  public var correct: Int?
   /// Time spent computing, by the worker's clock; for the record alone.
   public var seconds: Double
   /// Steps of the computation, as LEASE_RENEW counts them; 0 if they were not counted.
@@ -133,6 +135,7 @@ extension ResultMessage: MessageBody {
         "task_sums", ifPresent: terms.tasks.isEmpty ? nil : .array(terms.tasks.map(\.json)))
     }
     writer.add("tokens", tokens)
+    writer.add("correct", ifPresent: correct.map { .number($0) })
     writer.add("seconds", .number(seconds))
     writer.add("progress", ifPresent: progress > 0 ? .number(progress) : nil)
     writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
@@ -168,6 +171,7 @@ extension ResultMessage: MessageBody {
       gradients: gradients,
       digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader),
       layers: try Self.layers(from: reader))
+    correct = try reader.optionalInteger("correct", in: 0...tokens)
   }
 
   private static func layers(from reader: BodyReader) throws(ProtocolError) -> LayerDigests? {

@@ -162,6 +162,8 @@ public struct AssignMessage: Sendable, Equatable {
   public var measure: Measure?
   /// How texts are drawn, for `sampledTexts`.
   public var sampling: TextSampling?
+  /// Whether it is wanted how many tokens of an evaluation were right.
+  public var accuracy: Bool
   /// For every tier of the shard what becomes of its chains; empty: a window's gradients are returned one by one.
   public var windows: [WindowOrder]
   /// For every tier the version to compute with.
@@ -176,7 +178,7 @@ public struct AssignMessage: Sendable, Equatable {
   public init(
     attempt: Int, purpose: Purpose, step: Int, leafCount: Int, level: Int, index: Int, tiers: [Int],
     window: Bool, digestOnly: Bool = false, measure: Measure? = nil, sampling: TextSampling? = nil,
-    stepTokens: Int,
+    accuracy: Bool = false, stepTokens: Int,
     windows: [WindowOrder] = [],
     parameterVersions: [Int], adapterScale: Double? = nil, dropoutSeed: UInt64? = nil,
     microBatches: [AssignedMicroBatch]
@@ -184,6 +186,7 @@ public struct AssignMessage: Sendable, Equatable {
     self.adapterScale = adapterScale
     self.measure = measure
     self.sampling = sampling
+    self.accuracy = accuracy
     self.attempt = attempt
     self.purpose = purpose
     self.step = step
@@ -214,6 +217,7 @@ extension AssignMessage: MessageBody {
     writer.add("digest_only", ifPresent: digestOnly ? .bool(true) : nil)
     writer.add("measure", ifPresent: measure.map { .string($0.rawValue) })
     writer.add("sampling", ifPresent: sampling?.json)
+    writer.add("accuracy", ifPresent: accuracy ? .bool(true) : nil)
     writer.add("step_tokens", stepTokens)
     writer.add("windows", ifPresent: windows.isEmpty ? nil : .array(windows.map(\.json)))
     writer.add("parameter_versions", parameterVersions)
@@ -271,7 +275,7 @@ extension AssignMessage: MessageBody {
       step: try reader.integer("step", in: 0...Int.max), leafCount: leafCount, level: level, index: index,
       tiers: tiers, window: window, digestOnly: try reader.optionalBool("digest_only") ?? false,
       measure: try Self.measure(from: reader, purpose, window: window),
-      sampling: try Self.sampling(from: reader),
+      sampling: try Self.sampling(from: reader), accuracy: try Self.accuracy(from: reader, purpose),
       stepTokens: try reader.integer("step_tokens", in: (window ? 1 : 0)...Int(Int32.max)),
       windows: windows, parameterVersions: versions,
       adapterScale: try Self.adapterScale(from: reader, purpose),
@@ -289,6 +293,14 @@ extension AssignMessage: MessageBody {
       throw reader.error("sampling", "must say how texts are drawn, and goes with sampled_texts alone")
     }
     return sampling
+  }
+
+  private static func accuracy(from reader: BodyReader, _ purpose: Purpose) throws(ProtocolError) -> Bool {
+    let isWanted = try reader.optionalBool("accuracy") ?? false
+    guard !isWanted || purpose == .evaluate else {
+      throw reader.error("accuracy", "goes with an evaluation alone")
+    }
+    return isWanted
   }
 
   private static func adapterScale(from reader: BodyReader, _ purpose: Purpose) throws(ProtocolError)

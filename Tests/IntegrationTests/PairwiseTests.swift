@@ -49,11 +49,26 @@ import Testing
       ]),
     Factor(name: "dropout", values: [("0", [:]), (".1", ["lora_dropout": 0.1])]),
     Factor(name: "rows", values: [("single", [:]), ("packed", ["packing": true, "max_seq_length": 48])]),
+    Factor(
+      name: "taken",
+      values: [
+        ("shuffled", [:]),
+        ("progressive", ["curriculum_strategy": "progressive", "sampling_difficulty": "rarity"]),
+        (
+          "stages",
+          [
+            "curriculum_strategy": "stages", "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
+            "sampling_difficulty": "length",
+          ]
+        ),
+      ]),
     Factor(name: "end", values: [("whole", [:]), ("scaled", ["select_scale": true])]),
   ]
 
-  /// Slower copies have no windows.
-  static func goTogether(_ row: [Int?]) -> Bool { !(row[0] == 3 && (row[1] ?? 0) > 0) }
+  /// Slower copies have no windows, and packs no curriculum.
+  static func goTogether(_ row: [Int?]) -> Bool {
+    !(row[0] == 3 && (row[1] ?? 0) > 0) && !(row[6] == 1 && (row[7] ?? 0) > 0)
+  }
 
   /// Rows with a value of each factor that have every pair of values that go together: each takes what adds most new pairs.
   static let rows: [[Int]] = {

@@ -53,6 +53,12 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil, "tasks": nil,
       "tasks_weighting": "equal", "tasks_weighting_rate": 0.025,
       "tasks_gradnorm_alpha": 1.5, "tasks_schedule": "proportional",
+      "sampling_mode": "shuffle", "sampling_difficulty": "score", "sampling_range": [0, 1],
+      "sampling_weight_field": nil, "sampling_balance_field": nil, "sampling_domain_field": nil,
+      "sampling_length_tolerance": 0.2, "sampling_length_mode": "uniform", "curriculum_strategy": "none",
+      "curriculum_initial": nil, "curriculum_final": 1, "curriculum_steps": nil, "curriculum_warmup": 0,
+      "curriculum_target": 0.7, "curriculum_delta": 0.05, "curriculum_patience": nil,
+      "curriculum_stages": [],
     ]
     #expect(try read("").json() == expected)
     #expect(Set(NestedLearningConfig.keys.map(\.name)).count == NestedLearningConfig.keys.count)
@@ -87,6 +93,11 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "modules_to_save": ["lm_head"], "add_tokens": ["<a>", "é"], "train_on": "all", "packing": true, "chat_template_date": "2026-11-29",
       "arithmetic": "f32_tiles", "mixed_precision": false, "activation_checkpointing": "layer", "loss_every": 6, "train_data_path": "/d", "val_data_path": "/v", "max_seq_length": 64,
       "shuffle": false, "skip_unusable_rows": true, "batch_size": 3, "gradient_accumulation_steps": 5,
+      "sampling_mode": "balanced", "sampling_difficulty": "score", "sampling_range": [0, 1], "sampling_weight_field": null,
+      "sampling_balance_field": "label", "sampling_domain_field": null, "sampling_length_tolerance": 0.2,
+      "sampling_length_mode": "uniform", "curriculum_strategy": "none", "curriculum_initial": null, "curriculum_final": 1,
+      "curriculum_steps": null, "curriculum_warmup": 0, "curriculum_target": 0.7, "curriculum_delta": 0.05,
+      "curriculum_patience": null, "curriculum_stages": [],
       "loss": "eaft", "replay": "self", "replay_data_path": null, "replay_fraction": 0.75, "replay_at": "boundaries",
       "replay_targets": "hard", "self_replay_samples": 7, "self_replay_tokens": 9, "self_replay_prompts": ["A", "B c"],
       "self_replay_prompted": 0.125, "kl_to_base": 0, "kl_on": "all",

@@ -53,6 +53,19 @@ import WireProtocol
     return config
   }
 
+  /// What a curriculum follows goes through a snapshot; without it there is no trace of it.
+  @Test func accuraciesAreKept() throws {
+    var progress = RunProgress()
+    progress.applied(step: 3)
+    progress.evaluated(loss: 2, config())
+    #expect(progress.json["accuracies"] == nil)
+    progress.evaluated(
+      loss: 2, accuracy: EvaluatedAccuracy(step: 3, correct: 5, tokens: 9), config())
+    let again = try RunProgress(json: JSONValue(parsing: progress.json.text))
+    #expect(
+      again == progress && again.followed.accuracies == [EvaluatedAccuracy(step: 3, correct: 5, tokens: 9)])
+  }
+
   @Test func takesItsTurns() throws {
     let expected = """
       step 1, step 2, checkpoint, step 3, evaluate 2.0, best, step 4, checkpoint, step 5, step 6, evaluate 2.5, \
@@ -139,7 +152,7 @@ import WireProtocol
         progress.evaluated(loss: 1, worst: task, config)
       }
       let isKept = schedule == .worstFirst
-      #expect(progress.worstTasks == (isKept ? [.init(step: 2, task: 1), .init(step: 4, task: 0)] : []))
+      #expect(progress.followed.worst == (isKept ? [.init(step: 2, task: 1), .init(step: 4, task: 0)] : []))
       #expect(try RunProgress(json: JSONValue(parsing: progress.json.text)) == progress)
       #expect((progress.json["worst_tasks"] != nil) == isKept)
     }

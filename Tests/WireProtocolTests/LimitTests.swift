@@ -217,6 +217,7 @@ import WireProtocol
     try refused(Samples.scaled, "above 0 and up to 1") { $0.adapterScale = 1.5 }
     try refused(Samples.scaled, "above 0 and up to 1") { $0.adapterScale = .nan }
     try refused(Samples.scaled, "in an evaluation") { $0.purpose = .train }
+    try refused(Samples.counting, "an evaluation alone") { $0.purpose = .train }
     try refused(Samples.weighted, "for each row") { $0.microBatches[0].rowWeights = [1] }
     try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, -1] }
     try refused(Samples.weighted, "at least 0") { $0.microBatches[0].rowWeights = [1, .nan] }

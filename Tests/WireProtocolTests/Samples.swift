@@ -90,6 +90,16 @@ enum Samples {
     attempt: 14, purpose: .evaluate, step: 12, leafCount: 1, level: 0, index: 0, tiers: [], window: false,
     stepTokens: 17, parameterVersions: [3], adapterScale: 0.95, microBatches: [row])
 
+  static let counting = AssignMessage(
+    attempt: 16, purpose: .evaluate, step: 12, leafCount: 1, level: 0, index: 0, tiers: [], window: false,
+    accuracy: true, stepTokens: 17, parameterVersions: [3], microBatches: [row])
+
+  static let counted: ResultMessage = {
+    var result = ResultMessage(attempt: 16, lossSum: 0.5, tokens: 17, seconds: 0.25, gradients: [])
+    result.correct = 16
+    return result
+  }()
+
   static let objective = ResultMessage(
     attempt: 12, lossSum: 0.5, terms: ObjectiveTerms(replay: 0.25, divergence: 0.1, objective: 0.75),
     tokens: 17,
@@ -184,7 +194,7 @@ enum Samples {
       .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
       .result(digests), .assign(weighted), .assign(ofTasks), .result(taskSums), .assign(measured),
-      .assign(sampled), .assign(scaled),
+      .assign(sampled), .assign(scaled), .assign(counting), .result(counted),
       .result(objective), .result(layers),
       .assign(collect), .result(chains), .window(window),
       .probe(Probe(seed: .max)), .probeResult(ProbeResult(sha256: digest)),

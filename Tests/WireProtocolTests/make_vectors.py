@@ -282,6 +282,12 @@ def objectives():
         "ASSIGN-scale", 32,
         shard | {"purpose": "evaluate", "tiers": [], "step_tokens": 17, "parameter_versions": [3],
                  "adapter_scale": bits(0.95)}, rows)
+    yield Message(
+        "ASSIGN-accuracy", 32,
+        shard | {"purpose": "evaluate", "tiers": [], "accuracy": True, "step_tokens": 17, "parameter_versions": [3]}, rows)
+    yield Message(
+        "RESULT-accuracy", 52,
+        {"attempt": 9, "loss_sum": bits(0.5), "tokens": 17, "correct": 16, "seconds": 0.25}, [])
 
 
 def transfers():

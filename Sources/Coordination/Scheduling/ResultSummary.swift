@@ -18,6 +18,8 @@ public struct ResultSummary: Sendable, Hashable {
   public let lossSum: Double
   public let terms: ObjectiveTerms?
   public let tokens: Int
+  /// Of them, in an evaluation that wants it, those that were right.
+  public var correct: Int?
   public let seconds: Double
   /// Steps of the computation; 0 if they were not counted.
   public let progress: Int
@@ -65,11 +67,12 @@ public struct ResultSummary: Sendable, Hashable {
         },
       isDigestOnly: !message.digests.isEmpty, hasBytes: objects.allSatisfy(\.isHere),
       isFinite: objects.allSatisfy(\.hasFiniteFloats), windows: message.windows)
+    correct = message.correct
   }
 
   /// Whether two results say the same, bit for bit; the time that they took may differ.
   public func agrees(with other: ResultSummary) -> Bool {
     lossSum.bitPattern == other.lossSum.bitPattern && terms?.bitPatterns == other.terms?.bitPatterns
-      && tokens == other.tokens && word == other.word
+      && tokens == other.tokens && correct == other.correct && word == other.word
   }
 }

@@ -101,6 +101,11 @@ extension ShardScheduler {
     if let tokens = unit.trainedTokens(of: assignment.leaves), tokens != result.tokens {
       return "it trained \(result.tokens) tokens, not \(tokens)"
     }
+    guard (result.correct != nil) == unit.wantsAccuracy, (0...result.tokens).contains(result.correct ?? 0)
+    else {
+      return unit.wantsAccuracy
+        ? "it does not say how many of \(result.tokens) tokens were right" : "it counts right tokens unasked"
+    }
     let most = 2 * Double(Float.greatestFiniteMagnitude) * Double(max(1, result.tokens))
     guard result.lossSum.magnitude <= most else {
       return "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"

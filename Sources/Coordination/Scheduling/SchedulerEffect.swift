@@ -35,6 +35,8 @@ public struct CompletedUnit: Sendable, Hashable {
   public var terms: ObjectiveTerms?
   /// Trained tokens.
   public let tokens: Int
+  /// Of them, in an evaluation that wants it, those that were right.
+  public var correct: Int?
   /// Every (node, tiers) once, ordered by first micro-batch, then first tier.
   public let results: [CountedResult]
   /// Chains among them that are to be checked before they are used.

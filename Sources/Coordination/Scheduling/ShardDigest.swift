@@ -6,7 +6,8 @@ import WireProtocol
 /// They are the first 16 of SHA-256 over this text: for each gradient of the result's `word`, by the UTF-8 bytes of the
 /// names, `<name> <sha256>` and a line feed; then `loss <the bit pattern of lossSum, 16 hex digits>` and a line feed;
 /// where there are sums of an objective, `terms <the bit patterns of replay, divergence and objective>` and a line feed;
-/// then `tokens <decimal>` and a line feed. Names have no line feeds.
+/// then `tokens <decimal>` and a line feed; where right tokens were counted, `correct <decimal>` and a line feed. Names
+/// have no line feeds.
 public struct ShardDigest: Sendable, Hashable {
   public static let byteCount = 16
   public let bytes: [UInt8]
@@ -21,6 +22,7 @@ public struct ShardDigest: Sendable, Hashable {
       digest.update("terms \(terms.bitPatterns.map(Self.hexadecimal).joined(separator: " "))\n")
     }
     digest.update("tokens \(result.tokens)\n")
+    if let correct = result.correct { digest.update("correct \(correct)\n") }
     bytes = Self.firstBytes(ofHexadecimal: digest.finish())
   }
 

@@ -101,12 +101,15 @@ extension ShardScheduler {
     else { return }
     var losses: [TreeNode: Double] = [:]
     var terms: [TreeNode: ObjectiveTerms] = [:]
-    var tokens = 0
+    var (tokens, correct) = (0, 0)
     var results: [CountedResult] = []
     for progress in open.shards {
       guard let (opinion, payload) = progress.counted else { continue }
       let summary = opinion.summary
-      if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil { tokens += summary.tokens }
+      if losses.updateValue(summary.lossSum, forKey: progress.shard.node) == nil {
+        tokens += summary.tokens
+        correct += summary.correct ?? 0
+      }
       terms[progress.shard.node] = summary.terms
       let sender = (opinion.votes.first { $0.attempt.number == payload } ?? opinion.votes.first)?.attempt
       results.append(
@@ -126,7 +129,8 @@ extension ShardScheduler {
         open.unit.hasTerms
         ? try ReductionTree.combine(terms, into: .root(count: count), count: count) { $0 = $0 + $1 } : nil
       let complete = CompletedUnit(
-        unit: open.unit, lossSum: lossSum, terms: sums, tokens: tokens, results: results,
+        unit: open.unit, lossSum: lossSum, terms: sums, tokens: tokens,
+        correct: open.unit.wantsAccuracy ? correct : nil, results: results,
         audits: audits(of: open))
       close(open, isComplete: true, now: now)
       conclude(.unitComplete(complete))

@@ -26,6 +26,8 @@ public struct WorkUnit: Sendable, Hashable {
   public var hasTerms = false
   /// Where tasks share the transformer: of each the number of labels that a result counts, 0 if it counts none.
   public var taskLabels: [Int] = []
+  /// Whether results of an evaluation bring how many tokens were right.
+  public var wantsAccuracy = false
   /// What the scales of LoRA pairs are multiplied by in an evaluation; nil: 1.
   public var adapterScale: Double?
   /// What is wanted in place of gradients; nil: these.

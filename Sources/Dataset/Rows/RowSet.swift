@@ -6,6 +6,13 @@ public struct RowSet: Sendable, RandomAccessCollection {
     let range: Range<Int>
     /// How often an epoch has each of them; see `RowOrder`.
     var weight = 1.0
+    /// That they are of; empty for rows in memory.
+    var file = ""
+
+    /// Others of the same file.
+    func with(_ range: Range<Int>) -> Part {
+      Part(table: table, range: range, weight: weight, file: file)
+    }
   }
 
   let parts: [Part]
@@ -53,7 +60,8 @@ public struct RowSet: Sendable, RandomAccessCollection {
 
   /// The same rows, of which an epoch has more or fewer; see `RowOrder`.
   func weighted(_ weight: Double) -> RowSet {
-    RowSet(parts.map { Part(table: $0.table, range: $0.range, weight: weight) })
+    RowSet(
+      parts.map { Part(table: $0.table, range: $0.range, weight: weight, file: $0.file) })
   }
 
   /// The rows before a number, and those from there on.
@@ -61,8 +69,8 @@ public struct RowSet: Sendable, RandomAccessCollection {
     var (before, after): ([Part], [Part]) = ([], [])
     for (part, start) in zip(parts, starts) {
       let cut = Swift.min(Swift.max(number - start, 0), part.range.count) + part.range.lowerBound
-      before.append(Part(table: part.table, range: part.range.lowerBound..<cut, weight: part.weight))
-      after.append(Part(table: part.table, range: cut..<part.range.upperBound, weight: part.weight))
+      before.append(part.with(part.range.lowerBound..<cut))
+      after.append(part.with(cut..<part.range.upperBound))
     }
     return (RowSet(before.filter { !$0.range.isEmpty }), RowSet(after.filter { !$0.range.isEmpty }))
   }

@@ -23,12 +23,17 @@ public struct StartingLosses: Sendable {
     return weights.map { Float($0 / mean) }
   }
 
-  private var meansOfRows: [Double] {
+  /// The mean probability that the model gave the trained tokens of each row, e^(−loss). Added up in Double.
+  public var confidences: [Double] { meansOfRows { nl_exp(-Double($0)) } }
+
+  private var meansOfRows: [Double] { meansOfRows { Double($0) } }
+
+  private func meansOfRows(_ value: (Float) -> Double) -> [Double] {
     var next = 0
     return rows.indices.map { number in
       let count = rows.trainedCount(of: number)
       defer { next += count }
-      return losses[next..<next + count].reduce(0) { $0 + Double($1) } / Double(max(1, count))
+      return losses[next..<next + count].reduce(0) { $0 + value($1) } / Double(max(1, count))
     }
   }
 
@@ -38,9 +43,10 @@ public struct StartingLosses: Sendable {
   /// The rows without the tokens whose cross entropy was above ln 2.5, those apart of which nothing is left. They are in
   /// memory.
   ///
-  /// - Returns: how many tokens were masked, and how many rows went, besides.
-  public var masked: (rows: RowSet, tokens: Int, emptyRows: Int) {
+  /// - Returns: how many tokens were masked, and how many rows went, besides; and the numbers that the others had.
+  public var masked: (rows: RowSet, tokens: Int, emptyRows: Int, numbers: [Int]) {
     var (next, tokens, emptyRows) = (0, 0, 0)
+    var (number, numbers) = (0, [Int]())
     let kept = rows.filteringParts { row in
       var marked = row.marked
       for place in marked.indices.dropFirst() where marked[place] >= 0 {
@@ -50,11 +56,15 @@ public struct StartingLosses: Sendable {
         tokens += 1
       }
       let row = TokenRow(marked: marked)
-      guard row.trainedCount == 0 else { return row }
+      defer { number += 1 }
+      guard row.trainedCount == 0 else {
+        numbers.append(number)
+        return row
+      }
       emptyRows += 1
       return nil
     }
-    return (kept, tokens, emptyRows)
+    return (kept, tokens, emptyRows, numbers)
   }
 }
 
@@ -71,7 +81,7 @@ extension RowSet {
       }
       let table = builder.table()
       guard table.count > 0 else { continue }
-      changed.append(Part(table: table, range: 0..<table.count, weight: part.weight))
+      changed.append(Part(table: table, range: 0..<table.count, weight: part.weight, file: part.file))
     }
     return RowSet(changed)
   }

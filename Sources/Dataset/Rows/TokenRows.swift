@@ -65,7 +65,7 @@ public struct TokenRows: Sendable {
   }
 
   private init(_ table: TokenTable, _ report: RowReport, cache: String?, wasCached: Bool) {
-    rows = RowSet([RowSet.Part(table: table, range: 0..<table.count)])
+    rows = RowSet([RowSet.Part(table: table, range: 0..<table.count, file: report.file)])
     self.report = report
     self.cache = cache
     self.wasCached = wasCached

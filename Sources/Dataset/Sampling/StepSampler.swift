@@ -1,11 +1,13 @@
 import LanguageModel
 import NestedLearning
 
-/// Which rows each micro-batch of each step takes: a function of the config and the data alone.
+/// Which rows each micro-batch of each step takes: a function of the config, the data, and, with a curriculum that follows
+/// them, of the evaluations before the step.
 ///
-/// Row j of micro-batch g of step t has the index i = (t − 1)·B·G + g·B + j in the order of the rows (`RowOrder`), with
-/// B rows a micro-batch and G micro-batches a step. With packing the same holds of packs (`PackIndex`). Where rows are
-/// replayed, `ReplayMix` says which index of which order it is.
+/// Row j of micro-batch g of step t has the index i = (t − 1)·B·G + g·B + j in the order of the rows (`RowOrder`, or
+/// another `RowSampler`), with B rows a micro-batch and G micro-batches a step. With packing the same holds of packs
+/// (`PackIndex`), and with `sampling_mode: length` of whole micro-batches (`LengthBatches`). Where rows are replayed,
+/// `ReplayMix` says which index of which order it is.
 public struct StepSampler: Sendable {
   /// A row that is taken.
   public struct Row: Sendable, Equatable {
@@ -20,14 +22,24 @@ public struct StepSampler: Sendable {
   private let replay: (turns: RowTurns, mix: ReplayMix)?
   private let batchSize: Int
   private let microBatchCount: Int
+  /// Nil where rows are taken one by one.
+  private let lengthBatches: LengthBatches?
+  private let curriculum: (any CurriculumStrategy)?
+  private let difficulties: [Double]?
 
-  /// - Throws: `DataError` if there are no rows.
-  public init(rows: RowSet, replay: RowSet? = nil, config: NestedLearningConfig) throws(DataError) {
+  /// - Parameter traits: of the rows, as the config asks for them
+  /// - Throws: `DataError` if there are no rows, or none that may be taken.
+  public init(
+    rows: RowSet, replay: RowSet? = nil, config: NestedLearningConfig, traits: RowTraits = RowTraits()
+  ) throws(DataError) {
     guard !rows.isEmpty else {
       throw DataError(file: config.trainDataPath, reason: "has no rows to train on", remedy: "give it rows")
     }
-    task = try RowTurns(rows, config, seed: config.seed)
+    task = RowTurns(rows, try traits.sampler(of: rows, config), config)
     tasks = config.tasksSchedule == .proportional ? [] : try Self.tasks(rows, config)
+    lengthBatches = traits.lengthBatches(of: rows, config)
+    curriculum = try RowTraits.curriculum(config)
+    difficulties = traits.difficulties
     batchSize = max(1, config.batchSize)
     microBatchCount = max(1, config.gradientAccumulationSteps)
     guard let replay else {
@@ -36,8 +48,10 @@ public struct StepSampler: Sendable {
     }
     let period = config.replayAt == .boundaries ? max(1, config.tierUpdateFrequencies.last ?? 1) : 1
     // Another seed, so that two sets of as many rows are not in one order.
+    let order = try RowOrder(
+      rows: replay, shuffle: config.shuffle, seed: config.seed ^ 0x5265_706C_6179)
     self.replay = (
-      try RowTurns(replay, config, seed: config.seed ^ 0x5265_706C_6179),
+      RowTurns(replay, order, config),
       ReplayMix(share: config.replayFraction, period: period, rowsPerStep: batchSize * microBatchCount)
     )
   }
@@ -57,8 +71,18 @@ public struct StepSampler: Sendable {
 
   /// The rows that a micro-batch takes.
   ///
-  /// - Parameter worst: with `tasks_schedule: worst_first`, which task each evaluation found to be the worst, ascending.
-  public func rows(step: Int, index: Int, worst: [(step: Int, task: Int)] = []) -> [Row] {
+  /// - Parameters:
+  ///   - evaluations: of the run; those before the step are what a curriculum may follow.
+  ///   - worst: with `tasks_schedule: worst_first`, which task each evaluation found to be the worst, ascending.
+  public func rows(
+    step: Int, index: Int, after evaluations: [EvaluatedAccuracy] = [], worst: [(step: Int, task: Int)] = []
+  ) -> [Row] {
+    if let lengthBatches {
+      return lengthBatches.batch(at: (step - 1) * microBatchCount + index).map {
+        Row(number: $0, isReplayed: false)
+      }
+    }
+    let range = curriculum?.before(step: step, evaluations).range(at: step - 1)
     let first = index * batchSize
     if !tasks.isEmpty {
       let (task, turn) = taskTurn(step: step, index: index, worst)
@@ -68,12 +92,12 @@ public struct StepSampler: Sendable {
     }
     guard let replay else {
       let start = (step - 1) * microBatchCount * batchSize + first
-      return task.numbers(start..<start + batchSize).map { Row(number: $0, isReplayed: false) }
+      return task.numbers(start..<start + batchSize, in: range).map { Row(number: $0, isReplayed: false) }
     }
     return (first..<first + batchSize).flatMap { row in
       let place = replay.mix.place(step: step, row: row)
       let turns = place.isReplayed ? replay.turns : task
-      return turns.numbers(place.index..<place.index + 1).map {
+      return turns.numbers(place.index..<place.index + 1, in: range).map {
         Row(number: $0, isReplayed: place.isReplayed)
       }
     }
@@ -122,6 +146,21 @@ public struct StepSampler: Sendable {
     return turns
   }
 
+  /// How the rows of a step are taken; nil where nothing goes by how difficult they are.
+  public func sampling(step: Int, after evaluations: [EvaluatedAccuracy]) -> StepSampling? {
+    guard let difficulties else { return nil }
+    let strategy = curriculum?.before(step: step, evaluations)
+    let taken = (0..<microBatchCount).flatMap { index in
+      rows(step: step, index: index, after: evaluations).filter { !$0.isReplayed }.map {
+        difficulties[$0.number]
+      }
+    }
+    return StepSampling(
+      difficulty: taken.isEmpty ? nil : taken.reduce(0, +) / Double(taken.count),
+      threshold: strategy?.range(at: step - 1).upperBound, stage: strategy?.stage,
+      learningRate: strategy?.learningRate)
+  }
+
   private func row(_ row: Row) -> TokenRow {
     row.isReplayed ? (replay?.turns ?? task).rows[row.number] : task.rows[row.number]
   }
@@ -139,6 +178,7 @@ public struct StepSampler: Sendable {
   /// How often all rows of the task have been taken once step `step` is done, as metrics report it: ⌊rows taken / rows of an
   /// epoch⌋.
   public func epoch(after step: Int) -> Int {
+    if let lengthBatches { return step * microBatchCount / lengthBatches.count }
     let taken =
       replay.map { $0.mix.taskRows(through: step) } ?? step * batchSize * microBatchCount
     return task.epoch(after: taken)
@@ -163,7 +203,7 @@ extension StepSampler {
 /// Rows in the order in which they are taken, one by one or in packs.
 private struct RowTurns: Sendable {
   let rows: RowSet
-  private let order: RowOrder
+  private let sampler: any RowSampler
   /// nil: one row by itself.
   private let packs: PackIndex?
   /// The rows that the order is of, by their numbers; nil: all.
@@ -172,27 +212,26 @@ private struct RowTurns: Sendable {
   /// Some of the rows, none in packs.
   init(_ rows: RowSet, of numbers: [UInt32], _ config: NestedLearningConfig, seed: UInt64) {
     self.rows = rows
-    order = RowOrder(count: numbers.count, shuffle: config.shuffle, seed: seed)
+    sampler = RowOrder(count: numbers.count, shuffle: config.shuffle, seed: seed)
     (packs, subset) = (nil, numbers)
   }
 
-  init(_ rows: RowSet, _ config: NestedLearningConfig, seed: UInt64) throws(DataError) {
+  init(_ rows: RowSet, _ sampler: any RowSampler, _ config: NestedLearningConfig) {
     self.rows = rows
     subset = nil
-    let order = try RowOrder(rows: rows, shuffle: config.shuffle, seed: seed)
-    self.order = order
+    self.sampler = sampler
     packs =
       config.packing
-      ? PackIndex(maxLength: config.maxSeqLength) { rows.length(of: order.row(at: $0)) } : nil
+      ? PackIndex(maxLength: config.maxSeqLength) { rows.length(of: sampler.row(at: $0, in: nil)) } : nil
   }
 
   /// Numbers of the rows that are at some places of the order, or in the packs with these numbers.
-  func numbers(_ places: Range<Int>) -> [Int] {
-    let numbers = (packs.map { $0.places(ofPacks: places) } ?? places).map(order.row)
+  func numbers(_ places: Range<Int>, in range: ClosedRange<Double>? = nil) -> [Int] {
+    let numbers = (packs.map { $0.places(ofPacks: places) } ?? places).map { sampler.row(at: $0, in: range) }
     return subset.map { subset in numbers.map { Int(subset[$0]) } } ?? numbers
   }
 
   func epoch(after taken: Int) -> Int {
-    (packs?.places(ofPacks: taken..<taken).lowerBound ?? taken) / order.count
+    (packs?.places(ofPacks: taken..<taken).lowerBound ?? taken) / sampler.count
   }
 }

@@ -3,8 +3,8 @@ import JSON
 extension NestedLearningConfig {
   /// Every key there is, in the order in which configs are written and flags are listed.
   public static let keys: [ConfigKey] =
-    [presetKey] + modelKeys + dataKeys + objectiveKeys + penaltyKeys + taskKeys + tierKeys + consolidationKeys
-    + optimizerKeys + scheduleKeys + adaptationKeys
+    [presetKey] + modelKeys + dataKeys + samplingKeys + curriculumKeys + objectiveKeys + penaltyKeys
+    + taskKeys + tierKeys + consolidationKeys + optimizerKeys + scheduleKeys + adaptationKeys
     + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }

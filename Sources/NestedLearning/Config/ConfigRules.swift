@@ -24,6 +24,8 @@ extension NestedLearningConfig {
     try checkPenalties(source)
     try checkScale(source)
     try checkTasks(source)
+    try checkSampling(source)
+    try checkCurriculum(source)
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {

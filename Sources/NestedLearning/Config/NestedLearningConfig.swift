@@ -53,6 +53,32 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var batchSize = 1
   public var gradientAccumulationSteps = 2
 
+  // How rows are taken
+  public var samplingMode = SamplingMode.shuffle
+  public var samplingDifficulty = DifficultyScorer.Kind.score
+  public var samplingRange = 0.0...1.0
+  /// The key of a row that has its weight; for `importance`.
+  public var samplingWeightField: String?
+  /// The key of a row that has its label or domain; for `balanced`.
+  public var samplingBalanceField: String?
+  /// The key of a row that has its domain; for `length`.
+  public var samplingDomainField: String?
+  public var samplingLengthTolerance = 0.2
+  public var samplingLengthMode = LengthMode.uniform
+  public var curriculumStrategy = CurriculumKind.none
+  /// Nil: .01 for Platanios' two, .3 for others.
+  public var curriculumInitial: Double?
+  public var curriculumFinal = 1.0
+  /// Nil: `numSteps`.
+  public var curriculumSteps: Int?
+  public var curriculumWarmup = 0
+  public var curriculumTarget = 0.7
+  public var curriculumDelta = 0.05
+  /// Nil: 3 for `competence`, 1 for `stages`.
+  public var curriculumPatience: Int?
+  /// Empty: `CurriculumStage.standard`.
+  public var curriculumStages: [CurriculumStage] = []
+
   // Tiers
   public var numTiers = 3
   public var tierUpdateFrequencies = [1, 2, 4]

@@ -101,6 +101,8 @@ extension NestedLearningConfig {
       ("ewc_lambda", ewcLambda > 0, "it is measured on rows without a task"),
       ("select_scale", selectScale, "heads have no scale"),
       ("long_rows", longRows == .split, "a row has one label"),
+      ("sampling_mode", samplingMode != .shuffle, "tasks_schedule says which rows come"),
+      ("curriculum_strategy", curriculumStrategy != .none, "tasks_schedule says which rows come"),
       (
         "tier_assignment_strategy", tierAssignmentStrategy == .parameterImportance,
         "importance is measured on rows without a task"

@@ -38,9 +38,9 @@ extension RunDriver {
         return .kept
       }
     case .audit(let task): compute { try $0.audit(task).map { .judged($0) } }
-    case .apply(let step, let losses, let results, let rate):
-      compute { .applied(try $0.apply(step: step, losses: losses, results: results, baseRate: rate)) }
-    case .skip(let step, let rate): compute { .applied(try $0.skip(step: step, baseRate: rate)) }
+    case .apply(let step, let losses, let results, let course):
+      compute { .applied(try $0.apply(step: step, losses: losses, results: results, course)) }
+    case .skip(let step, let course): compute { .applied(try $0.skip(step: step, course)) }
     case .restore(let withShards): restore(withShards: withShards)
     case .write(let write): self.write(write)
     case .reopenLedger: reopenLedger()
@@ -153,6 +153,9 @@ extension RunDriver {
     } else if plan.modelFolder != nil {
       // Of a model that is no language model the loss is no cross entropy.
       text += String(format: " | Perplexity: %.2f", Evaluation.perplexity(evaluation.loss))
+    }
+    if let correct = evaluation.correct {
+      text += String(format: " | Accuracy: %.3f", Double(correct) / Double(max(1, evaluation.tokens)))
     }
     tell(
       progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),

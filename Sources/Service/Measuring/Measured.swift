@@ -17,7 +17,9 @@ struct Measured {
 
   /// Nil if the config does not ask for them.
   func tokenLosses(of rows: RowSet) throws -> StartingLosses? {
-    guard config.loss.needsTokenLosses, case .tokenLosses(let losses) = try values(.tokenLosses) else {
+    guard config.loss.needsTokenLosses || config.needsConfidence,
+      case .tokenLosses(let losses) = try values(.tokenLosses)
+    else {
       return nil
     }
     guard let losses = StartingLosses(of: rows, losses: losses) else {

@@ -87,10 +87,22 @@ public struct RunReport {
       LineChart(
         title: "Seconds a step", series: [.init(name: "seconds", points: steps.seconds)], isLogarithmic: true),
     ]
-    let drawn = charts.map(\.html).joined(separator: "\n")
+    let drawn = (charts + difficulty).map(\.html).joined(separator: "\n")
     return HTMLPage.section(
       "Curves", "<div class=\"charts\">\(drawn)</div>",
       HTMLPage.paragraph("Across: steps. Long curves show means of neighbouring steps.", kind: "faint"))
+  }
+
+  private var difficulty: [LineChart] {
+    guard !steps.difficulty.isEmpty else { return [] }
+    return [
+      LineChart(
+        title: "Difficulty of the rows",
+        series: [
+          .init(name: "mean of a step", points: steps.difficulty, color: 0),
+          .init(name: "allowed", points: steps.threshold, color: 1),
+        ])
+    ]
   }
 
   private var tierSection: String {

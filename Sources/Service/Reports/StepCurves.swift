@@ -12,6 +12,9 @@ struct StepCurves {
   private(set) var rates: [Points]
   /// By tier, the norm before clipping of each gradient that was applied.
   private(set) var gradientNorms: [Points]
+  /// Mean difficulty of each step's rows, and the most that a curriculum let one have; empty where nothing goes by it.
+  private(set) var difficulty: Points = []
+  private(set) var threshold: Points = []
   /// Trained tokens of all steps.
   private(set) var tokens = 0
 
@@ -24,6 +27,8 @@ struct StepCurves {
   private mutating func take(_ step: Double, _ row: JSONValue) {
     if let value = row["loss"]?.double { loss.append((step, value)) }
     if let value = row["step_time"]?.double { seconds.append((step, value)) }
+    if let value = row["sampled_difficulty"]?.double { difficulty.append((step, value)) }
+    if let value = row["curriculum_threshold"]?.double { threshold.append((step, value)) }
     tokens += row["tokens"]?.int ?? 0
     let active = (row["active_tiers"]?.array ?? []).compactMap(\.int)
     func add(_ key: String, to points: inout [Points], _ isWanted: (Int) -> Bool) {

@@ -12,6 +12,14 @@ struct ReplayedStepDiffers: Error {
   let recorded: String
 }
 
+extension EvaluatedAccuracy {
+  /// What a recorded evaluation came to; nil if it did not count right tokens.
+  init?(_ record: EvaluationRecord) {
+    guard let correct = record.metrics["correct_tokens"]?.int else { return nil }
+    self.init(step: record.step, correct: correct, tokens: record.tokens)
+  }
+}
+
 /// Everything that a run writes passes through `perform`, on one queue.
 extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
@@ -29,7 +37,7 @@ extension OpenRun {
       worstTasks: Dictionary(
         evaluations.compactMap { $0.worstTask(of: plan.config) }.map { ($0.step, $0.task) },
         uniquingKeysWith: { $1 }),
-      toUndo: try identitiesToUndo(),
+      accuracies: evaluations.compactMap(EvaluatedAccuracy.init), toUndo: try identitiesToUndo(),
       shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
     return (engine, run)
   }
@@ -131,6 +139,10 @@ extension OpenRun {
       if plan.config.tasksSchedule == .worstFirst, let worst = WorstTask.of(evaluation.tasks.map(\.sums)) {
         row["worst_task"] = .string(evaluation.tasks[worst].name)
       }
+    }
+    if let correct = evaluation.correct {
+      row["accuracy"] = .number(Double(correct) / Double(max(1, evaluation.tokens)))
+      row["correct_tokens"] = .number(correct)
     }
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,

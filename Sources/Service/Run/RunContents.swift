@@ -67,6 +67,11 @@ extension RunContents {
               ])
           }))
     }
+    if let sampling = applied.sampling {
+      row["sampled_difficulty"] = sampling.difficulty.map { .number($0) }
+      row["curriculum_threshold"] = sampling.threshold.map { .number($0) }
+      row["curriculum_stage"] = sampling.stage.map { .number($0) }
+    }
     if let penalty = outcome.penalty { row["weight_penalty"] = .number(penalty) }
     if !applied.windowNorms.isEmpty {
       var norms = [JSONValue](repeating: .null, count: scheduler.tiers.count)

@@ -52,17 +52,23 @@ private struct RunBatches: BatchSource {
     evaluation = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
   }
 
-  func microBatches(step: Int) -> [AssignedMicroBatch] { microBatches(step: step, worst: []) }
+  func microBatches(step: Int) -> [AssignedMicroBatch] {
+    microBatches(step: step, after: FollowedEvaluations())
+  }
 
-  func microBatches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
-    let batches = batches(step: step, worst: worst)
+  func sampling(step: Int, after followed: FollowedEvaluations) -> StepSampling? {
+    plan.sampler.sampling(step: step, after: followed.accuracies)
+  }
+
+  func microBatches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch] {
+    let batches = batches(step: step, after: followed)
     return plan.heads.count > 1 ? TaskShares(of: batches).weighted() : batches
   }
 
-  private func batches(step: Int, worst: [WorstTask]) -> [AssignedMicroBatch] {
-    let worst = worst.map { (step: $0.step, task: $0.task) }
+  private func batches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch] {
+    let worst = followed.worst.map { (step: $0.step, task: $0.task) }
     return (0..<plan.config.gradientAccumulationSteps).map { number in
-      let rows = plan.sampler.rows(step: step, index: number, worst: worst)
+      let rows = plan.sampler.rows(step: step, index: number, after: followed.accuracies, worst: worst)
       var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(of: rows))
       batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
       if let weights = plan.rowWeights {

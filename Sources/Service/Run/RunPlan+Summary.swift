@@ -44,7 +44,7 @@ extension RunPlan {
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
     lines += data.summary.map { "         \($0)" }
     if let replay { lines += replay.summary }
-    lines += measuredLines
+    lines += measuredLines + samplingLines
     lines.append(
       "Steps    \(config.numSteps) of \(config.gradientAccumulationSteps) micro-batches of \(config.batchSize) \(config.packing ? "packs" : "rows")"
     )
@@ -70,7 +70,7 @@ extension RunPlan {
       switch measurement {
       case .importance: "the gradients of each module, for parameter_importance"
       case .texts: "what the base model writes itself, \(config.selfReplaySamples) texts for replay self"
-      case .tokenLosses: "the loss of each token of \(data.train.count) rows, for loss"
+      case .tokenLosses: "the loss of each token of \(data.train.count) rows, for loss or sampling_difficulty"
       case .squaredGradients:
         "the squared gradients of \(config.gradientAccumulationSteps) rows, for ewc_lambda"
       }

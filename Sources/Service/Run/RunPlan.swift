@@ -81,10 +81,13 @@ public struct RunPlan: Sendable {
     replay = try ReplayRows(
       config: config, folder: folder, tokenizer: tokenizer, encoding: encoding, measured: measured)
     inputs.replayData = replay?.sha256
+    var confidences: [Double] = []
     if let losses = try measured.tokenLosses(of: data.train) {
-      if config.loss == .flow {
-        rowWeights = losses.rowWeights
-      } else {
+      if config.needsConfidence { confidences = losses.confidences }
+      switch config.loss {
+      case .ce, .eaft: break
+      case .flow: rowWeights = losses.rowWeights
+      case .stm:
         let masked = losses.masked
         guard !masked.rows.isEmpty else {
           throw DataError(
@@ -97,6 +100,7 @@ public struct RunPlan: Sendable {
           "stm      \(masked.tokens) tokens that the model gives less than 40 % (a loss of ln 2.5) are not trained on"
             + (masked.emptyRows > 0 ? ", nor \(masked.emptyRows) rows without others" : ""))
         data = data.training(on: masked.rows)
+        if config.needsConfidence { confidences = masked.numbers.map { confidences[$0] } }
       }
     }
     penalty = WeightPenalty(config: config, start: initialValues, squares: try measured.squares())
@@ -104,7 +108,14 @@ public struct RunPlan: Sendable {
       config = Self.sized(config, measurement, data.train, replay?.rows, selfReplay)
     }
     let mixes = measurement == nil
-    let sampler = try StepSampler(rows: data.train, replay: mixes ? replay?.rows : nil, config: config)
+    if !model.trainable.heads.isEmpty, config.samplingMode != .shuffle || config.curriculumStrategy != .none {
+      throw ServiceError(
+        "sampling_mode and curriculum_strategy are not combined with tasks, which the adapter brings",
+        remedy: "leave them out: tasks_schedule says which rows come")
+    }
+    let traits = try RowTraits(of: data.train, config: config, confidences: confidences)
+    let sampler = try StepSampler(
+      rows: data.train, replay: mixes ? replay?.rows : nil, config: config, traits: traits)
     scheduler = try model.scheduler { sampler.firstStep(afterEpochs: $0, of: config.numSteps) }
     self.sampler = sampler
     (self.data, self.inputs, self.config) = (data, inputs, config)
@@ -209,7 +220,11 @@ extension RunPlan: RunContents {
     var parts: Set<NumericProfile.Part> = []
     if objective != nil { parts.insert(.objective) }
     if measurement?.measure != nil { parts.insert(.measure) }
-    if config.selectScale { parts.insert(.scale) }
+    if measurement == nil, config.curriculumStrategy.followsEvaluations {
+      parts.insert(.accuracy)
+    } else if config.selectScale {
+      parts.insert(.scale)
+    }
     if !heads.isEmpty { parts.insert(.tasks) }
     return NumericProfile.name(of: precision, parts)
   }

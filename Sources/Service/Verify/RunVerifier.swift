@@ -53,9 +53,7 @@ public final class RunVerifier {
     plan = try RunPlan.measuring(
       config: ArithmeticChoice.ofOldRun(config), threads: threads, progress: progress)
     try plan.inputs.check(recorded: inputs, config: plan.config, folder: folder)
-    let tasks = plan.config
-    batches = FollowedBatches(
-      plan.batchSource, worst: try ledger.evaluations().compactMap { $0.worstTask(of: tasks) })
+    batches = plan.batchSource
     lastStep = try ledger.lastStep()
     store = SnapshotStore(folder: folder + "/state")
     let (store, last) = (store, lastStep)

@@ -16,6 +16,8 @@ final class StepReplay {
   private let engine: StepEngine
   /// Ascending by step.
   private let evaluations: [EvaluationRecord]
+  /// What of these rows are taken by.
+  private let followed: FollowedEvaluations
 
   /// - Parameter computer: has the run's model.
   init(
@@ -27,6 +29,7 @@ final class StepReplay {
     (self.plan, self.ledger, self.computer, self.batches) = (plan, ledger, computer, batches)
     layout = plan.layout
     evaluations = try ledger.evaluations()
+    followed = FollowedEvaluations(evaluations, config: plan.config)
     engine = StepEngine(state: state)
     for tier in engine.tierValues() { try set(tier) }
   }
@@ -47,10 +50,10 @@ final class StepReplay {
     let seconds = recorded.record.seconds
     let due = engine.state.tiersDue(at: step)
     guard isComputed(step, due) else {
-      let applied = try engine.skip(step: step, baseRate: baseRate(at: step))
+      let applied = try engine.skip(step: step, course(of: step))
       return (try faults(of: applied, recorded, []), seconds)
     }
-    let batches = UnitBatches(batches.microBatches(step: step))
+    let batches = UnitBatches(batches.microBatches(step: step, after: followed))
     guard let parts = recorded.cut(leafCount: batches.microBatches.count, tiers: due) else {
       let detail = "the recorded shards do not make up the step"
       return ([StepFault(step: step, direction: .record, detail: detail)], seconds)
@@ -59,10 +62,14 @@ final class StepReplay {
     try take(&proofs, step: step, due: due, leafCount: batches.microBatches.count)
     let applied = try engine.apply(
       step: step, losses: try losses(of: proofs, batches), results: proofs.map(\.result),
-      baseRate: baseRate(at: step))
+      course(of: step))
     let faults = try faults(of: applied, recorded, proofs)
     for tier in applied.changed { try set(tier) }
     return (faults, seconds)
+  }
+
+  private func course(of step: Int) -> StepCourse {
+    StepCourse(sampling: batches.sampling(step: step, after: followed), baseRate: baseRate(at: step))
   }
 
   /// What the evaluations before a step have made of the base rate; nil: the config's.

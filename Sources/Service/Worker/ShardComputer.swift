@@ -198,13 +198,14 @@ final class ShardComputer: @unchecked Sendable {
     }
     if message.measure?.isByMicroBatch == true { outcome.gradients = numbers }
     let gradients = outcome.gradients.sorted { ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0) }
-    let result = ResultMessage(
+    var result = ResultMessage(
       attempt: message.attempt, lossSum: sum.loss, terms: message.purpose == .recompute ? nil : sum.terms,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens },
       seconds: MonotonicClock.now().seconds(since: started), progress: watch.steps,
       gradients: message.digestOnly ? [] : gradients,
       digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
       windows: outcome.reports, layers: trace?.digests)
+    if message.accuracy { result.correct = sum.correct }
     if message.windows.isEmpty {
       unanswered = Unanswered(key: loaded.key, assignment: message, digests: loaded.digests, result: result)
     }
@@ -225,6 +226,7 @@ final class ShardComputer: @unchecked Sendable {
         guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
         return LeafSum(loss: loss, terms: ObjectiveTerms(tasks: tasks), tiers: [:])
       }
+      if message.accuracy { return try scored(batch, microBatch, message, loaded) }
       let loss =
         try message.adapterScale.map { try languageModel(loaded).evaluate(batch, adapterScale: $0) }
         ?? loaded.model.evaluate(batch)
@@ -258,6 +260,17 @@ final class ShardComputer: @unchecked Sendable {
 }
 
 extension ShardComputer {
+  /// The loss of a micro-batch, which is that of `evaluate` to the bit, and how many tokens are right.
+  private func scored(
+    _ batch: MicroBatch, _ microBatch: AssignedMicroBatch, _ message: AssignMessage,
+    _ loaded: LoadedModels.Entry
+  ) throws -> LeafSum {
+    let scores = try languageModel(loaded).scores(batch)
+    let loss = scores.losses.reduce(0, +)
+    guard loss.isFinite else { throw NotFiniteError(message, microBatch.number, "the loss") }
+    return LeafSum(loss: loss, correct: scores.correct, tiers: [:])
+  }
+
   /// What is wanted of a micro-batch by itself, in place of gradients.
   private func numbers(
     of microBatch: AssignedMicroBatch, _ message: AssignMessage, _ loaded: LoadedModels.Entry
@@ -298,11 +311,14 @@ extension ShardComputer {
 private struct LeafSum {
   var loss: Double
   var terms: ObjectiveTerms?
+  /// Tokens that are right, if they are counted.
+  var correct = 0
   /// By tier, in the layout of ENTER_RUN.
   var tiers: [Int: [Float]]
 
   mutating func add(_ other: LeafSum) throws {
     loss += other.loss
+    correct += other.correct
     if let own = terms, let others = other.terms { terms = own + others }
     for (tier, values) in other.tiers { Vectors.add(values, to: &tiers[tier, default: []]) }
   }

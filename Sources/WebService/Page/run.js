@@ -178,6 +178,15 @@ class RunView {
       const curves = other.map((key) => smoothed(rows.map((row) => row[key] ?? null), this.weight));
       this.charts.objective.show(rows.map((row, i) => [row.step, ...curves.map((curve) => curve[i])]), other.map((key) => key.replaceAll('_', ' ')), other.map((_, i) => colors[i]));
     }
+    // Only where rows are taken by how difficult they are.
+    if (rows.some((row) => Number.isFinite(row.sampled_difficulty))) {
+      if (!this.charts.difficulty) {
+        this.charts.difficulty = new Chart('Difficulty of the rows, 0 the easiest and 1 the hardest (smoothed)');
+        this.grid.append(this.charts.difficulty.figure);
+      }
+      const taken = smoothed(rows.map((row) => row.sampled_difficulty ?? null), this.weight);
+      this.charts.difficulty.show(rows.map((row, i) => [row.step, taken[i], row.curriculum_threshold ?? null]), ['mean of a step', 'allowed'], [colors[2], colors[0]]);
+    }
     const sum = (list) => (list || []).reduce((a, b) => a + b, 0);
     this.charts.speed.show(rows.map((row, i) => [row.step, speed[i]]), ['tokens a second'], [colors[2]]);
     const down = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.parameters_down) + sum(traffic.chains_down) : null)));

@@ -91,7 +91,7 @@ extension ConfigKey.Kind {
     case .number: ["type": ["number", "null"]]
     case .boolean: ["type": "boolean"]
     case .integers: ["type": ["array", "null"], "items": ["type": "integer"]]
-    case .strings: ["type": ["array", "string", "null"], "items": ["type": "string"]]
+    case .strings: ["type": ["array", "string", "null"], "items": ["type": ["string", "object"]]]
     case .choice(let words): ["enum": .array(words.map { .string($0) } + [.null, .bool(true), .bool(false)])]
     case .choiceOrNumbers(let words):
       ["anyOf": [["enum": .strings(words)], ["type": "array", "items": number]]]
@@ -107,6 +107,7 @@ extension ConfigKey.Kind {
 enum ConfigGroup {
   private static let heads = [
     ("preset", "Preset"), ("base_model_path", "Model and adapter"), ("train_data_path", "Data"),
+    ("sampling_mode", "How rows are taken"), ("curriculum_strategy", "Curriculum"),
     ("loss", "Objective and rehearsal"), ("tasks", "Several tasks"), ("num_tiers", "Tiers"),
     ("tier_mode", "Copies of all parameters"),
     ("optimizer", "Optimizer"), ("num_steps", "Course of the run"),

@@ -1,0 +1,165 @@
+import Foundation
+import Harness
+import JSON
+import Testing
+
+/// Rows that are taken by their difficulty, weight, label or length: as designed, and the same whoever computes.
+@Suite(.serialized) struct CurriculumTests {
+  /// Easy rows are short, hard ones long; rows 0, 2, … are easy. Weights, labels and domains are planted as well.
+  static func data(_ scratch: Scratch, rows: Int = 60) throws {
+    let words = ["river", "boat", "harbour", "thaw", "miller", "sack", "count", "year", "froze", "lay"]
+    let lines = (0..<rows).map { row in
+      let isHard = row % 2 == 1
+      let length = isHard ? 14 + row % 5 : 2 + row % 3
+      let text = (0..<length).map { words[(row * 7 + $0 * 3) % words.count] }.joined(separator: " ")
+      return #"{"text": "\#(text)", "weight": \#(isHard ? 1 : 9), "label": "\#(row < 50 ? "many" : "few")"}"#
+    }
+    try scratch.write("planted.jsonl", lines.joined(separator: "\n") + "\n")
+  }
+
+  static func run(_ changes: [String: JSONValue]) throws -> TrainingRun {
+    // Relative to the config.
+    let run = try TrainingRun(["train_data_path": "planted.jsonl"].merging(changes) { $1 })
+    try data(run.scratch)
+    return run
+  }
+
+  /// Mean over some steps.
+  private func mean(_ rows: ArraySlice<JSONValue>, _ key: String = "sampled_difficulty") -> Double {
+    rows.reduce(0) { $0 + ($1[key]?.double ?? .nan) } / Double(rows.count)
+  }
+
+  /// From easy rows alone to all of them: the planted halves lie below .2 and above .6.
+  @Test func difficultyRisesOverTime() throws {
+    let run = try Self.run([
+      "num_steps": 40, "eval_every": 40, "curriculum_strategy": "progressive", "curriculum_initial": 0.2,
+      "curriculum_steps": 20, "curriculum_warmup": 5, "sampling_difficulty": "length", "batch_size": 4,
+    ])
+    let result = try run.train()
+    #expect(result.everything.contains("curriculum progressive, by length"))
+    let rows = try run.metrics()
+    for (done, row) in rows.enumerated() {
+      let threshold = min(1, max(0.2, 0.2 + 0.8 * Double(done - 5) / 20))
+      #expect(abs((row["curriculum_threshold"]?.double ?? 0) - threshold) < 1e-12, "step \(done + 1)")
+      #expect((row["sampled_difficulty"]?.double ?? 2) <= threshold)
+    }
+    let report = run.scratch.path("report.html")
+    try Program.tool.run(["report", run.folder, "--output", report]).expectSuccess()
+    #expect(try String(contentsOfFile: report, encoding: .utf8).contains("Difficulty of the rows"))
+    // Easy rows alone, then both halves: their mean is near the middle.
+    #expect(mean(rows[0..<8]) < 0.2 && mean(rows[30...]) > 0.35 && mean(rows[30...]) < 0.65)
+  }
+
+  /// Stages end with evaluations, and have difficulties and rates of their own.
+  @Test func stagesAdvanceByThemselves() throws {
+    let run = try Self.run([
+      "num_steps": 12, "eval_every": 3, "curriculum_strategy": "stages", "sampling_difficulty": "length",
+      "warmup_steps": 0,
+      "curriculum_stages": [
+        ["range": [0, 0.3], "target": 0, "learning_rate": 0.02], ["range": [0.3, 0.9], "target": 0],
+        ["range": [0.5, 1], "target": 1],
+      ],
+    ])
+    try run.train()
+    let rows = try run.metrics()
+    #expect(rows.map { $0["curriculum_stage"]?.int } == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
+    #expect(
+      rows.map { $0["learning_rate"]?.double } == [0.02, 0.02, 0.02] + Array(repeating: 0.01, count: 9))
+    #expect(mean(rows[0..<3]) < 0.3 && mean(rows[3..<6]) > 0.3 && mean(rows[6...]) > 0.5)
+    let evaluations = try Harness.rows(run.file("metrics/eval_metrics.jsonl"))
+    for row in evaluations {
+      let (correct, tokens) = (row["correct_tokens"]?.int ?? -1, row["tokens"]?.int ?? 0)
+      #expect((0...tokens).contains(correct) && row["accuracy"]?.double == Double(correct) / Double(tokens))
+    }
+    #expect(evaluations.count == 4)
+  }
+
+  /// Weights of 9 to 1 for easy rows, by the length that tells them from hard ones.
+  @Test func weights() throws {
+    let weighted: [String: JSONValue] = ["sampling_mode": "importance", "sampling_weight_field": "weight"]
+    func tokens(_ changes: [String: JSONValue]) throws -> Int {
+      let run = try Self.run(changes.merging(["num_steps": 30, "batch_size": 4, "eval_every": 30]) { $1 })
+      try run.train()
+      return try run.metrics().reduce(0) { $0 + ($1["tokens"]?.int ?? 0) }
+    }
+    let plain = try tokens([:])
+    #expect(try tokens(weighted) * 10 < plain * 7)
+  }
+
+  static let paths: [[String: JSONValue]] = [
+    // Everything about difficulty, with a measurement before training.
+    ["curriculum_strategy": "competence_sqrt", "inactive_gradients": "mean", "loss": "flow"],
+    [
+      "sampling_mode": "difficulty", "sampling_range": [0, 0.6], "loss": "eaft", "packing": true,
+      "max_seq_length": 48,
+    ],
+    [
+      "curriculum_strategy": "stages", "inactive_gradients": "sum", "sampling_difficulty": "rarity",
+      "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
+    ],
+    [
+      "curriculum_strategy": "competence", "curriculum_initial": 1, "curriculum_delta": 0.2,
+      "curriculum_patience": 1,
+      "select_scale": true,
+      "sampling_difficulty": "length", "replay_data_path": .string(Fixtures.path("data/replay.jsonl")),
+    ],
+    [
+      "sampling_mode": "importance", "sampling_weight_field": "weight", "curriculum_strategy": "progressive",
+      "sampling_difficulty": "length",
+    ],
+    ["sampling_mode": "balanced", "sampling_balance_field": "label", "packing": true, "max_seq_length": 48],
+    ["sampling_mode": "length", "sampling_domain_field": "label", "sampling_length_mode": "mixed"],
+  ]
+
+  /// One worker, and three of which one is killed.
+  @Test(arguments: paths) func oneAnswer(changes: [String: JSONValue]) throws {
+    let common: [String: JSONValue] = ["num_steps": 9, "eval_every": 3]
+    let reference = try Self.run(common.merging(changes) { $1 })
+    try reference.train(["--threads-per-worker", "1"])
+    let run = try Self.run(common.merging(changes) { $1 })
+    try run.train(
+      ["--local-workers", "3", "--threads-per-worker", "1"],
+      environment: ["NL_FAILPOINTS": "exit.upload@7", "NL_TOKEN_CACHE": "off"])
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+    let difficulties = try run.metrics().map { $0["sampled_difficulty"] }
+    #expect(try difficulties == reference.metrics().map { $0["sampled_difficulty"] })
+  }
+
+  /// Killed between evaluations that the draws follow; what is computed again is held to its record, and proved
+  /// afterwards.
+  @Test(arguments: [2, 3]) func killedAndResumed(path: Int) throws {
+    let changes = Self.paths[path].merging(["num_steps": 200, "eval_every": 10]) { $1 }
+    let reference = try Self.run(changes)
+    try reference.train()
+    let run = try Self.run(changes)
+    var running = try run.start(["--local-workers", "2", "--threads-per-worker", "1"])
+    for stop in [35, 95] {
+      #expect(waitUntil(seconds: 60) { run.step >= stop })
+      kill(running.process.processIdentifier, SIGKILL)
+      _ = try running.wait()
+      running = try Program.coord.start(["resume", run.folder])
+    }
+    #expect(try running.wait().status == 0, "\(running.output)\(running.errors)")
+    #expect(try run.adapterHash() == reference.adapterHash())
+    #expect(try run.stateDigest() == reference.stateDigest())
+    let evaluations = try rows(run.file("metrics/eval_metrics.jsonl"))
+    #expect(try evaluations == rows(reference.file("metrics/eval_metrics.jsonl")))
+    // What was followed has changed what was taken.
+    #expect(try Set(run.metrics().map { $0["curriculum_threshold"]?.double ?? -1 }).count > 1)
+    let proof = try Program.tool.run(["verify", run.folder, "--all"])
+    #expect(proof.status == 0, "\(proof.everything)")
+  }
+
+  @Test func whatIsMissingIsNamed() throws {
+    let run = try Self.run(["sampling_mode": "importance", "sampling_weight_field": "wight"])
+    let result = try run.start().wait()
+    #expect(result.status != 0 && result.errors.contains("planted.jsonl:1: wight"), "\(result.everything)")
+    let wrong = try Program.coord.run(
+      [
+        "train", "--config", run.configPath, "--curriculum-strategy", "progressive", "--curriculum-final",
+        "0.1",
+      ])
+    #expect(wrong.status != 0 && wrong.everything.contains("--curriculum-final"), "\(wrong.everything)")
+  }
+}

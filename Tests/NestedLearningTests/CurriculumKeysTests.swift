@@ -1,0 +1,96 @@
+import JSON
+import Testing
+
+@testable import NestedLearning
+
+/// The keys of how rows are taken: read and written, and what does not go together.
+@Suite struct CurriculumKeysTests {
+  private func read(
+    _ members: String, _ overrides: [(key: String, value: JSONValue)] = []
+  ) throws -> NestedLearningConfig {
+    try NestedLearningConfig(
+      text: "{\"base_model_path\": \"m\", \"train_data_path\": \"d\",\n\(members)}", file: "a.json",
+      format: .json,
+      overrides: overrides)
+  }
+
+  @Test(arguments: [
+    #""sampling_mode": "difficulty", "sampling_range": [0.25, 0.75], "sampling_difficulty": "rarity""#,
+    #""sampling_mode": "importance", "sampling_weight_field": "w""#,
+    #""sampling_mode": "balanced", "sampling_balance_field": "label""#,
+    #""sampling_mode": "length", "sampling_length_tolerance": 0.5, "sampling_length_mode": "mixed", "sampling_domain_field": "d""#,
+    #""curriculum_strategy": "progressive", "curriculum_initial": 0.125, "curriculum_final": 0.5, "curriculum_steps": 7, "curriculum_warmup": 3"#,
+    #""curriculum_strategy": "competence", "curriculum_target": 0.5, "curriculum_delta": 0.125, "curriculum_patience": 2"#,
+    #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 0.5], "target": 0.25, "learning_rate": 0.5}, {"range": [0.5, 1], "target": 1}]"#,
+  ])
+  func readAndWritten(members: String) throws {
+    let config = try read(members)
+    for member in try JSONValue(parsing: "{\(members)}").object?.members ?? [] {
+      #expect(config.json()[member.key] == member.value)
+    }
+    #expect(
+      try NestedLearningConfig(text: config.json().text, file: "b.json", format: .json).json()
+        == config.json())
+  }
+
+  /// As a flag has them.
+  @Test func stagesAsTexts() throws {
+    let config = try read(
+      #""curriculum_strategy": "stages""#,
+      [("curriculum_stages", .strings(["0:0.3:0.7:1e-4", "0.3:1:0.9"]))])
+    #expect(
+      config.curriculumStages == [
+        CurriculumStage(range: 0...0.3, target: 0.7, learningRate: 1e-4),
+        CurriculumStage(range: 0.3...1, target: 0.9),
+      ])
+    #expect(try config.curriculum()?.learningRate == 1e-4)
+  }
+
+  @Test(arguments: [
+    (
+      #""curriculum_strategy": "progressive", "curriculum_final": 0.2"#, "curriculum_final",
+      "never gets easier"
+    ),
+    (#""curriculum_final": 0.5"#, "curriculum_final", "only for curriculum_strategy progressive"),
+    (#""curriculum_strategy": "stages", "curriculum_warmup": 3"#, "curriculum_warmup", "only for"),
+    (#""sampling_range": [0, 0.5]"#, "sampling_range", "only for sampling_mode difficulty"),
+    (#""sampling_mode": "difficulty", "sampling_range": [0.5, 0.25]"#, "sampling_range", "two numbers"),
+    (#""sampling_mode": "importance""#, "sampling_weight_field", "is missing"),
+    (#""sampling_mode": "balanced""#, "sampling_balance_field", "is missing"),
+    (#""sampling_difficulty": "length""#, "sampling_difficulty", "no effect"),
+    (#""curriculum_strategy": "progressive", "packing": true"#, "packing", "leave out one"),
+    (#""sampling_mode": "length", "curriculum_strategy": "progressive""#, "curriculum_strategy", "length"),
+    (
+      #""sampling_mode": "difficulty", "curriculum_strategy": "progressive""#, "sampling_mode",
+      "leave out one"
+    ),
+    (#""sampling_mode": "length", "replay": "self""#, "sampling_mode", "replay"),
+    (
+      #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 2], "target": 0.5}]"#,
+      "curriculum_stages", "range"
+    ),
+    (
+      #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 1], "rate": 0.5}]"#,
+      "curriculum_stages", "unknown"
+    ),
+    (#""curriculum_strategy": "stages", "curriculum_stages": ["0,1"]"#, "curriculum_stages", "such as"),
+  ]) func whatDoesNotGoTogether(members: String, key: String, reason: String) {
+    let error = #expect(throws: ConfigError.self, "\(members)") { try read(members) }
+    #expect(
+      error?.key == key && error?.line == (reason == "is missing" ? nil : 2), "\(error?.description ?? "")")
+    #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+  }
+
+  /// A stage's rate takes the place of the base, and the schedule keeps its shape.
+  @Test func aStagesRate() {
+    let schedule = LearningRateSchedule(
+      config: config {
+        $0.learningRate = 0.5
+        $0.lrSchedule = .linear
+        $0.warmupSteps = 4
+        $0.numSteps = 10
+      })
+    #expect(schedule.rate(at: 2, base: 0.25) == 0.125 && schedule.rate(at: 2) == 0.25)
+    #expect(schedule.rate(at: 7, base: 1) == 1 - 3.0 / 7)
+  }
+}
