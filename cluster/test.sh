@@ -50,7 +50,10 @@ examples() {
   PATH=$PWD/.build/release:$PATH examples/curriculum/run.sh --num-steps 12 > "$log" 2>&1 &&
     grep -q '^| stages  *|' "$log" &&
     PATH=$PWD/.build/release:$PATH examples/sampling/run.sh --num-steps 8 > "$log" 2>&1 &&
-    grep -q '^| length  *|' "$log" || status=1
+    grep -q '^| length  *|' "$log" &&
+    PATH=$PWD/.build/release:$PATH examples/adaptation/run.sh > "$log" 2>&1 &&
+    grep -q 'from step 40 to step 60' "$log" &&
+    PATH=$PWD/.build/release:$PATH examples/multi-task/run.sh > "$log" 2>&1 || status=1
   [ "$status" = 0 ] || cat "$log"
   rm -f "$log"
   return "$status"

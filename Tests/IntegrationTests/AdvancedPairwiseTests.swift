@@ -97,7 +97,7 @@ import Testing
     let killed = try TrainingRun(changes)
     try killed.train(
       ["--local-workers", "3", "--threads-per-worker", "1"],
-      environment: ["NL_FAILPOINTS": "exit.upload@7", "NL_TOKEN_CACHE": "off"])
+      environment: ["NL_FAILPOINTS": "exit.upload@13", "NL_TOKEN_CACHE": "off"])
     #expect(try killed.adapterHash() == adapter && killed.stateDigest() == state, "\(Self.pairs.name(row))")
     let resumed = try TrainingRun(changes)
     _ = try resumed.start(environment: ["NL_FAILPOINTS": "exit.persist@9"]).wait()

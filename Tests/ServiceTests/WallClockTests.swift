@@ -3,7 +3,7 @@ import Testing
 
 /// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read
 /// for times that people read alone: in the ledger and in metadata, in lines of the log, in the queue of a service and in the
-/// name of a run that was given none, as the start of the process in
+/// name of a run that was given none, in what clients of OpenAI's API are told of files, jobs and texts, as the start of the process in
 /// the metrics, as the day that chat templates see (which a run records), and as the age of files in the caches.
 @Suite struct WallClockTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -29,6 +29,7 @@ import Testing
           "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/CachedRows.swift",
           "Dataset/Cache/TokenCache.swift", "Service/Operations/RecentLines.swift",
           "nl-tool/CacheCommand.swift", "nl-tool/TemplateFlags.swift",
+          "Service/Completion/CompletionWriter.swift",
         ])
   }
 
@@ -41,7 +42,9 @@ import Testing
     #expect(
       Set(takers) == [
         "Service/Run/OpenRun.swift", "Service/MonotonicClock.swift", "Service/Queue/RunDesk.swift",
-        "Service/Queue/RunDesk+Changes.swift", "WebService/Routes/RunRoutes.swift",
+        "Service/Queue/RunDesk+Changes.swift", "WebService/Runs/RunStart.swift",
+        "WebService/OpenAI/CompletionAnswer.swift", "WebService/OpenAI/FileShelf.swift",
+        "WebService/OpenAI/JobView.swift", "WebService/OpenAI/JobStore.swift",
       ])
   }
 }

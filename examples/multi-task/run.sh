@@ -3,12 +3,18 @@
 # model instead of two. Takes half a minute on two cores.
 #
 # usage: examples/multi-task/run.sh [OUTPUT]
-#   OUTPUT is the folder of the three runs, runs/multi-task by default; it must not have them yet.
+#   OUTPUT is the folder of the three runs, which must not have them yet; by default the first of runs/multi-task,
+#   runs/multi-task-2, … that is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=examples/multi-task
-out=${1:-$PWD/runs/multi-task}
+out=${1:-} number=1
+while [ -z "$out" ] || { [ $# -eq 0 ] && [ -e "$out" ]; }; do
+  out=$PWD/runs/multi-task
+  [ "$number" -eq 1 ] || out+=-$number
+  number=$((number + 1))
+done
 command -v nl-coord > /dev/null && command -v nl-tool > /dev/null || {
   cluster/install.sh
   cluster/build.sh
