@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read
-/// for times that people read alone: in the ledger and in metadata, in lines of the log, in the queue of a service and in the
-/// name of a run that was given none, in what clients of OpenAI's API are told of files, jobs and texts, as the start of the process in
-/// the metrics, as the day that chat templates see (which a run records), and as the age of files in the caches.
+/// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read for times
+/// that people read alone: in the ledger and in metadata, in lines of the log, in the queue of a service, in the name of a
+/// run that was given none and in what clients of OpenAI's API are told, as the start of the process in the metrics, as the
+/// day that chat templates see (which a run records), and as the age of files in the caches.
 @Suite struct WallClockTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../Sources").standardizedFileURL.path
