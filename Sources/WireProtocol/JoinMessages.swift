@@ -72,7 +72,8 @@ extension Hello: MessageBody {
       processID: try reader.integer("process_id", in: 0...Int(Int32.max)),
       localIndex: try reader.optionalInteger("local_index", in: 0...65_535),
       modelSHA256: try reader.optionalSHA256("model_sha256"),
-      numericProfiles: try reader.optionalStrings("numeric_profiles", count: 1...32, maximum: 256),
+      numericProfiles: try reader.optionalStrings(
+        "numeric_profiles", count: 1...WireLimits.numericProfiles, maximum: 256),
       localSecret: try reader.optionalString("local_secret", maximum: 64),
       terms: try Self.terms(from: reader))
   }

@@ -46,6 +46,8 @@ public struct WireLimits: Sendable, Equatable {
   /// Tasks that share a transformer, and labels of one of them.
   public static let tasks = 64
   public static let taskLabels = 65_536
+  /// Numeric profiles that a worker has.
+  public static let numericProfiles = 128
   /// Files of a base model, bytes of one of them, of all and of a name, and bytes of a piece that is asked for at once.
   public static let modelFiles = 4096
   public static let modelFileBytes = 1 << 44

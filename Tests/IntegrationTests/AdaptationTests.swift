@@ -16,6 +16,17 @@ import Testing
       "unfreeze_schedule": ["step 3": 2, "step 6": 4], "inactive_gradients": "mean", "flush_every": 2,
       "lr_groups": ["*.lora_b": 4], "lora_dropout": 0.1,
     ],
+    // The heads of two tasks learn alone until step 7.
+    "heads": [
+      "train_data_path": .string(Fixtures.path("data/tasks.jsonl")),
+      "val_data_path": .string(Fixtures.path("data/tasks_valid.jsonl")),
+      "tasks": [
+        ["name": "topic", "type": "classification", "labels": ["sea", "mill", "town"]],
+        ["name": "tag", "type": "token_classification", "labels": ["word", "name", "number"]],
+        ["name": "text", "type": "language_modeling"],
+      ],
+      "unfreeze_schedule": ["step 1": 0, "step 7": 4], "inactive_gradients": "sum",
+    ],
     "frozen": [
       "freeze": ["0-1"], "tier_order": "deep_fast", "schedule": ["lr_schedule": "slanted_triangular"],
     ],

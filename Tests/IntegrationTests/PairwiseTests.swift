@@ -84,7 +84,7 @@ import Testing
     let run = try TrainingRun(changes)
     try run.train(
       ["--local-workers", "3", "--threads-per-worker", "1"],
-      environment: ["NL_FAILPOINTS": "exit.upload@7", "NL_TOKEN_CACHE": "off"])
+      environment: ["NL_FAILPOINTS": "exit.upload@11", "NL_TOKEN_CACHE": "off"])
     #expect(try run.adapterHash() == reference.adapterHash(), "\(Self.pairs.name(row))")
     #expect(try run.stateDigest() == reference.stateDigest(), "\(Self.pairs.name(row))")
   }

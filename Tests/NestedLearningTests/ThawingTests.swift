@@ -66,6 +66,14 @@ import Testing
     }
     #expect(
       firstSteps(bySteps) == ["norm.weight": 1, "3": 1, "2": 5, "1": 5, "0": 9, "embed_tokens.weight": 9])
+    // What is after the layers, such as a head, begins alone.
+    let headFirst = try scheduler {
+      $0.unfreezeSchedule = [UnfreezeStage(at: .step(1), layers: 0), UnfreezeStage(at: .step(7), layers: 4)]
+    }
+    #expect(
+      firstSteps(headFirst) == [
+        "norm.weight": 1, "3": 7, "2": 7, "1": 7, "0": 7, "embed_tokens.weight": Tier.never,
+      ])
     let byEpochs = try scheduler(epochs: [1, 7]) {
       $0.unfreezeSchedule = [
         UnfreezeStage(at: .epoch(0), layers: 2), UnfreezeStage(at: .epoch(1), layers: 3),
@@ -161,6 +169,7 @@ import Testing
     ("adaptation: {unfreeze: gradual, unfreeze_schedule: {1: 2}}\n", "unfreeze_schedule", "contradicts"),
     ("unfreeze_schedule: {soon: 2}\n", "unfreeze_schedule", "neither an epoch nor a step"),
     ("freeze: [3-1]\n", "freeze", "must be embeddings"),
+    ("unfreeze_schedule: {1: 2, 2: 0}\n", "unfreeze_schedule", "are not frozen again"),
     (
       "adaptation: {unfreeze: gradual}\ntier_mode: consolidate\n", "unfreeze", "is for tier_mode layers"
     ),

@@ -105,13 +105,13 @@ extension NestedLearningConfig {
     ConfigKey(
       "unfreeze_schedule", .numberMap,
       "How many of the last layers learn from an epoch (as 2) or a step (as \"step 100\") on; one, before the first of "
-        + "these. More than there are stands for all, embeddings among them.",
+        + "these. More than there are stands for all, embeddings among them; 0, at the start, for none: heads learn alone.",
       read: { (config, value) throws(ConfigValueError) in
         config.unfreezeSchedule = []
         guard !value.isNull else { return }
         for entry in try entries(
           value,
-          { (value) throws(ConfigValueError) in try ConfigKey.whole(value, 1...100_000) })
+          { (value) throws(ConfigValueError) in try ConfigKey.whole(value, 0...100_000) })
         {
           guard let stage = UnfreezeStage(name: entry.pattern, layers: entry.value) else {
             throw ConfigValueError(
@@ -161,6 +161,12 @@ extension NestedLearningConfig {
     if Set(unfreezeSchedule.map(\.name)).count < unfreezeSchedule.count {
       throw source.error(
         "unfreeze_schedule", "says twice what happens at one step or epoch", "leave out one of them")
+    }
+    if let stage = unfreezeSchedule.first(where: { $0.layers == 0 && $0.at != .epoch(0) && $0.at != .step(1) }
+    ) {
+      throw source.error(
+        "unfreeze_schedule", "has 0 layers at \(stage.name), and layers that learn are not frozen again",
+        "0 is for the start alone, as in {\"step 1\": 0}")
     }
     let isGiven = [
       ("freeze", !freeze.isEmpty), ("unfreeze", unfreeze != .none),

@@ -1,8 +1,8 @@
 /// At which step each parameter begins to learn: `freeze`, `unfreeze` and `unfreeze_schedule`.
 ///
 /// Gradual unfreezing (Howard & Ruder 2018) begins with the last layer, and adds the one before it at each epoch. It counts
-/// layers that have trained parameters, not parameters: what stands after the last layer begins with it, and embeddings
-/// count as one more layer before the first.
+/// layers that have trained parameters, not parameters: what stands after the last layer learns from the first step on, and
+/// embeddings count as one more layer before the first.
 struct Thawing {
   private let config: NestedLearningConfig
   /// By layer that is not frozen, how many are after it.
@@ -38,8 +38,10 @@ struct Thawing {
       case .epoch(let epoch): (epoch == 0 ? 1 : epochStart(epoch), stage.layers)
       }
     }
+    // With 0 layers at the start, what is after the layers learns alone, such as the heads of tasks.
+    let waits = stages.contains { $0.step <= 1 && $0.layers == 0 }
     return (0..<count).map { depth in
-      if depth == 0 { return 1 }
+      if depth == 0, !waits { return 1 }
       switch config.unfreeze {
       case .none where stages.isEmpty: return 1
       case .none: return stages.filter { $0.layers > depth }.map(\.step).min() ?? Tier.never
