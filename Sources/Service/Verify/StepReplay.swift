@@ -74,6 +74,7 @@ final class StepReplay {
 
   /// What the evaluations before a step have made of the base rate; nil: the config's.
   private func baseRate(at step: Int) -> Double? {
+    guard plan.config.lrSchedule == .plateau else { return nil }
     var progress = RunProgress()
     for evaluation in evaluations where evaluation.step < step {
       progress.evaluated(loss: evaluation.loss, plan.config)
