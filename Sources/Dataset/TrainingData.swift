@@ -49,6 +49,12 @@ public struct TrainingData: Sendable {
       validation = RowSet(validationRows.flatMap(\.rows.parts))
     }
     (packing, maxLength) = (config.packing, config.maxSeqLength)
+    guard config.adaptationAdversary == 0 || validation.indices.contains(where: validation.isLabelled) else {
+      throw DataError(
+        file: config.valDataPath ?? config.trainDataPath, key: "label",
+        reason: "no row to validate has a label, so that an evaluation measures nothing",
+        remedy: "name rows with labels in val_data_path")
+    }
   }
 
   /// Keeps the last max(1, ⌊rows/10⌋) rows of a file back for validation.

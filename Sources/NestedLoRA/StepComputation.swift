@@ -97,7 +97,7 @@ final class StepComputation {
       }
       let terms = ObjectiveTerms(
         replay: result.sums.replay, divergence: result.sums.divergence, objective: result.sums.objective,
-        tasks: result.sums.tasks.map(TaskSums.init))
+        tasks: result.sums.tasks.map(TaskSums.init), domains: result.sums.domains.map(TaskSums.init))
       return Leaf(
         loss: result.sums.task, terms: terms, gradients: result.gradients.mapValues(\.values))
     }

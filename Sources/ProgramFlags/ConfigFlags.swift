@@ -116,6 +116,11 @@ public struct ConfigFlags: ParsableArguments {
     []
   @Option(help: .key("layer_lr_decay")) var layerLrDecay: FiniteNumber?
   @Option(parsing: .upToNextOption, help: .key("lr_groups")) var lrGroups: [NumberPattern] = []
+  @Option(parsing: .upToNextOption, help: .key("adaptation_domains")) var adaptationDomains: [String] = []
+  @Option(help: .key("adaptation_domain_field")) var adaptationDomainField: String?
+  @Option(help: .key("adaptation_adversary")) var adaptationAdversary: FiniteNumber?
+  @Option(help: .key("adaptation_adversary_alpha")) var adaptationAdversaryAlpha: FiniteNumber?
+  @Option(help: .key("adaptation_norms")) var adaptationNorms: String?
 
   @Option(help: .key("num_steps")) var numSteps: Int?
   @Option(help: .key("seed")) var seed: Int?
@@ -230,6 +235,11 @@ public struct ConfigFlags: ParsableArguments {
       ("freeze", freeze.isEmpty ? nil : .strings(freeze)), ("unfreeze", json(unfreeze)),
       ("unfreeze_schedule", json(unfreezeSchedule)), ("layer_lr_decay", json(layerLrDecay)),
       ("lr_groups", json(lrGroups)),
+      ("adaptation_domains", adaptationDomains.isEmpty ? nil : .strings(adaptationDomains)),
+      ("adaptation_domain_field", json(adaptationDomainField)),
+      ("adaptation_adversary", json(adaptationAdversary)),
+      ("adaptation_adversary_alpha", json(adaptationAdversaryAlpha)),
+      ("adaptation_norms", json(adaptationNorms)),
       ("warmup_steps", json(warmupSteps)), ("weight_decay", json(weightDecay)), ("beta1", json(beta1)),
       ("beta2", json(beta2)), ("eps", json(eps)), ("max_grad_norm", json(maxGradNorm)),
     ]

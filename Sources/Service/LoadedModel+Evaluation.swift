@@ -27,8 +27,11 @@ extension LoadedModel {
     }
     let rows = RowSet(joining: read.map(\.rows))
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
-    let batches = EvaluationBatches(
+    var batches = EvaluationBatches(
       rows: rows, batchSize: options.batchSize, packLength: options.packing ? maxLength : nil)
+    if let domains = model.domains, domains.norms != .none, model.domain == nil {
+      batches.domains = try RowField.domains(of: rows, domains)
+    }
     let showProgress = { (done: Int) -> Void in
       progress?(EvaluationProgress(label: "Evaluating", rows: done, totalRows: rows.count))
     }

@@ -19,9 +19,13 @@ public struct LoadedModel {
   /// - Parameter adapter: a folder in the form of mlx-lm or PEFT; nil for the base model by itself.
   /// - Parameter adapterScale: what the adapter's own scale is multiplied with, 0 or more. At 0 there is no adapter. Tensors
   ///   that it has in full, as `modules_to_save`, have no scale.
+  /// - Parameter domain: of all texts, where the adapter's norms differ by domain; nil: norms are the base model's, but for
+  ///   rows that name their domain.
   /// - Parameter threads: nil for one a core.
   /// - Throws: what is wrong with the folder, the weights, the tokenizer or the adapter.
-  public init(folder path: String, adapter: String?, adapterScale: Double = 1, threads: Int?) throws {
+  public init(
+    folder path: String, adapter: String?, adapterScale: Double = 1, domain: String? = nil, threads: Int?
+  ) throws {
     let adapter = adapterScale == 0 ? nil : adapter
     let folder = try ModelFolder(path: path)
     pool = try ThreadPool(threads: threads ?? ProcessInfo.processInfo.activeProcessorCount)
@@ -37,11 +41,25 @@ public struct LoadedModel {
     let model = try TrainableModel(
       folder: folder, trainable: .lora(weights?.specification ?? Self.neutral), pool: pool,
       replaced: weights?.replaced ?? [:])
+    model.domain = try domain.map { try Self.number(ofDomain: $0, model.domains) }
     let adapted = weights.map { $0.tensors.merging($0.heads) { pair, _ in pair } } ?? [:]
     for (name, tensor) in adapted where name != TaskHead.weightsName {
       try tensor.values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
     }
     self.model = model
+  }
+
+  private static func number(ofDomain name: String, _ domains: Domains?) throws(ServiceError) -> Int {
+    guard let names = domains?.names else {
+      throw ServiceError(
+        "there is no domain \(name): nothing of the model depends on domains",
+        remedy: "leave it out, or give an adapter of a run with adaptation_norms")
+    }
+    guard let number = names.firstIndex(of: name) else {
+      throw ServiceError(
+        "the adapter has no domain \(name)", remedy: "its domains are \(names.joined(separator: ", "))")
+    }
+    return number
   }
 
   /// The base model with new heads for tasks.

@@ -28,6 +28,8 @@ public enum NumericProfile {
     case tasks = "+tasks/1"
     /// Evaluations that count the tokens that are right. A program that knows these knows scales, too.
     case accuracy = "+accuracy/1"
+    /// Rows have domains that something depends on.
+    case domains = "+domains/1"
   }
 
   /// The name of a run's profile, as `f32/1+objective/1`.
@@ -41,8 +43,12 @@ public enum NumericProfile {
   }
 
   /// What runs ask for together.
-  private static let sets: [Set<Part>] = [
-    [], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks], [.accuracy],
+  private static let sets: [Set<Part>] =
+    [[.measure]]
+    + [[], [.domains]].flatMap { (domains: Set<Part>) in withoutDomains.map { $0.union(domains) } }
+
+  private static let withoutDomains: [Set<Part>] = [
+    [], [.objective], [.scale], [.objective, .scale], [.objective, .tasks], [.accuracy],
     [.objective, .accuracy],
   ]
 

@@ -17,6 +17,9 @@ extension RunCore {
       trainedTokens: batches.microBatches.map(\.trainedTokens))
     unit.hasTerms = rules.hasObjective
     unit.taskLabels = rules.tasks.map { _ in 0 }
+    if batches.microBatches.contains(where: { $0.adversary != nil }) {
+      unit.toldRows = batches.microBatches.map(\.rowDomains.count)
+    }
     unit.measure = rules.measurement?.measure
     unit.sampling = rules.sampling.map { sampling in
       var sampling = sampling

@@ -133,6 +133,7 @@ extension ResultMessage: MessageBody {
       writer.add("objective_sum", bits: terms.objective)
       writer.add(
         "task_sums", ifPresent: terms.tasks.isEmpty ? nil : .array(terms.tasks.map(\.json)))
+      writer.add("domain_sums", ifPresent: terms.domains?.json)
     }
     writer.add("tokens", tokens)
     writer.add("correct", ifPresent: correct.map { .number($0) })
@@ -188,7 +189,16 @@ extension ResultMessage: MessageBody {
     guard reader.optional("objective_sum") != nil else { return nil }
     return ObjectiveTerms(
       replay: try reader.bits("replay_loss_sum"), divergence: try reader.bits("divergence_sum"),
-      objective: try reader.bits("objective_sum"), tasks: try tasks(from: reader))
+      objective: try reader.bits("objective_sum"), tasks: try tasks(from: reader),
+      domains: try domains(from: reader))
+  }
+
+  private static func domains(from reader: BodyReader) throws(ProtocolError) -> TaskSums? {
+    guard let value = reader.optional("domain_sums") else { return nil }
+    guard let sums = TaskSums(value), sums.labels.isEmpty else {
+      throw reader.error("domain_sums", "must be a list of a loss's bits and two whole numbers")
+    }
+    return sums
   }
 
   private static func tasks(from reader: BodyReader) throws(ProtocolError) -> [TaskSums] {

@@ -45,6 +45,8 @@ public struct WireLimits: Sendable, Equatable {
   public static let textTokens = 1 << 20
   /// Tasks that share a transformer, and labels of one of them.
   public static let tasks = 64
+  /// Domains of rows.
+  public static let domains = 256
   public static let taskLabels = 65_536
   /// Numeric profiles that a worker has.
   public static let numericProfiles = 128

@@ -80,6 +80,10 @@ public struct AssignedMicroBatch: Sendable, Equatable {
   public var rowWeights: [Float]
   /// [rows]: where there are tasks, the number of each row's, whose labels are then numbers of its own; else empty.
   public var rowTasks: [Int32]
+  /// [rows]: where something depends on domains, the number of each row's; else empty.
+  public var rowDomains: [Int32] = []
+  /// Where a discriminator is to tell the domains.
+  public var adversary: AdversaryFactors?
 
   public init(
     number: Int, tokens: [Int32], offsets: [Int32], labels: [Int32], replayedRows: [Int] = [],
@@ -101,13 +105,18 @@ public struct AssignedMicroBatch: Sendable, Equatable {
       WireObject(name: "labels.\(number)", integers: labels),
     ] + (rowWeights.isEmpty ? [] : [WireObject(name: "weights.\(number)", floats: rowWeights)])
       + (rowTasks.isEmpty ? [] : [WireObject(name: "tasks.\(number)", integers: rowTasks)])
+      + (rowDomains.isEmpty ? [] : [WireObject(name: "domains.\(number)", integers: rowDomains)])
+      + (adversary.map { [WireObject(name: "adversary.\(number)", floats: [$0.weight, $0.reversal])] } ?? [])
   }
 
   /// - Parameters:
   ///   - isWeighted: whether its rows have weights.
   ///   - isOfTasks: whether its rows are of tasks.
+  ///   - isOfDomains: whether they are of domains.
+  ///   - isTold: whether a discriminator is to tell these.
   init(
-    number: Int, replayedRows: [Int], isWeighted: Bool, isOfTasks: Bool, from reader: inout BodyReader
+    number: Int, replayedRows: [Int], isWeighted: Bool, isOfTasks: Bool, isOfDomains: Bool, isTold: Bool,
+    from reader: inout BodyReader
   ) throws(ProtocolError) {
     self.init(
       number: number,
@@ -116,6 +125,11 @@ public struct AssignedMicroBatch: Sendable, Equatable {
       labels: try reader.object("labels.\(number)").integers(), replayedRows: replayedRows,
       rowWeights: isWeighted ? try reader.object("weights.\(number)").floats() : [],
       rowTasks: isOfTasks ? try reader.object("tasks.\(number)").integers() : [])
+    if isOfDomains { rowDomains = try reader.object("domains.\(number)").integers() }
+    if isTold { adversary = try AdversaryFactors(number: number, from: &reader) }
+    guard !isOfDomains || rowDomains.count == offsets.count - 1,
+      rowDomains.allSatisfy({ (0..<Int32(WireLimits.domains)).contains($0) })
+    else { throw reader.error("domains.\(number)", "must hold the number of a domain for each row") }
     guard !isOfTasks || rowTasks.count == offsets.count - 1,
       rowTasks.allSatisfy({ (0..<Int32(WireLimits.tasks)).contains($0) })
     else { throw reader.error("tasks.\(number)", "must hold the number of a task for each row") }
@@ -228,6 +242,9 @@ extension AssignMessage: MessageBody {
       "replayed", ifPresent: hasReplay ? .array(microBatches.map { .numbers($0.replayedRows) }) : nil)
     writer.add("row_weights", ifPresent: microBatches.contains { !$0.rowWeights.isEmpty } ? .bool(true) : nil)
     writer.add("row_tasks", ifPresent: microBatches.contains { !$0.rowTasks.isEmpty } ? .bool(true) : nil)
+    writer.add(
+      "row_domains", ifPresent: microBatches.contains { !$0.rowDomains.isEmpty } ? .bool(true) : nil)
+    writer.add("adversary", ifPresent: microBatches.contains { $0.adversary != nil } ? .bool(true) : nil)
   }
 
   var objects: [WireObject] { microBatches.flatMap(\.objects) }
@@ -264,11 +281,14 @@ extension AssignMessage: MessageBody {
     let replayed = try Self.replayedRows(from: reader, count: purpose == .collect ? 0 : node.count)
     let isWeighted = try reader.optionalBool("row_weights") ?? false
     let isOfTasks = try reader.optionalBool("row_tasks") ?? false
+    let isOfDomains = try reader.optionalBool("row_domains") ?? false
+    let isTold = try reader.optionalBool("adversary") ?? false
+    guard isOfDomains || !isTold else { throw reader.error("adversary", "goes with domains of rows alone") }
     for number in node where purpose != .collect {
       microBatches.append(
         try AssignedMicroBatch(
           number: number, replayedRows: replayed[number - first], isWeighted: isWeighted,
-          isOfTasks: isOfTasks, from: &reader))
+          isOfTasks: isOfTasks, isOfDomains: isOfDomains, isTold: isTold, from: &reader))
     }
     self.init(
       attempt: try reader.integer("attempt", in: 1...Int.max), purpose: purpose,

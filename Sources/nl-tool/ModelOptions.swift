@@ -16,6 +16,12 @@ struct ModelOptions: ParsableArguments {
     help: "What the adapter's effect is multiplied with; at 0 the base model computes as it is, to the bit.")
   var adapterScale = 1.0
 
+  @Option(
+    help:
+      "The domain of all texts, for an adapter whose norms differ by domain; without it they are the base model's, but for rows that name theirs."
+  )
+  var domain: String?
+
   @Option(help: "How many threads compute; by default one a core.")
   var threads: Int?
 
@@ -33,7 +39,7 @@ struct ModelOptions: ParsableArguments {
   func load() throws -> LoadedModel {
     let loaded = try LoadedModel(
       folder: folder, adapter: adapter.map(FileSystem.expandingTilde),
-      adapterScale: adapterScale, threads: threads)
+      adapterScale: adapterScale, domain: domain, threads: threads)
     for warning in loaded.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
     return loaded
   }

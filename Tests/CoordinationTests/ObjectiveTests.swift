@@ -38,6 +38,47 @@ import WireProtocol
     }
   }
 
+  /// How well domains are told is said where it is asked for, of as many rows as there are.
+  @Test func domains() {
+    func outcome(_ domains: TaskSums?, rows: [Int]) -> String {
+      var scene = Scene()
+      scene.begin("a")
+      var unit = WorkUnit(purpose: .train, step: 1, leafCount: 1, dueTiers: [0, 1], trainedTokens: [2])
+      (unit.hasTerms, unit.toldRows) = (true, rows)
+      _ = scene.at(0, .open(unit))
+      let terms = ObjectiveTerms(objective: 3, domains: domains)
+      let result = Self.with(terms, scene.result("a"))
+      return scene.at(1, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, result))
+    }
+    #expect(outcome(TaskSums(loss: 1, places: 3, correct: 3), rows: [3]).contains("complete: step 1"))
+    #expect(outcome(nil, rows: []).contains("complete: step 1"))
+    for wrong in [
+      nil, TaskSums(loss: 1, places: 2), TaskSums(loss: 1, places: 3, correct: 4),
+      TaskSums(loss: .nan, places: 3), TaskSums(loss: 1e300, places: 3),
+      TaskSums(loss: 1, places: 3, labels: [.init(correct: 0, predicted: 3, actual: 3)]),
+    ] { #expect(outcome(wrong, rows: [3]).contains("corrupt"), "\(String(describing: wrong))") }
+    #expect(outcome(TaskSums(loss: 1, places: 3), rows: []).contains("corrupt"))
+  }
+
+  /// A step of rows without a label has no trained token, and is none the worse for it.
+  @Test func noTrainedTokens() {
+    func outcome(expected: [Int], said: Int) -> String {
+      var scene = Scene()
+      scene.begin("a")
+      _ = scene.at(
+        0,
+        .open(WorkUnit(purpose: .train, step: 1, leafCount: 1, dueTiers: [0, 1], trainedTokens: expected)))
+      let honest = scene.result("a")
+      let result = ResultSummary(
+        attempt: honest.attempt, lossSum: 0, tokens: said, seconds: 1, objects: honest.objects,
+        isDigestOnly: honest.isDigestOnly)
+      return scene.at(1, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, result))
+    }
+    #expect(outcome(expected: [0], said: 0).contains("complete: step 1"))
+    #expect(outcome(expected: [2], said: 0).contains("corrupt"))
+    #expect(outcome(expected: [], said: 0).contains("corrupt"))
+  }
+
   /// Three micro-batches by two workers: (0 + 1) + 2, as the tree adds, each term by itself.
   @Test func theyAreAddedByTheTree() throws {
     var scene = Scene()
@@ -73,7 +114,8 @@ import WireProtocol
     let one = Self.with(terms, result)
     #expect(one.agrees(with: Self.with(terms, result)))
     for other in [
-      nil, ObjectiveTerms(replay: 1.0.nextUp, divergence: 2, objective: 3),
+      nil, ObjectiveTerms(replay: 1, divergence: 2, objective: 3, domains: TaskSums(loss: 0, places: 1)),
+      ObjectiveTerms(replay: 1.0.nextUp, divergence: 2, objective: 3),
       ObjectiveTerms(replay: 1, divergence: 2.0.nextUp, objective: 3),
       ObjectiveTerms(replay: 1, divergence: 2, objective: 3.0.nextUp),
     ] {

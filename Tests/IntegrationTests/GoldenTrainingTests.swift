@@ -9,7 +9,7 @@ import Testing
 /// Tests/LanguageModelTests/Fixtures/make_training_golden.py, for packing and the loss on completions make_data_golden.py,
 /// for consolidating, rehearsal and other losses make_memory_golden.py, for what is measured before training, penalties and
 /// the scale after it make_start_golden.py, for layers that learn from different steps on or with different rates and for
-/// schedules make_adaptation_golden.py, for heads of tasks make_tasks_golden.py;
+/// schedules make_adaptation_golden.py, for heads of tasks make_tasks_golden.py, for domains make_domains_golden.py;
 /// the numbers lie beside them in `training/`.
 @Suite(.serialized) struct GoldenTrainingTests {
   static let variants = [
@@ -26,7 +26,7 @@ import Testing
     "qwen2_gradual", "qwen2_unfreeze_sum", "qwen2_freeze_mean", "qwen2_plateau", "qwen2_slanted",
     "qwen2_cosine_end",
     "qwen2_seq_cls", "qwen2_token_cls", "qwen2_tasks", "qwen2_tasks_uncertainty",
-    "qwen2_tasks_gradnorm", "llama_discard",
+    "qwen2_tasks_gradnorm", "qwen2_adversary", "qwen2_adversary_tasks", "qwen2_domain_norms", "llama_discard",
     "mistral_discard", "llama_full_mean",
   ]
 
@@ -81,6 +81,10 @@ import Testing
       for key in ["replay_loss", "objective", "kl_to_base"] where reference[key]?.double != nil {
         try close(row, reference, key, 1e-5, step)
       }
+      for (key, tolerance) in [("domain_loss", 1e-5), ("domain_accuracy", 1e-9), ("adversary_lambda", 1e-9)]
+      where reference[key] != nil {
+        try close(row, reference, key, tolerance, step)
+      }
       #expect(
         row["replay_tokens"]?.int == reference["replay_tokens"]?.int, "rehearsed tokens of step \(step)")
       try close(row, reference, "learning_rate", 1e-12, step)
@@ -115,9 +119,10 @@ import Testing
     let full = FileManager.default.fileExists(atPath: folder + "/model.safetensors")
     let name = full ? "model.safetensors" : "adapter_model.safetensors"
     try compare(run + "/checkpoints/final/" + (full ? name : "peft/" + name), with: folder + "/" + name)
-    let heads = "/task_heads.safetensors"
-    guard FileManager.default.fileExists(atPath: folder + heads) else { return }
-    try compare(run + "/checkpoints/final" + heads, with: folder + heads)
+    for file in ["/task_heads.safetensors", "/domains.safetensors"]
+    where FileManager.default.fileExists(atPath: folder + file) {
+      try compare(run + "/checkpoints/final" + file, with: folder + file)
+    }
   }
 
   func compare(_ file: String, with expected: String) throws {

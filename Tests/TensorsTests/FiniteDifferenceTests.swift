@@ -226,6 +226,55 @@ import Testing
     #expect(again == losses)
   }
 
+  /// What a discriminator sees: the mean of each row's states, whose gradient goes back times a factor, and ReLU behind it. An
+  /// adversary without reversal would have the factor 1.
+  @Test func reversedMeans() throws {
+    var bench = try Bench(seed: 14)
+    let (offsets, n): ([Int32], Int) = ([0, 3, 4, 9], 5)
+    let input = bench.floats(9 * n, -2...2)
+    let x = try bench.variable([9, n], input)
+    let y = try bench.tape.relu(bench.tape.meanOfRows(x, offsets: offsets, gradientTimes: -0.75))
+    let weights = bench.floats(3 * n)
+    try bench.backward(y, weights: weights)
+    func formula(_ x: [Double]) -> [Double] {
+      zip(offsets, offsets.dropFirst()).flatMap { from, to in
+        (0..<n).map { column in
+          max((from..<to).reduce(0) { $0 + x[Int($1) * n + column] } / Double(to - from), 0)
+        }
+      }
+    }
+    #expect(relativeError(y.tensor.values, formula(doubles(input))) < Self.tolerance)
+    expectDerivatives(
+      of: { -0.75 * weightedSum(formula($0[0]), weights) }, at: [input], are: [try x.gradientValues()],
+      within: Self.tolerance, 14)
+  }
+
+  /// A scale and a shift for some rows, another pair for others, none for the rest.
+  @Test func scaledRows() throws {
+    var bench = try Bench(seed: 15)
+    let (m, n) = (6, 7)
+    let inputs = [bench.floats(m * n)] + (0..<4).map { _ in bench.floats(n, 0.5...1.5) }
+    let x = try bench.variable([m, n], inputs[0])
+    let pairs = try inputs.dropFirst().map { try bench.variable([n], $0) }
+    let parts: [[Int32]] = [[0, 3], [1, 2, 5]]
+    let y = try bench.tape.scaleRows(
+      x, (0..<2).map { RowScaling(rows: parts[$0], scale: pairs[2 * $0], shift: pairs[2 * $0 + 1]) })
+    let weights = bench.floats(m * n)
+    try bench.backward(y, weights: weights)
+    func formula(_ v: [[Double]]) -> [Double] {
+      (0..<m * n).map { place in
+        guard let part = parts.firstIndex(where: { $0.contains(Int32(place / n)) }) else {
+          return v[0][place]
+        }
+        return v[0][place] * v[1 + 2 * part][place % n] + v[2 + 2 * part][place % n]
+      }
+    }
+    #expect(relativeError(y.tensor.values, formula(inputs.map(doubles))) < Self.tolerance)
+    expectDerivatives(
+      of: { weightedSum(formula($0), weights) }, at: inputs,
+      are: try [x.gradientValues()] + pairs.map { try $0.gradientValues() }, within: Self.tolerance, 15)
+  }
+
   /// y = f(x) + x with f in between: both sides of the sum receive one buffer, and f's share is added to a copy.
   @Test func residual() throws {
     var bench = try Bench(seed: 12)

@@ -225,6 +225,17 @@ import WireProtocol
     try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [1] }
     try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [0, 64] }
     try refused(Samples.ofTasks, "number of a task for each row") { $0.microBatches[0].rowTasks = [-1, 0] }
+    for numbers: [Int32] in [[1], [0, 256], [-1, 0]] {
+      try refused(Samples.ofDomains, "number of a domain for each row") {
+        $0.microBatches[0].rowDomains = numbers
+      }
+    }
+    for (weight, reversal): (Float, Float) in [(-1, 0), (0, -1), (.nan, 0), (0, .infinity)] {
+      try refused(Samples.ofDomains, "two numbers of at least 0") {
+        $0.microBatches[0].adversary = AdversaryFactors(weight: weight, reversal: reversal)
+      }
+    }
+    try refused(Samples.ofDomains, "domains of rows alone") { $0.microBatches[0].rowDomains = [] }
   }
 
   /// Orders for windows that do not fit the shard or its purpose.

@@ -72,6 +72,20 @@ enum Samples {
         rowTasks: [0, 63])
     ])
 
+  static let ofDomains: AssignMessage = {
+    var batch = AssignedMicroBatch(
+      number: 0, tokens: [1, 2, 3], offsets: [0, 2, 3], labels: [2, -100, -100])
+    (batch.rowDomains, batch.adversary) = ([0, 255], AdversaryFactors(weight: 1.5, reversal: 0.25))
+    return AssignMessage(
+      attempt: 16, purpose: .train, step: 12, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
+      stepTokens: 3, parameterVersions: [3], microBatches: [batch])
+  }()
+
+  static let domainSums = ResultMessage(
+    attempt: 16, lossSum: 0.5,
+    terms: ObjectiveTerms(objective: 0.75, domains: TaskSums(loss: 0.25, places: 3, correct: 2)),
+    tokens: 17, seconds: 0.25, gradients: [TierGradient(tier: 0, floats: [3])])
+
   static let measured = AssignMessage(
     attempt: 13, purpose: .train, step: 1, leafCount: 1, level: 0, index: 0, tiers: [0], window: false,
     measure: .squaredGradients, stepTokens: 17, parameterVersions: [0], microBatches: [row])
@@ -193,7 +207,8 @@ enum Samples {
       .hello(hello), .welcome(welcome), .enterRun(enterRun), .leaveRun,
       .reject(Reject(code: .numericProfile, reason: "other bits")),
       .ready(Ready(modelSHA256: digest)), .parameters(parameters), .assign(assign), .result(result),
-      .result(digests), .assign(weighted), .assign(ofTasks), .result(taskSums), .assign(measured),
+      .result(digests), .assign(weighted), .assign(ofTasks), .result(taskSums), .assign(ofDomains),
+      .result(domainSums), .assign(measured),
       .assign(sampled), .assign(scaled), .assign(counting), .result(counted),
       .result(objective), .result(layers),
       .assign(collect), .result(chains), .window(window),

@@ -149,7 +149,7 @@ def object_rows(name, data):
     if len(data) > 64 and len(set(data)) == 1:
         yield f"| {data[:1].hex()}*{len(data):<44} | \"{name}\": one byte, {len(data)} times"
         return
-    kind = "i" if name.split(".")[0] in ("tokens", "offsets", "labels", "tasks") else "f"
+    kind = "i" if name.split(".")[0] in ("tokens", "offsets", "labels", "tasks", "domains") else "f"
     for start in range(0, len(data), 16):
         part = data[start : start + 16]
         values = struct.unpack(f"<{len(part) // 4}{kind}", part[: len(part) // 4 * 4])
@@ -270,6 +270,15 @@ def objectives():
         {"attempt": 9, "loss_sum": bits(0.75), "replay_loss_sum": bits(0.0), "divergence_sum": bits(0.0),
          "objective_sum": bits(0.0), "task_sums": [[bits(0.25), 3, 2, 1, 1, 2, 1, 2, 1], [bits(0.5), 14, 5]],
          "tokens": 17, "seconds": 0.25}, [("tier.0", floats(3))])
+    yield Message(
+        "ASSIGN-domains", 32,
+        shard | {"step_tokens": 1, "parameter_versions": [3], "row_domains": True, "adversary": True},
+        rows + [("domains.0", integers(0, 255)), ("adversary.0", floats(1.5, 0.25))])
+    yield Message(
+        "RESULT-domains", 52,
+        {"attempt": 9, "loss_sum": bits(0.75), "replay_loss_sum": bits(0.0), "divergence_sum": bits(0.0),
+         "objective_sum": bits(1.5), "domain_sums": [bits(0.25), 2, 1],
+         "tokens": 1, "seconds": 0.25}, [("tier.0", floats(3))])
     for measure in ["token_losses", "squared_gradients"]:
         yield Message(
             f"ASSIGN-{measure}", 32, shard | {"measure": measure, "step_tokens": 17, "parameter_versions": [0]}, rows)

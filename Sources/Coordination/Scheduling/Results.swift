@@ -97,9 +97,10 @@ extension ShardScheduler {
   /// logits, so that a sum over any number of results is finite.
   private func tokenFault(in result: ResultSummary, of assignment: Assignment) -> String? {
     let unit = assignment.unit
-    if result.tokens <= 0 && unit.purpose != .collect { return "it trained no token" }
-    if let tokens = unit.trainedTokens(of: assignment.leaves), tokens != result.tokens {
-      return "it trained \(result.tokens) tokens, not \(tokens)"
+    if let tokens = unit.trainedTokens(of: assignment.leaves) {
+      if tokens != result.tokens { return "it trained \(result.tokens) tokens, not \(tokens)" }
+    } else if result.tokens <= 0 && unit.hasLoss {
+      return "it trained no token"
     }
     guard (result.correct != nil) == unit.wantsAccuracy, (0...result.tokens).contains(result.correct ?? 0)
     else {
@@ -110,11 +111,14 @@ extension ShardScheduler {
     guard result.lossSum.magnitude <= most else {
       return "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"
     }
-    return termFault(in: result, unit, most: most * Double(UInt32.max))
+    return termFault(in: result, assignment, most: most * Double(UInt32.max))
   }
 
   /// - Parameter most: no sum is more, whatever its factor.
-  private func termFault(in result: ResultSummary, _ unit: WorkUnit, most: Double) -> String? {
+  private func termFault(
+    in result: ResultSummary, _ assignment: Assignment, most: Double
+  ) -> String? {
+    let unit = assignment.unit
     guard (result.terms != nil) == unit.hasTerms else {
       return unit.hasTerms ? "it lacks the sums of the objective" : "it has sums that were not asked for"
     }
@@ -126,6 +130,10 @@ extension ShardScheduler {
         task.isPossible(tokens: result.tokens, labelCount: labels)
       })
     else { return "the sums of the tasks cannot be what it says" }
+    let rows = unit.toldRows(of: assignment.leaves)
+    guard terms.domains?.places == rows,
+      terms.domains?.isPossible(tokens: rows ?? 0, labelCount: 0) ?? true
+    else { return "the sums of the domains cannot be what it says" }
     return nil
   }
 

@@ -26,6 +26,8 @@ public struct WorkUnit: Sendable, Hashable {
   public var hasTerms = false
   /// Where tasks share the transformer: of each the number of labels that a result counts, 0 if it counts none.
   public var taskLabels: [Int] = []
+  /// Rows of each micro-batch, where results say how well their domains are told; empty where they do not.
+  public var toldRows: [Int] = []
   /// Whether results of an evaluation bring how many tokens were right.
   public var wantsAccuracy = false
   /// What the scales of LoRA pairs are multiplied by in an evaluation; nil: 1.
@@ -54,6 +56,11 @@ public struct WorkUnit: Sendable, Hashable {
   func trainedTokens(of leaves: Range<Int>) -> Int? {
     guard leaves.upperBound <= trainedTokens.count else { return nil }
     return trainedTokens[leaves].reduce(0, +)
+  }
+
+  /// Rows of some micro-batches whose domains are told; nil if none are.
+  func toldRows(of leaves: Range<Int>) -> Int? {
+    leaves.upperBound <= toldRows.count ? toldRows[leaves].reduce(0, +) : nil
   }
 
   /// Gradients of earlier steps that are computed again, none of which needs another; nil without any.

@@ -63,7 +63,7 @@ public struct TokenCache: Sendable {
         "token rows, revision \(Self.revision)", try sha256(file), DataFormat.kindByName(of: file),
         trainOn.rawValue, options.longRows.rawValue, "\(options.maxLength)", "\(options.skipUnusable)",
         "\(options.collectsFaults)",
-      ] + encoding
+      ] + (options.keepsUnlabelled ? ["rows without a label"] : []) + encoding
     for member in members { digest.update("\(member.utf8.count) \(member)\n") }
     return "\(folder)/\(digest.finish())\(CachedRows.suffix)"
   }

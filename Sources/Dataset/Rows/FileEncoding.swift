@@ -96,7 +96,9 @@ struct FileEncoding {
     do {
       let content =
         try kind == .task
-        ? .task(TaskRowReader(row: row.object, tasks: encoder.tasks).content())
+        ? .task(
+          TaskRowReader(row: row.object, tasks: encoder.tasks, mayLackLabel: options.keepsUnlabelled)
+            .content())
         : RowReader(row: row.object).content(kind)
       let encoded = try encoder.encode(content)
       return Encoded(kind: kind, row: encoded, hash: encoded.row.hash)
@@ -154,7 +156,9 @@ private struct RowTaker<Sink: TokenSink> {
   private mutating func keep(
     _ rows: [TokenRow], of whole: TokenRow, _ kind: RowKind, _ line: Int, _ hash: UInt64
   ) throws {
-    guard rows.contains(where: { $0.trainedCount > 0 }) else {
+    let isUnlabelled =
+      options.keepsUnlabelled && whole.task != nil && whole.trainedCount == 0 && whole.count > 0
+    guard isUnlabelled || rows.contains(where: { $0.trainedCount > 0 }) else {
       sample = sample ?? whole
       return try refuse(
         kind, line, reason(whole), "remove the row, or set skip_unusable_rows to true",

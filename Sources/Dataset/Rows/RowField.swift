@@ -1,7 +1,8 @@
 import JSON
+import LanguageModel
 
 /// A key of data rows that says something of them beyond their text, such as a weight or a label.
-struct RowField {
+package struct RowField {
   let key: String
   /// What its value must be, in words.
   let expected: String
@@ -68,7 +69,19 @@ extension RowField {
     }
   }
 
-  static func labels(of rows: RowSet, key: String, namedBy: String) throws -> [String] {
+  /// The number of each row's domain.
+  package static func domains(of rows: RowSet, _ domains: Domains) throws -> [UInt8] {
+    let numbers = Dictionary(uniqueKeysWithValues: zip(domains.names, UInt8(0)...UInt8.max))
+    let known = domains.names.prefix(20).joined(separator: ", ") + (domains.names.count > 20 ? ", …" : "")
+    let field = RowField(
+      key: domains.field, expected: "one of adaptation_domains (\(known))",
+      namedBy: "adaptation_domain_field")
+    return try field.values(of: rows) { value in
+      (value.string ?? (value.double != nil ? value.text : nil)).flatMap { numbers[$0] }
+    }
+  }
+
+  package static func labels(of rows: RowSet, key: String, namedBy: String) throws -> [String] {
     let field = RowField(key: key, expected: "a text, a number, or true or false", namedBy: namedBy)
     return try field.values(of: rows) { value in
       if let text = value.string { return text }

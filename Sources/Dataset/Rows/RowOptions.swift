@@ -7,6 +7,8 @@ public struct RowOptions: Sendable {
   public var longRows: LongRows
   /// Leave out rows without a token to predict, instead of refusing them.
   public var skipUnusable: Bool
+  /// Keep rows of tasks that have no label, of which something else is learned.
+  public var keepsUnlabelled = false
   /// Leave out and count whatever is wrong with a row, to show all of it.
   public var collectsFaults = false
 
@@ -19,6 +21,7 @@ public struct RowOptions: Sendable {
   public init(_ config: NestedLearningConfig) {
     self.init(
       maxLength: config.maxSeqLength, longRows: config.longRows, skipUnusable: config.skipUnusableRows)
+    keepsUnlabelled = config.adaptationAdversary > 0
   }
 }
 

@@ -53,6 +53,9 @@ public struct RowSet: Sendable, RandomAccessCollection {
   }
 
   /// Tokens of a row that are predicted.
+  /// Whether something of a row is learned, or it has a label of its task.
+  func isLabelled(_ number: Int) -> Bool { trainedCount(of: number) > 0 }
+
   func trainedCount(of number: Int) -> Int {
     let (part, place) = place(of: number)
     return Int(part.table.entry(place).trained)

@@ -22,6 +22,11 @@ struct TaskRowReader {
   let tasks: [TaskHead]
   /// Whether rows without a label are none; else they are to be predicted.
   var needsLabels = true
+  /// Whether a row that is to be learned from may come without.
+  var mayLackLabel = false
+
+  /// Whether the label is to be read.
+  private var readsLabel: Bool { needsLabels && !(mayLackLabel && (row["label"] ?? .null).isNull) }
 
   func content() throws(RowReader.Fault) -> TaskContent {
     let task = try task()
@@ -29,7 +34,7 @@ struct TaskRowReader {
     switch head.kind {
     case .classification:
       return TaskContent(
-        task: task, form: .classified(try text(), label: needsLabels ? try label(row["label"], head) : nil))
+        task: task, form: .classified(try text(), label: readsLabel ? try label(row["label"], head) : nil))
     case .tokenClassification:
       let words = try words()
       return TaskContent(task: task, form: .words(words, labels: try labels(words, head)))
@@ -73,7 +78,7 @@ struct TaskRowReader {
   }
 
   private func labels(_ words: [String], _ head: TaskHead) throws(RowReader.Fault) -> [Int?] {
-    guard needsLabels else { return words.map { _ in nil } }
+    guard readsLabel else { return words.map { _ in nil } }
     let value = row["label"] ?? .null
     guard let items = value.array, items.count == words.count else {
       throw RowReader.Fault(

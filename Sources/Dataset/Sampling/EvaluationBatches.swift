@@ -7,6 +7,8 @@ public struct EvaluationBatches: Sendable, RandomAccessCollection {
   private let size: Int
   /// The first row of each micro-batch, if these have different numbers of rows.
   private let starts: [Int]?
+  /// The number of each row's domain, where something depends on it; else empty.
+  package var domains: [UInt8] = []
 
   /// - Parameter packLength: tokens of a pack at most; nil: rows are not packed.
   public init(rows: RowSet, batchSize: Int, packLength: Int?) {
@@ -39,7 +41,12 @@ public struct EvaluationBatches: Sendable, RandomAccessCollection {
     return starts[number]..<(number + 1 < starts.count ? starts[number + 1] : rows.count)
   }
 
-  public subscript(number: Int) -> MicroBatch { MicroBatch(rows: rowNumbers(number).map { rows[$0] }) }
+  public subscript(number: Int) -> MicroBatch {
+    let numbers = rowNumbers(number)
+    var batch = MicroBatch(rows: numbers.map { rows[$0] })
+    if !domains.isEmpty { batch.rowDomains = numbers.map { Int32(domains[$0]) } }
+    return batch
+  }
 
   /// Tokens of a micro-batch that have a loss.
   public func trainedTokens(of number: Int) -> Int {

@@ -121,6 +121,9 @@ void nl_swiglu_backward(nl_pool *pool, long n, const float *gate, const float *u
 // GELU: y = x·Φ(x); backward dx = dy·(Φ(x) + x·φ(x)). Outputs may be inputs.
 void nl_gelu_forward(nl_pool *pool, long n, const float *x, float *y);
 void nl_gelu_backward(nl_pool *pool, long n, const float *x, const float *dy, float *dx);
+// ReLU: y = max(x, 0); backward dx = dy where x > 0, else 0. Outputs may be inputs.
+void nl_relu_forward(nl_pool *pool, long n, const float *x, float *y);
+void nl_relu_backward(nl_pool *pool, long n, const float *x, const float *dy, float *dx);
 // loss[r] = Σ (y − target)²/n over row r; gradient (NULL: none; may be y) = 2·(y − target)/n.
 void nl_squared_error(nl_pool *pool, long rows, long n, const float *y, const float *target, double *loss,
                       float *gradient);
@@ -136,6 +139,17 @@ void nl_embedding_backward(nl_pool *pool, long rows, long n, const int32_t *ids,
 // y[i,:] = x[index[i],:] and dx[index[i],:] += dy[i,:] (index ascending, without repeats)
 void nl_gather_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *x, float *y);
 void nl_scatter_add_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *dy, float *dx);
+// y[r,:] = (1/count)·Σ x[t,:] over t in [offsets[r], offsets[r+1]), t ascending; no row is empty
+void nl_mean_rows(nl_pool *pool, long rows, long n, const int32_t *offsets, const float *x, float *y);
+// dx[t,:] = dy[r,:]·(factor/count): the transpose, times a factor
+void nl_mean_rows_backward(nl_pool *pool, long rows, long n, const int32_t *offsets, float factor, const float *dy,
+                           float *dx);
+// y[i,:] = x[i,:]·scale + shift for each i of the index, without a shift x[i,:]·scale; y may be x
+void nl_scale_rows(nl_pool *pool, long rows, long n, const int32_t *index, const float *x, const float *scale,
+                   const float *shift, float *y);
+// dscale += Σ dy[i,:]·x[i,:] and dshift += Σ dy[i,:] over the index, in its order, in chains of 256
+void nl_scale_rows_weights(nl_pool *pool, long rows, long n, const int32_t *index, const float *x, const float *dy,
+                           float *dscale, float *dshift);
 // Softmax cross entropy in place. logits [rows, n] in; softmax − onehot(label) out (the gradient of the SUM of
 // losses) when `gradient`. loss[r] = max + log Σ e^(x−max) − x[label], in double. Σ: 64 lanes for each 4,096
 // elements, and these sums in double. Without `gradient` what is left in logits is undefined. 0 <= label < n.

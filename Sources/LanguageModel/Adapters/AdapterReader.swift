@@ -14,6 +14,10 @@ public enum AdapterReader {
       (adapter.specification.heads, adapter.heads) = (files.heads, files.tensors)
       adapter.specification.learnsTaskWeights = files.learnsTaskWeights
     }
+    if let files = try DomainFiles(reading: folder, model: model) {
+      adapter.specification.domains = files.domains
+      adapter.heads.merge(files.tensors) { $1 }
+    }
     return adapter
   }
 

@@ -8,7 +8,7 @@ public struct AdapterWeights: Sendable, Equatable {
   /// Tensors of the checkpoint that the adapter replaces as a whole (`modules_to_save`), by their names there. A head is
   /// named where it is another than the base model's, even if that has it from its embedding.
   public var replaced: [String: HostTensor]
-  /// The tensors of the specification's heads.
+  /// The tensors of the specification's heads, and those that depend on domains.
   public var heads: [String: HostTensor]
 
   public init(

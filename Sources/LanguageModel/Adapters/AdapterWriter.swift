@@ -21,6 +21,7 @@ public enum AdapterWriter {
     try writeMLX(adapter, base: base, model: model, to: folder)
     try writePEFT(adapter, base: base, model: model, to: peft)
     try TaskHeadFiles(adapter)?.write(to: folder)
+    try DomainFiles(adapter)?.write(to: folder)
     try FileSystem.syncFolder(folder)
   }
 
@@ -36,11 +37,17 @@ public enum AdapterWriter {
     case .peft:
       try writePEFT(adapter, base: base, model: model, to: folder)
       try TaskHeadFiles(adapter)?.write(to: folder)
+      try DomainFiles(adapter)?.write(to: folder)
     case .mlx:
       if let head = adapter.specification.heads.first {
         throw ModelError(
           file: folder, name: "tasks",
           "has a head for \(head.name), which the form of mlx-lm cannot hold; export it for PEFT")
+      }
+      if adapter.specification.domains?.norms ?? .none != .none {
+        throw ModelError(
+          file: folder, name: "domains",
+          "has norms with a scale for each domain, which the form of mlx-lm cannot hold; export it for PEFT")
       }
       if let whole = adapter.replaced.keys.min(by: utf8Ascending) {
         throw ModelError(
@@ -62,7 +69,8 @@ public enum AdapterWriter {
           file: folder, name: "tensor \(expected.name)", "is not there, or not of shape \(expected.shape)")
       }
     }
-    for expected in adapter.specification.heads.flatMap({ $0.tensors(of: model) }) {
+    let domains = adapter.specification.domains?.tensors(of: model) ?? []
+    for expected in adapter.specification.heads.flatMap({ $0.tensors(of: model) }) + domains {
       guard adapter.heads[expected.name]?.shape == expected.shape else {
         throw ModelError(
           file: folder, name: "tensor \(expected.name)", "is not there, or not of shape \(expected.shape)")

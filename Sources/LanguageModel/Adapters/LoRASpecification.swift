@@ -31,6 +31,8 @@ public struct LoRASpecification: Sendable, Equatable {
   public var learnsTaskWeights = false
   /// Whether the losses of tasks are weighed by GradNorm, which needs each task's gradient by the last adapted layer.
   public var balancesTasks = false
+  /// What depends on the domains of rows; nil if nothing does.
+  public var domains: Domains?
 
   /// s, of modules with `rank` and `alpha`
   public var scale: Float { scale(rank: rank, alpha: alpha) }
@@ -179,6 +181,7 @@ extension LoRASpecification {
     if !heads.isEmpty { object["heads"] = .array(heads.map(\.json)) }
     if learnsTaskWeights { object["learns_task_weights"] = true }
     if balancesTasks { object["balances_tasks"] = true }
+    if let domains { object["domains"] = domains.json }
     if !alphas.isEmpty { object["alpha_pattern"] = Self.json(alphas) { .number($0) } }
     return .object(object)
   }
@@ -226,6 +229,9 @@ extension LoRASpecification {
     for item in reader.value("heads")?.array ?? [] { heads.append(try TaskHead(json: item, file: file)) }
     learnsTaskWeights = try reader.bool("learns_task_weights", default: false)
     balancesTasks = try reader.bool("balances_tasks", default: false)
+    domains = try reader.value("domains").map { (json) throws(ModelError) in
+      try Domains(json: json, file: file)
+    }
     for member in try reader.object("rank_pattern")?.json.object?.members ?? [] {
       guard let rank = member.value.int, (1...65536).contains(rank) else {
         throw reader.fault("rank_pattern", "must give whole numbers from 1 to 65536")

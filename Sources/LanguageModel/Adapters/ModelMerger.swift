@@ -31,6 +31,12 @@ public struct ModelMerger {
         file: adapterFolder, name: "tasks",
         "has a head for \(head.name), and a merged model has no place for it; use the adapter as it is")
     }
+    if adapter.specification.domains?.norms ?? .none != .none {
+      throw ModelError(
+        file: adapterFolder, name: "domains",
+        "has norms with a scale for each domain, and a merged model has no place for them; use the adapter as it is"
+      )
+    }
     self.base = try base.grown(to: adapter.specification.vocabularyRows ?? base.configuration.vocabularySize)
     dtype = stored.contains(.bf16) ? .bf16 : .f32
     tokenizerFolder = FileSystem.kind(adapterFolder + "/tokenizer.json") == nil ? model : adapterFolder

@@ -13,6 +13,8 @@ struct ForwardPass {
   let dropout: (probability: Float, key: UInt64)?
   /// The same key for the heads of tasks, whose chances are their own; nil outside training.
   let headKey: UInt64?
+  /// The domain of each token, −1 of none; empty where nothing depends on it.
+  let tokenDomains: [Int32]
   /// Whether of each layer only its input is kept for the backward pass.
   let recomputesLayers: Bool
   /// Whether LoRA pairs count; without, the model is its base.
@@ -28,7 +30,8 @@ struct ForwardPass {
 
   /// Packed sequences from their beginnings.
   init(
-    tape: Tape, offsets: [Int32], rope: RoPETable, dropout: (probability: Float, key: UInt64)? = nil,
+    tape: Tape, offsets: [Int32], rope: RoPETable, tokenDomains: [Int32] = [],
+    dropout: (probability: Float, key: UInt64)? = nil,
     headKey: UInt64? = nil, recomputesLayers: Bool = false, usesAdapters: Bool = true,
     adapterScale: Double = 1,
     trace: LayerTrace? = nil, kept: LayerInput? = nil
@@ -52,6 +55,7 @@ struct ForwardPass {
     self.recomputesLayers = recomputesLayers
     self.usesAdapters = usesAdapters
     self.adapterScale = adapterScale
+    self.tokenDomains = tokenDomains
     self.trace = trace
     self.kept = kept
     places = TokenPlaces(rows: rows, positions: positions)
@@ -59,7 +63,10 @@ struct ForwardPass {
   }
 
   /// `count` tokens that follow those in the cache.
-  init(tape: Tape, count: Int, following cache: KeyValueCache, rope: RoPETable) throws(TensorError) {
+  init(
+    tape: Tape, count: Int, following cache: KeyValueCache, rope: RoPETable, tokenDomains: [Int32] = []
+  ) throws(TensorError) {
+    self.tokenDomains = tokenDomains
     self.tape = tape
     self.cache = cache
     offsets = [0, Int32(count)]
@@ -84,6 +91,7 @@ struct ForwardPass {
     tape: Tape, sequences: Int, count: Int, following cache: BatchCache, length: Int, rope: RoPETable
   ) throws(TensorError) {
     self.tape = tape
+    tokenDomains = []
     self.cache = cache
     offsets = (0...sequences).map { Int32($0 * count) }
     let (tables, starts) = try rope.tables(lengths: [length + count])

@@ -8,7 +8,9 @@ extension TrainableModel {
     var values: [Float] = []
     values.reserveCapacity(tokens.count * vocabulary)
     if !tokens.isEmpty {
-      let pass = try ForwardPass(tape: tape, offsets: [0, Int32(tokens.count)], rope: rope)
+      let pass = try ForwardPass(
+        tape: tape, offsets: [0, Int32(tokens.count)], rope: rope,
+        tokenDomains: tokenDomains(count: tokens.count))
       let hidden = try transformer.hidden(tokens, pass)
       // Row by row in blocks, so that the logits are not in memory twice.
       for start in stride(from: 0, to: tokens.count, by: 128) {
@@ -49,7 +51,8 @@ struct CachedDecoder {
       _ = try model.rope.tables(positions: cache.capacity)
     }
     let pass = try ForwardPass(
-      tape: model.tape, count: tokens.count, following: cache, rope: model.rope)
+      tape: model.tape, count: tokens.count, following: cache, rope: model.rope,
+      tokenDomains: model.tokenDomains(count: tokens.count))
     let hidden = try model.transformer.hidden(tokens, pass)
     cache.advance(by: tokens.count)
     return try model.transformer.logits(hidden, places: [Int32(tokens.count - 1)], pass).values

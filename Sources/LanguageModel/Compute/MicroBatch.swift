@@ -8,6 +8,11 @@ public struct MicroBatch: Sendable, Equatable {
   public var labels: [Int32]
   /// Where there are tasks, the number of each row's; a label is then one of its task. Empty: labels are tokens.
   public var rowTasks: [Int32] = []
+  /// Where something depends on domains, the number of each row's, or −1 of none. Empty: all of the model's
+  /// ``TrainableModel/domain``.
+  public var rowDomains: [Int32] = []
+  /// Where a discriminator is to tell the domains.
+  public var adversary: AdversaryTerms?
 
   /// The label of a place that no loss is computed for, as in PyTorch.
   public static let ignored: Int32 = -100
@@ -50,7 +55,7 @@ public struct MicroBatch: Sendable, Equatable {
 
   /// - Throws: unless offsets ascend from 0 to the number of tokens, there is a label for each token, and all
   ///   tokens and labels are in the vocabulary, or labels among those of their row's task.
-  func check(vocabulary: Int, heads: [TaskHead] = []) throws(BatchError) {
+  func check(vocabulary: Int, heads: [TaskHead] = [], domains: Domains? = nil) throws(BatchError) {
     guard offsets.first == 0, offsets.last.map(Int.init) == tokens.count,
       zip(offsets, offsets.dropFirst()).allSatisfy({ $0 <= $1 })
     else { throw BatchError("row offsets do not ascend from 0 to the number of tokens (\(tokens.count))") }
@@ -58,9 +63,27 @@ public struct MicroBatch: Sendable, Equatable {
       throw BatchError("\(labels.count) labels for \(tokens.count) tokens")
     }
     try Self.check(tokens, vocabulary: vocabulary)
+    try checkDomains(domains)
     guard rowTasks.isEmpty else { return try checkTasks(heads, vocabulary: vocabulary) }
     if let label = labels.first(where: { $0 != Self.ignored && !(0..<vocabulary).contains(Int($0)) }) {
       throw BatchError("the label \(label) is outside the model's vocabulary of \(vocabulary)")
+    }
+  }
+
+  private func checkDomains(_ domains: Domains?) throws(BatchError) {
+    let least: Int32 = adversary == nil ? -1 : 0
+    let count = domains?.names.count ?? 0
+    guard adversary == nil || rowDomains.count == rowCount && domains?.hasDiscriminator == true else {
+      throw BatchError("domains are to be told, and rows have none, or the model no discriminator")
+    }
+    guard rowDomains.isEmpty || rowDomains.count == rowCount else {
+      throw BatchError("\(rowDomains.count) domains for \(rowCount) rows")
+    }
+    if let domain = rowDomains.first(where: { $0 < least || $0 >= count }) {
+      throw BatchError("a row is of domain \(domain), and the model has \(count) domains")
+    }
+    if adversary != nil, zip(offsets, offsets.dropFirst()).contains(where: { $0 == $1 }) {
+      throw BatchError("a row has no tokens, so that its domain cannot be told")
     }
   }
 

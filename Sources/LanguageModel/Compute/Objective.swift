@@ -15,6 +15,8 @@ public struct Objective: Sendable, Equatable {
   public var klOnAll = false
   /// Rows are of tasks, each with a head of its own.
   public var byTask = false
+  /// A discriminator tells the domains of rows, and the transformer learns not to let it.
+  public var byDomain = false
 
   public init() {}
 
@@ -43,20 +45,22 @@ public struct Objective: Sendable, Equatable {
     ]
     if byRow { members["by_row"] = true }
     if byTask { members["by_task"] = true }
+    if byDomain { members["by_domain"] = true }
     return .object(members)
   }
 
   /// - Returns: nil if it is none that this program knows.
   public init?(json: JSONValue) {
-    let (byRow, byTask) = (json["by_row"]?.bool, json["by_task"]?.bool)
+    let (byRow, byTask, byDomain) = (json["by_row"]?.bool, json["by_task"]?.bool, json["by_domain"]?.bool)
     guard let members = json.object?.members,
-      members.count == 4 + (byRow == nil ? 0 : 1) + (byTask == nil ? 0 : 1),
+      members.count == 4 + [byRow, byTask, byDomain].count(where: { $0 != nil }),
       let byEntropy = json["by_entropy"]?.bool,
       let softReplay = json["soft_replay"]?.bool, let klOnAll = json["kl_on_all"]?.bool,
       let klToBase = json["kl_to_base"]?.double, klToBase >= 0, klToBase.isFinite
     else { return nil }
     self.byRow = byRow ?? false
     self.byTask = byTask ?? false
+    self.byDomain = byDomain ?? false
     (self.byEntropy, self.softReplay, self.klToBase, self.klOnAll) = (
       byEntropy, softReplay, klToBase, klOnAll
     )
@@ -75,6 +79,14 @@ public struct ObjectiveSums: Sendable, Equatable {
   public var objective = 0.0
   /// By task, where rows are of some.
   public var tasks: [TaskLoss] = []
+  /// Of the rows' domains, where a discriminator tells them.
+  public var domains: TaskLoss?
+
+  mutating func add(_ told: (loss: TaskLoss, objective: Double)?) {
+    guard let told else { return }
+    domains = told.loss
+    objective += told.objective
+  }
 }
 
 extension TrainableModel {
@@ -93,7 +105,7 @@ extension TrainableModel {
     let kept = isBalanced ? LayerInput(layer: tasks.lastLayer) : nil
     var result = try withGradients(of: names, batch) {
       let places = batch.trainedPlaces
-      guard !places.isEmpty else { return ObjectiveSums() }
+      guard !places.isEmpty || objective.byDomain else { return ObjectiveSums() }
       guard !objective.byTask else {
         return try taskSums(
           batch, dropout: dropout, rowWeights: rowWeights, kept: kept)
@@ -107,10 +119,15 @@ extension TrainableModel {
           label: batch.labels[Int(place)], isReplayed: replayed.contains(row),
           weight: objective.byRow && row < rowWeights.count ? rowWeights[row] : 1)
       }
-      let outcomes = try tape.objective(
-        transformer.normed(hidden, places: places, pass), head: transformer.head.matrix, base: base,
-        tokens: wanted)
-      return objective.sums(outcomes, wanted, isReplayed: rows.map(replayed.contains))
+      let outcomes =
+        places.isEmpty
+        ? []
+        : try tape.objective(
+          transformer.normed(hidden, places: places, pass), head: transformer.head.matrix, base: base,
+          tokens: wanted)
+      var sums = objective.sums(outcomes, wanted, isReplayed: rows.map(replayed.contains))
+      if objective.byDomain { sums.add(try domainLoss(batch, hidden, pass)) }
+      return sums
     }
     if let input = kept?.tensor {
       result.gradients[TaskHead.gradientsName] = try taskGradients(
@@ -173,6 +190,7 @@ extension MicroBatch {
       part.tokens += tokens[range]
       part.labels += labels[range]
       part.offsets.append(Int32(part.tokens.count))
+      if row < rowDomains.count { part.rowDomains.append(rowDomains[row]) }
     }
     return part
   }

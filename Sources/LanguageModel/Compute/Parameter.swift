@@ -63,6 +63,11 @@ public enum Trainable: Sendable, Equatable {
   /// All weights of the checkpoint.
   case full
 
+  /// What depends on the domains of rows; nil if nothing does.
+  public var domains: Domains? {
+    if case .lora(let specification) = self { specification.domains } else { nil }
+  }
+
   /// The heads of tasks.
   public var heads: [TaskHead] { if case .lora(let specification) = self { specification.heads } else { [] } }
 }

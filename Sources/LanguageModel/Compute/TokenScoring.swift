@@ -8,7 +8,7 @@ extension TrainableModel {
   /// - Parameter base: a model that the distributions are compared with, such as this one without its adapter.
   /// - Throws: `BatchError` if the batch has tokens that are in no vocabulary, the base's included.
   public func scores(_ batch: MicroBatch, against base: TrainableModel? = nil) throws -> TokenScores {
-    try batch.check(vocabulary: configuration.vocabularySize)
+    try batch.check(vocabulary: configuration.vocabularySize, domains: domains)
     if let base { try MicroBatch.check(batch.tokens, vocabulary: base.configuration.vocabularySize) }
     let places = batch.trainedPlaces
     guard !places.isEmpty else { return TokenScores() }
@@ -25,7 +25,8 @@ extension TrainableModel {
   }
 
   private func head(_ batch: MicroBatch, _ places: [Int32]) throws(TensorError) -> Tape.Head {
-    let pass = try ForwardPass(tape: tape, offsets: batch.offsets, rope: rope)
+    let pass = try ForwardPass(
+      tape: tape, offsets: batch.offsets, rope: rope, tokenDomains: tokenDomains(batch))
     let hidden = try transformer.hidden(batch.tokens, pass)
     return (try transformer.normed(hidden, places: places, pass), transformer.head.matrix)
   }

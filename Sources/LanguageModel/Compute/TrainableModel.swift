@@ -15,6 +15,7 @@ public final class TrainableModel {
   let transformer: Transformer
   /// The heads of tasks, beside the model's own.
   let tasks: TaskModules
+  let discriminator: DomainDiscriminator?
   let tape: Tape
   let rope: RoPETable
   private let trained: [String: Parameter]
@@ -55,8 +56,11 @@ public final class TrainableModel {
     transformer = try builder.build()
     if case .lora(let specification) = trainable {
       tasks = try builder.taskModules(specification)
+      discriminator = try builder.discriminator(specification)
+      domains = specification.domains
     } else {
       tasks = TaskModules()
+      (discriminator, domains) = (nil, nil)
     }
     trained = builder.trained
     rope = RoPETable(configuration: configuration, memory: memory)
@@ -64,6 +68,11 @@ public final class TrainableModel {
       .map { ParameterInfo(name: $0.name, shape: $0.tensor.shape) }
       .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
+
+  /// What depends on domains; nil if nothing does.
+  public let domains: Domains?
+  /// The number of the domain that rows are of which do not say; nil: of none, so that norms are as the base model has them.
+  public var domain: Int?
 
   /// Bytes of memory for parameters, activations and gradients at the most so far; weights that stay mapped
   /// from their files are not counted.
@@ -101,7 +110,7 @@ public final class TrainableModel {
   ///
   /// - Parameter adapterScale: what the scales of LoRA pairs are multiplied by.
   public func evaluate(_ batch: MicroBatch, adapterScale: Double) throws -> Double {
-    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads)
+    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads, domains: domains)
     return try lossSum(batch, dropout: nil, adapterScale: adapterScale)
   }
 
@@ -120,7 +129,7 @@ public final class TrainableModel {
   func withGradients<R>(
     of names: Set<String>, _ batch: MicroBatch, _ pass: () throws -> R
   ) throws -> (R, gradients: [String: HostTensor]) {
-    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads)
+    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads, domains: domains)
     let wanted = try names.map(parameter)
     for parameter in wanted { parameter.gradient = Gradient(shape: parameter.tensor.shape) }
     defer {
@@ -159,9 +168,25 @@ public final class TrainableModel {
     _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1, kept: LayerInput? = nil
   ) throws -> ForwardPass {
     try ForwardPass(
-      tape: tape, offsets: batch.offsets, rope: rope, dropout: dropout.flatMap(dropoutSetting),
+      tape: tape, offsets: batch.offsets, rope: rope, tokenDomains: tokenDomains(batch),
+      dropout: dropout.flatMap(dropoutSetting),
       headKey: dropout.map(Self.dropoutNumber), recomputesLayers: recomputesLayers,
       adapterScale: adapterScale, trace: trace, kept: kept)
+  }
+
+  /// The domain of each token; empty where nothing depends on it.
+  func tokenDomains(_ batch: MicroBatch) -> [Int32] {
+    guard domains?.norms ?? .none != .none else { return [] }
+    if batch.rowDomains.isEmpty { return tokenDomains(count: batch.tokens.count) }
+    return zip(batch.rowDomains, zip(batch.offsets, batch.offsets.dropFirst())).flatMap { domain, range in
+      [Int32](repeating: domain, count: Int(range.1 - range.0))
+    }
+  }
+
+  /// The same for tokens of rows that do not say.
+  func tokenDomains(count: Int) -> [Int32] {
+    guard domains?.norms ?? .none != .none else { return [] }
+    return domain.map { [Int32](repeating: Int32($0), count: count) } ?? []
   }
 
   private func dropoutSetting(_ key: DropoutKey) -> (probability: Float, key: UInt64)? {

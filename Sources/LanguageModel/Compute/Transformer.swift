@@ -5,7 +5,7 @@ struct Transformer {
   let configuration: ModelConfiguration
   let embedTokens: Weight
   let layers: [TransformerLayer]
-  let norm: Parameter
+  let norm: AdaptiveNorm
   /// [vocabulary, hidden]; with tied embeddings the same weight as `embedTokens`.
   let head: Weight
 
@@ -43,8 +43,8 @@ struct Transformer {
   func normed(
     _ hidden: Variable, places: [Int32], _ pass: ForwardPass
   ) throws(TensorError) -> Variable {
-    try pass.tape.rmsNorm(
-      pass.tape.gatherRows(hidden, places), weight: norm.variable,
-      epsilon: Float(configuration.rmsNormEpsilon))
+    try norm(
+      pass.tape.gatherRows(hidden, places), epsilon: Float(configuration.rmsNormEpsilon), places: places, pass
+    )
   }
 }

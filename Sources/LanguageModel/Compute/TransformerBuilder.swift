@@ -30,7 +30,7 @@ struct TransformerBuilder {
     for index in 0..<configuration.layerCount { layers.append(try layer(index)) }
     return Transformer(
       configuration: configuration, embedTokens: embedTokens, layers: layers,
-      norm: try vector("model.norm.weight", count: configuration.hiddenSize),
+      norm: try norm("model.norm"),
       head: try head(embedTokens, shape: shape))
   }
 
@@ -52,12 +52,12 @@ struct TransformerBuilder {
 
   private mutating func layer(_ index: Int) throws -> TransformerLayer {
     let prefix = "model.layers.\(index)."
-    let (hidden, dimension) = (configuration.hiddenSize, configuration.headDimension)
+    let dimension = configuration.headDimension
     let normsHeads = configuration.queryKeyNorm
     return TransformerLayer(
       index: index, configuration: configuration,
-      inputLayerNorm: try vector(prefix + "input_layernorm.weight", count: hidden),
-      postAttentionLayerNorm: try vector(prefix + "post_attention_layernorm.weight", count: hidden),
+      inputLayerNorm: try norm(prefix + "input_layernorm"),
+      postAttentionLayerNorm: try norm(prefix + "post_attention_layernorm"),
       queryNorm: normsHeads ? try vector(prefix + "self_attn.q_norm.weight", count: dimension) : nil,
       keyNorm: normsHeads ? try vector(prefix + "self_attn.k_norm.weight", count: dimension) : nil,
       query: try linear(.query, layer: index), key: try linear(.key, layer: index),
@@ -100,7 +100,7 @@ struct TransformerBuilder {
     return .trained(parameter)
   }
 
-  private mutating func vector(_ name: String, count: Int) throws -> Parameter {
+  mutating func vector(_ name: String, count: Int) throws -> Parameter {
     let parameter = Parameter(name: name, tensor: try loader.tensor(name, shape: [count]))
     if isTrained(name) { trained[name] = parameter }
     return parameter

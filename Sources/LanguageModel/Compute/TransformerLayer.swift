@@ -4,8 +4,8 @@ import Tensors
 struct TransformerLayer {
   let index: Int
   let configuration: ModelConfiguration
-  let inputLayerNorm: Parameter
-  let postAttentionLayerNorm: Parameter
+  let inputLayerNorm: AdaptiveNorm
+  let postAttentionLayerNorm: AdaptiveNorm
   /// Norms of each query and key head (qwen3).
   let queryNorm: Parameter?
   let keyNorm: Parameter?
@@ -19,9 +19,10 @@ struct TransformerLayer {
 
   /// x + attention(norm(x)), then x + feedForward(norm(x)). x [T, hidden].
   func callAsFunction(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
-    let tape = pass.tape
-    let attended = try tape.add(x, attention(norm(x, inputLayerNorm, pass), pass))
-    return try tape.add(attended, feedForward(norm(attended, postAttentionLayerNorm, pass), pass))
+    let (tape, epsilon) = (pass.tape, Float(configuration.rmsNormEpsilon))
+    let attended = try tape.add(x, attention(inputLayerNorm(x, epsilon: epsilon, pass), pass))
+    return try tape.add(
+      attended, feedForward(postAttentionLayerNorm(attended, epsilon: epsilon, pass), pass))
   }
 
   private func attention(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
@@ -50,16 +51,15 @@ struct TransformerLayer {
     _ x: consuming Variable, norm weight: Parameter?, heads: Int, _ pass: ForwardPass
   ) throws(TensorError) -> Variable {
     var x = x.reshaped([x.shape[0], heads, configuration.headDimension])
-    if let weight { x = try norm(x, weight, pass) }
+    if let weight {
+      x = try pass.tape.rmsNorm(
+        x, weight: weight.variable, epsilon: Float(configuration.rmsNormEpsilon))
+    }
     return try pass.tape.rope(x, positions: pass.rotations, tables: pass.tables)
   }
 
   private func feedForward(_ x: Variable, _ pass: ForwardPass) throws(TensorError) -> Variable {
     let projections = try pass.tape.linear(x, [gate.map(pass), up.map(pass)])
     return try down.gated(gate: projections[0], up: projections[1], pass)
-  }
-
-  private func norm(_ x: Variable, _ weight: Parameter, _ pass: ForwardPass) throws(TensorError) -> Variable {
-    try pass.tape.rmsNorm(x, weight: weight.variable, epsilon: Float(configuration.rmsNormEpsilon))
   }
 }

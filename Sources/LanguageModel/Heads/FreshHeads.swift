@@ -10,22 +10,29 @@ extension TaskHead {
       let inputs =
         tensor.name.hasSuffix("dense.bias") || tensor.name.hasSuffix("dense.weight")
         ? model.hiddenSize : hiddenSize ?? model.hiddenSize
-      let key = RandomKey(.freshHeads, seed: seed, 0, Self.number(of: tensor.name))
-      let values = TrainableModel.uniform(
-        count: tensor.shape.reduce(1, *), key: key, bound: 1 / Double(inputs).squareRoot())
-      tensors[tensor.name] = HostTensor(shape: tensor.shape, values: values)
+      tensors[tensor.name] = TrainableModel.freshHead(tensor, inputs: inputs, seed: seed)
     }
     return tensors
-  }
-
-  /// FNV-1a of a name's UTF-8.
-  private static func number(of name: String) -> UInt64 {
-    name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
   }
 }
 
 extension TrainableModel {
-  /// What a new adapter's heads begin with, and ln σ² = 0 of each where these are trained.
+  /// Uniform in ±1/√inputs, by the seed and the name alone.
+  static func freshHead(
+    _ tensor: ModelConfiguration.TensorShape, inputs: Int, seed: UInt64
+  ) -> HostTensor {
+    // FNV-1a of the name's UTF-8.
+    let number = tensor.name.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
+      ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3
+    }
+    return HostTensor(
+      shape: tensor.shape,
+      values: uniform(
+        count: tensor.shape.reduce(1, *), key: RandomKey(.freshHeads, seed: seed, 0, number),
+        bound: 1 / Double(inputs).squareRoot()))
+  }
+
+  /// What a new adapter's heads begin with, and ln σ² = 0 of each where these are trained; and what depends on domains.
   public static func freshHeads(
     configuration: ModelConfiguration, specification: LoRASpecification, seed: UInt64
   ) -> [String: HostTensor] {
@@ -37,6 +44,9 @@ extension TrainableModel {
       tensors[TaskHead.logVariancesName] = HostTensor(zeros: [specification.heads.count])
     }
     tensors.merge(balanceTensors(configuration: configuration, specification: specification)) { $1 }
+    if let domains = specification.domains {
+      tensors.merge(domains.freshTensors(model: configuration, seed: seed)) { $1 }
+    }
     return tensors
   }
 

@@ -18,7 +18,10 @@ struct TaskHeadFiles {
     heads = adapter.specification.heads
     learnsTaskWeights = adapter.specification.learnsTaskWeights
     // What GradNorm works with is the run's, but for the weights that it came to.
-    tensors = adapter.heads.filter { ![TaskHead.gradientsName, TaskHead.firstLossesName].contains($0.key) }
+    tensors = adapter.heads.filter {
+      $0.key.hasPrefix(TaskHead.prefix)
+        && ![TaskHead.gradientsName, TaskHead.firstLossesName].contains($0.key)
+    }
   }
 
   /// - Returns: nil if there are none in this folder.

@@ -37,7 +37,7 @@ extension TrainableModel {
   ///
   /// - Throws: `BatchError` if a row is of no task, or has a label that its task does not have.
   public func taskScores(_ batch: MicroBatch) throws -> [TaskLoss] {
-    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads)
+    try batch.check(vocabulary: configuration.vocabularySize, heads: tasks.heads, domains: domains)
     guard !batch.trainedPlaces.isEmpty else { return tasks.heads.map { TaskLoss($0, predicts: true) } }
     return try taskLosses(batch, dropout: nil, predicts: true).tasks
   }
@@ -46,23 +46,31 @@ extension TrainableModel {
   func taskSums(
     _ batch: MicroBatch, dropout: DropoutKey?, rowWeights: [Float], kept: LayerInput?
   ) throws -> ObjectiveSums {
-    let (losses, objective) = try taskLosses(
-      batch, dropout: dropout, rowWeights: rowWeights, kept: kept)
+    let pass = try trainingPass(batch, dropout: dropout, kept: kept)
+    let hidden = try transformer.hidden(batch.tokens, pass)
+    let (losses, objective) = try taskLosses(batch, hidden, pass, rowWeights: rowWeights)
     var sums = ObjectiveSums()
     sums.task = losses.reduce(0) { $0 + $1.loss }
     (sums.tasks, sums.objective) = (losses, objective)
+    sums.add(try domainLoss(batch, hidden, pass))
     return sums
   }
 
+  func taskLosses(
+    _ batch: MicroBatch, dropout: DropoutKey?, adapterScale: Double = 1, predicts: Bool = false
+  ) throws -> (tasks: [TaskLoss], objective: Double) {
+    let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale)
+    return try taskLosses(batch, transformer.hidden(batch.tokens, pass), pass, predicts: predicts)
+  }
+
   /// - Parameters:
+  ///   - hidden: hidden states after the last layer, [T, hidden]
   ///   - rowWeights: what the losses of each row are multiplied by; empty: 1
   ///   - predicts: whether the likeliest labels are counted; nothing goes on the tape then
-  func taskLosses(
-    _ batch: MicroBatch, dropout: DropoutKey?, rowWeights: [Float] = [], adapterScale: Double = 1,
-    predicts: Bool = false, kept: LayerInput? = nil
+  private func taskLosses(
+    _ batch: MicroBatch, _ hidden: Variable, _ pass: ForwardPass, rowWeights: [Float] = [],
+    predicts: Bool = false
   ) throws -> (tasks: [TaskLoss], objective: Double) {
-    let pass = try trainingPass(batch, dropout: dropout, adapterScale: adapterScale, kept: kept)
-    let hidden = try transformer.hidden(batch.tokens, pass)
     let logVariances = tasks.logVariances?.tensor.values ?? []
     var slopes = [Double](repeating: 0, count: logVariances.count)
     var (losses, objective): ([TaskLoss], Double) = ([], 0)
@@ -126,7 +134,7 @@ extension TrainableModel {
   }
 
   /// Of each row of [T, n] the place of the largest, the first of equals.
-  private func likeliest(_ scores: Tensor) -> [Int] {
+  func likeliest(_ scores: Tensor) -> [Int] {
     let n = scores.shape[1]
     return scores.withValues { values in
       (0..<scores.shape[0]).map { row in

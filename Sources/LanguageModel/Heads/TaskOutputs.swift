@@ -22,7 +22,8 @@ extension TrainableModel {
     var batch = batch
     batch.labels = batch.tokens.map { _ in MicroBatch.ignored }
     batch.rowTasks = []
-    try batch.check(vocabulary: configuration.vocabularySize)
+    batch.adversary = nil
+    try batch.check(vocabulary: configuration.vocabularySize, domains: domains)
     guard zip(batch.offsets, batch.offsets.dropFirst()).allSatisfy({ $0 < $1 }) else {
       throw BatchError("a row has no tokens, so that there is nothing to tell of it")
     }

@@ -5,7 +5,7 @@ extension NestedLearningConfig {
   public static let keys: [ConfigKey] =
     [presetKey] + modelKeys + dataKeys + samplingKeys + curriculumKeys + objectiveKeys + penaltyKeys
     + taskKeys + tierKeys + consolidationKeys + optimizerKeys + scheduleKeys + adaptationKeys
-    + runKeys
+    + domainKeys + runKeys
 
   public static func key(named name: String) -> ConfigKey? { keys.first { $0.name == name } }
 

@@ -17,6 +17,7 @@ extension NestedLearningConfig {
     }
     try checkSchedule(source)
     try checkAdaptation(source)
+    try checkDomains(source)
     try checkTiers(source)
     try checkStrategy(source)
     try checkConsolidation(source)

@@ -148,6 +148,13 @@ public struct NestedLearningConfig: Sendable, Equatable {
   public var unfreeze = Unfreezing.none
   public var unfreezeSchedule: [UnfreezeStage] = []
   public var layerLrDecay = 1.0
+  /// Domains of rows; empty where nothing depends on them.
+  public var adaptationDomains: [String] = []
+  public var adaptationDomainField = "domain"
+  /// λ that gradient reversal ends with; 0: no adversary.
+  public var adaptationAdversary = 0.0
+  public var adaptationAdversaryAlpha = 10.0
+  public var adaptationNorms = AdaptedNorms.none
   public var lrGroups: [ModuleValue<Double>] = []
   public var warmupSteps = 100
   public var weightDecay = 0.0

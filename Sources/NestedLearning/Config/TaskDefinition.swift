@@ -73,7 +73,7 @@ public struct TaskDefinition: Sendable, Equatable {
     self.init(name: name, kind: kind, labels: names, hiddenSize: hiddenSize, dropout: dropout)
   }
 
-  private static func isName(_ name: String) -> Bool {
+  static func isName(_ name: String) -> Bool {
     !name.isEmpty && name.utf8.count <= 64
       && name.unicodeScalars.allSatisfy {
         ("a"..."z").contains($0) || ("A"..."Z").contains($0) || ("0"..."9").contains($0) || $0 == "_"

@@ -18,8 +18,10 @@ enum TierAssignment {
     }
   }
 
-  /// Heads of tasks learn at every step of the fastest tier, unless `manual_tier_map` says otherwise.
-  private static func isHead(_ module: String) -> Bool { module == "heads" || module.hasPrefix("heads.") }
+  /// Heads of tasks, and what tells domains, learn at every step of the fastest tier, unless `manual_tier_map` says otherwise.
+  private static func isHead(_ module: String) -> Bool {
+    ["heads", "discriminator"].contains { module == $0 || module.hasPrefix($0 + ".") }
+  }
 
   private static func tiers(
     config: NestedLearningConfig, shared parameters: [TrainableParameter], importance: [String: Double]?

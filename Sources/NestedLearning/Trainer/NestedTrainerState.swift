@@ -110,9 +110,12 @@ public struct NestedTrainerState: Sendable {
     baseRate: Double? = nil
   ) throws -> StepOutcome {
     guard step == self.step + 1 else { throw TrainerError.step(step, expected: self.step + 1) }
-    guard trainedTokens > 0 else { throw TrainerError.noTrainedTokens(step: step) }
+    // Rows without a label, whose domain alone is told, may be all that a step has.
+    guard trainedTokens > 0 || config.adaptationAdversary > 0 else {
+      throw TrainerError.noTrainedTokens(step: step)
+    }
     let active = scheduler.activeTiers(at: step)
-    var due = try dueGradients(gradients, active: active, trainedTokens: trainedTokens)
+    var due = try dueGradients(gradients, active: active, trainedTokens: max(1, trainedTokens))
     let isBalanced = config.tasksWeighting == .gradnorm && active.contains(0)
     let gradNorm = isBalanced ? try GradNorm(config, from: &due.gradients[0, default: [:]]) : nil
     for tier in active { penalty?.add(to: &due.gradients[tier, default: [:]], parameters: parameters) }

@@ -55,6 +55,9 @@ extension RunContents {
       "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
+    if let reversal = GradientReversal(config) {
+      row["adversary_lambda"] = .number(reversal.lambda(at: applied.step))
+    }
     if let tasks = applied.losses.terms?.tasks, !tasks.isEmpty {
       row["tasks"] = .object(
         JSONObject(

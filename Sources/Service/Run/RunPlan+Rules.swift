@@ -49,7 +49,8 @@ private struct RunBatches: BatchSource {
 
   init(_ plan: RunPlan) {
     self.plan = plan
-    evaluation = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
+    let batches = plan.data.evaluationBatches(batchSize: plan.config.batchSize)
+    evaluation = plan.rowDomains?.marked(batches) ?? batches
   }
 
   func microBatches(step: Int) -> [AssignedMicroBatch] {
@@ -61,21 +62,31 @@ private struct RunBatches: BatchSource {
   }
 
   func microBatches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch] {
-    let batches = batches(step: step, after: followed)
-    return plan.heads.count > 1 ? TaskShares(of: batches).weighted() : batches
+    let (batches, rows) = batches(step: step, after: followed)
+    return weighted(plan.rowDomains?.marked(batches, rows: rows, step: step) ?? batches)
   }
 
-  private func batches(step: Int, after followed: FollowedEvaluations) -> [AssignedMicroBatch] {
+  private func weighted(_ batches: [AssignedMicroBatch]) -> [AssignedMicroBatch] {
+    plan.heads.count > 1 ? TaskShares(of: batches).weighted() : batches
+  }
+
+  /// The micro-batches of a step, and the numbers of their rows.
+  private func batches(
+    step: Int, after followed: FollowedEvaluations
+  ) -> ([AssignedMicroBatch], rows: [[Int]]) {
     let worst = followed.worst.map { (step: $0.step, task: $0.task) }
-    return (0..<plan.config.gradientAccumulationSteps).map { number in
+    var taken: [[Int]] = []
+    let batches = (0..<plan.config.gradientAccumulationSteps).map { number in
       let rows = plan.sampler.rows(step: step, index: number, after: followed.accuracies, worst: worst)
       var batch = AssignedMicroBatch(number: number, plan.sampler.microBatch(of: rows))
       batch.replayedRows = rows.indices.filter { rows[$0].isReplayed }
       if let weights = plan.rowWeights {
         batch.rowWeights = rows.map { $0.isReplayed ? 1 : weights[$0.number] }
       }
+      taken.append(rows.map(\.number))
       return batch
     }
+    return (batches, taken)
   }
 
   func evaluationTokens() -> [Int] { (0..<evaluation.count).map(evaluation.trainedTokens) }
@@ -90,5 +101,6 @@ extension AssignedMicroBatch {
     self.init(
       number: number, tokens: batch.tokens, offsets: batch.offsets, labels: batch.labels,
       rowTasks: batch.rowTasks)
+    rowDomains = batch.rowDomains
   }
 }

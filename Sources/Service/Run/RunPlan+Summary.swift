@@ -39,6 +39,7 @@ extension RunPlan {
       }
     }
     if let line = headsLine { lines.append(line) }
+    if let line = domainsLine { lines.append(line) }
     if let line = newTokens.line { lines.append(line) }
     lines += tierLines
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
@@ -63,6 +64,22 @@ extension RunPlan {
     }
     let weights = config.tasksWeighting == .equal ? "" : ", weighted by \(config.tasksWeighting.rawValue)"
     return "Tasks    " + tasks.joined(separator: ", ") + weights
+  }
+
+  /// The domains of rows, and what depends on them.
+  private var domainsLine: String? {
+    guard let domains = trainable.domains else { return nil }
+    var uses: [String] = []
+    if domains.hasDiscriminator {
+      uses.append(
+        "told by a discriminator, whose gradient is reversed by up to \(config.adaptationAdversary)")
+    }
+    switch domains.norms {
+    case .none: break
+    case .final: uses.append("a scale and a shift of the last norm for each")
+    case .all: uses.append("a scale and a shift of every norm for each")
+    }
+    return "Domains  \(domains.names.joined(separator: ", ")): " + uses.joined(separator: "; ")
   }
 
   private func measuringSummary(_ measurement: MeasuredQuantity) -> String {

@@ -27,6 +27,8 @@ public struct RunPlan: Sendable {
   let replay: ReplayRows?
   /// By row of the task, what its losses are multiplied by; nil: 1.
   private(set) var rowWeights: [Float]?
+  /// Nil where nothing depends on the domains of rows.
+  let rowDomains: RowDomains?
   /// What holds the parameters where training began; nil without.
   package private(set) var penalty: WeightPenalty?
   /// Lines for a person on what was measured.
@@ -107,6 +109,7 @@ public struct RunPlan: Sendable {
     if let measurement {
       config = Self.sized(config, measurement, data.train, replay?.rows, selfReplay)
     }
+    rowDomains = measurement == nil ? try RowDomains(of: data, model.trainable.domains, config: config) : nil
     let mixes = measurement == nil
     if !model.trainable.heads.isEmpty, config.samplingMode != .shuffle || config.curriculumStrategy != .none {
       throw ServiceError(
@@ -169,6 +172,7 @@ public struct RunPlan: Sendable {
     guard measurement == nil else { return nil }
     var objective = Objective()
     objective.byTask = !heads.isEmpty
+    objective.byDomain = config.adaptationAdversary > 0
     objective.byRow = rowWeights != nil || heads.count > 1
     objective.byEntropy = config.loss == .eaft
     objective.softReplay = config.replayTargets == .soft && replay != nil
@@ -226,6 +230,7 @@ extension RunPlan: RunContents {
       parts.insert(.scale)
     }
     if !heads.isEmpty { parts.insert(.tasks) }
+    if rowDomains != nil { parts.insert(.domains) }
     return NumericProfile.name(of: precision, parts)
   }
 
@@ -242,12 +247,12 @@ extension RunPlan: RunContents {
     switch trainable {
     case .lora(let specification):
       let saved = Set(specification.trainedTensors)
+      let others = tensors.filter { $0.key.hasPrefix(TaskHead.prefix) || Domains.owns($0.key) }
       try AdapterWriter.write(
         AdapterWeights(
           specification: specification.scaled(by: scale),
-          tensors: tensors.filter { !saved.contains($0.key) && !$0.key.hasPrefix(TaskHead.prefix) },
-          replaced: tensors.filter { saved.contains($0.key) },
-          heads: tensors.filter { $0.key.hasPrefix(TaskHead.prefix) }), base: self.folder.path,
+          tensors: tensors.filter { !saved.contains($0.key) && others[$0.key] == nil },
+          replaced: tensors.filter { saved.contains($0.key) }, heads: others), base: self.folder.path,
         model: self.folder.configuration, to: folder)
       // For whoever uses the adapter; nothing of the run depends on them.
       try ModelFolder.copyCompanions(from: self.folder.path, to: folder, required: false)

@@ -46,6 +46,7 @@ struct StartingPoint {
     lora.heads = config.tasks.map(TaskHead.init)
     lora.learnsTaskWeights = !lora.heads.isEmpty && config.tasksWeighting == .uncertainty
     lora.balancesTasks = !lora.heads.isEmpty && config.tasksWeighting == .gradnorm
+    lora.domains = Domains(config)
     try lora.check(for: model, file: "config")
     self.init(
       config: config, trainable: .lora(lora),
@@ -103,11 +104,37 @@ struct StartingPoint {
       heads.heads, heads.learnsTaskWeights, heads.definitions
     )
     lora.balancesTasks = !lora.heads.isEmpty && config.tasksWeighting == .gradnorm
+    let usesDomains = config.adaptationAdversary > 0 || config.adaptationNorms != .none
+    if let own = adapter.specification.domains, usesDomains || own.norms != .none {
+      try fix("adaptation_domains", \.adaptationDomains, own.names)
+      try fix("adaptation_domain_field", \.adaptationDomainField, own.field)
+      if own.norms != .none {
+        try fix("adaptation_norms", \.adaptationNorms, AdaptedNorms(rawValue: own.norms.rawValue) ?? .none)
+      }
+    } else if usesDomains, config.adaptationDomains.isEmpty {
+      throw ConfigError(
+        file: "config", key: "adaptation_domains", reason: "is missing, and the adapter in \(path) has none",
+        remedy: "name the domains that rows have in \"\(config.adaptationDomainField)\"")
+    }
+    lora.domains = Domains(config)
+    // What the adapter has of them goes before what is fresh.
+    let domains = lora.domains?.freshTensors(model: model.configuration, seed: config.seed)
+    let known = domains?.merging(adapter.heads.filter { domains?[$0.key] != nil }) { $1 }
     let balance = TrainableModel.balanceTensors(configuration: model.configuration, specification: lora)
     self.init(
       config: config, trainable: .lora(lora),
       values: adapter.tensors.merging(adapter.replaced) { pair, _ in pair }.merging(heads.tensors) {
         pair, _ in pair
-      }.merging(balance) { $1 })
+      }.merging(balance) { $1 }.merging(known ?? [:]) { $1 })
+  }
+}
+
+extension Domains {
+  /// - Returns: nil where nothing depends on domains.
+  fileprivate init?(_ config: NestedLearningConfig) {
+    guard config.adaptationAdversary > 0 || config.adaptationNorms != .none else { return nil }
+    self.init(
+      names: config.adaptationDomains, hasDiscriminator: config.adaptationAdversary > 0,
+      norms: Norms(rawValue: config.adaptationNorms.rawValue) ?? .none, field: config.adaptationDomainField)
   }
 }

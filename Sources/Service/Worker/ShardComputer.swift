@@ -302,7 +302,7 @@ extension ShardComputer {
       batch, of: names, dropout: dropout, objective: objective, replayed: replayed, rowWeights: weights)
     let terms = ObjectiveTerms(
       replay: sums.replay, divergence: sums.divergence, objective: sums.objective,
-      tasks: sums.tasks.map(TaskSums.init))
+      tasks: sums.tasks.map(TaskSums.init), domains: sums.domains.map(TaskSums.init))
     return (LeafSum(loss: sums.task, terms: terms, tiers: [:]), gradients)
   }
 }
