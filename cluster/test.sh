@@ -53,7 +53,8 @@ examples() {
     grep -q '^| length  *|' "$log" &&
     PATH=$PWD/.build/release:$PATH examples/adaptation/run.sh > "$log" 2>&1 &&
     grep -q 'from step 40 to step 60' "$log" &&
-    PATH=$PWD/.build/release:$PATH examples/multi-task/run.sh > "$log" 2>&1 || status=1
+    PATH=$PWD/.build/release:$PATH examples/multi-task/run.sh > "$log" 2>&1 &&
+    PATH=$PWD/.build/release:$PATH examples/adversarial/run.sh > "$log" 2>&1 || status=1
   [ "$status" = 0 ] || cat "$log"
   rm -f "$log"
   return "$status"
