@@ -156,15 +156,22 @@ public final class RunVerifier {
 
   private func state(of record: SnapshotRecord?) throws -> NestedTrainerState {
     var state =
-      try record.map {
+      try record.map { record in
         try NestedTrainerState(
-          config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes,
-          snapshot: store.open($0.manifest).trainer())
+          config: plan.config, scheduler: scheduler(at: record.step), shapes: plan.shapes,
+          snapshot: store.open(record.manifest).trainer())
       }
       ?? NestedTrainerState(
         config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
     state.penalty = plan.penalty
     return state
+  }
+
+  /// With the periods of the tier plan that a step went by.
+  private func scheduler(at step: Int) throws -> ParameterTierScheduler {
+    let evaluations = try ledger.evaluations().filter { $0.step < step }
+    return PlanCourse(config: plan.config, scheduler: plan.scheduler)
+      .after(evaluations.compactMap(EvaluatedAccuracy.init)).plan.scheduler
   }
 
   /// Moments and windows are in no step's digest; the snapshot must have those that the steps come to.
