@@ -8,14 +8,14 @@ import WireProtocol
 /// Computes steps of a run again, one after the other from a state of it: shards as a worker does, cut as the record has
 /// them, and what comes of them as the coordinator does. Each is held to its record.
 final class StepReplay {
-  private let plan: RunPlan
+  let plan: RunPlan
   private let ledger: Ledger
-  private let computer: ShardComputer
-  private let batches: any BatchSource
+  let computer: ShardComputer
+  let batches: any BatchSource
   private let layout: TierLayout
-  private let engine: StepEngine
+  let engine: StepEngine
   /// Ascending by step.
-  private let evaluations: [EvaluationRecord]
+  let evaluations: [EvaluationRecord]
   /// What of these rows are taken by.
   private let followed: FollowedEvaluations
   /// The tier plans that those before the next step have led to.
@@ -38,7 +38,7 @@ final class StepReplay {
     for tier in engine.tierValues() { try set(tier) }
   }
 
-  private func set(_ tier: TierValues) throws {
+  func set(_ tier: TierValues) throws {
     try computer.apply(
       ParametersMessage(tier: tier.tier, version: tier.version, digest: tier.digest, values: tier.values))
   }
