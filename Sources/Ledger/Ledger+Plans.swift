@@ -33,20 +33,24 @@ extension Ledger {
   /// - Throws: `LedgerError.contradiction` if the plan of this number is another.
   public func record(plan: TierPlanRecord) throws(LedgerError) {
     try write("recording tier plan \(plan.number)") { db in
-      let term = try self.checkTerm(db)
-      let known = try Row.fetchOne(
-        db, sql: "SELECT * FROM tier_plans WHERE number = ?", arguments: [plan.number])
-      if let known {
-        guard known["first_step"] == plan.firstStep, try Self.json(known["plan"]) == plan.plan else {
-          throw LedgerError.contradiction(
-            "the run's tier plan \(plan.number) is recorded with other tiers than its config gives now; the program "
-              + "that began the run divides parameters in another way than this one")
-        }
-        return
-      }
-      try db.execute(
-        sql: "INSERT INTO tier_plans (number, first_step, plan, term) VALUES (?, ?, ?, ?)",
-        arguments: [plan.number, plan.firstStep, plan.plan.text, term])
+      try Self.insert(plan, db, term: self.checkTerm(db))
     }
+  }
+
+  /// As part of a transaction.
+  static func insert(_ plan: TierPlanRecord, _ db: Database, term: Int64) throws {
+    let known = try Row.fetchOne(
+      db, sql: "SELECT * FROM tier_plans WHERE number = ?", arguments: [plan.number])
+    if let known {
+      guard known["first_step"] == plan.firstStep, try Self.json(known["plan"]) == plan.plan else {
+        throw LedgerError.contradiction(
+          "the run's tier plan \(plan.number) is recorded with other tiers than its config gives now; the program "
+            + "that began the run divides parameters in another way than this one")
+      }
+      return
+    }
+    try db.execute(
+      sql: "INSERT INTO tier_plans (number, first_step, plan, term) VALUES (?, ?, ?, ?)",
+      arguments: [plan.number, plan.firstStep, plan.plan.text, term])
   }
 }

@@ -79,6 +79,8 @@ extension Ledger {
     }
     let steps = try delete(from: "steps")
     let evaluations = try delete(from: "evaluations")
+    // A plan begins at the step after the evaluation that has led to it.
+    try db.execute(sql: "DELETE FROM tier_plans WHERE first_step > ?", arguments: [step + 1])
     for table in ["shard_digests", "layer_digests", "checkpoints", "snapshots"] {
       _ = try delete(from: table)
     }

@@ -31,7 +31,8 @@ extension Ledger {
   /// Records an evaluation and its hand-outs. A replay may record one again: it must have the same loss to the
   /// last bit, and changes nothing.
   public func record(
-    evaluation: EvaluationRecord, assignments: [AssignmentRow] = [], notes: [WorkerNote] = [],
+    evaluation: EvaluationRecord, plan: TierPlanRecord? = nil, assignments: [AssignmentRow] = [],
+    notes: [WorkerNote] = [],
     mayBeThere: Bool = false
   ) throws(LedgerError) {
     guard evaluation.loss.isFinite, !evaluation.perplexity.isNaN else {
@@ -47,6 +48,7 @@ extension Ledger {
         )
       }
       try Self.insert(assignments, notes, mayBeThere: mayBeThere, db, term: term)
+      if let plan { try Self.insert(plan, db, term: term) }
       if known != nil { return }
       try db.execute(
         sql: """

@@ -128,6 +128,9 @@ public final class NestedLoRATrainer {
     let isFollowed = training.plan.config.tasksSchedule == .worstFirst
     let worst = isFollowed ? try training.computation.worstTask() : nil
     course.progress.evaluated(loss: loss, accuracy: accuracy, worst: worst, training.plan.config)
+    if let accuracy, let plan = training.computation.follow(accuracy) {
+      course.progress.adopted(plan: plan.number)
+    }
     return TrainingEvaluation(
       step: course.progress.step, loss: loss, isBest: course.progress.bestStep == course.progress.step,
       accuracy: accuracy?.share)

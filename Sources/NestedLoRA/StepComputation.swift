@@ -13,6 +13,8 @@ final class StepComputation {
   private let dropoutSeed: UInt64?
   /// What gradients are of; nil: the cross entropy of every trained token.
   private let objective: Objective?
+  /// The tier plans that evaluations have led to.
+  private var plans: PlanCourse
 
   init(plan: RunPlan, threads: Int) throws {
     state = try NestedTrainerState(
@@ -22,6 +24,16 @@ final class StepComputation {
     batches = plan.batchSource
     dropoutSeed = plan.dropoutSeed
     objective = plan.objective
+    plans = PlanCourse(config: plan.config, scheduler: plan.scheduler)
+  }
+
+  /// Takes what an evaluation came to.
+  ///
+  /// - Returns: the tier plan that it leads to, if that is another.
+  func follow(_ accuracy: EvaluatedAccuracy) -> TierPlan? {
+    guard plans.take(accuracy), let change = plans.plan.change else { return nil }
+    state.follow(change)
+    return plans.plan
   }
 
   /// Computes and applies a step.

@@ -191,8 +191,13 @@ public struct ConfigFlags: ParsableArguments {
       ("curriculum_final", json(curriculumFinal)), ("curriculum_steps", json(curriculumSteps)),
       ("curriculum_warmup", json(curriculumWarmup)), ("curriculum_target", json(curriculumTarget)),
       ("curriculum_delta", json(curriculumDelta)), ("curriculum_patience", json(curriculumPatience)),
-      ("curriculum_stages", curriculumStages.isEmpty ? nil : .strings(curriculumStages)),
+      ("curriculum_stages", curriculumStages.isEmpty ? nil : .array(curriculumStages.map(stage))),
     ]
+  }
+
+  /// A stage is a text, or an object where it has more than that holds.
+  private func stage(_ text: String) -> JSONValue {
+    text.hasPrefix("{") ? (try? JSONValue(parsing: text)) ?? .string(text) : .string(text)
   }
 
   private var objectiveValues: [(String, JSONValue?)] {

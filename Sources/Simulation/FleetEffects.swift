@@ -164,7 +164,8 @@ extension Simulation {
     let key = coordinator.origins[peer]?.key
     tell(driver, .worker(.joined(workerID: id, hello, key: key, at: coordinator.clock(now))))
     let entered = EnterRun(
-      workerID: id, run: driver.run.name, modelPath: "/model", modelSHA256: driver.run.model,
+      workerID: id, run: driver.run.name, plan: driver.core.plan.number, modelPath: "/model",
+      modelSHA256: driver.run.model,
       trainable: "full", tiers: driver.run.problem.layout.tiers)
     _ = deliver(.enterRun(entered), to: peer, session: session, of: driver.work)
   }

@@ -10,6 +10,7 @@ final class Reference {
   private let problem: ToyProblem
   private var state: NestedTrainerState
   private var progress = RunProgress()
+  private var plans: PlanCourse
   private var stateBits: [Int: UInt64] = [:]
   private var losses: [Int: Double] = [:]
   private var ended = false
@@ -18,6 +19,7 @@ final class Reference {
 
   init(_ problem: ToyProblem) throws {
     self.problem = problem
+    plans = PlanCourse(config: problem.config, scheduler: problem.scheduler)
     state = try problem.initialState()
     stateBits[0] = Self.bits(of: state)
   }
@@ -73,7 +75,9 @@ final class Reference {
     case .evaluate:
       let loss = try loss()
       losses[progress.step] = loss
-      progress.evaluated(loss: loss, problem.config)
+      let accuracy = accuracy()
+      progress.evaluated(loss: loss, accuracy: accuracy, problem.config)
+      if let accuracy, plans.take(accuracy), let change = plans.plan.change { state.follow(change) }
     case .saveBest:
       best = (progress.step, Self.bits(of: state))
       progress.savedBest()
@@ -90,15 +94,29 @@ final class Reference {
     return try ReductionTree.reduce(leaves.map(\.loss)) { $0 += $1 } / Double(tokens)
   }
 
+  /// Of the validation rows, where a curriculum follows that.
+  private func accuracy() -> EvaluatedAccuracy? {
+    guard problem.config.curriculumStrategy.followsEvaluations else { return nil }
+    let (batches, parameters) = (problem.evaluationBatches(), parameters(state.published))
+    return EvaluatedAccuracy(
+      step: progress.step, correct: batches.reduce(0) { $0 + ToyProblem.correct($1, parameters) },
+      tokens: batches.reduce(0) { $0 + $1.trainedTokens })
+  }
+
   private func leaves(
     of batches: [AssignedMicroBatch], step: Int, tiers: [Int], values: [String: [Float]]
   ) -> [(loss: Double, gradients: [Int: [Float]])] {
+    let parameters = parameters(values)
+    return batches.map { ToyProblem.leaf($0, step: step, tiers: tiers, parameters: parameters) }
+  }
+
+  private func parameters(_ values: [String: [Float]]) -> ToyParameters {
     var parameters = ToyParameters(counts: problem.scheduler.tiers.map(\.parameterCount))
     for tier in problem.scheduler.tiers {
       let values = problem.layout.joined(tier: tier.index) { values[$0] ?? [] }
       parameters.set(tier: tier.index, version: nil, values)
     }
-    return batches.map { ToyProblem.leaf($0, step: step, tiers: tiers, parameters: parameters) }
+    return parameters
   }
 
   private func train(_ step: Int) throws {

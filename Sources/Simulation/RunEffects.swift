@@ -21,6 +21,13 @@ extension Simulation {
       request(.parametersChanged(versions))
       request(.windows(windows))
     case .parametersChanged(let versions): request(.parametersChanged(versions))
+    case .adopt(let plan):
+      outcome.count("tier plans that followed")
+      request(.clock(plan.clock))
+      compute(driver, "tier plan \(plan.number) begins") {
+        $1.adopt(plan)
+        return .adopted
+      }
     case .open(let unit): request(.open(unit))
     case .completeWindows(let request): handle(.requested(driver.number, .completeWindows(request)))
     case .hurry: request(.hurry)
@@ -147,7 +154,8 @@ extension Simulation {
     let restored = RestoredRun(
       progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
       slowestCopy: engine.slowestCopy(), lastStep: disk.lastStep,
-      evaluations: disk.evaluations.filter { $0.key >= progress.step }, toUndo: disk.identitiesToUndo,
+      evaluations: disk.evaluations.filter { $0.key >= progress.step },
+      accuracies: disk.accuracies.values.filter { $0.step >= progress.step }, toUndo: disk.identitiesToUndo,
       shards: withShards ? disk.shards : [:])
     return (engine, restored)
   }
@@ -160,9 +168,11 @@ extension Simulation {
     if StateDigest.of(snapshot.trainer.tensors) != snapshot.digest {
       self.problem("the snapshot of step \(snapshot.step) is not what was written")
     }
+    let plans = PlanCourse(config: problem.config, scheduler: problem.scheduler)
+      .after(snapshot.progress.followed.accuracies)
     let state = try NestedTrainerState(
-      config: problem.config, scheduler: problem.scheduler, shapes: problem.shapes, snapshot: snapshot.trainer
-    )
+      config: problem.config, scheduler: plans.plan.scheduler, shapes: problem.shapes,
+      snapshot: snapshot.trainer)
     return (StepEngine(state: state), snapshot.progress)
   }
 }

@@ -33,6 +33,10 @@ struct SimulatedDisk {
   /// Fingerprints of the digests of committed steps: step 1 is the first.
   private var steps: [UInt64] = []
   private(set) var evaluations: [Int: Double] = [:]
+  /// What a curriculum follows of them.
+  private(set) var accuracies: [Int: EvaluatedAccuracy] = [:]
+  /// First steps of the tier plans that follow, in their order.
+  private(set) var plans: [Int] = []
   /// Newest first.
   private(set) var snapshots: [Snapshot] = []
   /// The step of the best checkpoint, and a fingerprint of its parameters and moments; step 0 without one.
@@ -76,7 +80,18 @@ struct SimulatedDisk {
 
   mutating func record(_ shards: [ComputedShard], step: Int) { self.shards[step] = shards }
 
-  mutating func record(evaluation loss: Double, step: Int) { evaluations[step] = loss }
+  mutating func record(_ evaluation: EvaluationOutcome) {
+    let step = evaluation.step
+    evaluations[step] = evaluation.loss
+    accuracies[step] = evaluation.correct.map {
+      EvaluatedAccuracy(step: step, correct: $0, tokens: evaluation.tokens)
+    }
+    guard let plan = evaluation.plan, !plans.contains(plan.firstStep) else { return }
+    plans.append(plan.firstStep)
+    if plans.count != plan.number - 1 {
+      fault = "plan \(plan.number) was recorded after \(plans.count - 1) others"
+    }
+  }
 
   mutating func record(best step: Int, bits: UInt64) { best = (step, bits) }
 
@@ -119,6 +134,8 @@ struct SimulatedDisk {
   mutating func rollBack(to step: Int) {
     steps.removeLast(max(0, steps.count - step))
     evaluations = evaluations.filter { $0.key <= step }
+    accuracies = accuracies.filter { $0.key <= step }
+    plans.removeAll { $0 > step + 1 }
     snapshots.removeAll { $0.step > step }
     if best.step > step { best = (0, 0) }
     rows = rows.filter { $0.value.step <= step }

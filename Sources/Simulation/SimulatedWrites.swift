@@ -102,7 +102,7 @@ extension Simulation {
           WriteError(
             failure: .differs(step: applied.step, recorded: "another")))
       }
-    case .evaluation(let evaluation): disk.record(evaluation: evaluation.loss, step: evaluation.step)
+    case .evaluation(let evaluation): disk.record(evaluation)
     case .checkpoint(.best, let progress, let isReplay): saveBest(progress, isReplay, to: &disk, driver)
     case .snapshot(let progress, _): saveSnapshot(progress, to: &disk, driver)
     case .rollback(let identities, let step):

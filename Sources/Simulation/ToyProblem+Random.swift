@@ -34,6 +34,7 @@ extension ToyProblem {
     var scales = SplitMix64(seed: seed ^ 0x73_6361_6C65)
     config.selectScale = scales.chance(0.1)
     adapt(&config, tierCount: tierCount, seed: seed)
+    stage(&config, tierCount: tierCount, seed: seed)
     return try ToyProblem(
       tierSizes: (0..<tierCount).map { _ in
         (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
@@ -53,6 +54,21 @@ extension ToyProblem {
       let step = Int.random(in: 1...config.numSteps, using: &random)
       guard steps.insert(step).inserted else { continue }
       config.unfreezeSchedule.append(UnfreezeStage(at: .step(step), layers: layers))
+    }
+  }
+
+  /// Stages of a curriculum, some with periods of their own, that follow the accuracy of evaluations, for some of the seeds.
+  private static func stage(_ config: inout NestedLearningConfig, tierCount: Int, seed: UInt64) {
+    var random = SplitMix64(seed: seed ^ 0x70_6C61_6E73)
+    guard config.tierMode == .layers, random.chance(0.3) else { return }
+    config.curriculumStrategy = .stages
+    config.evalEvery = min(config.evalEvery, Int.random(in: 1...4, using: &random))
+    config.curriculumStages = (0..<Int.random(in: 2...4, using: &random)).map { number in
+      let periods = (0..<tierCount).map { _ in Int.random(in: 1...5, using: &random) }
+      // The run begins with the periods that its phases are for.
+      return CurriculumStage(
+        target: random.chance(0.5) ? 0 : 0.5,
+        frequencies: number > 0 && random.chance(0.8) ? periods : nil)
     }
   }
 

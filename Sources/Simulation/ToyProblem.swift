@@ -75,6 +75,13 @@ struct ToyProblem: BatchSource {
 
   // MARK: - Gradients
 
+  /// How many of a micro-batch's labels the model of these parameters gets right.
+  static func correct(_ microBatch: AssignedMicroBatch, _ parameters: ToyParameters) -> Int {
+    var hash = parameters.fingerprint
+    hash.add(microBatch.number)
+    return Int(hash.value % UInt64(microBatch.trainedTokens + 1))
+  }
+
   /// What the model of these parameters makes of a micro-batch.
   ///
   /// - Parameter parameters: by tier, in the layout of WELCOME.

@@ -55,11 +55,15 @@ enum ToyShard {
     let gradients = outcome.gradients.sorted {
       ($0.tier, $0.microBatch ?? 0) < ($1.tier, $1.microBatch ?? 0)
     }
-    return ResultMessage(
+    var result = ResultMessage(
       attempt: message.attempt, lossSum: sum.loss,
       tokens: message.microBatches.reduce(0) { $0 + $1.trainedTokens }, seconds: seconds,
       gradients: message.digestOnly ? [] : gradients,
       digests: message.digestOnly ? gradients.map(GradientDigest.init) : [], chains: outcome.chains,
       windows: outcome.reports)
+    if message.accuracy {
+      result.correct = message.microBatches.reduce(0) { $0 + ToyProblem.correct($1, parameters) }
+    }
+    return result
   }
 }

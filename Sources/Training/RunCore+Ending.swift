@@ -21,7 +21,7 @@ extension RunCore {
           "stopped while \(pause.wait.cause.name) could not be written: \(pause.wait.reason)",
           remedy: "everything that was committed is safe; go on with: \(rules.resumeCommand)"), now: now)
     case .paused: beginStop(now: now)
-    case .begun, .judging, .keeping, .applying, .writing, .draining, .ended: break
+    case .begun, .judging, .keeping, .applying, .adopting, .writing, .draining, .ended: break
     }
   }
 
@@ -65,7 +65,7 @@ extension RunCore {
     }
     effects.append(.hurry)
     completeWindows(
-      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.stop), now: now)
+      plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.stop), now: now)
   }
 
   // MARK: - Resting
@@ -73,7 +73,7 @@ extension RunCore {
   mutating func beginPause(now: Instant) {
     guard progress.step > snapshots.lastStep else { return rest(now: now) }
     completeWindows(
-      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.pause), now: now)
+      plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.pause), now: now)
   }
 
   /// It may have been told to go on while it was writing everything down.

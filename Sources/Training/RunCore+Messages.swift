@@ -54,6 +54,8 @@ extension RunCore {
         wait: (pause.wait.cause, pause.wait.reason, pause.wait.since, pause.wait.deadline), isPaused: false)
     case .applying(let step):
       RunActivity(doing: "applying \(step.unit)", since: step.applying, wait: nil, isPaused: false)
+    case .adopting(let since):
+      RunActivity(doing: "beginning tier plan \(plan.number)", since: since, wait: nil, isPaused: false)
     case .paused(let since):
       RunActivity(doing: "paused", since: since, wait: nil, isPaused: true)
     case .begun, .computing, .completing, .auditing, .judging, .keeping, .draining, .ended:

@@ -5,10 +5,12 @@ import Coordination
 extension RunCore {
   /// The state is that of the last snapshot.
   mutating func restored(_ run: RestoredRun, now: Instant) {
-    guard run.progress.plan == rules.plan.number else {
+    let first = PlanCourse(config: rules.config, scheduler: rules.plan.scheduler)
+    plans = first.after(run.progress.followed.accuracies)
+    guard run.progress.plan == plan.number else {
       let error = TrainingError(
-        "the snapshot of step \(run.progress.step) is of tier plan \(run.progress.plan), and the run is at plan "
-          + "\(rules.plan.number)")
+        "the snapshot of step \(run.progress.step) is of tier plan \(run.progress.plan), and its evaluations have led to "
+          + "plan \(plan.number)")
       return fail(error, now: now)
     }
     progress = run.progress
@@ -35,7 +37,7 @@ extension RunCore {
   /// The fleet hears of all tiers as they are.
   mutating func publish(now: Instant) {
     let tracker = WindowTracker(
-      clock: rules.plan.clock, microBatchCount: rules.config.gradientAccumulationSteps, step: progress.step,
+      clock: plan.clock, microBatchCount: rules.config.gradientAccumulationSteps, step: progress.step,
       alwaysSeparate: rules.alwaysSeparate)
     effects.append(.publish(tiers.versions, rules.usesWindows ? tracker : nil))
     goOn(now: now)

@@ -5,8 +5,8 @@ import WireProtocol
 /// Steps and evaluations.
 extension RunCore {
   mutating func train(_ step: Int, now: Instant) {
-    let active = rules.plan.activeTiers(at: step)
-    let due = rules.usesWindows ? rules.plan.learningTiers(at: step) : active
+    let active = plan.activeTiers(at: step)
+    let due = rules.usesWindows ? plan.learningTiers(at: step) : active
     if due.isEmpty && step % rules.config.lossEvery != 0 { return skip(step, now: now) }
     batches.keepOnly(step: step)
     let batches = batches.batches(step: step)
@@ -49,9 +49,25 @@ extension RunCore {
     {
       let worst = recordedWorstTasks.removeValue(forKey: progress.step)
       progress.evaluated(loss: loss, accuracy: accuracy, worst: worst, rules.config)
-      return goOn(now: now)
+      return follow(accuracy, now: now)
     }
     openEvaluation(scale: nil, now: now)
+  }
+
+  /// An evaluation is on the disk, and with it the tier plan that it has led to, if that is another: the run goes on by
+  /// that.
+  mutating func follow(_ accuracy: EvaluatedAccuracy?, now: Instant) {
+    guard let accuracy, plans.take(accuracy) else { return goOn(now: now) }
+    progress.adopted(plan: plan.number)
+    stage = .adopting(since: now)
+    effects.append(.adopt(plan))
+    tell(.info("tier plan \(plan.number) from step \(plan.firstStep) on: \(plan.scheduler.periodsText)"))
+  }
+
+  /// The engine goes by the newest plan.
+  mutating func adopted(now: Instant) {
+    guard case .adopting = stage else { return }
+    goOn(now: now)
   }
 
   /// - Parameter scale: of the adapter.
@@ -83,14 +99,14 @@ extension RunCore {
     case .computing(let inHand):
       tell(.spent(now.seconds(since: inHand.began), on: .compute))
       for result in results {
-        traffic.count(result.message, of: done.unit, clock: rules.plan.clock)
+        traffic.count(result.message, of: done.unit, clock: plan.clock)
       }
       let step = StepInHand(
         unit: done.unit, losses: losses(of: done), results: results, began: inHand.began)
       guard agreesWithRecord(results, step: done.unit.step, now: now) else { return }
       audit(done, results, for: .step(step), now: now)
     case .completing(let request, let goal):
-      for result in results { traffic.count(result.message, of: done.unit, clock: rules.plan.clock) }
+      for result in results { traffic.count(result.message, of: done.unit, clock: plan.clock) }
       audit(done, results, for: .windows(request, goal), now: now)
     case .auditing(let audit): computedAgain(results, for: audit)
     default: break
@@ -138,7 +154,7 @@ extension RunCore {
     progress.applied(step: applied.step)
     if isCertain, !isReplay || progress.step == replayedUpTo { (isCertain, recordedShards) = (false, [:]) }
     windowsAreHere =
-      rules.alwaysSeparate || unit.isFlush || rules.plan.openTiers(after: applied.step).isEmpty
+      rules.alwaysSeparate || unit.isFlush || plan.openTiers(after: applied.step).isEmpty
     if !applied.changed.isEmpty {
       for tier in applied.changed { tiers[tier.tier] = tier }
       if slowestCopy != nil, rules.slowestFollows(at: applied.step) { slowestCopy = tiers[0] }
@@ -147,7 +163,7 @@ extension RunCore {
     tell(.step(applied))
     guard snapshotIsDue(now: now) else { return goOn(now: now) }
     completeWindows(
-      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
+      plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
   }
 
   /// Whether a snapshot is to be taken now, between two steps. The one place that decides it; where it is not possible
@@ -168,12 +184,14 @@ extension RunCore {
       effects.append(.acknowledge(done.unit))
       return goOn(now: now)
     }
-    let outcome = EvaluationOutcome(
+    var outcome = EvaluationOutcome(
       step: done.unit.step, loss: loss, tokens: done.tokens, isBest: loss < progress.bestLoss ?? .infinity,
       seconds: seconds,
       tasks: zip(rules.tasks, done.terms?.tasks ?? []).map { NamedTaskSums(name: $0.name, sums: $1) },
       correct: done.correct)
     tell(.spent(seconds, on: .evaluation))
+    var plans = plans
+    if let accuracy = outcome.accuracy, plans.take(accuracy) { outcome.plan = plans.plan }
     write(.evaluation(outcome), then: .evaluated(done.unit, outcome), now: now)
   }
 }

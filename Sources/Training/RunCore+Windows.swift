@@ -61,7 +61,7 @@ extension RunCore {
     guard case .keeping(let goal) = stage else { return }
     switch goal {
     case .step(let step):
-      let active = rules.plan.activeTiers(at: step.unit.step)
+      let active = plan.activeTiers(at: step.unit.step)
       completeWindows(
         step.unit.isFlush ? step.unit.dueTiers : active, through: step.unit.step, for: .apply(step), now: now)
     case .windows(let request, let goal): complete(request, for: goal)

@@ -113,7 +113,7 @@ extension RunCore {
         loss: outcome.loss, accuracy: outcome.accuracy, worst: WorstTask.of(outcome.tasks.map(\.sums)),
         rules.config)
       tell(.evaluation(outcome))
-      goOn(now: now)
+      follow(outcome.accuracy, now: now)
     case .savedBest:
       progress.savedBest()
       goOn(now: now)
@@ -150,7 +150,7 @@ extension RunCore {
   private mutating func snapshotOfCheckpoint(now: Instant) {
     guard !rules.config.saveBestOnly, snapshots.lastStep != progress.step else { return goOn(now: now) }
     completeWindows(
-      rules.plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
+      plan.openTiers(after: progress.step), through: progress.step, for: .snapshot(.due), now: now)
   }
 
   private mutating func wroteSnapshot(_ reason: SnapshotReason, seconds: Double, now: Instant) {

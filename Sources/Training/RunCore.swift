@@ -23,6 +23,11 @@ package struct RunCore: Sendable {
   /// `snapshots`: when the next one is due, and the seconds that were spent on them.
   package internal(set) var snapshots: SnapshotSchedule
 
+  /// The tier plans up to the present one.
+  var plans: PlanCourse
+  /// The one that the next step goes by.
+  package var plan: TierPlan { plans.plan }
+
   var stage = Stage.begun
   /// Every tier's newest parameters, and those of past steps that windows may need again.
   var tiers: [TierValues] = []
@@ -82,6 +87,7 @@ package struct RunCore: Sendable {
 
   package init(rules: RunRules, now: Instant) {
     self.rules = rules
+    plans = PlanCourse(config: rules.config, scheduler: rules.plan.scheduler)
     snapshots = SnapshotSchedule(step: 0, bytes: rules.stateBytes, now: now.seconds(since: .zero))
     batches = BatchCache(rules.batches)
     traffic = Traffic(tierCount: rules.plan.scheduler.tiers.count)
@@ -121,6 +127,7 @@ package struct RunCore: Sendable {
     case .kept: kept(now: now)
     case .judged(let verdicts): judged(verdicts, now: now)
     case .applied(let applied): self.applied(applied, now: now)
+    case .adopted: adopted(now: now)
     case .written(let id, let outcome): written(id, outcome, now: now)
     case .writeFailed(let id, let failure): writeFailed(id, failure, now: now)
     case .reopened: writeAgain(now: now)
@@ -150,7 +157,7 @@ package struct RunCore: Sendable {
       write(.checkpoint(kind, progress, isReplay: isReplay), then: .savedScaled, now: now)
     case .finish(let ending):
       completeWindows(
-        rules.plan.openTiers(after: progress.step), through: progress.step,
+        plan.openTiers(after: progress.step), through: progress.step,
         for: .finish(ending == .completed ? .completed : .stoppedEarly), now: now)
     }
   }
@@ -218,6 +225,8 @@ extension RunCore {
     /// The engine takes what results bring of windows.
     case keeping(KeepGoal)
     case applying(StepInHand)
+    /// The engine takes the periods of the newest tier plan.
+    case adopting(since: Instant)
     case writing(PendingWrite)
     case waitingForDisk(DiskPause)
     /// Nothing is to be done until `resume`.

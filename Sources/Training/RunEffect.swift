@@ -10,6 +10,8 @@ package enum RunEffect: Sendable {
   case publish([Int: TierVersion], WindowTracker?)
   /// These tiers have new parameters.
   case parametersChanged([Int: TierVersion])
+  /// A tier plan begins: windows go by its clock from now on. The engine is told as well, and answers by `adopted`.
+  case adopt(TierPlan)
   /// Have this computed; answered by `unitComplete`.
   case open(WorkUnit)
   /// Have brought here what windows lack; answered by `windowsComplete`, or first by units that bring some of it.

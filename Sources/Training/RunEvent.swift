@@ -98,6 +98,8 @@ package enum RunEvent: Sendable {
   case judged([PartialSumAudit.Verdict])
   /// The engine has applied the step, or passed it over.
   case applied(AppliedStep)
+  /// After `adopt`.
+  case adopted
   /// The engine cannot go on.
   case engineFailed(any Error)
 

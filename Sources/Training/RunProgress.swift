@@ -40,7 +40,7 @@ package struct RunProgress: Sendable, Equatable {
   private var plateau: PlateauState?
   /// What later steps follow of evaluations.
   package private(set) var followed = FollowedEvaluations()
-  /// The number of the tier plan in force.
+  /// The number of the newest tier plan.
   package private(set) var plan = 1
 
   package init() {}
@@ -98,6 +98,8 @@ package struct RunProgress: Sendable, Equatable {
   }
 
   package mutating func applied(step: Int) { self.step = step }
+  /// Another tier plan begins.
+  package mutating func adopted(plan: Int) { self.plan = plan }
 
   /// - Parameters:
   ///   - accuracy: of the same evaluation, if it counted right tokens

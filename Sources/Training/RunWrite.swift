@@ -100,6 +100,8 @@ package struct EvaluationOutcome: Sendable {
   package var tasks: [NamedTaskSums] = []
   /// How many tokens were right, if that was counted.
   package var correct: Int?
+  /// The tier plan that it has led to, if that is another.
+  package var plan: TierPlan?
 
   /// What a curriculum follows of it.
   var accuracy: EvaluatedAccuracy? {

@@ -36,6 +36,8 @@ package struct AppliedStep: Sendable {
   package var windowNorms: [(tier: Int, norm: Double)] = []
   /// How its rows were taken; nil where nothing goes by how difficult they are.
   package var sampling: StepSampling?
+  /// The tiers, by the plans up to this step.
+  package let scheduler: ParameterTierScheduler
 }
 
 /// The state of training, and the arithmetic of a step on it: the sums of the workers' gradients by the fixed tree,
@@ -71,6 +73,13 @@ package final class StepEngine: @unchecked Sendable {
       StateDigest.of(state.copyTensors($0))
     }
     windows = WindowStore(state: state, layout: layout)
+  }
+
+  /// Goes by a tier plan that begins; between two steps.
+  package func adopt(_ plan: TierPlan) {
+    guard let change = plan.change else { return }
+    state.follow(change)
+    windows?.follow(state.scheduler)
   }
 
   /// Takes what workers sent of windows: gradients of single steps, chains, sums over chains.
@@ -188,7 +197,7 @@ package final class StepEngine: @unchecked Sendable {
     var applied = AppliedStep(
       step: step, loss: nil, tokens: 0, losses: StepLosses(task: 0, taskTokens: 0), outcome: outcome,
       updateCounts: state.optimizer.updateCounts,
-      changed: [], followed: [], digest: parametersDigest())
+      changed: [], followed: [], digest: parametersDigest(), scheduler: state.scheduler)
     applied.sampling = course.sampling
     return applied
   }
@@ -226,7 +235,7 @@ package final class StepEngine: @unchecked Sendable {
     var applied = AppliedStep(
       step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
       updateCounts: state.optimizer.updateCounts, changed: outcome.activeTiers.map { values(tier: $0) },
-      followed: outcome.followed.map(copyState), digest: parametersDigest())
+      followed: outcome.followed.map(copyState), digest: parametersDigest(), scheduler: state.scheduler)
     applied.sampling = course.sampling
     if notesWindowNorms { applied.windowNorms = try windowNorms(after: step) }
     return applied
@@ -253,7 +262,8 @@ package final class StepEngine: @unchecked Sendable {
     let outcome = try state.pass(step: step)
     return AppliedStep(
       step: step, loss: losses.meanTask, tokens: losses.tokens, losses: losses, outcome: outcome,
-      updateCounts: state.optimizer.updateCounts, changed: [], followed: [], digest: measurer?.digest ?? "")
+      updateCounts: state.optimizer.updateCounts, changed: [], followed: [], digest: measurer?.digest ?? "",
+      scheduler: state.scheduler)
   }
 
   /// By micro-batch, in their order.

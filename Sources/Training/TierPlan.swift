@@ -1,24 +1,39 @@
 import Coordination
 import NestedLearning
+import WireProtocol
 
-/// Which parameters are updated when and with which rate, in force from a step on. A run has one plan, number 1, from
-/// its first step to its last; plans that follow each other have ascending numbers and first steps.
+/// Which parameters are updated when and with which rate, in force from a step on. A run begins with plan 1; plans that
+/// follow have ascending numbers and first steps, and each tier takes its period of a new one once its window is closed.
 public struct TierPlan: Sendable {
   /// 1 for the plan that a run begins with.
   public let number: Int
-  /// The first step (1-based) that the plan is in force at.
+  /// The first step (1-based) that the plan can be in force at.
   public let firstStep: Int
-  /// Groups of parameters with their periods, phases and rates.
+  /// Groups of parameters with their periods, phases and rates, by this plan and those before it.
   public let scheduler: ParameterTierScheduler
+  /// What is other than in the plan before; nil for plan 1.
+  public let change: PeriodChange?
 
-  public init(number: Int = 1, firstStep: Int = 1, scheduler: ParameterTierScheduler) {
-    self.number = number
-    self.firstStep = firstStep
+  public init(scheduler: ParameterTierScheduler) {
+    (number, firstStep) = (1, 1)
     self.scheduler = scheduler
+    change = nil
   }
 
+  private init(after plan: TierPlan, _ change: PeriodChange) {
+    number = plan.number + 1
+    firstStep = change.firstStep
+    var scheduler = plan.scheduler
+    scheduler.follow(change)
+    self.scheduler = scheduler
+    self.change = change
+  }
+
+  /// The plan that follows.
+  func followed(by change: PeriodChange) -> TierPlan { TierPlan(after: self, change) }
+
   /// When the windows of its tiers begin and end.
-  var clock: WindowClock { WindowClock(scheduler.tiers) }
+  package var clock: WindowClock { WindowClock(scheduler.tiers) }
   /// The tiers that gradients of a step (1-based) can be of use to, ascending.
   func learningTiers(at step: Int) -> [Int] { scheduler.learningTiers(at: step) }
   /// The tiers that a step (1-based) updates, ascending.

@@ -6,7 +6,7 @@ import WireProtocol
 /// applied or written is divided into parameters.
 struct WindowStore {
   private let layout: TierLayout
-  private let tiers: [Tier]
+  private var tiers: [Tier]
   private var sums: WindowSums<[Float]>
 
   /// The windows as a state has them; nil if it has none.
@@ -23,6 +23,12 @@ struct WindowStore {
         sums.take(chain: values, of: WindowKey(tier: tier.index, microBatch: g), through: state.step)
       }
     }
+  }
+
+  /// Goes by the clocks of a plan that begins.
+  mutating func follow(_ scheduler: ParameterTierScheduler) {
+    tiers = scheduler.tiers
+    sums.clock = WindowClock(tiers)
   }
 
   /// Takes everything that a result brings.

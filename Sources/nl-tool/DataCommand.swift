@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dataset
 import Foundation
+import JSON
 import NestedLearning
 import Service
 
@@ -20,6 +21,7 @@ struct DataCommand: ParsableCommand {
           {"messages": [{"role": …, "content": …}], "tools": […]}
           {"conversations": [{"from": "human", "value": …}]}   ShareGPT, or messages
           {"instruction": …, "input": …, "output": …}          alpaca: "Below is an instruction …"
+          {"task": …, "text": …, "label": …}                   of one of --tasks; then all rows are of these
 
         Of conversations the assistant's turns are trained on, each up to its first end of turn; --train-on all trains on \
         everything. Text that is trained on is green on a terminal, and between marks elsewhere or where NO_COLOR is set.
@@ -28,6 +30,8 @@ struct DataCommand: ParsableCommand {
           nl-tool data inspect train.jsonl --model Qwen2.5-0.5B-Instruct
           nl-tool data inspect data/ --model SmolLM2-135M-Instruct --max-seq-length 2048 --examples 10
           nl-tool data inspect train.jsonl.gz --model Qwen2.5-0.5B --json
+          nl-tool data inspect rows.jsonl --model Qwen2.5-0.5B \
+            --tasks '{"name": "mood", "type": "classification", "labels": ["bad", "good"]}'
         """)
 
     @Argument(help: "Files of rows, or folders with train, valid and test files.")
@@ -44,6 +48,11 @@ struct DataCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Which tokens have a loss.", valueName: "completions|all"))
     var trainOn: TrainOn = .completions
+
+    @Option(
+      parsing: .upToNextOption,
+      help: ArgumentHelp("The tasks that rows are of, as in training.", valueName: "json"))
+    var tasks: [String] = []
 
     @Option(help: "Rows of each file to show.")
     var examples = 3
@@ -63,9 +72,22 @@ struct DataCommand: ParsableCommand {
       let line = TokenizingLine.standardError()
       let inspection = try DataInspection(
         paths: files, model: model, options: RowOptions(maxLength: maxSeqLength, longRows: longRows),
-        trainOn: trainOn, exampleCount: examples, date: chatTemplateDate, progress: line.show)
+        trainOn: trainOn, exampleCount: examples, tasks: definitions(), date: chatTemplateDate,
+        progress: line.show)
       line.clear()
       print(json ? inspection.json.text : inspection.text(colors: Self.wantsColors))
+    }
+
+    /// - Throws: `ConfigError` for what is no task.
+    private func definitions() throws -> [TaskDefinition] {
+      guard !tasks.isEmpty else { return [] }
+      let values = try tasks.map { text in
+        do { return try JSONValue(parsing: text) } catch { throw ValidationError("--tasks: \(error)") }
+      }
+      return try NestedLearningConfig(
+        object: ["base_model_path": "none", "train_data_path": "none"], file: "--tasks",
+        overrides: [("tasks", .array(values))]
+      ).tasks
     }
 
     /// As no-color.org asks: a terminal, unless NO_COLOR is set to something.

@@ -21,6 +21,10 @@ struct VerifyCommand: ParsableCommand {
         loss         the loss                          reduction    what the coordinator has made of results
         backward     the gradient by a layer's input   snapshot     the state that was kept
         gradient     a module's gradient               record       what the ledger says; the step itself is right
+        evaluation   what an evaluation has found
+
+      Where steps follow evaluations (a curriculum, lr_schedule plateau, tasks_schedule worst_first) these are computed again as \
+      well: with --all every one of them, else those between the steps that are proved, and the one before the first of them.
 
       Examples:
         nl-tool verify runs/demo

@@ -55,6 +55,34 @@ import WireProtocol
     }
   }
 
+  /// A tier plan begins at step 3, within the window of tier 1: its chains go on to the boundary at step 4, and then windows
+  /// are those of the new periods. What is open stays open, and nothing is asked for twice.
+  @Test func aPlanBeginsWithinAWindow() throws {
+    var tiers = [1, 4].enumerated().map {
+      Tier(index: $0, frequency: $1, phase: 0, parameters: ["p\($0)"], parameterCount: 1)
+    }
+    var book = Self.book()
+    for step in 1...2 { Self.run(&book, Self.whole, step: step, worker: 7) }
+    let before = book
+    for (place, period) in [3, 2].enumerated() { tiers[place].follow(period, from: 3) }
+    book.follow(WindowClock(tiers))
+    for step in 1...2 {
+      #expect(book.gaps(tiers: [1], through: step) == before.gaps(tiers: [1], through: step))
+      #expect(book.oldestStep(after: step) == before.oldestStep(after: step))
+    }
+    #expect(Self.run(&book, Self.whole, step: 3, worker: 7) == "0 none start start | 1 none 7.2.0 7.2.1")
+    #expect(Self.run(&book, Self.whole, step: 4, worker: 7) == "0 none 7.3.0 7.3.1 | 1 sum 7.3.0 7.3.1")
+    #expect(book.gaps(tiers: [1], through: 4).isEmpty && book.oldestStep(after: 4) == 3)
+    #expect(Self.run(&book, Self.whole, step: 5, worker: 7) == "0 sum 7.4.0 7.4.1 | 1 none start start")
+    #expect(Self.run(&book, Self.whole, step: 6, worker: 7) == "0 none start start | 1 sum 7.5.0 7.5.1")
+    #expect(
+      book.gaps(tiers: [0, 1], through: 6).collect == [
+        7: [
+          WindowKey(tier: 0, microBatch: 0): "7.6.0", WindowKey(tier: 0, microBatch: 1): "7.6.1",
+        ]
+      ])
+  }
+
   /// Nothing but the sums of boundaries travels: tier 0 every step, tier 1 every fourth.
   @Test func oneWorkerGoesOnFromItsOwnChains() {
     var book = Self.book()

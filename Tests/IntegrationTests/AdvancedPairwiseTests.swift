@@ -36,6 +36,18 @@ import Testing
             ]
           ]
         ),
+        (
+          "plans",
+          [
+            "curriculum": [
+              "strategy": "stages",
+              "stages": [
+                ["target": 0, "frequencies": [1, 3, 5]], ["target": 0, "frequencies": [2, 2, 3]],
+                ["target": 1, "frequencies": [1, 1, 2]],
+              ],
+            ]
+          ]
+        ),
       ]),
     Pairs.Factor(
       name: "tasks",

@@ -15,6 +15,8 @@ import Testing
       return #"{"text": "\#(text)", "weight": \#(isHard ? 1 : 9), "label": "\#(row < 50 ? "many" : "few")"}"#
     }
     try scratch.write("planted.jsonl", lines.joined(separator: "\n") + "\n")
+    let hard = lines.enumerated().filter { $0.offset % 2 == 1 }.map(\.element)
+    try scratch.write("hard.jsonl", hard.joined(separator: "\n") + "\n")
   }
 
   static func run(_ changes: [String: JSONValue]) throws -> TrainingRun {
@@ -74,6 +76,56 @@ import Testing
     #expect(evaluations.count == 4)
   }
 
+  /// A stage takes its own rows, as many as it says, and its periods once each tier has closed its window; the ledger has
+  /// the plans, and everybody counts updates by them.
+  @Test func stagesWithPlansAndDataOfTheirOwn() throws {
+    let run = try Self.run([
+      "num_steps": 12, "eval_every": 3, "curriculum_strategy": "stages", "sampling_difficulty": "length",
+      "warmup_steps": 0, "tier_update_frequencies": [1, 2, 4], "val_data_path": "planted.jsonl",
+      "gradient_accumulation_steps": 1, "batch_size": 2,
+      "curriculum_stages": [
+        ["range": [0, 0.3], "target": 0],
+        ["target": 0, "data": "hard.jsonl", "batch_size": 5, "frequencies": [1, 1, 3]],
+        ["target": 1, "frequencies": [2, 2, 2]],
+      ],
+    ])
+    let result = try run.train()
+    #expect(result.everything.contains("stage 1: micro-batches of 5 rows"), "\(result.everything)")
+    let rows = try run.metrics()
+    #expect(rows.map { $0["curriculum_stage"]?.int } == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
+    // Rows have 2 to 4 words or 14 to 18, each of some tokens.
+    let tokens = rows.map { $0["tokens"]?.int ?? 0 }
+    #expect(tokens[3..<6].allSatisfy { $0 > 5 * 14 } && tokens[0..<3].allSatisfy { $0 < 2 * 14 }, "\(tokens)")
+    // By hand. Tier 0: 1, …, 6, then 8, 10, 12. Tier 1: 2, 4 (its window is open after step 3), 5, 6, then 8, 10, 12. Tier 2:
+    // 4, then 7 (its window is open after step 6), 9, 11.
+    let updates: [[Int]] = [
+      [0], [0, 1], [0], [0, 1, 2], [0, 1], [0, 1], [2], [0, 1], [2], [0, 1], [2], [0, 1],
+    ]
+    #expect(rows.map { ($0["active_tiers"]?.array ?? []).compactMap(\.int) } == updates)
+    let statistics = try #require(rows.last?["tier_stats"])
+    #expect(statistics["tier_update_frequencies"] == [2, 2, 2])
+    #expect(statistics["tier_update_counts"] == [9, 7, 4])
+    let plans = try JSONValue(
+      parsing: sqlite(
+        run.file("state.sqlite"),
+        "SELECT json_group_array(json_array(number, first_step, json_extract(plan, '$.tiers[2].after'))) FROM tier_plans"
+      ))
+    #expect(plans == [[1, 1, nil], [2, 4, 4], [3, 7, 7]])
+    let proof = try Program.tool.run(["verify", run.folder, "--all"])
+    #expect(proof.status == 0, "\(proof.everything)")
+    let report = run.scratch.path("report.html")
+    try Program.tool.run(["report", run.folder, "--output", report]).expectSuccess()
+    // What it says of tier 1: 7 updates of 7 that were due.
+    let inputs = try JSONValue(parsing: String(contentsOfFile: run.file("config.json"), encoding: .utf8))
+    #expect(inputs["inputs_sha256"]?["stage_1_data"]?.string?.count == 64)
+    // Other rows of a stage are another run.
+    try run.scratch.write("hard.jsonl", #"{"text": "another"}"# + "\n")
+    let again = try Program.coord.run(["rollback", run.folder, "--to-step", "12"])
+    let resumed = try Program.coord.run(["resume", run.folder])
+    #expect(
+      resumed.status != 0 && resumed.errors.contains("stage 1"), "\(again.everything)\(resumed.everything)")
+  }
+
   /// Weights of 9 to 1 for easy rows, by the length that tells them from hard ones.
   @Test func weights() throws {
     let weighted: [String: JSONValue] = ["sampling_mode": "importance", "sampling_weight_field": "weight"]
@@ -96,6 +148,15 @@ import Testing
     [
       "curriculum_strategy": "stages", "inactive_gradients": "sum", "sampling_difficulty": "rarity",
       "curriculum_stages": ["0:0.5:0:0.02", "0.3:1:0"],
+    ],
+    // Periods, data and batch sizes of the stages' own.
+    [
+      "curriculum_strategy": "stages", "inactive_gradients": "mean", "sampling_difficulty": "length",
+      "tier_update_frequencies": [1, 2, 5], "val_data_path": "planted.jsonl",
+      "curriculum_stages": [
+        ["target": 0, "frequencies": [1, 3, 4]], ["target": 0, "data": "hard.jsonl", "batch_size": 3],
+        ["target": 1, "range": [0, 0.4], "frequencies": [2, 2, 7], "learning_rate": 0.02],
+      ],
     ],
     [
       "curriculum_strategy": "competence", "curriculum_initial": 1, "curriculum_delta": 0.2,
@@ -128,7 +189,7 @@ import Testing
 
   /// Killed between evaluations that the draws follow; what is computed again is held to its record, and proved
   /// afterwards.
-  @Test(arguments: [2, 3]) func killedAndResumed(path: Int) throws {
+  @Test(arguments: [2, 3, 4]) func killedAndResumed(path: Int) throws {
     let changes = Self.paths[path].merging(["num_steps": 200, "eval_every": 10]) { $1 }
     let reference = try Self.run(changes)
     try reference.train()

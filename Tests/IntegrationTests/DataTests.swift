@@ -21,6 +21,37 @@ import Testing
     return try run.adapterHash()
   }
 
+  /// Rows of tasks, and how often each label stands there; the counts are of the file itself.
+  @Test func rowsOfTasks() throws {
+    let (path, rows) = (
+      Fixtures.path("data/tasks.jsonl"), try Harness.rows(Fixtures.path("data/tasks.jsonl"))
+    )
+    let flags = [
+      "data", "inspect", path, "--model", Fixtures.path("models/qwen2_f32"), "--tasks",
+      #"{"name": "topic", "type": "classification", "labels": ["sea", "mill", "town"]}"#,
+      #"{"name": "tag", "type": "token_classification", "labels": ["word", "name", "number"]}"#,
+      #"{"name": "text", "type": "language_modeling"}"#,
+    ]
+    let result = try Program.tool.run(flags + ["--json"]).expectSuccess()
+    let file = try JSONValue(parsing: result.output)["files"]?.array?.first
+    let tasks = try #require(file?["tasks"]?.array)
+    func counts(_ task: JSONValue) -> [Int?] { (task["labels"]?.array ?? []).map { $0["count"]?.int } }
+    func of(_ task: String) -> [JSONValue] { rows.filter { $0["task"]?.string == task } }
+    #expect(tasks.map { $0["rows"]?.int } == ["topic", "tag", "text"].map { of($0).count })
+    let topics = ["sea", "mill", "town"].map { label in of("topic").count { $0["label"]?.string == label } }
+    #expect(counts(tasks[0]) == topics && topics.allSatisfy { $0 > 0 })
+    let tags = of("tag").flatMap { $0["label"]?.array ?? [] }.compactMap(\.int)
+    let expected = (0..<3).map { (tag: Int) in tags.count { $0 == tag } }
+    #expect(counts(tasks[1]) == expected)
+    let predicted = tasks[2]["labelled"]?.int ?? 0
+    #expect(predicted > of("text").count)
+    let text = try Program.tool.run(flags).expectSuccess()
+    #expect(
+      text.output.contains("topic  \(topics.reduce(0, +)) rows: sea \(topics[0]), mill"), "\(text.output)")
+    let wrong = try Program.tool.run(Array(flags.prefix(6)) + [#"{"name": "topic"}"#])
+    #expect(wrong.status != 0 && wrong.errors.contains("type"), "\(wrong.everything)")
+  }
+
   /// Each changes what is learnt; the number of workers does not.
   @Test func packingAndTrainOnChangeTheAdapter() throws {
     let plain = try hash()

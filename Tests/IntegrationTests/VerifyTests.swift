@@ -63,6 +63,59 @@ import Testing
     #expect(answer.status == 0 && answer.json["computed_steps"]?.int == 2, "\(name): \(answer.json.text)")
   }
 
+  /// Runs whose steps follow what evaluations find, with what of the record of the one after step 6 is changed.
+  private static let following: [(changes: [String: JSONValue], change: String, what: String)] = [
+    (
+      [
+        "curriculum_strategy": "stages", "curriculum_stages": ["0:0.6:0.9", "0.2:1:1"],
+        "sampling_difficulty": "length",
+      ],
+      "json_set(metrics, '$.correct_tokens', json_extract(metrics, '$.correct_tokens') + 1)",
+      "tokens are right"
+    ),
+    (["lr_schedule": "plateau", "plateau_patience": 0], "metrics", "the loss is"),
+    (
+      [
+        "tasks": [
+          ["name": "topic", "type": "classification", "labels": ["sea", "mill", "town"]],
+          ["name": "text", "type": "language_modeling"],
+        ],
+        "tasks_schedule": "worst_first", "max_seq_length": 64,
+      ],
+      "json_set(metrics, '$.worst_task', iif(metrics ->> 'worst_task' = 'topic', 'text', 'topic'))",
+      "the worst task is another"
+    ),
+  ]
+
+  /// What steps follow is computed again as well: an honest run is proved with its evaluations, and one whose record was
+  /// changed is not, and the evaluation is named before any step that stands on it.
+  @Test(arguments: 0..<following.count) func evaluationsThatStepsFollow(number: Int) throws {
+    let (changes, change, what) = Self.following[number]
+    let run = try TrainingRun(
+      changes.merging(["num_steps": 12, "eval_every": 3, "checkpoint_every": 6]) { $1 })
+    if changes["tasks"] != nil {
+      let rows = try rows(Fixtures.path("data/tasks.jsonl")).filter { $0["task"] != "tag" }
+      try run.scratch.write("two.jsonl", rows.map { $0.text + "\n" }.joined())
+      var config = run.config
+      (config["train_data_path"], config["val_data_path"]) = ("two.jsonl", "two.jsonl")
+      try run.scratch.write("config.json", JSONValue.object(config).text)
+    }
+    try run.train(["--threads-per-worker", "1"])
+    try expectProved(run, steps: 12)
+    #expect(try verify(run, "--all").json["computed_evaluations"]?.int == 4)
+    // Steps 7 and 8 stand on the evaluation after step 6, and on no other of their stretch.
+    #expect(try verify(run, "--step", "8").json["computed_evaluations"]?.int == 1)
+    try self.change(
+      run,
+      "UPDATE evaluations SET metrics = \(change)\(number == 1 ? ", loss = loss * 1.5" : "") WHERE step = 6")
+    let answer = try verify(run, "--all")
+    #expect(answer.status == 1 && answer.faults.count == 1, "\(answer.json.text)")
+    #expect(answer.fault?["step"]?.int == 6 && answer.fault?["direction"] == "evaluation")
+    #expect(answer.fault?["detail"]?.string?.contains(what) == true, "\(answer.json.text)")
+    let text = try Program.tool.run(["verify", run.folder, "--step", "8"])
+    #expect(text.status == 1 && text.output.contains("Evaluation after step 6: wrong"), "\(text.everything)")
+  }
+
   /// A coordinator that was killed, a worker that was killed, a run that went back by hand.
   @Test func aRunWithAHistoryIsProved() throws {
     let run = try TrainingRun([

@@ -28,4 +28,31 @@ import Testing
     try ledger.record(plan: second)
     #expect(try ledger.tierPlans() == [first, second])
   }
+
+  /// A plan that an evaluation has led to is recorded with it, and void with it.
+  @Test func recordedWithAnEvaluation() throws {
+    let folder = try TemporaryFolder()
+    let ledger = try workingLedger(in: folder)
+    let plans = [1, 3, 5].enumerated().map {
+      TierPlanRecord(number: $0 + 1, firstStep: $1, plan: ["tiers": [.number($0)]])
+    }
+    try ledger.record(plan: plans[0])
+    for number in 1...6 {
+      try ledger.commit(step(number), tiers: [tier(0, version: number)], assignments: [])
+      guard number % 2 == 0 else { continue }
+      let evaluation = EvaluationRecord(
+        step: number, loss: 2, perplexity: 7, tokens: 8, isBest: false, seconds: 1, metrics: [:])
+      let plan = number < 6 ? plans[number / 2] : nil
+      for isAgain in [false, true] {
+        try ledger.record(evaluation: evaluation, plan: plan, mayBeThere: isAgain)
+      }
+    }
+    #expect(try ledger.tierPlans() == plans)
+    _ = try ledger.rollBack(byHandTo: 3)
+    #expect(try ledger.tierPlans() == Array(plans.prefix(2)), "plan 3 was of the evaluation after step 4")
+    _ = try ledger.rollBack(byHandTo: 2)
+    #expect(try ledger.tierPlans() == Array(plans.prefix(2)) && ledger.evaluations().map(\.step) == [2])
+    _ = try ledger.rollBack(byHandTo: 1)
+    #expect(try ledger.tierPlans() == Array(plans.prefix(1)))
+  }
 }

@@ -22,6 +22,7 @@ import Testing
     #""curriculum_strategy": "progressive", "curriculum_initial": 0.125, "curriculum_final": 0.5, "curriculum_steps": 7, "curriculum_warmup": 3"#,
     #""curriculum_strategy": "competence", "curriculum_target": 0.5, "curriculum_delta": 0.125, "curriculum_patience": 2"#,
     #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 0.5], "target": 0.25, "learning_rate": 0.5}, {"range": [0.5, 1], "target": 1}]"#,
+    #""curriculum_strategy": "stages", "val_data_path": "v", "curriculum_stages": [{"range": [0, 1], "target": 0.5, "frequencies": [1, 3, 9], "data": [{"path": "a", "weight": 1}, {"path": "b", "weight": 1}], "batch_size": 3}]"#,
   ])
   func readAndWritten(members: String) throws {
     let config = try read(members)
@@ -31,6 +32,28 @@ import Testing
     #expect(
       try NestedLearningConfig(text: config.json().text, file: "b.json", format: .json).json()
         == config.json())
+  }
+
+  /// A config with one stage that has something of its own.
+  private static func stage(_ members: String) -> String {
+    "\"curriculum_strategy\": \"stages\", \"curriculum_stages\": [{\"target\": 0.5, \(members)}]"
+  }
+
+  /// What a stage has of its own is in place of the run's; paths in it are relative as others are.
+  @Test func whatIsOfAStage() throws {
+    var config = try read(
+      #""curriculum_strategy": "stages", "val_data_path": "v", "batch_size": 5, "tier_update_frequencies": [1, 2, 4], "curriculum_stages": [{"target": 0.5}, {"range": [0.5, 1], "target": 1, "tier_update_frequencies": [2, 2, 2], "data": "more/b.jsonl", "batch_size": 2}]"#
+    )
+    config.resolvePaths(fileFolder: "/configs", workingFolder: "/here")
+    #expect(config.curriculumStages[0] == CurriculumStage(target: 0.5))
+    #expect((0...2).map(config.frequencies(ofStage:)) == [[1, 2, 4], [2, 2, 2], [1, 2, 4]])
+    #expect(config.initialFrequencies == [1, 2, 4] && config.changesPeriods)
+    let (first, second) = (config.ofStage(0), config.ofStage(1))
+    #expect(first.trainDataPath == "/configs/d" && first.batchSize == 5)
+    #expect(second.trainDataPath == "/configs/more/b.jsonl" && second.batchSize == 2)
+    #expect(second.valDataPath == "/configs/v" && second.trainDataFiles.isEmpty)
+    let plain = try read(#""curriculum_strategy": "stages", "curriculum_stages": ["0:1:0.5"]"#)
+    #expect(!plain.changesPeriods && plain.ofStage(0).json() == plain.json())
   }
 
   /// As a flag has them.
@@ -74,6 +97,31 @@ import Testing
       "curriculum_stages", "unknown"
     ),
     (#""curriculum_strategy": "stages", "curriculum_stages": ["0,1"]"#, "curriculum_stages", "such as"),
+    (stage(#""frequencies": [1, 2]"#), "curriculum_stages", "2 values for 3 tiers"),
+    (stage(#""frequencies": [1, 4, 2]"#), "curriculum_stages", "descends"),
+    (stage(#""frequencies": [0, 1, 2]"#), "curriculum_stages", "whole number from 1"),
+    (
+      stage(#""frequencies": [1, 2, 3], "tier_update_frequencies": [1, 2, 3]"#), "curriculum_stages",
+      "the same"
+    ),
+    (stage(#""frequencies": [1, 2, 3]"#) + #", "tier_phase": [0, 1, 3]"#, "tier_phase", "the first stage"),
+    (
+      stage(#""frequencies": [1, 2, 4]"#) + #", "tier_mode": "consolidate""#, "curriculum_stages",
+      "consolidate"
+    ),
+    (
+      stage(#""frequencies": [1, 2, 4]"#) + #", "replay_data_path": "r", "replay_at": "boundaries""#,
+      "curriculum_stages", "replay_at"
+    ),
+    (stage(#""batch_size": 0"#), "curriculum_stages", "whole number"),
+    (stage(#""batch_size": 2"#) + #", "replay_data_path": "r""#, "curriculum_stages", "replay"),
+    (stage(#""batch_size": 2"#) + #", "unfreeze": "gradual""#, "curriculum_stages", "epoch"),
+    (stage(#""data": "a""#), "curriculum_stages", "val_data_path is missing"),
+    (stage(#""data": "a""#) + #", "val_data_path": "v", "loss": "flow""#, "curriculum_stages", "flow"),
+    (
+      stage(#""data": [{"path": "a", "weight": 2}]"#) + #", "val_data_path": "v""#, "curriculum_stages",
+      "weight"
+    ),
   ]) func whatDoesNotGoTogether(members: String, key: String, reason: String) {
     let error = #expect(throws: ConfigError.self, "\(members)") { try read(members) }
     #expect(

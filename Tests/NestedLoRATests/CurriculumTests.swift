@@ -18,6 +18,12 @@ import Testing
         "curriculum_patience": 1,
       ],
       ["sampling_mode": "length", "sampling_length_mode": "progressive"],
+      [
+        "curriculum_strategy": "stages", "inactive_gradients": "sum", "sampling_difficulty": "length",
+        "curriculum_stages": [
+          ["target": 0, "frequencies": [1, 3, 3], "batch_size": 1], ["target": 1, "frequencies": [1, 1, 2]],
+        ],
+      ],
     ] as [[String: JSONValue]])
   func sameBitsAsTheCluster(changes: [String: JSONValue]) throws {
     let common: [String: JSONValue] = ["eval_every": 2]

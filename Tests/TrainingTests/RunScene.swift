@@ -69,6 +69,7 @@ struct RunScene {
       switch effect {
       case .open(let unit): self.unit = unit
       case .write(let write): self.write = write
+      case .adopt(let plan): engine.adopt(plan)
       case .armTimer(let time): timer = time
       default: break
       }
@@ -147,6 +148,7 @@ struct RunScene {
     case .publish(let tiers, let windows):
       "publish \(tiers.count) tiers" + (windows == nil ? "" : " and windows")
     case .parametersChanged(let tiers): "tiers \(tiers.keys.sorted()) have changed"
+    case .adopt(let plan): "adopt plan \(plan.number): \(plan.scheduler.periodsText)"
     case .open(let unit):
       "open \(unit), tiers \(unit.dueTiers)" + (unit.isFlush ? ", flush" : "")
         + (unit.isVerified ? ", by two" : "") + (unit.parts.map { ", \($0.count) parts" } ?? "")

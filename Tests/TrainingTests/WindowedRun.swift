@@ -19,7 +19,7 @@ struct WindowedRun {
 
   let config: NestedLearningConfig
   var state: NestedTrainerState
-  private let clock: WindowClock
+  private var clock: WindowClock
   /// What has not come yet of those that are sent one by one.
   private var late: [WindowKey: [Arrival]] = [:]
 
@@ -51,6 +51,12 @@ struct WindowedRun {
       Float((step * 31 + key.microBatch * 17 + i * 7 + key.tier * 3) % 23 - 11) / 9
     }
     return GradientWindow.scaled(values, trainedTokens: tokens(step))
+  }
+
+  /// Other periods from a step on.
+  mutating func follow(_ change: PeriodChange) {
+    state.follow(change)
+    clock = WindowClock(state.scheduler.tiers)
   }
 
   mutating func apply(step: Int) throws {

@@ -19,6 +19,26 @@ import Testing
     let alone = try TrainingRun(curriculum)
     try alone.train()
     #expect(try service.adapterHash("c") == alone.adapterHash())
+    // A stage's plan: 5 steps of periods 1, 2, 4, then each tier by the next ones, after its own boundary.
+    let planned: [String: JSONValue] = [
+      "curriculum_strategy": "stages", "sampling_difficulty": "length",
+      "curriculum_stages": [["target": 0], ["target": 1, "frequencies": [2, 2, 3]]],
+    ]
+    try service.json("POST", "start", RunningService.config("p", planned))
+    try service.waitForEnd(of: "p")
+    let status = try service.json("GET", "status?experiment=p")
+    let stats = (0..<3).compactMap { status["tier_stats"]?["tier_\($0)"] }
+    #expect(stats.map { $0["frequency"]?.int } == [2, 2, 3])
+    #expect(stats.map { $0["due_updates"]?.int } == stats.map { $0["update_count"]?.int })
+    // 1 to 5, then 7 and 9; 2, 4, 6, 8, 10; 4, 8.
+    #expect(stats.map { $0["due_updates"]?.int } == [7, 5, 2])
+    // A stage's data lie below the service's folders, as all data do.
+    let outside = try service.answer(
+      "POST", "/nested-learning/start",
+      RunningService.config(
+        "o",
+        planned.merging(["curriculum_stages": [["target": 1, "data": "/etc/passwd"]]]) { $1 }))
+    #expect(outside.status == "422" && outside.body.contains("curriculum_stages"), "\(outside.body)")
     // What does not go together is answered with its key.
     let answer = try service.answer(
       "POST", "/nested-learning/start",

@@ -5,31 +5,7 @@
 #
 # The programs are taken from PATH, or built if they are not there. Runs are in runs/curriculum-example.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
-
-command -v nl-coord > /dev/null || {
-  cluster/install.sh
-  cluster/build.sh
-  PATH=$PWD/.build/release:$PATH
-}
-out=$PWD/runs/curriculum-example
-rm -rf "$out"
-mkdir -p "$out"
-
-train() {
-  local name=$1
-  shift
-  nl-coord train --config examples/curriculum/config.yaml --experiment-name "$name" --output-path "$out" \
-    --local-workers 2 --threads-per-worker 1 "$@" > "$out/$name.log" 2>&1 || { cat "$out/$name.log" >&2 && return 1; }
-}
-
-# The mean of a column of the metrics, for each fifth of the run.
-fifths() {
-  awk -v key="\"$2\":" '{ at = index($0, key); value[NR] = at ? substr($0, at + length(key)) + 0 : 0 }
-    END { for (part = 0; part < 5; part++) { sum = n = 0
-      for (i = int(part * NR / 5) + 1; i <= int((part + 1) * NR / 5); i++) { sum += value[i]; n++ }
-      printf " %6.2f |", n ? sum / n : 0 } }' "$out/$1/metrics/train_metrics.jsonl"
-}
+source "$(dirname "$0")/../compared-runs.sh" curriculum
 
 train none "$@" --sampling-mode difficulty
 train progressive "$@" --curriculum-strategy progressive --curriculum-initial 0.2 --curriculum-steps 40
@@ -41,8 +17,7 @@ echo
 echo "| curriculum  |      1 |      2 |      3 |      4 |      5 | validation loss |"
 echo "|-------------|--------|--------|--------|--------|--------|-----------------|"
 for name in none progressive sqrt stages; do
-  loss=$(tail -n 1 "$out/$name/metrics/eval_metrics.jsonl" | sed 's/.*"loss":\([0-9.]*\).*/\1/')
-  printf '| %-11s |%s %15.4f |\n' "$name" "$(fifths $name sampled_difficulty)" "$loss"
+  printf '| %-11s |%s %15.4f |\n' "$name" "$(parts $name sampled_difficulty 5 2)" "$(loss $name)"
 done
 echo
 echo "Stage of the last curriculum after each evaluation, and the accuracy that it went by:"

@@ -52,6 +52,8 @@ public enum RunRequest: Sendable {
   /// What is here of windows, at the start and after a return; all that workers keep is void. Only while no unit is
   /// open.
   case windows(WindowTracker?)
+  /// A tier plan begins: windows go by this clock from now on. Only while no unit is open.
+  case clock(WindowClock)
   /// This is to be computed next. Only while no unit is open.
   case open(WorkUnit)
   /// What windows lack is to be brought here; answered by `windowsComplete`, or by a unit that brings some of it. Only

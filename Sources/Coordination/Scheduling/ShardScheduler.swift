@@ -126,6 +126,7 @@ public struct ShardScheduler: Sendable {
     case .parametersChanged(let tiers): change(tiers, now: now)
     case .open(let unit): begin(unit, now: now)
     case .windows(let book): windows = book
+    case .clock(let clock): windows?.follow(clock)
     case .completeWindows(let request): complete(request, now: now)
     case .hurry: isHurried = true
     case .abandon: abandonUnit(now: now)

@@ -27,18 +27,16 @@ extension [WindowReport] {
 
 /// When the windows of tiers begin and end: a window is the steps after an update up to the next one, included.
 public struct WindowClock: Sendable, Equatable {
-  private struct Period: Sendable, Equatable {
-    let frequency: Int
-    let phase: Int
+  private struct TierWindows: Sendable, Equatable {
+    let clock: TierClock
     /// The first step that its gradients are of use at.
     let first: Int
   }
 
-  private let periods: [Period]
+  private let tiers: [TierWindows]
 
   public init(_ tiers: [Tier]) {
-    self.init(
-      frequencies: tiers.map(\.frequency), phases: tiers.map(\.phase), firsts: tiers.map(\.firstStep))
+    self.tiers = tiers.map { TierWindows(clock: $0.clock, first: max(1, $0.firstStep)) }
   }
 
   /// - Parameters:
@@ -46,26 +44,24 @@ public struct WindowClock: Sendable, Equatable {
   ///   - phases: of the same tiers; 0 where there are none.
   ///   - firsts: the first steps of their first windows; 1 where there are none.
   public init(frequencies: [Int], phases: [Int] = [], firsts: [Int] = []) {
-    periods = frequencies.enumerated().map { tier, frequency in
-      Period(
-        frequency: max(1, frequency), phase: phases.indices.contains(tier) ? phases[tier] : 0,
+    tiers = frequencies.enumerated().map { tier, frequency in
+      TierWindows(
+        clock: TierClock(frequency: frequency, phase: phases.indices.contains(tier) ? phases[tier] : 0),
         first: firsts.indices.contains(tier) ? max(1, firsts[tier]) : 1)
     }
   }
 
-  public var tierCount: Int { periods.count }
+  public var tierCount: Int { tiers.count }
 
   /// Whether a step (1-based) ends a window of the tier.
   public func isBoundary(tier: Int, step: Int) -> Bool {
-    guard periods.indices.contains(tier), step >= periods[tier].first else { return false }
-    return (step - periods[tier].phase) % periods[tier].frequency == 0
+    guard tiers.indices.contains(tier), step >= tiers[tier].first else { return false }
+    return tiers[tier].clock.isBoundary(step)
   }
 
   /// The first step of the window that `step` belongs to; of steps before a tier's first window, that of the latter.
   public func start(tier: Int, step: Int) -> Int {
-    guard periods.indices.contains(tier) else { return 1 }
-    let (frequency, phase) = (periods[tier].frequency, periods[tier].phase)
-    let sinceBoundary = ((step - 1 - phase) % frequency + frequency) % frequency
-    return max(periods[tier].first, step - sinceBoundary)
+    guard tiers.indices.contains(tier) else { return 1 }
+    return max(tiers[tier].first, tiers[tier].clock.windowStart(of: step))
   }
 }

@@ -11,7 +11,8 @@ public struct WindowSums<Sum: Sendable>: Sendable {
     var sum: Sum
   }
 
-  public let clock: WindowClock
+  /// May be replaced by that of a plan that begins, which says the same of windows that are open.
+  public var clock: WindowClock
   public let microBatchCount: Int
   /// Adds the second to the first.
   private let add: @Sendable (inout Sum, Sum) -> Void

@@ -41,7 +41,7 @@ public struct WindowTracker: Sendable, Equatable {
     }
   }
 
-  public let clock: WindowClock
+  public private(set) var clock: WindowClock
   public let microBatchCount: Int
   /// Every gradient is to be checked by its bytes, so workers keep none.
   public let alwaysSeparate: Bool
@@ -77,6 +77,10 @@ public struct WindowTracker: Sendable, Equatable {
     change(&chain)
     chains[tier][microBatch] = chain
   }
+
+  /// Takes the clock of a plan that begins: up to the boundary from which on a tier goes by it, it says what the clock
+  /// before said.
+  mutating func follow(_ clock: WindowClock) { self.clock = clock }
 
   // MARK: - Orders
 

@@ -7,13 +7,16 @@ import NestedLearning
 /// Row j of micro-batch g of step t has the index i = (t − 1)·B·G + g·B + j in the order of the rows (`RowOrder`, or
 /// another `RowSampler`), with B rows a micro-batch and G micro-batches a step. With packing the same holds of packs
 /// (`PackIndex`), and with `sampling_mode: length` of whole micro-batches (`LengthBatches`). Where rows are replayed,
-/// `ReplayMix` says which index of which order it is.
+/// `ReplayMix` says which index of which order it is. A stage of a curriculum that has data, or a batch size, of its own
+/// counts from its first step (`StageRows`).
 public struct StepSampler: Sendable {
   /// A row that is taken.
   public struct Row: Sendable, Equatable {
     /// From 0, among the task's rows or among those that are replayed.
     public let number: Int
     public let isReplayed: Bool
+    /// The stage of the curriculum whose own data it is of; nil for the run's.
+    public var stage: Int?
   }
 
   private let task: RowTurns
@@ -24,13 +27,18 @@ public struct StepSampler: Sendable {
   private let microBatchCount: Int
   /// Nil where rows are taken one by one.
   private let lengthBatches: LengthBatches?
-  private let curriculum: (any CurriculumStrategy)?
+  private let curriculum: CurriculumMemory?
   private let difficulties: [Double]?
+  /// By stage of the curriculum, of those that have rows of their own.
+  private let stages: [Int: StageRows]
 
-  /// - Parameter traits: of the rows, as the config asks for them
+  /// - Parameters:
+  ///   - traits: of the rows, as the config asks for them
+  ///   - stages: of the curriculum, where they have data or a batch size of their own
   /// - Throws: `DataError` if there are no rows, or none that may be taken.
   public init(
-    rows: RowSet, replay: RowSet? = nil, config: NestedLearningConfig, traits: RowTraits = RowTraits()
+    rows: RowSet, replay: RowSet? = nil, config: NestedLearningConfig, traits: RowTraits = RowTraits(),
+    stages: [Int: StageRows] = [:]
   ) throws(DataError) {
     guard !rows.isEmpty else {
       throw DataError(file: config.trainDataPath, reason: "has no rows to train on", remedy: "give it rows")
@@ -38,7 +46,8 @@ public struct StepSampler: Sendable {
     task = RowTurns(rows, try traits.sampler(of: rows, config), config)
     tasks = config.tasksSchedule == .proportional ? [] : try Self.tasks(rows, config)
     lengthBatches = traits.lengthBatches(of: rows, config)
-    curriculum = try RowTraits.curriculum(config)
+    curriculum = try RowTraits.curriculum(config).map { CurriculumMemory($0) }
+    self.stages = stages
     difficulties = traits.difficulties
     batchSize = max(1, config.batchSize)
     microBatchCount = max(1, config.gradientAccumulationSteps)
@@ -82,7 +91,13 @@ public struct StepSampler: Sendable {
         Row(number: $0, isReplayed: false)
       }
     }
-    let range = curriculum?.before(step: step, evaluations).range(at: step - 1)
+    let course = curriculum?.before(step: step, evaluations)
+    let range = course?.strategy.range(at: step - 1)
+    if let course, let stage = course.strategy.stage, let own = stages[stage] {
+      return own.numbers(turn: turn(of: step, index, in: course), in: range).map {
+        Row(number: $0, isReplayed: false, stage: own.isOfOtherData ? stage : nil)
+      }
+    }
     let first = index * batchSize
     if !tasks.isEmpty {
       let (task, turn) = taskTurn(step: step, index: index, worst)
@@ -101,6 +116,11 @@ public struct StepSampler: Sendable {
         Row(number: $0, isReplayed: place.isReplayed)
       }
     }
+  }
+
+  /// The number of a micro-batch among those of its stage.
+  private func turn(of step: Int, _ index: Int, in course: CurriculumCourse) -> Int {
+    (step - course.firstStep) * microBatchCount + index
   }
 
   /// The task of a micro-batch, and how many of this task came before it: they take turns, and once an evaluation has found
@@ -148,8 +168,10 @@ public struct StepSampler: Sendable {
 
   /// How the rows of a step are taken; nil where nothing goes by how difficult they are.
   public func sampling(step: Int, after evaluations: [EvaluatedAccuracy]) -> StepSampling? {
-    guard let difficulties else { return nil }
-    let strategy = curriculum?.before(step: step, evaluations)
+    let course = curriculum?.before(step: step, evaluations)
+    let strategy = course?.strategy
+    let own = strategy?.stage.flatMap { stages[$0] }
+    guard let difficulties = own?.difficulties ?? difficulties else { return nil }
     let taken = (0..<microBatchCount).flatMap { index in
       rows(step: step, index: index, after: evaluations).filter { !$0.isReplayed }.map {
         difficulties[$0.number]
@@ -158,11 +180,13 @@ public struct StepSampler: Sendable {
     return StepSampling(
       difficulty: taken.isEmpty ? nil : taken.reduce(0, +) / Double(taken.count),
       threshold: strategy?.range(at: step - 1).upperBound, stage: strategy?.stage,
-      learningRate: strategy?.learningRate)
+      learningRate: strategy?.learningRate,
+      epoch: course.flatMap { course in own?.epoch(after: turn(of: step, microBatchCount, in: course)) })
   }
 
   private func row(_ row: Row) -> TokenRow {
-    row.isReplayed ? (replay?.turns ?? task).rows[row.number] : task.rows[row.number]
+    if let own = row.stage.flatMap({ stages[$0] }) { return own.rows[row.number] }
+    return row.isReplayed ? (replay?.turns ?? task).rows[row.number] : task.rows[row.number]
   }
 
   /// Tokens of a step that have a loss, over all its micro-batches: what its gradients are divided by.
@@ -197,41 +221,5 @@ extension StepSampler {
       if epoch(after: middle - 1) >= epochs { high = middle } else { low = middle + 1 }
     }
     return low
-  }
-}
-
-/// Rows in the order in which they are taken, one by one or in packs.
-private struct RowTurns: Sendable {
-  let rows: RowSet
-  private let sampler: any RowSampler
-  /// nil: one row by itself.
-  private let packs: PackIndex?
-  /// The rows that the order is of, by their numbers; nil: all.
-  private let subset: [UInt32]?
-
-  /// Some of the rows, none in packs.
-  init(_ rows: RowSet, of numbers: [UInt32], _ config: NestedLearningConfig, seed: UInt64) {
-    self.rows = rows
-    sampler = RowOrder(count: numbers.count, shuffle: config.shuffle, seed: seed)
-    (packs, subset) = (nil, numbers)
-  }
-
-  init(_ rows: RowSet, _ sampler: any RowSampler, _ config: NestedLearningConfig) {
-    self.rows = rows
-    subset = nil
-    self.sampler = sampler
-    packs =
-      config.packing
-      ? PackIndex(maxLength: config.maxSeqLength) { rows.length(of: sampler.row(at: $0, in: nil)) } : nil
-  }
-
-  /// Numbers of the rows that are at some places of the order, or in the packs with these numbers.
-  func numbers(_ places: Range<Int>, in range: ClosedRange<Double>? = nil) -> [Int] {
-    let numbers = (packs.map { $0.places(ofPacks: places) } ?? places).map { sampler.row(at: $0, in: range) }
-    return subset.map { subset in numbers.map { Int(subset[$0]) } } ?? numbers
-  }
-
-  func epoch(after taken: Int) -> Int {
-    (packs?.places(ofPacks: taken..<taken).lowerBound ?? taken) / sampler.count
   }
 }

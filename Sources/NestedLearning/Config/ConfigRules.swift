@@ -30,23 +30,27 @@ extension NestedLearningConfig {
   }
 
   private func checkTiers(_ source: ConfigSource) throws(ConfigError) {
-    let frequencies = tierUpdateFrequencies
-    guard frequencies.count == numTiers else {
-      throw source.error(
-        "tier_update_frequencies", "has \(frequencies.count) values for \(numTiers) tiers (num_tiers)",
-        "give one for each tier" + (numTiers <= 8 ? ", as in \((0..<numTiers).map { 1 << $0 })" : ""))
-    }
-    if let i = zip(frequencies, frequencies.dropFirst()).enumerated().first(where: { $1.0 > $1.1 })?.offset {
-      throw source.error(
-        "tier_update_frequencies", "\(frequencies) descends from \(frequencies[i]) to \(frequencies[i + 1])",
-        "tier 0 is the fastest: sort it as \(frequencies.sorted())")
-    }
+    try checkFrequencies(tierUpdateFrequencies, key: "tier_update_frequencies", source)
     if case .list(let scales) = tierLrScale, scales.count != numTiers {
       throw source.error(
         "tier_lr_scale", "has \(scales.count) values for \(numTiers) tiers (num_tiers)",
         "give one for each tier")
     }
     try checkPhases(source)
+  }
+
+  /// - Parameter key: that they stand under.
+  func checkFrequencies(_ frequencies: [Int], key: String, _ source: ConfigSource) throws(ConfigError) {
+    guard frequencies.count == numTiers else {
+      throw source.error(
+        key, "has \(frequencies.count) values for \(numTiers) tiers (num_tiers)",
+        "give one for each tier" + (numTiers <= 8 ? ", as in \((0..<numTiers).map { 1 << $0 })" : ""))
+    }
+    if let i = zip(frequencies, frequencies.dropFirst()).enumerated().first(where: { $1.0 > $1.1 })?.offset {
+      throw source.error(
+        key, "\(frequencies) descends from \(frequencies[i]) to \(frequencies[i + 1])",
+        "tier 0 is the fastest: sort it as \(frequencies.sorted())")
+    }
   }
 
   private func checkStrategy(_ source: ConfigSource) throws(ConfigError) {

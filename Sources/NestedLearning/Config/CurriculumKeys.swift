@@ -50,67 +50,6 @@ extension NestedLearningConfig {
     },
     write: { $0.curriculumPatience.map { .number($0) } ?? .null })
 
-  private static let curriculumStagesKey = ConfigKey(
-    "curriculum_stages", .strings,
-    "For stages: a list of {range: [least, most], target: accuracy, learning_rate: rate}, or of texts such as "
-      + "0:0.3:0.7:1e-4; the rate may be left out. Else 0 to .3, .3 to .7 and .7 to 1, each to an accuracy of .7.",
-    read: { (config, value) throws(ConfigValueError) in
-      guard !value.isNull, value.array?.isEmpty != true else {
-        config.curriculumStages = []
-        return
-      }
-      config.curriculumStages = try ConfigKey.list(value, "a list of stages") {
-        (item) throws(ConfigValueError) in
-        try stage(item)
-      }
-    },
-    write: { config in
-      .array(
-        config.curriculumStages.map { stage in
-          var members: JSONObject = [
-            "range": .numbers([stage.range.lowerBound, stage.range.upperBound]),
-            "target": .number(stage.target),
-          ]
-          if let rate = stage.learningRate { members["learning_rate"] = .number(rate) }
-          return .object(members)
-        })
-    })
-
-  private static func stage(_ item: JSONValue) throws(ConfigValueError) -> CurriculumStage {
-    let expected = "a stage such as {range: [0, 0.3], target: 0.7, learning_rate: 1e-4}, or 0:0.3:0.7:1e-4"
-    if let text = item.string {
-      let numbers = text.split(separator: ":", omittingEmptySubsequences: false).map { Double($0) }
-      guard numbers.count == 3 || numbers.count == 4, numbers.allSatisfy({ $0?.isFinite == true }) else {
-        throw .type(expected, item)
-      }
-      return try stage(
-        range: .numbers([numbers[0] ?? 0, numbers[1] ?? 0]), target: .number(numbers[2] ?? 0),
-        rate: numbers.count == 4 ? .number(numbers[3] ?? 0) : nil)
-    }
-    guard let object = item.object else { throw .type(expected, item) }
-    if let other = object.members.first(where: { !["range", "target", "learning_rate"].contains($0.key) }) {
-      throw ConfigValueError(
-        reason: "has an unknown key \"\(other.key)\" in a stage",
-        remedy: "a stage has range, target and learning_rate",
-        line: other.line > 0 ? other.line : nil)
-    }
-    let rate = object["learning_rate"]
-    return try stage(
-      range: object["range"] ?? .null, target: object["target"] ?? .null,
-      rate: rate?.isNull == true ? nil : rate)
-  }
-
-  private static func stage(
-    range: JSONValue, target: JSONValue, rate: JSONValue?
-  ) throws(ConfigValueError) -> CurriculumStage {
-    CurriculumStage(
-      range: try ConfigKey.share(range: range, "a stage's range of two numbers from 0 to 1, as in [0, 0.3]"),
-      target: try ConfigKey.real(target, "a stage's target accuracy from 0 to 1") { (0...1).contains($0) },
-      learningRate: try rate.map { (rate) throws(ConfigValueError) in
-        try ConfigKey.real(rate, "a stage's learning rate of at least 0") { $0 >= 0 }
-      })
-  }
-
   /// The curriculum of the config; nil without one.
   ///
   /// - Throws: `CurriculumError` for what ``validate()`` refuses
@@ -146,11 +85,7 @@ extension NestedLearningConfig {
         "set one of these, or leave out \(key)")
     }
     guard curriculumStrategy != .none else { return }
-    if lrSchedule == .plateau, curriculumStages.contains(where: { $0.learningRate != nil }) {
-      throw source.error(
-        "curriculum_stages", "give learning rates, and lr_schedule plateau says by itself what the rate is",
-        "leave out one of the two")
-    }
+    try checkStages(source)
     do throws(CurriculumError) { _ = try curriculum() } catch {
       throw source.error("curriculum_\(error.name)", error.reason, error.remedy)
     }

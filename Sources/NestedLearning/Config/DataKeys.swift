@@ -71,7 +71,7 @@ extension NestedLearningConfig {
       return .array(config.valDataFiles.map { ["path": .string($0)] })
     })
 
-  private static func weighted(_ item: JSONValue) throws(ConfigValueError) -> WeightedPath {
+  static func weighted(_ item: JSONValue) throws(ConfigValueError) -> WeightedPath {
     guard let object = item.object else {
       return WeightedPath(path: try ConfigKey.text(item, "a path, or an object of path and weight"))
     }

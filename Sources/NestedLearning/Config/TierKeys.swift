@@ -88,10 +88,11 @@ extension NestedLearningConfig {
         "tier_phase", "has \(phases.count) values for \(numTiers) tiers (num_tiers)", "give one for each tier"
       )
     }
-    for (tier, (phase, frequency)) in zip(phases, tierUpdateFrequencies).enumerated()
+    for (tier, (phase, frequency)) in zip(phases, initialFrequencies).enumerated()
     where !(0..<frequency).contains(phase) {
+      let key = initialFrequencies == tierUpdateFrequencies ? "tier_update_frequencies" : "the first stage"
       throw source.error(
-        "tier_phase", "is \(phase) for tier \(tier), whose period is \(frequency) (tier_update_frequencies)",
+        "tier_phase", "is \(phase) for tier \(tier), whose period is \(frequency) (\(key))",
         "a phase is from 0 to below the period")
     }
   }

@@ -6,12 +6,27 @@ public struct CurriculumStage: Sendable, Equatable {
   public let target: Double
   /// The base learning rate; nil: that of the run.
   public let learningRate: Double?
+  /// Periods of the tiers; nil: those of the run. Each tier takes its own once its window is closed.
+  public var frequencies: [Int]?
+  /// What its rows are taken from, in place of the run's training data; empty: that.
+  public var data: [WeightedPath] = []
+  /// Rows of a micro-batch; nil: as many as the run's have.
+  public var batchSize: Int?
 
-  public init(range: ClosedRange<Double>, target: Double, learningRate: Double? = nil) {
+  public init(
+    range: ClosedRange<Double> = 0...1, target: Double, learningRate: Double? = nil,
+    frequencies: [Int]? = nil, data: [WeightedPath] = [], batchSize: Int? = nil
+  ) {
     self.range = range
     self.target = target
     self.learningRate = learningRate
+    self.frequencies = frequencies
+    self.data = data
+    self.batchSize = batchSize
   }
+
+  /// Whether it takes rows of its own, or other numbers of them.
+  public var hasOwnRows: Bool { !data.isEmpty || batchSize != nil }
 
   /// Easy, medium and hard rows: 0 to .3, .3 to .7, .7 to 1.
   public static let standard = [

@@ -9,12 +9,18 @@ public struct StepSampling: Sendable, Equatable {
   /// The base learning rate of the stage; nil: that of the run.
   public var learningRate: Double?
 
+  /// How often the rows of a stage that has some of its own, or other numbers of them, have been taken in it; nil: by the
+  /// run's.
+  public var epoch: Int?
+
   public init(
-    difficulty: Double? = nil, threshold: Double? = nil, stage: Int? = nil, learningRate: Double? = nil
+    difficulty: Double? = nil, threshold: Double? = nil, stage: Int? = nil, learningRate: Double? = nil,
+    epoch: Int? = nil
   ) {
     self.difficulty = difficulty
     self.threshold = threshold
     self.stage = stage
     self.learningRate = learningRate
+    self.epoch = epoch
   }
 }

@@ -26,10 +26,8 @@ public struct TrainableParameter: Sendable, Equatable {
 /// A set of parameters and how often they are updated.
 public struct Tier: Sendable, Equatable {
   public let index: Int
-  /// Steps between updates, f.
-  public let frequency: Int
-  /// The step, modulo f, at which the tier is updated; 0 makes that steps f, 2f, ….
-  public let phase: Int
+  /// Its periods, one after the other; a tier of a run whose plan never changes has one.
+  public internal(set) var clock: TierClock
   /// Names, sorted by their UTF-8 bytes.
   public let parameters: [String]
   /// How many numbers these parameters have together.
@@ -49,13 +47,20 @@ public struct Tier: Sendable, Equatable {
     configTier: Int? = nil
   ) {
     self.index = index
-    self.frequency = frequency
-    self.phase = phase
+    clock = TierClock(frequency: frequency, phase: phase)
     self.parameters = parameters
     self.parameterCount = parameterCount
     self.firstStep = firstStep
     self.configTier = configTier ?? index
   }
+
+  /// Steps between updates, f, as the newest plan has it.
+  public var frequency: Int { clock.newest.frequency }
+  /// The step, modulo f, at which the tier is updated by the newest plan; 0 makes that steps f, 2f, ….
+  public var phase: Int { clock.newest.phase }
+
+  /// The period that is in force at step `step` (1-based).
+  public func frequency(at step: Int) -> Int { clock.stretch(at: step).frequency }
 
   /// Whether it is never updated.
   public var isFrozen: Bool { firstStep == Self.never }
@@ -64,7 +69,7 @@ public struct Tier: Sendable, Equatable {
   public func learns(at step: Int) -> Bool { step >= firstStep }
 
   /// Whether step `step` (1-based) updates the tier: (step − phase) mod f = 0, from its first step on.
-  public func isActive(at step: Int) -> Bool { learns(at: step) && (step - phase) % frequency == 0 }
+  public func isActive(at step: Int) -> Bool { learns(at: step) && clock.isBoundary(step) }
 
   /// Whether gradients of step `step` wait for a later one.
   public func hasOpenWindow(after step: Int) -> Bool { step > 0 && learns(at: step) && !isActive(at: step) }
@@ -81,7 +86,7 @@ public struct TierError: Error, Sendable, Equatable, CustomStringConvertible {
 /// Divides parameters into tiers, and says at which steps and with which rate each tier is updated.
 public struct ParameterTierScheduler: Sendable {
   /// What is updated together. With `tier_mode: consolidate` that is everything, in one tier, at each step.
-  public let tiers: [Tier]
+  public internal(set) var tiers: [Tier]
   /// The periods of the copies of `tier_mode: consolidate`, of which the first is what the steps update; nil otherwise.
   public let copyFrequencies: [Int]?
   private let tierOfName: [String: Int]
@@ -99,11 +104,11 @@ public struct ParameterTierScheduler: Sendable {
     config: NestedLearningConfig, parameters: [TrainableParameter], importance: [String: Double]? = nil,
     layerCount: Int? = nil, epochStart: ((Int) -> Int)? = nil
   ) throws(TierError) {
-    let tierCount = config.numTiers
-    guard tierCount == config.tierUpdateFrequencies.count, config.tierUpdateFrequencies.allSatisfy({ $0 > 0 })
+    let (tierCount, frequencies) = (config.numTiers, config.initialFrequencies)
+    guard tierCount == frequencies.count, frequencies.allSatisfy({ $0 > 0 })
     else {
       throw TierError(
-        reason: "\(tierCount) tiers and the frequencies \(config.tierUpdateFrequencies) do not fit together",
+        reason: "\(tierCount) tiers and the frequencies \(frequencies) do not fit together",
         remedy: "give a frequency of at least 1 for each tier")
     }
     guard !parameters.isEmpty else {
@@ -131,7 +136,7 @@ public struct ParameterTierScheduler: Sendable {
         reason: "tier \(empty) of \(tierCount) has no parameters",
         remedy: "let a pattern of manual_tier_map lead to it, or lower num_tiers")
     }
-    let phases = config.tierPhase.phases(frequencies: config.tierUpdateFrequencies)
+    let phases = config.tierPhase.phases(frequencies: frequencies)
     guard phases.count == tierCount else {
       throw TierError(
         reason: "\(tierCount) tiers and the phases \(phases) do not fit together",
@@ -144,7 +149,7 @@ public struct ParameterTierScheduler: Sendable {
       for (firstStep, members) in groups.sorted(by: { $0.key < $1.key }) {
         tiers.append(
           Tier(
-            index: tiers.count, frequency: config.tierUpdateFrequencies[index], phase: phases[index],
+            index: tiers.count, frequency: frequencies[index], phase: phases[index],
             parameters: members.map(\.name).sortedByBytes(),
             parameterCount: members.reduce(0) { $0 + $1.count }, firstStep: firstStep, configTier: index))
       }
@@ -177,9 +182,12 @@ public struct ParameterTierScheduler: Sendable {
   public func tier(of name: String) -> Int? { tierOfName[name] }
 
   /// What the scheduled learning rate is multiplied by for a tier.
-  public func learningRateScale(_ tier: Int) -> Double {
+  ///
+  /// - Parameter step: at which (1-based), as it may go by the period; nil: by the newest plan.
+  public func learningRateScale(_ tier: Int, at step: Int? = nil) -> Double {
     guard tiers.indices.contains(tier) else { return 1 }
-    return learningRateScale.scale(tier: tiers[tier].configTier, frequency: tiers[tier].frequency)
+    let frequency = step.map { tiers[tier].frequency(at: $0) } ?? tiers[tier].frequency
+    return learningRateScale.scale(tier: tiers[tier].configTier, frequency: frequency)
   }
 
   /// All parameters, sorted by the UTF-8 bytes of their names.

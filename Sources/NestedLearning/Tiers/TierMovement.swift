@@ -3,29 +3,37 @@ extension Tier {
   /// or so, whatever the gradient: n updates take a tier n learning rates far at most.
   public static let fewestUpdates = 10
 
-  /// How often the steps 1 ... `steps` update the tier.
+  /// How often the steps 1 ... `steps` update the tier, by the plans that are known.
   public func updates(in steps: Int) -> Int {
-    isFrozen || steps < firstUpdate ? 0 : (steps - firstUpdate) / frequency + 1
+    isFrozen || steps < firstUpdate ? 0 : clock.boundaries(in: firstUpdate...steps)
   }
 
   /// The first step that updates it: its phase, or its period if that is 0, or the first of its later steps for one that
   /// begins to learn later.
-  public var firstUpdate: Int {
-    guard !isFrozen else { return Self.never }
-    let start = max(1, firstStep)
-    let sinceUpdate = ((start - phase) % frequency + frequency) % frequency
-    return sinceUpdate == 0 ? start : start + frequency - sinceUpdate
-  }
+  public var firstUpdate: Int { isFrozen ? Self.never : clock.boundary(from: max(1, firstStep)) }
 
-  /// Its clock in words, as in "every 4 steps from step 2 on".
+  /// Its clock in words, as in "every 4 steps from step 2 on", or "every step, every 2 steps after step 8".
   public var clockText: String {
     guard !isFrozen else { return "never (frozen)" }
-    let period = frequency == 1 ? "every step" : "every \(frequency) steps"
-    return period + (phase == 0 && firstStep <= 1 ? "" : " from step \(firstUpdate) on")
+    let texts = clock.stretches.map { stretch in
+      let period = stretch.frequency == 1 ? "every step" : "every \(stretch.frequency) steps"
+      if stretch.after > 0 { return "\(period) after step \(stretch.after)" }
+      return period + (stretch.phase == 0 && firstStep <= 1 ? "" : " from step \(firstUpdate) on")
+    }
+    return texts.joined(separator: ", ")
   }
 }
 
 extension ParameterTierScheduler {
+  /// The tiers' periods in words, as in "tier 0 every step, tier 1 every 4 steps after step 12".
+  public var periodsText: String {
+    tiers.map { tier in
+      let newest = tier.clock.newest
+      let period = newest.frequency == 1 ? "every step" : "every \(newest.frequency) steps"
+      return "tier \(tier.index) \(period)" + (newest.after > 0 ? " after step \(newest.after)" : "")
+    }.joined(separator: ", ")
+  }
+
   /// A line for each tier that hardly moves, or does not at all, in a run of so many steps; empty if all do.
   public func movementWarnings(numSteps: Int) -> [String] {
     shownTiers.movementWarnings(numSteps: numSteps)

@@ -4,7 +4,8 @@
 /// stays as it is while the original goes on.
 public struct NestedTrainerState: Sendable {
   public let config: NestedLearningConfig
-  public let scheduler: ParameterTierScheduler
+  /// With the periods of all plans up to the present one.
+  public private(set) var scheduler: ParameterTierScheduler
   public let schedule: LearningRateSchedule
   /// That of the weights of tasks.
   private let taskWeightsSchedule: LearningRateSchedule
@@ -97,6 +98,9 @@ public struct NestedTrainerState: Sendable {
     window == nil ? scheduler.activeTiers(at: step) : scheduler.learningTiers(at: step)
   }
 
+  /// Takes other periods, each tier once its window is closed; between two steps.
+  public mutating func follow(_ change: PeriodChange) { scheduler.follow(change) }
+
   /// Applies one step: normalises the gradients, clips them, updates the active tiers.
   ///
   /// - Parameters:
@@ -127,14 +131,15 @@ public struct NestedTrainerState: Sendable {
     if due.endsChains { window?.removeAll() }
     for (name, waiting) in due.waiting { window?.add(waiting, to: name) }
     let rate = schedule.rate(at: step, base: baseRate)
-    let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) }
+    let tierRates = scheduler.tiers.map { rate * scheduler.learningRateScale($0.index, at: step) }
     let taskWeightsRate = taskWeightsSchedule.rate(at: step)
     if let gradNorm { prepare(gradNorm, losses: taskLosses, for: &due) }
     var changed = false
     for tier in active {
       let tierChanged = optimizer.updateChecked(
         tier: tier, rate: tierRates[tier],
-        taskWeightsRate: taskWeightsRate * scheduler.learningRateScale(tier), gradientScale: clipping.scale,
+        taskWeightsRate: taskWeightsRate * scheduler.learningRateScale(tier, at: step),
+        gradientScale: clipping.scale,
         parameters: &parameters, gradients: due.gradients[tier] ?? [:], rateScales: scheduler.rateScales)
       changed = changed || tierChanged
       for name in scheduler.tiers[tier].parameters { window?.close(name) }
@@ -181,7 +186,7 @@ public struct NestedTrainerState: Sendable {
     let rate = schedule.rate(at: step, base: baseRate)
     return StepOutcome(
       step: step, activeTiers: [], learningRate: rate,
-      tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index) },
+      tierLearningRates: scheduler.tiers.map { rate * scheduler.learningRateScale($0.index, at: step) },
       gradNorm: clipping.norm, tierGradNorms: clipping.tierNorms, clipScale: clipping.scale,
       changedParameters: false, followed: [], penalty: penalty?.value(of: parameters))
   }
@@ -217,7 +222,8 @@ public struct NestedTrainerState: Sendable {
     case (.windowTotals(var totals), .some):
       let isMean = config.inactiveGradients == .mean
       return Due(
-        gradients: try divided(&totals, active) { isMean ? Float($0.frequency) : nil }, endsChains: true)
+        gradients: try divided(&totals, active) { isMean ? Float($0.frequency(at: step + 1)) : nil },
+        endsChains: true)
     case (.scaledMicroBatches(let microBatches), let window?):
       return try windowed(microBatches, window, active, scheduler.learningTiers(at: step + 1))
     case (.sums, _):
@@ -264,7 +270,9 @@ public struct NestedTrainerState: Sendable {
           continue
         }
         var total = try window.total(of: name, adding: gradients)
-        if config.inactiveGradients == .mean { Vectors.divide(&total, by: Float(tier.frequency)) }
+        if config.inactiveGradients == .mean {
+          Vectors.divide(&total, by: Float(tier.frequency(at: step + 1)))
+        }
         due.gradients[tier.index, default: [:]][name] = total
       }
     }

@@ -21,6 +21,12 @@ extension RunDriver {
       try request(.parametersChanged(versions))
       try request(.windows(windows))
     case .parametersChanged(let versions): try request(.parametersChanged(versions))
+    case .adopt(let plan):
+      try request(.clock(plan.clock))
+      compute {
+        $0.adopt(plan)
+        return .adopted
+      }
     case .open(let unit):
       service.telemetry.context.set("step", .number(unit.step))
       try request(.open(unit))

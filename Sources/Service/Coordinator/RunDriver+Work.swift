@@ -76,7 +76,7 @@ extension RunDriver {
     let key = service.router.key(of: peer)
     try tell(.worker(.joined(workerID: workerID, hello, key: key, at: MonotonicClock.now())))
     let message = EnterRun(
-      workerID: workerID, run: settings.run, plan: run.rules.plan.number, modelPath: plan.modelPath,
+      workerID: workerID, run: settings.run, plan: run.plan.number, modelPath: plan.modelPath,
       modelSHA256: plan.modelSHA256, trainable: plan.trainableJSON, tiers: plan.layout.tiers,
       // A worker that has but one is not asked to choose.
       numericProfile: hello.numericProfiles.count > 1 ? settings.numericProfile : nil,

@@ -9,6 +9,8 @@ public struct DataInspection: Sendable {
   public struct File: Sendable {
     public let report: RowReport
     public let examples: [RowExample]
+    /// Of each task, where rows are of some.
+    public let tasks: [TaskRows]
   }
 
   public let files: [File]
@@ -17,15 +19,18 @@ public struct DataInspection: Sendable {
   ///   - paths: files, or folders with train, valid and test files.
   ///   - folder: of the model; its weights are not needed.
   ///   - exampleCount: rows of each file to show; the first of each kind are among them.
+  ///   - tasks: that rows are of; none for rows by themselves.
   ///   - date: what chat templates see, as `2026-11-29`; nil: today.
   /// - Throws: what keeps a file from being read at all; what is wrong with single rows is counted.
   public init(
     paths: [String], model folder: String, options: RowOptions, trainOn: TrainOn, exampleCount: Int,
-    date: String? = nil, progress: ((TokenizingProgress) -> Void)? = nil
+    tasks: [TaskDefinition] = [], date: String? = nil, progress: ((TokenizingProgress) -> Void)? = nil
   ) throws {
     let folder = FileSystem.absolute(folder)
     let tokenizer = try Tokenizer(modelFolder: folder)
-    let encoding = try RowEncoding(tokenizer: tokenizer, folder: folder, trainOn: trainOn, date: date)
+    let heads = tasks.map { TaskHead($0) }
+    let encoding = try RowEncoding(
+      tokenizer: tokenizer, folder: folder, trainOn: trainOn, date: date, tasks: heads)
     var options = options
     options.collectsFaults = true
     files = try paths.flatMap { try DataFiles.all(FileSystem.absolute($0)) }.map { file in
@@ -35,7 +40,7 @@ public struct DataInspection: Sendable {
         report: read.report,
         examples: Self.examples(of: read, count: exampleCount).map { number in
           RowExample(read.rows[number], line: read.rows.line(of: number), tokenizer: tokenizer)
-        })
+        }, tasks: TaskRows.count(read.rows, of: heads))
     }
   }
 
@@ -56,6 +61,7 @@ public struct DataInspection: Sendable {
         files.map { file in
           var members: JSONObject = ["file": .string(file.report.file)]
           for member in file.report.json.object?.members ?? [] { members[member.key] = member.value }
+          if !file.tasks.isEmpty { members["tasks"] = .array(file.tasks.map(\.json)) }
           members["examples"] = .array(file.examples.map(\.json))
           return .object(members)
         })
@@ -67,7 +73,7 @@ public struct DataInspection: Sendable {
   /// - Parameter colors: whether what is trained on is shown by colours, else by marks.
   public func text(colors: Bool) -> String {
     files.map { file in
-      ([ReportText(file.report).text]
+      ([ReportText(file.report).text + file.tasks.map { "\n  Task        " + $0.text }.joined()]
         + file.examples.map { $0.text(colors: colors) }).joined(separator: "\n\n")
     }.joined(separator: "\n\n")
   }

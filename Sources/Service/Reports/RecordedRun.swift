@@ -10,7 +10,7 @@ package struct RecordedRun {
   package let ledger: Ledger
   package let status: RunRow
   package let config: NestedLearningConfig
-  /// Those of the newest tier plan; empty before the first coordinator has recorded one.
+  /// With the periods of all tier plans so far; empty before the first coordinator has recorded one.
   package let tiers: [Tier]
 
   /// Those that each parameter belongs to one of; none where tiers are copies of all parameters.
@@ -27,10 +27,8 @@ package struct RecordedRun {
     members["inputs_sha256"] = nil
     config = try NestedLearningConfig(object: members, file: folder + "/config.json")
     let counts = try ledger.tiers().map(\.parameterCount)
-    let plan = try ledger.tierPlans().last
-    tiers =
-      plan?.tiers(parameterCounts: counts.isEmpty ? Array(repeating: 0, count: config.numTiers) : counts)
-      ?? []
+    tiers = try ledger.tierPlans().tiers(
+      parameterCounts: counts.isEmpty ? Array(repeating: 0, count: config.numTiers) : counts)
   }
 
   /// The newest checkpoint: the final one, or that of the last step.

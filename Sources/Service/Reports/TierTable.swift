@@ -72,6 +72,13 @@ public struct TierTable: Sendable {
       ])
     }
     var lines = [heading, "", table.text]
+    if config.changesPeriods {
+      lines += [""]
+      lines += stages.enumerated().map { stage, periods in
+        "Stage \(stage): periods " + periods.map(String.init).joined(separator: ", ")
+      }
+      lines.append("Evaluations say when a stage begins; the table is of stage 0 to the end.")
+    }
     let late = rows.filter { $0.tier.firstStep > 1 }
     if !late.isEmpty { lines += [""] + late.map { "Tier \($0.tier.index) learns \($0.tier.clockText)" } }
     if listsModules {
@@ -79,6 +86,11 @@ public struct TierTable: Sendable {
     }
     if !warnings.isEmpty { lines += [""] + warnings.map { "Warning: \($0)" } }
     return lines.joined(separator: "\n")
+  }
+
+  /// Periods of the tiers in each stage of the curriculum, where they change.
+  private var stages: [[Int]] {
+    config.changesPeriods ? config.curriculumStages.indices.map { config.frequencies(ofStage: $0) } : []
   }
 
   private var heading: String {
@@ -98,6 +110,12 @@ public struct TierTable: Sendable {
   }
 
   public var json: JSONValue {
+    var members = members
+    if config.changesPeriods { members["stages"] = .array(stages.map { ["periods": .numbers($0)] }) }
+    return .object(members)
+  }
+
+  private var members: JSONObject {
     [
       "strategy": .string(config.tierAssignmentStrategy.rawValue), "num_steps": .number(config.numSteps),
       "tiers": .array(

@@ -68,7 +68,9 @@ extension OpenRun {
     switch write.content {
     case .step, .evaluation, .nothing: break
     case .tiers(let tiers, let copies):
-      try ledger.record(tiers: tiers.map { plan.record(of: $0) } + copies.map { plan.record(of: $0) })
+      let scheduler = engine?.state.scheduler ?? plan.scheduler
+      try ledger.record(
+        tiers: tiers.map { plan.record(of: $0, scheduler) } + copies.map { plan.record(of: $0) })
     case .replayedStep(let applied): try compare(applied)
     case .checkpoint(let kind, let progress, let isReplay):
       guard let engine else { break }
@@ -107,7 +109,8 @@ extension OpenRun {
     if !isDone {
       try ledger.commit(
         record,
-        tiers: applied.changed.map { plan.record(of: $0) } + applied.followed.map { plan.record(of: $0) },
+        tiers: applied.changed.map { plan.record(of: $0, applied.scheduler) }
+          + applied.followed.map { plan.record(of: $0) },
         assignments: attempts, notes: notes,
         shardDigests: step.shards.map { ShardDigestRecord($0, leafCount: leafCount) },
         layerDigests: zip(step.shards, step.traces).map {
@@ -147,7 +150,10 @@ extension OpenRun {
     let record = EvaluationRecord(
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
       isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: .object(row))
-    try ledger.record(evaluation: record, assignments: attempts, notes: notes, mayBeThere: isRepeated)
+    try ledger.record(
+      evaluation: record, plan: evaluation.plan.map { plan.record(of: $0) }, assignments: attempts,
+      notes: notes,
+      mayBeThere: isRepeated)
     try evalMetrics.append(.object(row), step: record.step)
   }
 

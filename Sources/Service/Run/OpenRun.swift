@@ -96,11 +96,14 @@ package final class OpenRun: @unchecked Sendable {
 
   private func restore(_ record: SnapshotRecord, plan: any RunContents) throws -> (StepEngine, RunProgress) {
     let snapshot = try snapshots.open(record.manifest)
+    let progress = try RunProgress(json: snapshot.state["progress"] ?? nil)
+    let plans = PlanCourse(config: plan.config, scheduler: plan.scheduler)
     var state = try NestedTrainerState(
-      config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes, snapshot: snapshot.trainer())
+      config: plan.config, scheduler: plans.after(progress.followed.accuracies).plan.scheduler,
+      shapes: plan.shapes, snapshot: snapshot.trainer())
     state.penalty = plan.penalty
     soundBlobs = snapshot.blobs
-    return (StepEngine(state: state), try RunProgress(json: snapshot.state["progress"] ?? nil))
+    return (StepEngine(state: state), progress)
   }
 
   /// Damaged snapshots leave the record; their files go with the next snapshot.
@@ -253,7 +256,7 @@ extension CheckpointMetadata {
       step: progress.step, experimentName: plan.config.experimentName,
       isBest: progress.bestStep == progress.step && progress.bestLoss != nil, isFinal: kind == .final,
       bestValidationLoss: progress.bestLoss, configuration: plan.config.json(),
-      tierStatistics: plan.scheduler.statistics(
+      tierStatistics: state.scheduler.statistics(
         globalStep: progress.step, updateCounts: state.optimizer.updateCounts),
       timestamp: Timestamp.now().text)
     if case .scaled(let scale) = kind {
@@ -262,6 +265,6 @@ extension CheckpointMetadata {
         "curve": progress.scaleCurve,
       ]
     }
-    warnings = plan.scheduler.movementWarnings(numSteps: plan.config.numSteps)
+    warnings = state.scheduler.movementWarnings(numSteps: plan.config.numSteps)
   }
 }

@@ -49,10 +49,11 @@ extension RunContents {
       "tokens": .number(applied.tokens),
       "tokens_per_second": .number(Double(applied.tokens) / max(seconds, 1e-9)),
       "step_time": .number(seconds), "snapshot_time": .number(snapshotSeconds),
-      "epoch": .number(epoch(after: applied.step)),
+      "epoch": .number(applied.sampling?.epoch ?? epoch(after: applied.step)),
       "long_rows": .number(rowsCut.train.rows), "tokens_cut": .number(rowsCut.train.tokens),
       "traffic": traffic.json,
-      "tier_stats": scheduler.statistics(globalStep: applied.step, updateCounts: applied.updateCounts),
+      "tier_stats": applied.scheduler.statistics(
+        globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
     for (key, value) in applied.losses.columns { row[key] = value }
     if let reversal = GradientReversal(config) {
@@ -85,11 +86,31 @@ extension RunContents {
   }
 
   /// A tier as the ledger has it.
-  func record(of tier: TierValues) -> TierVersionRecord {
+  ///
+  /// - Parameter scheduler: with the periods of the newest plan.
+  func record(of tier: TierValues, _ scheduler: ParameterTierScheduler) -> TierVersionRecord {
     let description = scheduler.tiers[tier.tier]
     return TierVersionRecord(
       tier: tier.tier, frequency: description.frequency, parameterCount: description.parameterCount,
       version: tier.version, digest: tier.digest)
+  }
+
+  /// A tier plan as the ledger has it.
+  func record(of plan: TierPlan) -> TierPlanRecord {
+    let tiers = plan.scheduler.shownTiers.map { tier -> JSONValue in
+      var members: JSONObject = [
+        "frequency": .number(tier.frequency), "phase": .number(tier.phase),
+        "parameters": .array(tier.parameters.map { .string($0) }),
+      ]
+      if tier.clock.newest.after > 0 { members["after"] = .number(tier.clock.newest.after) }
+      if tier.isFrozen {
+        members["frozen"] = true
+      } else if tier.firstStep > 1 {
+        members["first_step"] = .number(tier.firstStep)
+      }
+      return .object(members)
+    }
+    return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])
   }
 
   /// A slower copy, which is a tier of the config, as the ledger has it.

@@ -17,6 +17,8 @@ struct RunInputs: Sendable, Equatable {
   var adapter: String?
   /// nil if nothing of a file is rehearsed.
   var replayData: String?
+  /// By stage of the curriculum, of those that have data of their own.
+  private(set) var stageData: [Int: String] = [:]
   /// Those of the single files of model, tokenizer and adapter, by member and name.
   private var files: [String: [String: String]] = [:]
 
@@ -39,6 +41,10 @@ struct RunInputs: Sendable, Equatable {
     trainData = try dataDigest("train_data", data.train, digests)
     if !data.validation.isEmpty {
       valData = try dataDigest("val_data", data.validation.map { WeightedPath(path: $0) }, digests)
+    }
+    for (stage, own) in config.curriculumStages.enumerated() where !own.data.isEmpty {
+      let files = try DataFiles(config: config.ofStage(stage)).train
+      stageData[stage] = try dataDigest(Self.member(ofStage: stage), files, digests)
     }
     model = try combined("model", folder.weightFiles())
     tokenizer = try combined("tokenizer", Self.existing(TokenizerFiles.names, in: folder.path))
@@ -83,7 +89,15 @@ struct RunInputs: Sendable, Equatable {
       ("adapter", "the adapter that training started from", adapter, config?.adapterPath),
       ("chat_template", "the chat template", chatTemplate, config?.baseModelPath),
     ] + (replayData.map { [("replay_data", "the rehearsed data", $0, config?.replayDataPath)] } ?? [])
+      + stageData.sorted { $0.key < $1.key }.map { stage, sha256 in
+        (
+          Self.member(ofStage: stage), "the data of stage \(stage)", sha256,
+          config?.ofStage(stage).trainDataPath
+        )
+      }
   }
+
+  private static func member(ofStage stage: Int) -> String { "stage_\(stage)_data" }
 
   var json: JSONValue {
     var json = JSONObject(

@@ -6,9 +6,22 @@ import NestedLearning
 import Training
 import WireProtocol
 
-extension TierPlanRecord {
-  /// Its tiers, given how many numbers the parameters of each have.
+extension [TierPlanRecord] {
+  /// The tiers by all of these plans, given how many numbers the parameters of each have.
   func tiers(parameterCounts: [Int]) -> [Tier] {
+    guard let first else { return [] }
+    return dropFirst().reduce(into: first.tiers(parameterCounts: parameterCounts)) { tiers, plan in
+      for (index, tier) in (plan.plan["tiers"]?.array ?? []).enumerated() where tiers.indices.contains(index)
+      {
+        if let period = tier["frequency"]?.int { tiers[index].follow(period, from: plan.firstStep) }
+      }
+    }
+  }
+}
+
+extension TierPlanRecord {
+  /// The tiers of plan 1, given how many numbers the parameters of each have.
+  fileprivate func tiers(parameterCounts: [Int]) -> [Tier] {
     zip(plan["tiers"]?.array ?? [], parameterCounts).enumerated().compactMap { index, tier in
       guard let frequency = tier.0["frequency"]?.int, frequency > 0, let phase = tier.0["phase"]?.int else {
         return nil

@@ -43,7 +43,7 @@ extension RunPlan {
     if let line = newTokens.line { lines.append(line) }
     lines += tierLines
     lines.append("Data     \(data.train.count) rows to train, \(data.validation.count) to validate")
-    lines += data.summary.map { "         \($0)" }
+    lines += (data.summary + stageData.summary(config)).map { "         \($0)" }
     if let replay { lines += replay.summary }
     lines += measuredLines + samplingLines
     lines.append(

@@ -22,6 +22,8 @@ public struct RunPlan: Sendable {
   /// What training starts from.
   package let initialValues: [String: [Float]]
   let data: TrainingData
+  /// That of stages of the curriculum.
+  let stageData: StageData
   let sampler: StepSampler
   /// Rows that are replayed; nil without.
   let replay: ReplayRows?
@@ -69,13 +71,20 @@ public struct RunPlan: Sendable {
     let encoding = try RowEncoding(
       tokenizer: tokenizer, folder: folder.path, trainOn: config.trainOn, date: config.chatTemplateDate,
       tasks: model.trainable.heads, digest: digests.sha256)
-    var data = try TrainingData(
-      config: config, encoder: encoding.encoder,
-      cache: encoding.cache, sha256: digests.sha256, progress: progress.tokenizing)
-    if data.hasConversations { config.chatTemplateDate = encoding.date }
-    try EmbeddingRows(tokenizer: tokenizer, model: folder.configuration).check(data)
+    func read(_ config: NestedLearningConfig) throws -> TrainingData {
+      try TrainingData(
+        config: config, encoder: encoding.encoder,
+        cache: encoding.cache, sha256: digests.sha256, progress: progress.tokenizing)
+    }
+    var data = try read(config)
+    stageData = try StageData(config, read: read)
+    let hasConversations = data.hasConversations || stageData.hasConversations
+    if hasConversations { config.chatTemplateDate = encoding.date }
+    let embedding = EmbeddingRows(tokenizer: tokenizer, model: folder.configuration)
+    try embedding.check(data)
+    try stageData.check(embedding)
     var inputs = try RunInputs(
-      config: config, folder: folder, hasConversations: data.hasConversations, digests: digests)
+      config: config, folder: folder, hasConversations: hasConversations, digests: digests)
     choice = ArithmeticChoice(folder: folder)
     config = choice.resolved(config)
     selfReplay =
@@ -117,8 +126,12 @@ public struct RunPlan: Sendable {
         remedy: "leave them out: tasks_schedule says which rows come")
     }
     let traits = try RowTraits(of: data.train, config: config, confidences: confidences)
+    let stages = try stageData.rows(config, run: (data.train, traits)) { config, rows in
+      let measured = Measured(config: config, store: measurements, digests: digests, progress: progress)
+      return try measured.tokenLosses(of: rows)?.confidences ?? []
+    }
     let sampler = try StepSampler(
-      rows: data.train, replay: mixes ? replay?.rows : nil, config: config, traits: traits)
+      rows: data.train, replay: mixes ? replay?.rows : nil, config: config, traits: traits, stages: stages)
     scheduler = try model.scheduler { sampler.firstStep(afterEpochs: $0, of: config.numSteps) }
     self.sampler = sampler
     (self.data, self.inputs, self.config) = (data, inputs, config)

@@ -59,23 +59,8 @@ extension TrainedRun {
     return rules
   }
 
-  /// Its tiers, for the ledger.
-  var tierPlan: TierPlanRecord {
-    let tiers = scheduler.shownTiers.map { tier -> JSONValue in
-      var members: JSONObject = [
-        "frequency": .number(tier.frequency), "phase": .number(tier.phase),
-        "parameters": .array(tier.parameters.map { .string($0) }),
-      ]
-      if tier.isFrozen {
-        members["frozen"] = true
-      } else if tier.firstStep > 1 {
-        members["first_step"] = .number(tier.firstStep)
-      }
-      return .object(members)
-    }
-    let plan = TierPlan(scheduler: scheduler)
-    return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])
-  }
+  /// The tiers that it begins with, for the ledger.
+  var tierPlan: TierPlanRecord { record(of: TierPlan(scheduler: scheduler)) }
 }
 
 extension RunPlan: TrainedRun {

@@ -56,7 +56,7 @@ extension RunDriver {
       "step": .number(max(run.progress.step, run.replayedUpTo)), "num_steps": .number(plan.config.numSteps),
     ]
     if run.progress.step < run.replayedUpTo { members["replayed_step"] = .number(run.progress.step) }
-    members["warnings"] = .strings(plan.scheduler.movementWarnings(numSteps: plan.config.numSteps))
+    members["warnings"] = .strings(run.plan.scheduler.movementWarnings(numSteps: plan.config.numSteps))
     if run.activity?.isPaused == true { members["is_resting"] = true }
     members["unit"] = status.unit.map { .string("\($0)") } ?? nil
     members["snapshot_seconds"] = .number(run.snapshots.spent)

@@ -37,8 +37,8 @@ public struct FolderStatus: Sendable {
     snapshotSeconds = try ledger.total(ofMetric: "snapshot_time")
     totalSteps = status.run.configuration["num_steps"]?.int
     warnings =
-      try ledger.tierPlans().last?.tiers(parameterCounts: ledger.tiers().map(\.parameterCount))
-      .movementWarnings(numSteps: totalSteps ?? status.lastStep) ?? []
+      try ledger.tierPlans().tiers(parameterCounts: ledger.tiers().map(\.parameterCount))
+      .movementWarnings(numSteps: totalSteps ?? status.lastStep)
     // A damaged snapshot is no reason to say nothing of the run; `digest` and RunCheck name it.
     recordedDigest = snapshot.flatMap { try? Self.open($0, in: folder).state["digest"]?.string }
   }

@@ -19,6 +19,8 @@ public struct RunProof: Sendable {
   /// Snapshots that cannot be read, so that nothing begins from them.
   public let damagedSnapshots: [Int]
   public internal(set) var computedSteps = 0
+  /// Evaluations that steps follow.
+  public internal(set) var computedEvaluations = 0
   public internal(set) var seconds = 0.0
   /// How long the run itself took for the same steps.
   public internal(set) var recordedSeconds = 0.0
@@ -48,7 +50,8 @@ public struct RunProof: Sendable {
       guard let fault = stretch.faults.first else { continue }
       if let proved { lines.append("\(Self.name(proved)): proved") }
       proved = nil
-      lines.append("Step \(fault.step): wrong")
+      lines.append(
+        (fault.direction == .evaluation ? "Evaluation after step" : "Step") + " \(fault.step): wrong")
       lines += stretch.faults.map { "  \($0.text)" }
       if fault.step < stretch.steps.upperBound {
         let rest = (fault.step + 1)...stretch.steps.upperBound
@@ -82,6 +85,7 @@ public struct RunProof: Sendable {
           ]
         }),
       "damaged_snapshots": .numbers(damagedSnapshots), "computed_steps": .number(computedSteps),
+      "computed_evaluations": .number(computedEvaluations),
       "seconds": .number(seconds), "run_seconds": .number(recordedSeconds),
     ]
   }

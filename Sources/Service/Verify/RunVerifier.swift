@@ -109,7 +109,7 @@ public final class RunVerifier {
     var done = 0
     for stretch in chosen {
       progress(done, total)
-      let result = try verify(stretch, of: &proof) { progress(done + $0, total) }
+      let result = try verify(stretch, of: &proof, all: scope == .all) { progress(done + $0, total) }
       proof.stretches.append(result)
       done += stretch.steps.count
     }
@@ -134,11 +134,15 @@ public final class RunVerifier {
   }
 
   private func verify(
-    _ stretch: Stretch, of proof: inout RunProof, progress: (Int) -> Void
+    _ stretch: Stretch, of proof: inout RunProof, all: Bool, progress: (Int) -> Void
   ) throws -> RunProof.Stretch {
     var result = RunProof.Stretch(steps: stretch.steps)
     let replay = try StepReplay(
       plan: plan, ledger: ledger, computer: computer, batches: batches, state: state(of: stretch.from))
+    // In a stretch by itself; of several, each ends with the evaluation after its last step.
+    if let from = stretch.from, !all, try evaluationIsWrong(after: from.step, replay, &result, &proof) {
+      return result
+    }
     for step in stretch.steps {
       let (faults, seconds) = try replay.replay(step)
       proof.computedSteps += 1
@@ -149,22 +153,43 @@ public final class RunVerifier {
       }
       result.proved += 1
       progress(result.proved)
+      // No step that is asked for stands on the one after the last.
+      guard all || step < stretch.steps.upperBound else { continue }
+      if try evaluationIsWrong(after: step, replay, &result, &proof) { return result }
     }
     if let to = stretch.to, let fault = try fault(in: to, replay) { result.faults = [fault] }
     return result
   }
 
+  /// Computes the evaluation after a step again, if steps follow it.
+  private func evaluationIsWrong(
+    after step: Int, _ replay: StepReplay, _ result: inout RunProof.Stretch, _ proof: inout RunProof
+  ) throws -> Bool {
+    guard replay.isFollowed(step) else { return false }
+    proof.computedEvaluations += 1
+    guard let fault = try replay.evaluationFault() else { return false }
+    result.faults = [fault]
+    return true
+  }
+
   private func state(of record: SnapshotRecord?) throws -> NestedTrainerState {
     var state =
-      try record.map {
+      try record.map { record in
         try NestedTrainerState(
-          config: plan.config, scheduler: plan.scheduler, shapes: plan.shapes,
-          snapshot: store.open($0.manifest).trainer())
+          config: plan.config, scheduler: scheduler(at: record.step), shapes: plan.shapes,
+          snapshot: store.open(record.manifest).trainer())
       }
       ?? NestedTrainerState(
         config: plan.config, scheduler: plan.scheduler, parameters: plan.initialValues, shapes: plan.shapes)
     state.penalty = plan.penalty
     return state
+  }
+
+  /// With the periods of the tier plan that a step went by.
+  private func scheduler(at step: Int) throws -> ParameterTierScheduler {
+    let evaluations = try ledger.evaluations().filter { $0.step < step }
+    return PlanCourse(config: plan.config, scheduler: plan.scheduler)
+      .after(evaluations.compactMap(EvaluatedAccuracy.init)).plan.scheduler
   }
 
   /// Moments and windows are in no step's digest; the snapshot must have those that the steps come to.

@@ -17,6 +17,8 @@ public struct StepFault: Sendable, Equatable {
     case accumulate
     /// What the coordinator has made of the workers' results.
     case reduction
+    /// What an evaluation that later steps follow has found.
+    case evaluation
     /// The state that was kept on the disk.
     case snapshot
     /// What the ledger says, while the step is right.
@@ -35,7 +37,7 @@ public struct StepFault: Sendable, Equatable {
   var isOfWorker: Bool {
     switch direction {
     case .forward, .loss, .backward, .gradient, .accumulate: true
-    case .reduction, .snapshot, .record: false
+    case .reduction, .evaluation, .snapshot, .record: false
     }
   }
 

@@ -8,16 +8,18 @@ import WireProtocol
 /// Computes steps of a run again, one after the other from a state of it: shards as a worker does, cut as the record has
 /// them, and what comes of them as the coordinator does. Each is held to its record.
 final class StepReplay {
-  private let plan: RunPlan
+  let plan: RunPlan
   private let ledger: Ledger
-  private let computer: ShardComputer
-  private let batches: any BatchSource
+  let computer: ShardComputer
+  let batches: any BatchSource
   private let layout: TierLayout
-  private let engine: StepEngine
+  let engine: StepEngine
   /// Ascending by step.
-  private let evaluations: [EvaluationRecord]
+  let evaluations: [EvaluationRecord]
   /// What of these rows are taken by.
   private let followed: FollowedEvaluations
+  /// The tier plans that those before the next step have led to.
+  private var plans: PlanCourse
 
   /// - Parameter computer: has the run's model.
   init(
@@ -30,11 +32,13 @@ final class StepReplay {
     layout = plan.layout
     evaluations = try ledger.evaluations()
     followed = FollowedEvaluations(evaluations, config: plan.config)
+    plans = PlanCourse(config: plan.config, scheduler: plan.scheduler)
+      .after(followed.accuracies.prefix { $0.step < state.step })
     engine = StepEngine(state: state)
     for tier in engine.tierValues() { try set(tier) }
   }
 
-  private func set(_ tier: TierValues) throws {
+  func set(_ tier: TierValues) throws {
     try computer.apply(
       ParametersMessage(tier: tier.tier, version: tier.version, digest: tier.digest, values: tier.values))
   }
@@ -48,6 +52,7 @@ final class StepReplay {
   func replay(_ step: Int) throws -> (faults: [StepFault], recordedSeconds: Double) {
     let recorded = try RecordedStep(step, ledger: ledger)
     let seconds = recorded.record.seconds
+    followEvaluation(before: step)
     let due = engine.state.tiersDue(at: step)
     guard isComputed(step, due) else {
       let applied = try engine.skip(step: step, course(of: step))
@@ -66,6 +71,15 @@ final class StepReplay {
     let faults = try faults(of: applied, recorded, proofs)
     for tier in applied.changed { try set(tier) }
     return (faults, seconds)
+  }
+
+  /// The evaluation between a step and the one before may have led to another tier plan.
+  private func followEvaluation(before step: Int) {
+    guard let accuracy = followed.accuracies.first(where: { $0.step == step - 1 }), plans.take(accuracy)
+    else {
+      return
+    }
+    engine.adopt(plans.plan)
   }
 
   private func course(of step: Int) -> StepCourse {
@@ -194,7 +208,7 @@ final class StepReplay {
       let due = engine.state.tiersDue(at: next)
       if isComputed(next, due) {
         let recorded = try RecordedStep(next, ledger: ledger)
-        let batches = UnitBatches(batches.microBatches(step: next))
+        let batches = UnitBatches(batches.microBatches(step: next, after: followed))
         guard let parts = recorded.cut(leafCount: batches.microBatches.count, tiers: due),
           !recorded.shards.isEmpty
         else { return nil }

@@ -29,6 +29,7 @@ extension SimulatedStore {
     if view.evaluations.mapValues(\.bitPattern) != state.evaluations.mapValues(\.bitPattern) {
       return "the evaluations are those after \(view.evaluations.keys.sorted())"
     }
+    if view.plans != state.plans { return "the tier plans begin at the steps \(view.plans)" }
     if view.bestStep != state.best.step { return "the best step is \(view.bestStep), not \(state.best.step)" }
     for (step, shards) in view.shards where shards != state.shards[step] {
       return "the shards of step \(step) are \(shards), not \(state.shards[step] ?? [])"

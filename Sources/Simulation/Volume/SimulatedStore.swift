@@ -148,6 +148,8 @@ final class SimulatedStore {
 struct StoreView {
   let steps: [String]
   let evaluations: [Int: Double]
+  /// First steps of the tier plans that follow.
+  let plans: [Int]
   /// Newest first.
   let snapshots: [Int]
   /// That the ledger has; 0 without one.
@@ -163,6 +165,7 @@ struct StoreView {
     steps = try (0..<last).map { try ledger.step($0 + 1)?.digest ?? "" }
     evaluations = Dictionary(
       try ledger.evaluations().map { ($0.step, $0.loss) }, uniquingKeysWith: { $1 })
+    plans = try ledger.tierPlans().filter { $0.number > 1 }.map(\.firstStep)
     snapshots = try ledger.snapshots().map(\.step)
     bestStep = try ledger.checkpoints().first { $0.path == "checkpoints/best" }?.step ?? 0
     quarantined = Set(try ledger.quarantined().map(\.identity))

@@ -30,6 +30,9 @@ struct PathPolicy: Sendable {
       guard let value = config[key.name], !value.isNull else { continue }
       config[key.name] = try resolved(value, key.name)
     }
+    if let stages = config["curriculum_stages"]?.array {
+      config["curriculum_stages"] = .array(try stages.map(resolved(stage:)))
+    }
     if let output = config["output_path"], !output.isNull {
       guard let path = output.string, RealPath.of(path) == runs else {
         throw RunRequestError(
@@ -39,6 +42,13 @@ struct PathPolicy: Sendable {
     }
     config["output_path"] = .string(runs)
     return config
+  }
+
+  /// A stage of a curriculum, which may have data of its own; texts name none.
+  private func resolved(stage: JSONValue) throws -> JSONValue {
+    guard var object = stage.object, let data = object["data"], !data.isNull else { return stage }
+    object["data"] = try resolved(data, "curriculum_stages")
+    return .object(object)
   }
 
   /// One path, or a list of paths, or of objects with a `path`.

@@ -210,8 +210,9 @@ class RunView {
     const stats = Object.entries(status.tier_stats);
     fill(this.parts.tiers, h('h2', {}, 'Tiers'), table('Tiers', [{ title: 'Tier' }, { title: 'Every', num: true }, { title: 'Updates', num: true }, { title: 'Expected', num: true }, { title: 'Parameters', num: true }, { title: '' }],
       stats.map(([key, tier], index) => {
-        const expected = Math.floor(status.current_step / tier.frequency);
-        return [h('span', {}, tierDot(index), key.replace('_', ' ')), String(tier.frequency), tier.update_count.toLocaleString(), tier.phase ? '–' : expected.toLocaleString(), tier.parameter_count?.toLocaleString(),
+        // By the periods that were in force; a run of several plans has had others.
+        const expected = tier.due_updates ?? Math.floor(status.current_step / tier.frequency);
+        return [h('span', {}, tierDot(index), key.replace('_', ' ')), String(tier.frequency), tier.update_count.toLocaleString(), expected.toLocaleString(), tier.parameter_count?.toLocaleString(),
           status.current_step > 0 && tier.update_count === 0 ? h('span', { class: 'warn' }, 'has not moved yet') : ''];
       })));
   }

@@ -117,7 +117,8 @@ final class RunStatus: Sendable {
       Self.history)
     // Steps may be committed meanwhile: everything is of the last one that has been read.
     let step = rows.last?.step ?? run.status.lastStep
-    let stats = rows.last?.row["tier_stats"]?["tier_parameters"] ?? Self.tierStats(run)
+    let stats = Self.due(
+      rows.last?.row["tier_stats"]?["tier_parameters"] ?? Self.tierStats(run), run, step: step)
     let history = rows.map { RunDetails.slim($0.row, without: ["traffic", "long_rows", "tokens_cut"]) }
     var members: JSONObject = [
       "status": .string(state), "current_step": .number(step),
@@ -136,6 +137,17 @@ final class RunStatus: Sendable {
   /// Before the fleet has said anything of it.
   private static func waitingMessage(_ entry: RunDesk.Entry) -> String {
     entry.state == .paused ? "it rests until it is resumed" : "it waits for its turn, or is made ready"
+  }
+
+  /// With how often each tier was to be updated up to a step, by the plans that were in force.
+  private static func due(_ stats: JSONValue, _ run: RecordedRun, step: Int) -> JSONValue {
+    guard var members = stats.object else { return stats }
+    for tier in run.tiers {
+      guard var own = members["tier_\(tier.index)"]?.object else { continue }
+      own["due_updates"] = .number(tier.updates(in: step))
+      members["tier_\(tier.index)"] = .object(own)
+    }
+    return .object(members)
   }
 
   /// Before the first step.
