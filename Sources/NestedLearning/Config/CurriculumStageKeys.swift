@@ -170,6 +170,12 @@ extension NestedLearningConfig {
         "give stage \(own) data, and all stages are evaluated on the same rows: val_data_path is missing",
         "name a file of rows to evaluate on")
     }
+    if adaptationAdversary > 0 || adaptationNorms != .none {
+      throw source.error(
+        "curriculum_stages",
+        "give stage \(own) data, and the domains that adaptation_domains is about are those of train_data_path",
+        "leave out one of the two")
+    }
     if loss.needsTokenLosses {
       throw source.error(
         "curriculum_stages",
