@@ -33,13 +33,18 @@ struct RunDetails {
       "returns": .number(try run.ledger.returns().count),
       "metrics": .array(try run.ledger.stepMetrics(after: step, atMost: limit).map { Self.slim($0.row) }),
       "evaluations": .array(
-        try run.ledger.evaluations().filter { $0.step > step || step == 0 }.map { evaluation in
-          [
-            "step": .number(evaluation.step), "loss": .number(evaluation.loss),
-            "perplexity": .number(evaluation.perplexity), "is_best": .bool(evaluation.isBest),
-          ]
-        }),
+        try run.ledger.evaluations().filter { $0.step > step || step == 0 }.map(Self.evaluation)),
     ]
+  }
+
+  /// An evaluation with what was counted in it: the accuracy of tokens, and of each task loss, accuracy and F1.
+  private static func evaluation(_ record: EvaluationRecord) -> JSONValue {
+    var members: JSONObject = [
+      "step": .number(record.step), "loss": .number(record.loss), "perplexity": .number(record.perplexity),
+      "is_best": .bool(record.isBest), "accuracy": record.metrics["accuracy"] ?? .null,
+    ]
+    if let tasks = record.metrics["tasks"] { members["tasks"] = tasks }
+    return .object(members)
   }
 
   /// A row of metrics without what the status has of the last one.
