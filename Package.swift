@@ -95,7 +95,7 @@ let package = Package(
         "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
         "ChatTemplate",
         "NestedLearning",
-        "LanguageModel", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
+        "LanguageModel", "GGUF", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),

@@ -23,7 +23,7 @@ import Testing
     let logger = Logger(label: "test")
     let parts = WebRoutes(
       options: options, desk: desk, limits: RequestLimits(), completions: CompletionProcess(logger: logger),
-      logger: logger)
+      exports: CheckpointExports(runs: options.runs, logger: logger), logger: logger)
     let served = parts.routes.map {
       "\($0.method.rawValue) \($0.path)"
     }
