@@ -23,7 +23,8 @@ struct RunDetails {
     state = RunState.of(folder, recorded: run.status.state, entry: desk.entries.first(named: name))
   }
 
-  /// Rows of metrics after a step.
+  /// Rows of metrics after a step, and evaluations from it on: the one of that step comes later than its row, so whoever knows
+  /// the row may not know it yet.
   ///
   /// - Parameter limit: of steps, evenly over all of them
   func metrics(since step: Int, limit: Int) throws -> JSONValue {
@@ -33,7 +34,7 @@ struct RunDetails {
       "returns": .number(try run.ledger.returns().count),
       "metrics": .array(try run.ledger.stepMetrics(after: step, atMost: limit).map { Self.slim($0.row) }),
       "evaluations": .array(
-        try run.ledger.evaluations().filter { $0.step > step || step == 0 }.map(Self.evaluation)),
+        try run.ledger.evaluations().filter { $0.step >= step }.map(Self.evaluation)),
     ]
   }
 
