@@ -42,7 +42,7 @@ import Testing
       ("GET", "experiments/a", nil),
       ("GET", "tier-info", nil), ("GET", "config-keys", nil), ("GET", "models", nil),
       ("GET", "adapters", nil),
-      ("GET", "datasets", nil), ("POST", "start", RunningService.config("b")),
+      ("GET", "datasets", nil), ("GET", "session", nil), ("POST", "start", RunningService.config("b")),
       ("POST", "preview", RunningService.config("c")), ("POST", "schedule", ["lr_schedule": "cosine"]),
     ]
     for (method, path, body) in asked {
