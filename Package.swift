@@ -95,7 +95,7 @@ let package = Package(
         "Observability", "Transport", "Ledger", "Training", "Coordination", "WireProtocol", "Dataset",
         "ChatTemplate",
         "NestedLearning",
-        "LanguageModel", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
+        "LanguageModel", "GGUF", "Tensors", "Kernels", "Randomness", "Files", "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),
@@ -112,7 +112,7 @@ let package = Package(
       resources: [
         "OpenAPI/openapi.json", "Page/index.html", "Page/login.html", "Page/style.css", "Page/icon.svg",
         "Page/dygraph.js", "Page/dygraph.css", "Page/page.js", "Page/api.js", "Page/elements.js",
-        "Page/charts.js",
+        "Page/charts.js", "Page/curves.js", "Page/queue.js",
         "Page/newrun.js", "Page/run.js", "Page/trial.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
       ].map { .embedInCode($0) }),
     // The trainer for programs of others: all of a run in one process.

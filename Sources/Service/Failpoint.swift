@@ -46,6 +46,10 @@ enum Failpoint: String, CaseIterable, Sendable {
   /// Every token takes so many seconds longer.
   case textDelay = "text.delay"
 
+  // In the process that makes another form of a checkpoint for a service.
+  /// It begins so many seconds later.
+  case exportDelay = "export.delay"
+
   // In a coordinator.
   /// Killed before it makes something durable.
   case exitPersist = "exit.persist"
@@ -118,7 +122,7 @@ enum Failpoint: String, CaseIterable, Sendable {
       .exitSend:
       .event
     case .computeSlow: .number(1...1000)
-    case .computeDelay, .computeJitter, .modelDelay, .textDelay: .number(0...3600)
+    case .computeDelay, .computeJitter, .modelDelay, .textDelay, .exportDelay: .number(0...3600)
     case .computePoison: .number(1...1e9)
     case .protocolMinor: .number(0...255)
     case .leaseFloor, .leaseInitial, .backupFloor, .load, .noWorkers, .diskPause, .ledgerBusy, .silence,

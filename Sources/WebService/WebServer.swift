@@ -7,6 +7,7 @@ import Service
 public final class WebServer: Sendable {
   private let host: HTTPHost
   private let completions: CompletionProcess
+  private let exports: CheckpointExports
   /// The port that is listened on.
   public var port: Int { host.port }
 
@@ -19,10 +20,12 @@ public final class WebServer: Sendable {
   public init(options: WebOptions, desk: RunDesk, logger: Logger) throws {
     let limits = RequestLimits()
     completions = CompletionProcess(logger: logger)
+    exports = CheckpointExports(runs: options.runs, logger: logger)
     let router = Hummingbird.Router(context: WebContext.self)
     router.add(middleware: AccessRules(token: options.token, limits: limits))
     let parts = WebRoutes(
-      options: options, desk: desk, limits: limits, completions: completions, logger: logger)
+      options: options, desk: desk, limits: limits, completions: completions, exports: exports,
+      logger: logger)
     for route in parts.routes {
       router.on(RouterPath(route.pattern), method: route.method) { request, context in
         try await route.answer(Asked(request: request, context: context))
@@ -38,6 +41,7 @@ public final class WebServer: Sendable {
   /// Answers what has been asked, and closes; waits for it a bounded time.
   public func stop() {
     completions.stop()
+    exports.stop()
     host.stop()
   }
 }
@@ -48,7 +52,8 @@ struct WebRoutes {
   let routes: [Route]
 
   init(
-    options: WebOptions, desk: RunDesk, limits: RequestLimits, completions: CompletionProcess, logger: Logger
+    options: WebOptions, desk: RunDesk, limits: RequestLimits, completions: CompletionProcess,
+    exports: CheckpointExports, logger: Logger
   ) {
     let policy = PathPolicy(options)
     let summaries = RunSummaries(desk)
@@ -66,6 +71,7 @@ struct WebRoutes {
     let own =
       PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes + runs.routes
       + RunNameRoutes(desk: desk, policy: policy, jobs: jobs).routes
+      + CheckpointRoutes(desk: desk, policy: policy, exports: exports).routes
       + ConfigRoutes(preview: Preview(policy, summaries)).routes
       + FileRoutes(library: Library(policy: policy), uploads: uploads).routes + [EventRoute(status).route]
     let openAI =

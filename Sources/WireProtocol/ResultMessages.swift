@@ -93,6 +93,8 @@ public struct ResultMessage: Sendable, Equatable {
   public var windows: [WindowReport]
   /// Of the way through the layers, for whoever computes it again; nil if its worker says nothing of it.
   public var layers: LayerDigests?
+  /// Bytes of memory that its worker has, now and then; for the record alone.
+  public var residentBytes: Int?
 
   public init(
     attempt: Int, lossSum: Double, terms: ObjectiveTerms? = nil, tokens: Int, seconds: Double,
@@ -145,6 +147,7 @@ extension ResultMessage: MessageBody {
     }
     writer.add("digests", ifPresent: digests.isEmpty ? nil : .array(digests))
     writer.add("layers", ifPresent: layers?.json)
+    writer.add("resident_bytes", ifPresent: residentBytes.map { .number($0) })
   }
 
   var objects: [WireObject] { gradients.map(\.values) + chains.map(\.values) }
@@ -173,6 +176,7 @@ extension ResultMessage: MessageBody {
       digests: try Self.digests(from: reader), chains: chains, windows: try Self.windows(from: reader),
       layers: try Self.layers(from: reader))
     correct = try reader.optionalInteger("correct", in: 0...tokens)
+    residentBytes = try reader.optionalInteger("resident_bytes", in: 0...WireLimits.residentBytes)
   }
 
   private static func layers(from reader: BodyReader) throws(ProtocolError) -> LayerDigests? {

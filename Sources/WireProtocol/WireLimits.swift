@@ -36,6 +36,8 @@ public struct WireLimits: Sendable, Equatable {
   public static let layerDigests = 16_384
   /// Steps of the computation of one shard, as LEASE_RENEW counts them.
   public static let progressSteps = 1 << 40
+  /// Bytes of memory that a worker may say it has.
+  public static let residentBytes = 1 << 50
   /// Bytes of what tells a run from others, and runs whose terms a worker keeps in mind.
   public static let runBytes = 256
   public static let knownRuns = 64

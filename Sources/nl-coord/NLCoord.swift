@@ -13,13 +13,14 @@ struct NLCoord: ParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, ServeCommand.self, PauseCommand.self, ResumeCommand.self, RollbackCommand.self,
-      StatusCommand.self, WriteTextsCommand.self,
+      StatusCommand.self, WriteTextsCommand.self, MakeCheckpointCommand.self,
     ])
 
-  /// The process that a service begins beside itself has the service's environment, and is told all it needs.
+  /// A process that a service begins beside itself has the service's environment, and is told all it needs.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
-    let isOfService = arguments.first == WriteTextsCommand.configuration.commandName
+    let ofService = [WriteTextsCommand.configuration, MakeCheckpointCommand.configuration].map(\.commandName)
+    let isOfService = arguments.first.map { ofService.contains($0) } ?? false
     mainWithEnvironment(arguments, environment: isOfService ? [:] : ProcessInfo.processInfo.environment)
   }
 }

@@ -1,81 +1,26 @@
-"""Drives the page of `nl-coord serve` in a real Chromium, as a user would: from an empty folder to two compared runs.
+"""Drives the page of `nl-coord serve` in a real Chromium, as a user would.
 
-usage: check_page.py NL_COORD MODEL_FOLDER DATA_FOLDER SCREENSHOTS_FOLDER
+usage: check_page.py NL_COORD MODEL_FOLDER DATA_FOLDER SCREENSHOTS_FOLDER [page] [access] [queue] [training]
 
 Needs playwright and axe-playwright-python (PyPI) and Chromium (Debian). Ends with exit code 1 at the first thing that is
-not as it should be; every wait is bounded by playwright's 30 seconds.
+not as it should be; every wait is bounded.
 """
 import contextlib
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-nl_coord, model, data, shots = sys.argv[1:5]
-os.makedirs(shots, exist_ok=True)
-folder = tempfile.mkdtemp(prefix="nl-page-")
+import check_access
+import check_queue
+import check_training
+from browser import Service, ask, faults, services, shoot, shots, watched
 
-
-class Service:
-    """The service on one port, so that the page finds it again after a kill."""
-
-    def __init__(self):
-        self.port = None
-        self.start()
-
-    def start(self):
-        log = open(folder + "/log", "ab")
-        self.log_begins = log.tell()
-        address = f"127.0.0.1:{self.port or 0}"
-        arguments = ["serve", "--listen-http", address] + [
-            word for name in ("models", "data", "runs") for word in ("--" + name, f"{folder}/{name}")]
-        # Slow enough for there to be something to pause.
-        environment = {**os.environ, "NL_FAILPOINTS": "compute.delay=0.01"}
-        self.process = subprocess.Popen([nl_coord] + arguments, stdout=log, stderr=log, env=environment)
-        for _ in range(300):
-            said = open(folder + "/log", "rb").read()[self.log_begins:].decode()
-            if found := re.search(r"the page: http://127.0.0.1:(\d+)/", said):
-                self.port = int(found.group(1))
-                return
-            time.sleep(0.1)
-        raise SystemExit(f"the service did not begin: {said}")
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}/"
-
-
-def check_axe(page, name):
-    """No serious finding, in the view as it stands."""
-    found = [f for f in Axe().run(page).response["violations"] if f["impact"] in ("serious", "critical")]
-    lines = [f"{f['id']}: {f['help']}: {[n['html'][:150] for n in f['nodes'][:3]]}" for f in found]
-    assert not found, f"{name}: " + "\n".join(lines)
-
-
-def check_width(page, name):
-    """Nothing of a page is wider than its window."""
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{name} is {wide} pixels too wide"
-
-
-def shoot(page, name, checks=True):
-    page.wait_for_timeout(300)
-    if checks:
-        check_axe(page, name)
-        check_width(page, name)
-    page.screenshot(path=f"{shots}/{name}.png", full_page=True)
+nl_coord, model_folder, data_folder = sys.argv[1:4]
 
 
 def fill_form(page, name, steps, rate="0.01"):
@@ -84,7 +29,7 @@ def fill_form(page, name, steps, rate="0.01"):
     page.get_by_label("Training data").select_option("train.jsonl")
     page.get_by_label("Validation data").select_option("valid.jsonl")
     page.get_by_label("Steps", exact=True).fill(str(steps))
-    page.get_by_label("Learning rate").fill(rate)
+    page.get_by_label("Learning rate", exact=True).fill(rate)
     page.get_by_label("Max seq length").fill("32")
     page.get_by_label("Find a key").fill("eval_every")
     page.get_by_label("Eval every").fill("50")
@@ -108,7 +53,7 @@ def run(page, context, service):
     expect(page.get_by_label("Base model")).to_have_attribute("aria-invalid", "true")
 
     # Data by upload, the model from the list.
-    page.get_by_label("Upload data").set_input_files(data + "/train.jsonl")
+    page.get_by_label("Upload data").set_input_files(data_folder + "/train.jsonl")
     expect(page.get_by_label("Training data")).to_have_value("train.jsonl")
     fill_form(page, "first", 400)
     # The slider goes by powers of two.
@@ -141,7 +86,7 @@ def run(page, context, service):
     page.get_by_role("link", name="Duplicate").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("first-2")
     expect(page.locator("#period-2")).to_have_value("8")
-    page.get_by_label("Learning rate").fill("0.003")
+    page.get_by_label("Learning rate", exact=True).fill("0.003")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("heading", name="first-2")).to_be_visible()
     expect(page.locator("dd").first).to_have_text(re.compile(r"^([3-9]\d|\d{3}) of 400"))
@@ -159,6 +104,10 @@ def run(page, context, service):
         page.keyboard.press("Enter")
         expect(page.locator(f"h1 .pill.{state}")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("lowest validation loss")).to_be_visible()
+    # What has been followed live is what a reload would show.
+    evaluations = ask(page, "GET", "metrics?experiment=first")[1]["evaluations"]
+    best = min(evaluations, key=lambda one: one["loss"])
+    expect(page.locator(".facts div", has_text="Best evaluation").locator("dd")).to_contain_text(f"after {best['step']}")
     shoot(page, "run-completed")
 
     # What has been trained, beside its base model; the answers come as they are written.
@@ -177,7 +126,7 @@ def run(page, context, service):
     page.get_by_label("What to do").select_option("text")
     page.get_by_role("button", name="Write", exact=True).click()
     expect(page.get_by_role("button", name="Stop writing")).to_be_disabled()
-    page.locator("section", has=page.get_by_role("heading", name="Try it")).screenshot(path=f"{shots}/try-it.png")
+    page.locator("section", has=page.get_by_role("heading", name="Try it")).screenshot(path=f"{shots()}/try-it.png")
 
     # A checkpoint to take along, as one file.
     with page.expect_download() as download:
@@ -248,43 +197,50 @@ def views(context, service, name):
     page.close()
 
 
-faults = []
+def first_steps(browser):
+    """From an empty folder to two compared runs; then each view in other windows."""
+    service = Service(nl_coord, {"small": model_folder}, {"valid.jsonl": data_folder + "/valid.jsonl"})
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = watched(context)
+    run(page, context, service)
+    views(browser.new_context(viewport={"width": 375, "height": 740}, color_scheme="light"), service, "phone")
+    views(browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark"), service, "dark")
 
 
-def watched(context):
-    page = context.new_page()
-    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-    # A service that has been killed is one thing that the page is to bear, and a value that is refused another.
-    allowed = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "status of 422", "status of 404",
-               "status of 400", "status of 409")
-    page.on("console", lambda m: m.type == "error" and not any(a in m.text for a in allowed) and faults.append(m.text))
-    return page
-
-
-service = None
-try:
-    shutil.copytree(model, folder + "/models/small")
-    os.makedirs(folder + "/data")
-    shutil.copy(data + "/valid.jsonl", folder + "/data")
-    service = Service()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=["--no-sandbox"])
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
+def check(browser):
+    wanted = sys.argv[5:]
+    examples = os.path.dirname(os.path.abspath(__file__)) + "/../../examples"
+    checks = {
+        "page": lambda: first_steps(browser),
+        "access": lambda: check_access.check(browser, nl_coord, model_folder, data_folder),
+        "queue": lambda: check_queue.check(browser, nl_coord, model_folder, data_folder),
+        "training": lambda: check_training.check(browser, nl_coord, examples),
+    }
+    for name, body in checks.items():
+        if wanted and name not in wanted:
+            continue
+        began = time.monotonic()
         try:
-            page = watched(context)
-            run(page, context, service)
-            views(browser.new_context(viewport={"width": 375, "height": 740}, color_scheme="light"), service, "phone")
-            views(browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="dark"), service, "dark")
+            body()
         except BaseException:
-            with contextlib.suppress(Exception):
-                page.screenshot(path=f"{shots}/failed.png", full_page=True)
-            print("\n".join(faults), file=sys.stderr)
+            for index, page in enumerate(page for context in browser.contexts for page in context.pages):
+                with contextlib.suppress(Exception):
+                    page.screenshot(path=f"{shots()}/failed-{name}-{index}.png", full_page=True)
+            print(f"{name}:", *faults, sep="\n", file=sys.stderr)
             raise
-        assert not faults, "\n".join(faults)
-        browser.close()
-finally:
-    if service:
-        service.kill()
-    shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            while services:
+                services.pop().close()
+        for context in browser.contexts:
+            context.close()
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+
+
+os.makedirs(shots(), exist_ok=True)
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(
+        executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=["--no-sandbox"])
+    check(browser)
+    assert not faults, "\n".join(faults)
+    browser.close()
 print("the page is as it should be")

@@ -97,4 +97,29 @@ import Testing
         "has the tensor model.layers.0.mlp.gate_proj.lora_a"))
     #expect(try errors(["/nonexistent", adapter]).contains("/nonexistent"))
   }
+
+  /// What the metrics say of a tier's drift at its last update is what its parameters differ by from the start. A tier has a
+  /// value at the steps that update it, and at no others; one that rests is computed nothing of.
+  @Test(arguments: ["layers", "consolidate"]) func driftInTheMetrics(mode: String) throws {
+    let run = try TrainingRun(["num_steps": 11, "tier_mode": .string(mode)])
+    try run.train()
+    let found = try JSONValue(
+      parsing: Program.tool.run(["diff", run.folder, "--json"]).expectSuccess().output)
+    let rows = try run.metrics()
+    for tier in 0..<3 {
+      let steps = rows.filter { $0["tier_drift"]?.array?[tier].double != nil }.compactMap { $0["step"]?.int }
+      #expect(steps == (1...11).filter { $0 % [1, 2, 4][tier] == 0 })
+    }
+    let last = (0..<3).compactMap { tier in rows.compactMap { $0["tier_drift"]?.array?[tier].double }.last }
+    // With copies the run comes to the slowest one, which followed last at step 8.
+    let wanted =
+      mode == "layers"
+      ? (found["tiers"]?.array ?? []).compactMap { $0["drift"]?.double }
+      : [nil, nil, found["total"]?["drift"]?.double]
+    #expect(wanted.count == 3 && last.count == 3)
+    for (drift, wanted) in zip(last, wanted) {
+      guard let wanted else { continue }
+      #expect(wanted > 0 && abs(drift - wanted) <= 1e-6 * wanted, "\(drift), nl-tool diff \(wanted)")
+    }
+  }
 }

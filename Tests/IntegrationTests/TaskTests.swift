@@ -112,7 +112,11 @@ import Testing
     for (name, value) in zip(["topic", "tag", "text"], values) {
       let loss = try #require(last["tasks"]?[name]?["loss"]?.double)
       #expect(abs(Double(value) - log(loss)) < 2e-3, "\(name): \(value), ln L = \(log(loss))")
+      let weight = try #require(last["tasks"]?[name]?["weight"]?.double)
+      #expect(abs(weight - 0.5 * exp(-Double(value))) < 1e-9, "\(name): \(weight)")
     }
+    // The weights of tasks are none of what a tier has come to.
+    #expect(last["tier_drift"]?.array?.compactMap(\.double) == [0])
     #expect(Set(values.map { $0.bitPattern }).count == 3)
   }
 

@@ -23,7 +23,7 @@ import Testing
     let logger = Logger(label: "test")
     let parts = WebRoutes(
       options: options, desk: desk, limits: RequestLimits(), completions: CompletionProcess(logger: logger),
-      logger: logger)
+      exports: CheckpointExports(runs: options.runs, logger: logger), logger: logger)
     let served = parts.routes.map {
       "\($0.method.rawValue) \($0.path)"
     }
@@ -42,7 +42,7 @@ import Testing
       ("GET", "experiments/a", nil),
       ("GET", "tier-info", nil), ("GET", "config-keys", nil), ("GET", "models", nil),
       ("GET", "adapters", nil),
-      ("GET", "datasets", nil), ("POST", "start", RunningService.config("b")),
+      ("GET", "datasets", nil), ("GET", "session", nil), ("POST", "start", RunningService.config("b")),
       ("POST", "preview", RunningService.config("c")), ("POST", "schedule", ["lr_schedule": "cosine"]),
     ]
     for (method, path, body) in asked {

@@ -30,6 +30,9 @@ import Testing
     #expect(updates == [10, 5, 2])
     let metrics = try service.json("GET", "metrics?since=7&experiment=first")
     #expect(metrics["metrics"]?.array?.compactMap { $0["step"]?.int } == [8, 9, 10])
+    // The evaluation after step 5 comes later than the row of step 5, which a client may have by then.
+    let later = try service.json("GET", "metrics?since=5&experiment=first")
+    #expect(later["evaluations"]?.array?.compactMap { $0["step"]?.int } == [5, 10])
     let all = try service.json("GET", "metrics?experiment=first")
     #expect(all["evaluations"]?.array?.compactMap { $0["step"]?.int } == [5, 10])
     let details = try service.json("GET", "experiments/first")

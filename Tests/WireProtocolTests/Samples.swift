@@ -111,6 +111,7 @@ enum Samples {
   static let counted: ResultMessage = {
     var result = ResultMessage(attempt: 16, lossSum: 0.5, tokens: 17, seconds: 0.25, gradients: [])
     result.correct = 16
+    result.residentBytes = 123_456_789
     return result
   }()
 

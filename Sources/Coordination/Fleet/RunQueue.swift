@@ -45,7 +45,7 @@ public struct RunQueue: Sendable, Equatable {
   /// Those of these runs that wait come first, in this order; the others keep theirs behind them.
   public mutating func putFirst(_ runs: [RunNumber]) {
     let first = runs.filter(waiting.contains)
-    waiting = first + waiting.filter { !first.contains($0) }
+    waiting = (try? QueueOrder.putFirst(first, in: waiting) { _ in true }) ?? waiting
   }
 
   /// The run that is to be made ready now, if one more may be at work.

@@ -200,7 +200,10 @@ public struct CoordinatorProcess: Sendable {
     let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
     if isThere { try RunPaths.checkAllExist(config, folder: folder) }
     let plan = try read(isThere ? dated(config, folder) : config)
-    for warning in plan.warnings { logger.warning("\(plan.config.experimentName): \(warning)") }
+    // Whoever looks at the log of another run is not to see them.
+    for warning in plan.warnings {
+      logger.warning("\(warning)", metadata: ["run": "\(plan.config.experimentName)"])
+    }
     guard isThere else {
       if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
       let run = try OpenRun.create(plan: plan, options: options, logger: logger)

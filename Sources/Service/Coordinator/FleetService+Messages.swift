@@ -44,6 +44,9 @@ extension FleetService {
     }
     if let report = WorkerReport(message) {
       let incoming: ResultMessage? = if case .result(let result) = message { result } else { nil }
+      if let bytes = incoming?.residentBytes, fleet.isMember(peer, session: session) {
+        drivers[envelope.work.run]?.memory.says(peer, bytes)
+      }
       try handle(
         .reported(peer: peer, session: session, work: envelope.work, report), incoming: incoming)
       // LEASE_RENEW stands for a PING too.

@@ -7,6 +7,8 @@ import WireProtocol
 protocol FleetBoard: AnyObject {
   /// How the runs that have begun stand: PROTOCOL.md, STATUS_REPLY.
   func stands(_ runs: [RunNumber: JSONValue])
+  /// The turn of a run that waited has come.
+  func begins(_ number: RunNumber)
   /// A run is over, or could not begin.
   func ended(_ number: RunNumber, _ result: Result<RunEnding, any Error>)
 }

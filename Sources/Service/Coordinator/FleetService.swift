@@ -170,6 +170,7 @@ final class FleetService {
   /// Begins as many of the runs that wait as may be at work together.
   func beginNext() throws {
     while let number = queue.next(), let run = queued[number] {
+      board?.begins(number)
       if let prepared = run.prepared {
         try begin(number, prepared)
       } else {

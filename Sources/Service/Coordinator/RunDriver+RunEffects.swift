@@ -152,7 +152,7 @@ extension RunDriver {
   }
 
   private func tellOfEvaluation(_ evaluation: EvaluationOutcome) {
-    metrics.evaluated(loss: evaluation.loss)
+    metrics.evaluated(evaluation)
     var text = String(format: "Evaluation after step %d | Loss: %.4f", evaluation.step, evaluation.loss)
     if !evaluation.tasks.isEmpty {
       for task in evaluation.tasks { text += " | \(task.name): \(TaskMetrics(task.sums).text)" }
@@ -160,9 +160,7 @@ extension RunDriver {
       // Of a model that is no language model the loss is no cross entropy.
       text += String(format: " | Perplexity: %.2f", Evaluation.perplexity(evaluation.loss))
     }
-    if let correct = evaluation.correct {
-      text += String(format: " | Accuracy: %.3f", Double(correct) / Double(max(1, evaluation.tokens)))
-    }
+    if let accuracy = evaluation.tokenAccuracy { text += String(format: " | Accuracy: %.3f", accuracy) }
     tell(
       progressLine.message(text + (evaluation.isBest ? " | best so far" : "")),
       "evaluation after step \(evaluation.step)",

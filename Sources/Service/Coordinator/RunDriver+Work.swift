@@ -45,7 +45,8 @@ extension RunDriver {
       if let index = members[workerID]?.localIndex { service.localWorkers.retire(index) }
       try tell(.quarantined(workerID: workerID, identity: identity, reason: reason))
     case .workerReady(let workerID): note("\(describe(workerID)) is ready", of: workerID)
-    case .workerLeft(let workerID, _, let reason, _):
+    case .workerLeft(let workerID, let peer, let reason, _):
+      memory.left(peer)
       note("\(describe(workerID)) left: \(reason)", of: workerID)
       members[workerID] = nil
       try tell(.worker(.left(workerID: workerID, reason: reason, at: MonotonicClock.now())))

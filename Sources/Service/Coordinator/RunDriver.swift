@@ -18,6 +18,7 @@ final class RunDriver {
   unowned let service: FleetService
   let logger: Logger
   let metrics: RunMetrics
+  let memory = MemoryWatch()
   /// Where arithmetic on the state and all disk work run, one after the other.
   let queue: SerialThread
 
@@ -63,6 +64,7 @@ final class RunDriver {
     metrics.stands(at: try store.ledger.lastStep())
     queue = SerialThread(name: "steps")
     let now = MonotonicClock.now()
+    store.memory = { [memory] in memory.json }
     run = RunCore(rules: plan.rules(options, folder: store.folder.path), now: now)
     progressLine = ProgressLine(
       totalSteps: plan.config.numSteps,

@@ -48,6 +48,11 @@ final class RunMetrics {
     "nl_configured_steps": "How many steps the run is to have (num_steps).",
     "nl_loss": "Mean loss over the trained tokens of the last step.",
     "nl_evaluation_loss": "Mean loss of the last evaluation.",
+    "nl_evaluation_accuracy":
+      "Share of tokens of the last evaluation whose likeliest token was right, where that is counted.",
+    "nl_task_loss": "Mean loss over the labels of a task at the last evaluation.",
+    "nl_task_accuracy": "Share of labels of a task that were the likeliest at the last evaluation.",
+    "nl_task_f1": "Macro F1 of a task at the last evaluation.",
     "nl_learning_rate": "Learning rate of the last step.",
     "nl_gradient_norm": "Norm of the gradients of the last step before clipping.",
     "nl_tokens_per_second": "Trained tokens of the last step divided by its time.",
@@ -106,7 +111,20 @@ final class RunMetrics {
     }
   }
 
-  func evaluated(loss: Double) { set("nl_evaluation_loss", loss) }
+  func evaluated(_ evaluation: EvaluationOutcome) {
+    set("nl_evaluation_loss", evaluation.loss)
+    if let accuracy = evaluation.tokenAccuracy { set("nl_evaluation_accuracy", accuracy) }
+    for task in evaluation.tasks {
+      let metrics = TaskMetrics(task.sums)
+      let values = [
+        ("nl_task_loss", metrics.loss), ("nl_task_accuracy", metrics.accuracy),
+        ("nl_task_f1", metrics.macroF1),
+      ]
+      for case (let name, let value?) in values {
+        Meter(label: name, dimensions: own + [("task", task.name)], factory: registry).set(value)
+      }
+    }
+  }
 
   /// A value that is not there before it is known: 0 would be wrong.
   private func set(_ name: String, _ value: Double) {

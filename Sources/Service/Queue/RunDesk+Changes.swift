@@ -1,3 +1,4 @@
+import Coordination
 import Files
 import JSON
 import Ledger
@@ -65,7 +66,11 @@ extension RunDesk {
         }
         state.places[index].entry.isPaused = false
         return { [post] state in
-          guard let number = state.number(of: name) else { return self.enter(name, &state) }
+          guard let number = state.number(of: name) else {
+            self.enter(name, &state)
+            // It has kept its place among those that wait.
+            return self.tellOrder(state)
+          }
           post { try $0.resume(run: number) }
         }
       }
@@ -78,17 +83,44 @@ extension RunDesk {
     }
   }
 
-  /// Puts those of these runs that wait before all others that wait, in this order.
+  /// Puts these runs, which wait, before all others that wait, in this order.
+  ///
+  /// - Throws: `RunRequestError` about `order` if one of them stands there twice, or is not known, or does not wait.
   public func putFirst(_ names: [String]) throws {
     try change { state in
-      for name in names where state.index(of: name) == nil {
-        throw RunRequestError(.unknown, "\(name) is not in the queue", field: "order")
-      }
-      let first = names.compactMap { name in state.places.first { $0.entry.name == name } }
-      state.places = first + state.places.filter { !names.contains($0.entry.name) }
-      let numbers = first.compactMap(\.number)
-      return { [post] _ in post { $0.queue.putFirst(numbers) } }
+      let waiting = Set(state.waiting.map(\.entry.name))
+      do throws(QueueOrderError) {
+        state.order(
+          by: try QueueOrder.putFirst(
+            names, in: state.places.map(\.entry.name), isWaiting: waiting.contains))
+      } catch { throw orderError(names[error.index], error.kind, state) }
+      return { self.tellOrder($0) }
     }
+  }
+
+  private func orderError(
+    _ name: String, _ kind: QueueOrderError.Kind, _ state: State
+  ) -> RunRequestError {
+    if kind == .twice {
+      return RunRequestError(.invalid, "\(name) stands twice in the order", field: "order")
+    }
+    guard let index = state.index(of: name) else {
+      guard RecordedRun.isOne(folder(of: name)) else {
+        return RunRequestError(.unknown, "there is no run \(name)", field: "order")
+      }
+      return RunRequestError(
+        .conflict, "\(name) is not in the queue", field: "order", hint: "resume it, and it waits again")
+    }
+    return state.places[index].isResting
+      ? RunRequestError(.conflict, "\(name) rests", field: "order", hint: "resume it first")
+      : RunRequestError(
+        .conflict, "\(name) has begun already", field: "order", hint: "name those that still wait")
+  }
+
+  /// Has the fleet keep the order of those that wait.
+  private func tellOrder(_ state: State) {
+    let numbers = state.waiting.compactMap(\.number)
+    post { $0.queue.putFirst(numbers) }
   }
 
   /// Deletes a run that nobody is at, with everything that its folder holds; or forgets one that could not begin.

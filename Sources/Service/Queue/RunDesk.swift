@@ -1,3 +1,4 @@
+import Coordination
 import Files
 import Foundation
 import JSON
@@ -24,6 +25,8 @@ public final class RunDesk: Sendable {
     /// What was asked for; null if its folder says it.
     public let config: JSONValue
     public let submitted: String
+    /// Whether its turn is still to come, so that it can be moved.
+    public let isWaiting: Bool
     /// What the fleet says of it: PROTOCOL.md, STATUS_REPLY; nil before it has begun.
     public let fleet: JSONValue?
   }
@@ -40,9 +43,12 @@ public final class RunDesk: Sendable {
     var entry: QueueEntry
     /// Its number in the fleet; nil while that does not know of it.
     var number: RunNumber?
+    /// Whether its turn has come, in this process: it is made ready, or has begun.
+    var isBegun = false
     var status: JSONValue?
 
     var isResting: Bool { entry.isPaused || status?["is_resting"]?.bool == true }
+    var isWaiting: Bool { !isBegun && status == nil && !entry.isPaused && !entry.isStopping }
   }
 
   struct State: Sendable {
@@ -56,6 +62,15 @@ public final class RunDesk: Sendable {
     }
     func index(of name: String) -> Int? { places.firstIndex { $0.entry.name == name } }
     func number(of name: String) -> RunNumber? { index(of: name).flatMap { places[$0].number } }
+
+    /// Those whose turn is still to come, in the order in which it comes.
+    var waiting: [Place] { places.filter(\.isWaiting) }
+
+    /// Brings the places into an order of their names, which has each of them once.
+    mutating func order(by names: [String]) {
+      let known = Dictionary(places.map { ($0.entry.name, $0) }, uniquingKeysWith: { first, _ in first })
+      places = names.compactMap { known[$0] }
+    }
   }
 
   /// The folder that the runs' folders are in; absolute.
@@ -152,7 +167,7 @@ public final class RunDesk: Sendable {
       }
     return Entry(
       name: place.entry.name, state: state, config: place.entry.config, submitted: place.entry.submitted,
-      fleet: place.status)
+      isWaiting: place.isWaiting, fleet: place.status)
   }
 
   // MARK: - Within
@@ -172,7 +187,7 @@ public final class RunDesk: Sendable {
           guard let number = next.places[index].number,
             let now = state.places.first(where: { $0.number == number })
           else { continue }
-          next.places[index].status = now.status
+          (next.places[index].status, next.places[index].isBegun) = (now.status, now.isBegun)
         }
         next.changes = state.changes + 1
         state = next
@@ -213,6 +228,18 @@ extension RunDesk: FleetBoard {
         guard let number = state.places[index].number, let status = runs[number] else { continue }
         state.places[index].status = status
       }
+      state.changes += 1
+    }
+  }
+
+  func begins(_ number: RunNumber) {
+    state.withLock { state in
+      guard let index = state.places.firstIndex(where: { $0.number == number }) else { return }
+      state.places[index].isBegun = true
+      let waiting = Set(state.waiting.map(\.entry.name))
+      let order = QueueOrder.begun(
+        state.places[index].entry.name, in: state.places.map(\.entry.name), isWaiting: waiting.contains)
+      state.order(by: order)
       state.changes += 1
     }
   }

@@ -20,6 +20,11 @@ extension EvaluatedAccuracy {
   }
 }
 
+extension EvaluationOutcome {
+  /// Share of tokens whose likeliest token was right, if that was counted.
+  var tokenAccuracy: Double? { correct.map { Double($0) / Double(max(1, tokens)) } }
+}
+
 /// Everything that a run writes passes through `perform`, on one queue.
 extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
@@ -99,7 +104,8 @@ extension OpenRun {
   ) throws {
     let applied = step.applied
     let row = plan.metrics(
-      applied, seconds: step.seconds, snapshotSeconds: step.snapshotSeconds, traffic: step.traffic)
+      applied, seconds: step.seconds, snapshotSeconds: step.snapshotSeconds, traffic: step.traffic,
+      memory: memory())
     let record = StepRecord(
       step: applied.step, loss: applied.loss, tokens: applied.tokens,
       learningRate: applied.outcome.learningRate, gradNorm: applied.outcome.gradNorm,
@@ -143,8 +149,8 @@ extension OpenRun {
         row["worst_task"] = .string(evaluation.tasks[worst].name)
       }
     }
-    if let correct = evaluation.correct {
-      row["accuracy"] = .number(Double(correct) / Double(max(1, evaluation.tokens)))
+    if let correct = evaluation.correct, let accuracy = evaluation.tokenAccuracy {
+      row["accuracy"] = .number(accuracy)
       row["correct_tokens"] = .number(correct)
     }
     let record = EvaluationRecord(

@@ -27,6 +27,8 @@ package final class OpenRun: @unchecked Sendable {
   private var last: (blobs: [SnapshotBlob], updateCounts: [Int])?
   /// How many of the ledger's returns the run's core has been told of, or an earlier coordinator's.
   var returnsTold = 0
+  /// How much memory the run's processes have, for the metrics; nil where nobody looks.
+  var memory: @Sendable () -> JSONValue? = { nil }
 
   /// Makes the folder of a new run.
   static func create(plan: any TrainedRun, options: RunOptions, logger: Logger) throws -> OpenRun {

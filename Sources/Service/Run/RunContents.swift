@@ -3,6 +3,7 @@ import JSON
 import Ledger
 import NestedLearning
 import Training
+import WireProtocol
 
 /// What the store of a run needs to know of what is trained. A plan has it from a model and data; simulations have it
 /// in memory.
@@ -37,9 +38,12 @@ extension RunContents {
   package func keep(_ values: MeasuredValues) {}
 
   /// A step's row of train_metrics.jsonl.
-  func metrics(_ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic)
-    -> JSONValue
-  {
+  ///
+  /// - Parameter memory: how much the run's processes have, as `MemoryWatch` says it.
+  func metrics(
+    _ applied: AppliedStep, seconds: Double, snapshotSeconds: Double, traffic: Traffic,
+    memory: JSONValue? = nil
+  ) -> JSONValue {
     let outcome = applied.outcome
     var row: JSONObject = [
       "step": .number(applied.step), "loss": applied.loss.map { .number($0) } ?? .null,
@@ -55,21 +59,15 @@ extension RunContents {
       "tier_stats": applied.scheduler.statistics(
         globalStep: applied.step, updateCounts: applied.updateCounts),
     ]
+    row["memory"] = memory
     for (key, value) in applied.losses.columns { row[key] = value }
     if let reversal = GradientReversal(config) {
       row["adversary_lambda"] = .number(reversal.lambda(at: applied.step))
     }
-    if let tasks = applied.losses.terms?.tasks, !tasks.isEmpty {
-      row["tasks"] = .object(
-        JSONObject(
-          zip(config.tasks, tasks).map { task, sums in
-            .init(
-              key: task.name,
-              value: [
-                "loss": sums.places > 0 ? .number(sums.loss / Double(sums.places)) : .null,
-                "labels": .number(sums.places),
-              ])
-          }))
+    if let tasks = applied.losses.terms?.tasks, !tasks.isEmpty { row["tasks"] = json(of: tasks, applied) }
+    let drift = TierDrift(applied, self).values
+    if drift.contains(where: { $0 != nil }) {
+      row["tier_drift"] = .array(drift.map { $0.map { .number($0) } ?? .null })
     }
     if let sampling = applied.sampling {
       row["sampled_difficulty"] = sampling.difficulty.map { .number($0) }
@@ -83,6 +81,22 @@ extension RunContents {
       row["window_norms"] = .array(norms)
     }
     return .object(row)
+  }
+
+  /// Of each task its mean loss and number of labels, and what its loss weighs from here on, where that is learned.
+  private func json(of tasks: [TaskSums], _ applied: AppliedStep) -> JSONValue {
+    let weights = LearnedTaskWeights.of(applied, self)
+    return .object(
+      JSONObject(
+        zip(config.tasks, tasks).enumerated().map { index, pair in
+          let (task, sums) = pair
+          var members: JSONObject = [
+            "loss": sums.places > 0 ? .number(sums.loss / Double(sums.places)) : .null,
+            "labels": .number(sums.places),
+          ]
+          if let weights, index < weights.count { members["weight"] = .number(weights[index]) }
+          return .init(key: task.name, value: .object(members))
+        }))
   }
 
   /// A tier as the ledger has it.

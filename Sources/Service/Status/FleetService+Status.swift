@@ -106,6 +106,7 @@ extension RunDriver {
       "age": .number(now.seconds(since: worker.since)),
       "heard": .number(now.seconds(since: worker.lastHeard)),
       "shards_done": .number(worker.shardsDone),
+      "resident_bytes": memory.bytes(of: worker.peer).map { .number($0) } ?? .null,
     ]
   }
 

@@ -75,6 +75,11 @@ public struct SweepReport {
     }
   }
 
+  /// What a run differs in from the others, for a reader.
+  private static func name(of run: Sweep.Run) -> String {
+    run.values.map { "\($0.key) \($0.value.string ?? $0.value.text)" }.joined(separator: " · ")
+  }
+
   /// For a terminal; the best run first.
   public var text: String {
     var table = TextTable(columns)
@@ -102,8 +107,7 @@ public struct SweepReport {
     let shown = rows.prefix(LineChart.colorCount)
     func series(_ points: (Row) -> [(x: Double, y: Double)], hasDots: Bool = false) -> [LineChart.Series] {
       shown.map { row in
-        .init(
-          name: SweepGrid.name(of: row.run.values), points: points(row), hasDots: hasDots)
+        .init(name: Self.name(of: row.run), points: points(row), hasDots: hasDots)
       }
     }
     let charts = [

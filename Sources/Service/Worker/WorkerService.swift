@@ -40,6 +40,7 @@ public final class WorkerService {
   private var channel: ModelChannel?
   /// Where a failpoint wants this process to end, once its result is so far.
   private var death: Failpoint?
+  private var memorySign = MemorySign()
   private var timer = Instant.never
   /// When it is next asked whether a part of a message has come.
   private var nextArrivals = Instant.zero
@@ -247,7 +248,7 @@ public final class WorkerService {
     let isResult = if case .result = message { true } else { false }
     if isResult && options.failpoints.fires(.resultDrop) { return nil }
     do {
-      try dealer?.send(message, of: core.work, session: core.session)
+      try dealer?.send(withMemory(message), of: core.work, session: core.session)
     } catch {
       return "\(error)"
     }
@@ -255,6 +256,12 @@ public final class WorkerService {
     for place in [Failpoint.exitUpload, .exitUploaded] where options.failpoints.fires(place) { death = place }
     dieIfDue()
     return nil
+  }
+
+  private func withMemory(_ message: Message) -> Message {
+    guard case .result(var result) = message, let bytes = memorySign.due() else { return message }
+    result.residentBytes = bytes
+    return .result(result)
   }
 
   /// A failpoint: the process is to be killed when its result is as far out as that.

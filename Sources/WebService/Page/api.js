@@ -22,7 +22,7 @@ async function ask(path, options) {
     throw new ApiError(0, { error: 'the service does not answer', hint: 'is nl-coord serve at work?' });
   }
   reached(true);
-  if (answer.status === 401) { location.href = '/login'; }
+  if (answer.status === 401) { location.href = '/login' + location.hash; }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new ApiError(answer.status, body);
   return body;
@@ -32,6 +32,7 @@ export const get = (path) => ask(prefix + path);
 export const post = (path, body = {}) => ask(prefix + path, {
   method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
 });
+export const logOut = () => ask('/logout', { method: 'POST' });
 export const remove = (path) => ask(prefix + path, { method: 'DELETE' });
 export const name = encodeURIComponent;
 
@@ -49,10 +50,27 @@ export async function upload(file, tell) {
   }
 }
 
+// Saves what the service makes for it under the name that it has there, and returns that; what is wrong is told in words, which a
+// link could not do.
+export async function download(path, signal, tell) {
+  let answer;
+  try { answer = await fetch(path, { signal }); } catch (error) { throw error.name === 'AbortError' ? error : new ApiError(0, { error: 'the service does not answer' }); }
+  if (answer.status === 401) { location.href = '/login' + location.hash; }
+  if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
+  const total = Number(answer.headers.get('Content-Length')), file = answer.headers.get('Content-Disposition')?.match(/filename="(.*)"/)?.[1] ?? 'checkpoint';
+  let received = 0;
+  const counted = answer.body.pipeThrough(new TransformStream({ transform(bytes, out) { received += bytes.length; tell(received, total); out.enqueue(bytes); } }));
+  const url = URL.createObjectURL(await new Response(counted).blob());
+  const link = Object.assign(document.createElement('a'), { href: url, download: file });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  return file;
+}
+
 // Hands over the pieces of a text while it is written; whoever aborts it ends its computation.
 export async function write(path, body, take, signal) {
   const answer = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ ...body, stream: true }), signal });
-  if (answer.status === 401) { location.href = '/login'; }
+  if (answer.status === 401) { location.href = '/login' + location.hash; }
   const failed = (error) => new ApiError(answer.status, { error: error?.message });
   if (!answer.ok) throw failed((await answer.json().catch(() => ({}))).error);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -35,9 +35,11 @@ export class Chart {
     this.title = title;
     this.caption = h('figcaption', {}, title);
     this.options = options;
+    this.format = options.format ?? tick;
     this.figure = h('figure', { class: 'chart' + (options.large ? ' large' : ''), role: 'group', 'aria-label': title },
       this.caption, this.plot, this.legend);
     delete options.large;
+    delete options.format;
   }
 
   // `rows`: each with the step first; `labels`: of the columns after it.
@@ -52,13 +54,13 @@ export class Chart {
       highlightCallback: (_, step, points) => this.showLegend(step, new Map(points.map((point) => [point.name, point.yval]))),
       unhighlightCallback: () => this.showLegend(),
       gridLineColor: resolved('--line'), axisLineColor: resolved('--line'), strokeWidth: 1.6, highlightCircleSize: 4,
-      axes: { x: { drawGrid: false, pixelsPerLabel: 70 }, y: { axisLabelWidth: 58, axisLabelFormatter: tick } },
+      axes: { x: { drawGrid: false, pixelsPerLabel: 70 }, y: { axisLabelWidth: 58, axisLabelFormatter: this.format } },
       rangeSelectorHeight: 24, animatedZooms: false, ...this.options, ...more,
     };
     if (!this.graph) this.graph = new Dygraph(this.plot, rows, options);
     else this.graph.updateOptions({ file: rows, ...options });
     this.showLegend();
-    const text = labels.map((label, i) => `${label} ${tick(lastOf(rows, i + 1))}`).join(', ');
+    const text = labels.map((label, i) => `${label} ${this.format(lastOf(rows, i + 1))}`).join(', ');
     this.plot.setAttribute('role', 'img');
     this.plot.setAttribute('aria-label', `${this.title} up to step ${rows.at(-1)[0]}: ${text}`);
   }
@@ -69,7 +71,7 @@ export class Chart {
     fill(this.legend, step === undefined ? null : h('span', { class: 'key' }, `step ${step}`), labels.map((label, i) => {
       const dot = h('span', { class: 'dot', 'aria-hidden': 'true' });
       dot.style.background = colors[i];
-      const value = values && values.has(label) ? ' ' + tick(values.get(label)) : '';
+      const value = values && values.has(label) ? ' ' + this.format(values.get(label)) : '';
       return h('span', { class: 'key' }, dot, label + value);
     }));
   }

@@ -11,6 +11,8 @@ export async function learn(place) {
   return () => simulation.stop();
 }
 
+const every = (period) => (Number(period) === 1 ? 'every step' : `every ${period} steps`);
+
 // Twelve parameters drawn to a target that jumps at step 40, by plain descent; each moves only when its tier does.
 class Simulation {
   constructor() {
@@ -21,8 +23,8 @@ class Simulation {
     this.said = h('p', { class: 'faint', 'aria-live': 'off' });
     this.bars = h('div', {});
     const controls = this.periods.map((period, tier) => {
-      const input = h('input', { type: 'range', min: 1, max: 64, value: period, id: 'sim-' + tier, oninput: () => { this.periods[tier] = Number(input.value); number.textContent = `every ${input.value}`; this.picture(); this.draw(); } });
-      const number = h('span', { class: 'faint' }, `every ${period}`);
+      const input = h('input', { type: 'range', min: 1, max: 64, value: period, id: 'sim-' + tier, oninput: () => { this.periods[tier] = Number(input.value); number.textContent = every(input.value); this.picture(); this.draw(); } });
+      const number = h('span', { class: 'faint' }, every(period));
       return h('div', { class: 'tier' }, h('label', { for: 'sim-' + tier }, tierDot(tier), `Tier ${tier}`), input, number);
     });
     this.rasterPlace = h('div', {});
@@ -46,7 +48,7 @@ class Simulation {
 
   draw() {
     const step = Number(this.step.value), values = this.values(step);
-    const text = this.periods.map((_, tier) => `tier ${tier} at ${values[tier * 4].toFixed(2)}`).join(', ');
+    const text = this.periods.map((_, tier) => `tier ${tier} at ${values[tier * 4].toFixed(2).replace('-', '−')}`).join(', ');
     fill(this.bars, h('svg', { viewBox: '0 0 480 120', class: 'raster', role: 'img', 'aria-label': `After step ${step}: ${text}` },
       h('line', { x1: 0, x2: 480, y1: 60, y2: 60, stroke: 'currentColor', 'stroke-opacity': 0.3 }),
       values.map((value, i) => h('rect', { x: i * 40 + 6, width: 28, y: Math.min(60, 60 - value * 55), height: Math.max(1, Math.abs(value) * 55), rx: 3, class: `t${Math.floor(i / 4)}` }))));

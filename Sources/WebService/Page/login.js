@@ -9,7 +9,7 @@ form.addEventListener('submit', async (event) => {
       method: 'POST', headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token: document.getElementById('token').value.trim() }),
     });
-    if (answer.ok) { location.href = '/'; return; }
+    if (answer.ok) { location.href = '/' + location.hash; return; }
     const error = await answer.json();
     problem.textContent = error.error + (error.hint ? ' (' + error.hint + ')' : '');
   } catch { problem.textContent = 'The service does not answer.'; }

@@ -11,6 +11,8 @@ const first = {
 const own = ['experiment_name', 'preset', 'num_tiers', 'tier_update_frequencies', 'tier_assignment_strategy', 'output_path'];
 const scheduleKeys = ['preset', 'num_steps', 'learning_rate', 'warmup_steps', 'lr_schedule', 'lr_end', 'lr_power', 'plateau_factor', 'plateau_patience'];
 const words = { base_model_path: 'Base model', train_data_path: 'Training data', val_data_path: 'Validation data', adapter_path: 'Go on from adapter', experiment_name: 'Name', preset: 'Preset', tier_assignment_strategy: 'How parameters are divided', num_tiers: 'Number of tiers', lora_rank: 'LoRA rank', lora_alpha: 'LoRA alpha', num_steps: 'Steps' };
+// Where the help of the key table speaks of files, which the page has none of.
+const helps = { experiment_name: 'What the run is called, and its folder; without one, by the time.' };
 const title = (key) => words[key] || key.replaceAll('_', ' ').replace(/^./, (c) => c.toUpperCase());
 
 export async function newRun(place, { query }) {
@@ -234,7 +236,7 @@ class Form {
     const id = 'k-' + name, control = this.control(key, id);
     const box = h('div', { 'data-key': name, class: name in this.values ? 'changed' : '' },
       h('label', { for: id, title: name }, title(name), key.required ? h('span', { class: 'faint' }, ' (needed)') : null), control,
-      h('p', { class: 'hint', id: id + '-help' }, key.help), h('p', { class: 'problem', id: id + '-problem' }));
+      h('p', { class: 'hint', id: id + '-help' }, helps[name] || key.help), h('p', { class: 'problem', id: id + '-problem' }));
     control.setAttribute('aria-describedby', `${id}-help ${id}-problem`);
     this.fields[name] = box;
     return box;
@@ -256,6 +258,11 @@ class Form {
         h('option', { value: '' }, `${standard ? 'yes' : 'no'} (default)`), h('option', { value: 'true' }, 'yes'), h('option', { value: 'false' }, 'no'));
       select.value = given === undefined ? '' : String(given);
       return select;
+    }
+    if (['objects', 'number_map', 'tier_map'].includes(key.kind)) {
+      const area = h('textarea', { id, rows: 2, class: 'mono', placeholder: shown, spellcheck: 'false', onchange: () => this.set(key.name, read(area.value, key)) });
+      area.value = given === undefined ? '' : typeof given === 'object' ? JSON.stringify(given) : String(given);
+      return area;
     }
     const isNumber = ['integer', 'number'].includes(key.kind);
     const input = h('input', { id, type: 'text', inputmode: isNumber ? 'decimal' : null, placeholder: shown, spellcheck: 'false', autocomplete: 'off', onchange: () => { this.set(key.name, read(input.value, key)); if (key.name === 'num_steps') this.drawPicture(); } });

@@ -1,4 +1,5 @@
 // Which view is shown: the part of the address behind #/, so that a reload and another browser show the same.
+import { get, logOut } from './api.js';
 import { fill, h, problem, say } from './elements.js';
 import { newRun } from './newrun.js';
 import { run } from './run.js';
@@ -52,5 +53,10 @@ let chosen = Number(localStorage.getItem('nl-theme')) || 0;
 theme(chosen);
 button.addEventListener('click', () => { chosen = (chosen + 1) % 3; theme(chosen); });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => dispatchEvent(new Event('recolour')));
+
+// Whoever has logged in with a token can log out.
+const out = document.getElementById('logout');
+get('session').then((session) => { out.hidden = !session.has_login; }).catch(() => {});
+out.addEventListener('click', async () => { await logOut().catch(() => {}); location.href = '/login'; });
 
 show();

@@ -1,6 +1,6 @@
 // Run: how one run stands, live, and how it got there; all of it from its ledger.
-import { ApiError, follow, get, name as escaped, post, remove } from './api.js';
-import { Chart, palette, smoothed } from './charts.js';
+import { ApiError, download, follow, get, name as escaped, post, remove } from './api.js';
+import { Curves } from './curves.js';
 import { bytes, copyButton, decimal, duration, facts, fill, h, pill, problem, say, table, tierDot, when } from './elements.js';
 import { Trial } from './trial.js';
 
@@ -12,13 +12,11 @@ export async function run(place, { name, query }) {
 
 class RunView {
   constructor(place, name, query) {
-    Object.assign(this, { place, name, rows: [], evaluations: [], returns: 0, charts: {}, filter: '' });
-    this.weight = Number(query.get('smoothing') ?? 0.9);
-    this.isLog = query.get('log') === '1';
+    Object.assign(this, { place, name, rows: [], evaluations: [], returns: 0, filter: '', weight: Number(query.get('smoothing') ?? 0.9), isLog: query.get('log') === '1' });
   }
 
   async begin() {
-    this.recolour = () => Object.values(this.charts).forEach((chart) => chart.again());
+    this.recolour = () => this.curves?.again();
     addEventListener('recolour', this.recolour);
     this.take(await get('status' + (this.name ? '?experiment=' + escaped(this.name) : '')));
     this.stop = follow(this.name, (status) => this.take(status));
@@ -29,8 +27,9 @@ class RunView {
     this.stop?.();
     clearInterval(this.timer);
     removeEventListener('recolour', this.recolour);
-    Object.values(this.charts).forEach((chart) => chart.close());
+    this.curves?.close();
     this.trial?.stop();
+    this.exported?.abort();
   }
 
   take(status) {
@@ -56,27 +55,18 @@ class RunView {
     }
     this.head = h('section', { class: 'card' });
     this.body = h('div', {});
-    this.makeCharts();
-    fill(this.place, this.head, h('section', { class: 'card' }, h('div', { class: 'row spread' }, h('h2', {}, 'Curves'), this.controls()),
-      this.grid = h('div', { class: 'charts' }, Object.values(this.charts).map((chart) => chart.figure))), this.body);
+    this.curves?.close();
+    this.curves = Object.assign(new Curves(), { weight: this.weight, isLog: this.isLog });
+    fill(this.place, this.head, h('section', { class: 'card' }, h('div', { class: 'row spread' }, h('h2', {}, 'Curves'), this.controls()), this.curves.grid), this.body);
     this.parts = { tiers: h('section', { class: 'card' }), workers: h('section', { class: 'card' }), checkpoints: h('section', { class: 'card' }), trial: (this.trial = new Trial()).part, names: h('section', { class: 'card' }), faults: h('section', { class: 'card' }), log: h('section', { class: 'card' }), config: h('section', { class: 'card' }) };
     fill(this.body, Object.values(this.parts));
     this.drawLog();
     this.details();
   }
 
-  makeCharts() {
-    Object.values(this.charts).forEach((chart) => chart.close());
-    this.charts = {
-      loss: new Chart('Loss', { large: true, showRangeSelector: false }), rate: new Chart('Learning rate by tier'),
-      norm: new Chart('Gradient norm by tier, before clipping, where it is updated', { drawPoints: true, pointSize: 1.6, logscale: true }),
-      speed: new Chart('Trained tokens a second, mean of some 20 steps'), traffic: new Chart('Bytes a step to and from workers, mean of some 20 steps'),
-    };
-  }
-
   controls() {
-    const range = h('input', { type: 'range', id: 'smoothing', min: 0, max: 0.99, step: 0.01, value: this.weight, oninput: () => { this.weight = Number(range.value); this.redraw(); } });
-    const log = h('input', { type: 'checkbox', id: 'log', onchange: () => { this.isLog = log.checked; this.redraw(); } });
+    const range = h('input', { type: 'range', id: 'smoothing', min: 0, max: 0.99, step: 0.01, value: this.weight, oninput: () => { this.curves.weight = this.weight = Number(range.value); this.redraw(); } });
+    const log = h('input', { type: 'checkbox', id: 'log', onchange: () => { this.curves.isLog = this.isLog = log.checked; this.redraw(); } });
     log.checked = this.isLog;
     return h('div', { class: 'row' }, h('label', { for: 'smoothing' }, 'Smoothing'), h('span', {}, range), h('label', { for: 'log' }, 'Logarithmic'), log);
   }
@@ -130,8 +120,11 @@ class RunView {
 
   // Rows since the last that is here; all of them again where the run went back.
   async fetchMetrics() {
-    if (this.isFetching || !this.shown) return;
+    if (!this.shown) return;
+    // News that come while an answer is on its way may be of something that is not in it.
+    if (this.isFetching) { this.isStale = true; return; }
     this.isFetching = true;
+    this.isStale = false;
     const run = this.shown;
     try {
       const since = this.rows.at(-1)?.step ?? 0;
@@ -144,66 +137,20 @@ class RunView {
       this.evaluations = wentBack || since === 0 ? answer.evaluations : [...this.evaluations.filter((one) => !known.has(one.step)), ...answer.evaluations];
       this.returns = answer.returns;
       this.fetched = answer.last_step;
-      this.drawCharts();
+      this.curves.show(this.rows, this.evaluations);
       if (this.status) this.showStatus(this.status);
     } catch (error) {
       // The next news asks again, and a service that does not answer is said above.
       if (!(error instanceof ApiError)) throw error;
     } finally { this.isFetching = false; }
+    if (this.isStale) await this.fetchMetrics();
   }
 
   // At most once a frame, and only what smoothing changes, so that the slider stays smooth with long runs.
   redraw() {
     if (this.isDrawing) return;
     this.isDrawing = true;
-    requestAnimationFrame(() => { this.isDrawing = false; this.remember(); this.drawLoss(); });
-  }
-
-  drawCharts() {
-    this.drawLoss();
-    const rows = this.rows, tiers = rows.at(-1)?.tier_learning_rates?.length || 0;
-    const colors = palette(6), names = Array.from({ length: tiers }, (_, tier) => `tier ${tier}`), own = names.map((_, tier) => colors[tier % 6]);
-    this.charts.rate.show(rows.map((row) => [row.step, ...row.tier_learning_rates]), names, own);
-    this.charts.norm.show(rows.map((row) => [row.step, ...row.tier_grad_norms.map((norm, tier) => (row.active_tiers.includes(tier) && norm > 0 ? norm : null))]), names, own);
-    // Steps differ by the tiers that are due; what they come to in the mean is what can be read.
-    const mean = (values) => smoothed(values, 0.95);
-    const speed = mean(rows.map((row) => row.tokens_per_second));
-    // Only where something is rehearsed, or held to the base model.
-    const other = ['objective', 'replay_loss', 'kl_to_base'].filter((key) => rows.some((row) => Number.isFinite(row[key])));
-    if (other.length) {
-      if (!this.charts.objective) {
-        this.charts.objective = new Chart('Rehearsal, and distance from the base model (smoothed)');
-        this.grid.append(this.charts.objective.figure);
-      }
-      const curves = other.map((key) => smoothed(rows.map((row) => row[key] ?? null), this.weight));
-      this.charts.objective.show(rows.map((row, i) => [row.step, ...curves.map((curve) => curve[i])]), other.map((key) => key.replaceAll('_', ' ')), other.map((_, i) => colors[i]));
-    }
-    // Only where rows are taken by how difficult they are.
-    if (rows.some((row) => Number.isFinite(row.sampled_difficulty))) {
-      if (!this.charts.difficulty) {
-        this.charts.difficulty = new Chart('Difficulty of the rows, 0 the easiest and 1 the hardest (smoothed)');
-        this.grid.append(this.charts.difficulty.figure);
-      }
-      const taken = smoothed(rows.map((row) => row.sampled_difficulty ?? null), this.weight);
-      this.charts.difficulty.show(rows.map((row, i) => [row.step, taken[i], row.curriculum_threshold ?? null]), ['mean of a step', 'allowed'], [colors[2], colors[0]]);
-    }
-    const sum = (list) => (list || []).reduce((a, b) => a + b, 0);
-    this.charts.speed.show(rows.map((row, i) => [row.step, speed[i]]), ['tokens a second'], [colors[2]]);
-    const down = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.parameters_down) + sum(traffic.chains_down) : null)));
-    const up = mean(rows.map(({ traffic }) => (traffic ? sum(traffic.boundary_up) + sum(traffic.flush_up) + sum(traffic.other_up) : null)));
-    this.charts.traffic.show(rows.map((row, i) => [row.step, down[i], up[i]]), ['down', 'up'], [colors[2], colors[0]]);
-  }
-
-  drawLoss() {
-    const rows = this.rows, colors = palette(6);
-    const smooth = smoothed(rows.map((row) => row.loss), this.weight);
-    const evaluations = new Map(this.evaluations.map((one) => [one.step, one.loss]));
-    let best = Infinity;
-    const bests = new Map(this.evaluations.map((one) => { best = Math.min(best, one.loss); return [one.step, best]; }));
-    const faint = 'rgba(128,134,139,0.45)';
-    this.charts.loss.show(rows.map((row, i) => [row.step, row.loss, smooth[i], evaluations.get(row.step) ?? null, bests.get(row.step) ?? null]),
-      ['each step', 'smoothed', 'validation', 'best so far'], [faint, colors[2], colors[0], colors[5]],
-      { logscale: this.isLog, series: { 'each step': { strokeWidth: 1 }, smoothed: { strokeWidth: 2 }, validation: { drawPoints: true, pointSize: 3 }, 'best so far': { strokePattern: [5, 4], stepPlot: true } } });
+    requestAnimationFrame(() => { this.isDrawing = false; this.remember(); this.curves.drawLoss(); });
   }
 
   drawTiers(status) {
@@ -218,8 +165,8 @@ class RunView {
   }
 
   drawWorkers(status) {
-    fill(this.parts.workers, h('h2', {}, 'Workers'), status.workers.length ? table('Workers', [{ title: 'Worker' }, { title: 'State' }, { title: 'What for' }, { title: 'Shards', num: true }, { title: 'Last sign of life', num: true }],
-      status.workers.map((worker) => [`${worker.id} · ${worker.host}, process ${worker.process}, ${worker.threads} threads`, worker.state, worker.reason, worker.shards_done.toLocaleString(), `${decimal(worker.heard, 2)} s ago`]))
+    fill(this.parts.workers, h('h2', {}, 'Workers'), status.workers.length ? table('Workers', [{ title: 'Worker' }, { title: 'State' }, { title: 'What for' }, { title: 'Shards', num: true }, { title: 'Memory', num: true }, { title: 'Last sign of life', num: true }],
+      status.workers.map((worker) => [`${worker.id} · ${worker.host}, process ${worker.process}, ${worker.threads} threads`, worker.state, worker.reason, worker.shards_done.toLocaleString(), bytes(worker.resident_bytes), `${decimal(worker.heard, 2)} s ago`]))
       : h('p', { class: 'faint' }, ['running', 'queued'].includes(status.status) ? 'None is at this run yet.' : 'None is at this run now; who computed what stands below.'));
   }
 
@@ -265,12 +212,33 @@ class RunView {
 
   archive(checkpoint) { return `/nested-learning/experiments/${escaped(this.shown)}/checkpoints/${escaped(checkpoint.name)}`; }
 
-  // What takes a machine a while is done by hand.
+  // Forms that are made when they are asked for, by the service or by hand.
   exports({ name, path }) {
     const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`, output = quoted(`${this.shown}-${name}`), base = quoted(this.base);
     const command = (what, text) => h('div', {}, h('div', { class: 'row spread' }, h('span', { class: 'label' }, what), copyButton(() => text)), h('pre', { tabindex: 0 }, text));
-    return h('details', {}, h('summary', {}, 'In another form'),
-      command('For llama.cpp', `nl-tool export --format gguf --adapter ${quoted(path)} --model ${base} --output ${output}.gguf`), command('Merged into the model', `nl-tool merge --model ${base} --adapter ${quoted(path)} --output ${output}`));
+    const said = h('div', { role: 'status' });
+    const make = (form, text) => h('button', { type: 'button', class: 'small', 'aria-label': `${text}: make and download ${name}`, onclick: (event) => this.make(event.target, `${this.archive({ name })}?form=${form}`, said) }, text);
+    return h('details', {}, h('summary', {}, 'In another form'), h('p', { class: 'hint' }, 'Made when you ask for it, with what the machine has left; a large model takes a while.'),
+      h('div', { class: 'actions' }, make('gguf', 'Adapter for llama.cpp'), make('merged', 'Whole model'), make('merged_gguf', 'Whole model for llama.cpp')), said,
+      h('details', {}, h('summary', {}, 'By hand'),
+        command('Adapter for llama.cpp', `nl-tool export --format gguf --adapter ${quoted(path)} --model ${base} --output ${output}.gguf`),
+        command('Whole model', `nl-tool merge --model ${base} --adapter ${quoted(path)} --output ${output}`),
+        command('Whole model for llama.cpp, out of that', `nl-tool export --format gguf --model ${output} --output ${output}.gguf`)));
+  }
+
+  // One at a time; who leaves the view, or asks for no more, ends what is being made.
+  async make(button, path, said) {
+    const cancel = h('button', { type: 'button', class: 'small', onclick: () => this.exported?.abort() }, 'Cancel');
+    const text = h('span', {}, 'It is being made …');
+    this.exported?.abort();
+    const mine = this.exported = new AbortController();
+    button.disabled = true;
+    fill(said, h('p', { class: 'row hint' }, text, cancel));
+    try {
+      const file = await download(path, mine.signal, (received, total) => { text.textContent = `${bytes(received)} of ${bytes(total)}`; });
+      fill(said, h('p', { class: 'hint' }, `${file} has been downloaded.`));
+    } catch (error) { fill(said, error.name === 'AbortError' ? h('p', { class: 'hint' }, 'It was given up.') : problem(error)); }
+    button.disabled = false;
   }
 
   drawNames({ tags, status }) {

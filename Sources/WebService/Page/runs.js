@@ -1,6 +1,7 @@
 // Runs: all of them, the queue, and several side by side.
-import { ApiError, get, name as escaped, post } from './api.js';
+import { ApiError, get, name as escaped } from './api.js';
 import { Chart, palette, smoothed } from './charts.js';
+import { Queue } from './queue.js';
 import { decimal, duration, fill, h, pill, problem, say, sparkline, when } from './elements.js';
 
 export async function runs(place, { query }) {
@@ -29,7 +30,8 @@ class RunsView {
     this.search = h('input', { type: 'search', id: 'with', value: this.wanted, oninput: () => { this.wanted = this.search.value; this.remember(); this.draw(); } });
     this.list = h('section', { class: 'card' });
     this.comparison = h('div', {});
-    fill(place, h('h1', {}, 'Runs'), this.list, this.comparison);
+    this.queue = new Queue(() => { this.last = undefined; return this.fetch(); });
+    fill(place, h('h1', {}, 'Runs'), this.queue.part, this.list, this.comparison);
   }
 
   remember() {
@@ -38,11 +40,12 @@ class RunsView {
   }
 
   async fetch() {
-    const { experiments, queue } = await get('experiments');
-    const text = JSON.stringify([experiments, queue]);
+    const { experiments, waiting } = await get('experiments');
+    const text = JSON.stringify([experiments, waiting]);
     if (text === this.last) return;
     this.last = text;
-    Object.assign(this, { experiments, queue });
+    Object.assign(this, { experiments, waiting });
+    this.queue.show(waiting, new Map(experiments.map((one) => [one.experiment_name, one])));
     this.draw();
     if (this.drawnComparison !== [...this.chosen].join()) await this.compare();
   }
@@ -70,20 +73,12 @@ class RunsView {
     const run = one.experiment_name;
     const box = h('input', { type: 'checkbox', id: 'compare-' + run, 'aria-label': `Compare ${run}`, onchange: () => { if (box.checked) this.chosen.add(run); else this.chosen.delete(run); this.remember(); this.compare(); } });
     box.checked = this.chosen.has(run);
-    const place = this.queue.indexOf(run);
-    const first = one.status === 'queued' && place > 0 ? h('button', { type: 'button', id: 'first-' + run, class: 'small', 'aria-label': `Put ${run} first among those that wait`, onclick: () => this.act('queue', { order: [run] }) }, 'First') : null;
-    const cancel = one.status === 'queued' ? h('button', { type: 'button', id: 'stop-' + run, class: 'small', 'aria-label': `Take ${run} out of the queue`, onclick: () => this.act('stop', { experiment_name: run }) }, 'Cancel') : null;
+    const place = this.waiting.indexOf(run);
     return h('tr', {}, h('td', {}, box), h('td', {}, h('a', { href: '#/run/' + escaped(run) }, run), (one.tags ?? []).map((tag) => h('span', { class: 'tag' }, tag))),
-      h('td', {}, pill(one.status), one.status === 'queued' ? h('span', { class: 'faint' }, ` ${place + 1}.`) : null),
+      h('td', {}, pill(one.status), place >= 0 ? h('span', { class: 'faint' }, ` ${place + 1}.`) : null),
       h('td', { class: 'num' }, `${one.current_step.toLocaleString()} / ${one.total_steps?.toLocaleString() ?? '–'}`), h('td', { class: 'num' }, decimal(one.loss)), h('td', { class: 'num' }, decimal(one.best_loss)),
       h('td', { class: 'num' }, decimal(one.learning_rate)), h('td', {}, when(one.changed_at)), h('td', {}, sparkline(one.sparkline)),
-      h('td', {}, h('div', { class: 'actions' }, first, cancel, h('a', { class: 'button small', href: '#/new?from=' + escaped(run), 'aria-label': `Duplicate ${run}` }, 'Duplicate'))));
-  }
-
-  async act(command, body) {
-    try { await post(command, body); say('Done'); } catch (error) { this.list.append(problem(error)); }
-    this.last = undefined;
-    await this.fetch();
+      h('td', {}, h('div', { class: 'actions' }, h('a', { class: 'button small', href: '#/new?from=' + escaped(run), 'aria-label': `Duplicate ${run}` }, 'Duplicate'))));
   }
 
   async compare() {

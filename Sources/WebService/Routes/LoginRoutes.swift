@@ -15,6 +15,9 @@ struct LoginRoutes: Sendable {
     [
       Route(.get, "/login") { _ in PageFile.response("login.html") },
       Route(.post, "/login") { asked in try await login(asked) },
+      Route(.get, "/nested-learning/session") { asked in
+        Answer.json(["has_login": .bool(token != nil && asked.request.cookies[AccessRules.cookie] != nil)])
+      },
       Route(.post, "/logout") { _ in
         var response = Answer.json(["success": true])
         response.setCookie(Self.cookie("", maxAge: 0))

@@ -1,10 +1,8 @@
 import Files
-import HTTPTypes
-import Hummingbird
 import JSON
 import Service
 
-/// What people call runs, and checkpoints as they take them along.
+/// What people call runs.
 struct RunNameRoutes: Sendable {
   let desk: RunDesk
   let policy: PathPolicy
@@ -19,9 +17,6 @@ struct RunNameRoutes: Sendable {
         let tags = try RunTags.put(body["tags"], in: desk.folder(of: name))
         desk.tellOfChange()
         return ["success": true, "experiment_name": .string(name), "tags": .strings(tags)]
-      },
-      Route(.get, one + "/checkpoints/{checkpoint}") { asked in
-        try await Disk.run { try archive(asked) }
       },
     ]
   }
@@ -49,32 +44,5 @@ struct RunNameRoutes: Sendable {
     try desk.rename(name, to: new)
     try jobs.store.change(run: name) { $0.run = new }
     return ["success": true, "message": .string("\(name) is now \(new)"), "experiment_name": .string(new)]
-  }
-
-  /// All files of a checkpoint, or with `?form=peft` those for PEFT, as a tar file.
-  private func archive(_ asked: Asked) throws -> Response {
-    let name = try policy.run(asked.parameter("name") ?? "")
-    let checkpoint = asked.parameter("checkpoint") ?? ""
-    let form = asked.query("form")
-    guard form == nil || form == "peft" else {
-      throw RunRequestError(.invalid, "form must be peft, or left out", field: "form")
-    }
-    let path = desk.folder(of: name) + "/checkpoints/" + checkpoint + (form == nil ? "" : "/peft")
-    guard PathPolicy.isName(checkpoint), let real = RealPath.of(path),
-      PathPolicy.isWithin(real, desk.folder(of: name)), FileSystem.kind(real) == .folder
-    else { throw RunRequestError(.unknown, "there is no such checkpoint", field: "checkpoint") }
-    let archive = try TarArchive(folder: real, as: checkpoint)
-    let plain = "\(name)-\(checkpoint)".filter {
-      $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))
-    }
-    return Response(
-      status: .ok,
-      headers: [
-        .contentType: "application/x-tar", .contentDisposition: "attachment; filename=\"\(plain).tar\"",
-      ],
-      body: ResponseBody(contentLength: archive.size) { writer in
-        try await archive.write { try await writer.write($0) }
-        try await writer.finish(nil)
-      })
   }
 }

@@ -17,6 +17,7 @@ struct RunRoutes: Sendable {
   let jobs: JobView
   let cache = AnswerCache()
   private static let mostRows = 20_000
+  private static let mostOrdered = 1000
 
   var routes: [Route] {
     let prefix = "/nested-learning"
@@ -46,8 +47,14 @@ struct RunRoutes: Sendable {
   }
 
   private var experiments: JSONValue {
-    ["experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name))]
+    [
+      "experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name)),
+      "waiting": waiting,
+    ]
   }
+
+  /// Runs whose turn is still to come, in the order in which it comes.
+  private var waiting: JSONValue { .strings(desk.entries.filter(\.isWaiting).map(\.name)) }
 
   private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
     cache.known("status \(try name(asked) ?? "")", mark: "\(desk.changes)")
@@ -109,11 +116,15 @@ struct RunRoutes: Sendable {
   }
 
   private func order(_ body: JSONObject) throws -> JSONValue {
-    guard let names = body["order"]?.array?.compactMap(\.string), !names.isEmpty else {
-      throw RunRequestError(.invalid, "order must be a list of names of runs", field: "order")
+    guard let list = body["order"]?.array, !list.isEmpty, list.count <= Self.mostOrdered,
+      case let names = list.compactMap(\.string), names.count == list.count
+    else {
+      throw RunRequestError(
+        .invalid, "order must be a list of 1 to \(Self.mostOrdered) names of runs", field: "order",
+        hint: "name runs that wait, the first to begin first")
     }
     try desk.putFirst(names)
-    return ["success": true, "queue": .strings(desk.entries.map(\.name))]
+    return ["success": true, "queue": .strings(desk.entries.map(\.name)), "waiting": waiting]
   }
 
   private func delete(_ asked: Asked) throws -> JSONValue {

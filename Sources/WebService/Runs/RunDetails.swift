@@ -23,7 +23,8 @@ struct RunDetails {
     state = RunState.of(folder, recorded: run.status.state, entry: desk.entries.first(named: name))
   }
 
-  /// Rows of metrics after a step.
+  /// Rows of metrics after a step, and evaluations from it on: the one of that step comes later than its row, so whoever knows
+  /// the row may not know it yet.
   ///
   /// - Parameter limit: of steps, evenly over all of them
   func metrics(since step: Int, limit: Int) throws -> JSONValue {
@@ -33,13 +34,18 @@ struct RunDetails {
       "returns": .number(try run.ledger.returns().count),
       "metrics": .array(try run.ledger.stepMetrics(after: step, atMost: limit).map { Self.slim($0.row) }),
       "evaluations": .array(
-        try run.ledger.evaluations().filter { $0.step > step || step == 0 }.map { evaluation in
-          [
-            "step": .number(evaluation.step), "loss": .number(evaluation.loss),
-            "perplexity": .number(evaluation.perplexity), "is_best": .bool(evaluation.isBest),
-          ]
-        }),
+        try run.ledger.evaluations().filter { $0.step >= step }.map(Self.evaluation)),
     ]
+  }
+
+  /// An evaluation with what was counted in it: the accuracy of tokens, and of each task loss, accuracy and F1.
+  private static func evaluation(_ record: EvaluationRecord) -> JSONValue {
+    var members: JSONObject = [
+      "step": .number(record.step), "loss": .number(record.loss), "perplexity": .number(record.perplexity),
+      "is_best": .bool(record.isBest), "accuracy": record.metrics["accuracy"] ?? .null,
+    ]
+    if let tasks = record.metrics["tasks"] { members["tasks"] = tasks }
+    return .object(members)
   }
 
   /// A row of metrics without what the status has of the last one.

@@ -47,14 +47,14 @@ struct HTMLPage {
   /// A table; its cells are text, numbers to the right.
   static func table(_ columns: [TextTable.Column], _ rows: [[String]]) -> String {
     func cell(_ text: String, _ column: TextTable.Column, _ tag: String) -> String {
-      "<\(tag)\(column.isNumber ? " class=\"n\"" : "")>\(escaped(text))</\(tag)>"
+      "<\(tag)\(tag == "th" ? " scope=\"col\"" : "")\(column.isNumber ? " class=\"n\"" : "")>\(escaped(text))</\(tag)>"
     }
     func row(_ cells: [String], _ tag: String) -> String {
       "<tr>" + zip(cells, columns).map { cell($0, $1, tag) }.joined() + "</tr>"
     }
     let body = rows.map { row($0, "td") }.joined(separator: "\n")
     return """
-      <div class="wide"><table\(columns.count > 3 ? " class=\"many\"" : "")>
+      <div class="wide" tabindex="0" role="region" aria-label="Table"><table\(columns.count > 3 ? " class=\"many\"" : "")>
       <thead>\(row(columns.map(\.title), "th"))</thead>
       <tbody>
       \(body)
@@ -111,6 +111,7 @@ struct HTMLPage {
     figcaption { font-weight: 600; margin-bottom: 2px; }
     svg { width: 100%; height: auto; display: block; }
     svg text { fill: var(--faint); font: 12px system-ui, sans-serif; }
+    @media (max-width: 560px) { svg text { font-size: 17px; } }
     .grid { stroke: var(--line); stroke-width: 1; } .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
     .thin { stroke-width: 1; opacity: .45; }
     .c0 { stroke: var(--s0); } .c1 { stroke: var(--s1); } .c2 { stroke: var(--s2); }
