@@ -220,7 +220,7 @@ import WireProtocol
     #expect(scene.joins("a") == ["a enters run 1 as worker 1"])
     _ = scene.opens(2, step: 1, leaves: 1, at: 1)
     #expect(scene.fleet.status(of: RunNumber(2))?.deadline == nil)
-    _ = scene.begin(3, at: 2, model: String(repeating: "c", count: 64))
+    _ = scene.begin(3, at: 2, profile: "bf16-1")
     _ = scene.opens(3, step: 1, leaves: 1, at: 2)
     #expect(scene.fleet.status(of: RunNumber(3))?.deadline == Instant.zero + 602)
     // The stranger finds its run: the shares come out even, and the second run's worker is with the first all the same.
