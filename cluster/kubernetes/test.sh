@@ -159,6 +159,8 @@ else
 fi
 
 if [ -n "$rehearse" ]; then
-  "$python" "$here/rehearse.py" "$overlay" --programs "$programs" || failed=yes
+  for one in example service; do
+    "$python" "$here/rehearse.py" "$folder/kubernetes/overlays/$one" --programs "$programs" || failed=yes
+  done
 fi
 [ -z "$failed" ]

@@ -44,12 +44,12 @@ async def stream(port, counts):
 
 async def page(port, number, counts, times):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    due = time.monotonic() + number / RATE
+    due, turn = time.monotonic() + number / RATE, number
     while True:
         await asyncio.sleep(max(0, due - time.monotonic()))
         due += PAGES / RATE
-        path = PATHS[(number + counts["turn"]) % len(PATHS)]
-        counts["turn"] += 1
+        path = PATHS[turn % len(PATHS)]
+        turn += 1
         began = time.monotonic()
         writer.write(f"GET /nested-learning/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
@@ -62,7 +62,7 @@ async def page(port, number, counts, times):
 
 async def main(process, port):
     alone = await measure(process)
-    counts, times = {"events": 0, "turn": 0}, []
+    counts, times = {"events": 0}, []
     tasks = [asyncio.create_task(stream(port, counts)) for _ in range(STREAMS)]
     await asyncio.sleep(2)
     streams = await measure(process)

@@ -83,7 +83,7 @@ extension FleetCore {
   /// A run waits for its turn, and not for workers that are not there, if it has no share, or if other runs have every
   /// worker that is of use to it. Where none is, others' ends will not help it.
   private func waitsForTurn(_ run: RunNumber, share: Int?) -> Bool {
-    guard let share else { return false }
+    guard let share, runs.count > 1 else { return false }
     let fitting = members.values.filter { isOfUse($0, to: run) }
     guard !fitting.isEmpty else { return false }
     return share == 0 || fitting.allSatisfy { $0.place.map { $0.run != run } ?? false }

@@ -34,8 +34,8 @@ struct RunRoutes: Sendable {
       .bytes(.get, "\(prefix)/experiments") { _ in
         try cache.bytes("experiments", mark: "\(desk.changes)") { experiments }
       },
-      .json(.get, "\(prefix)/experiments/{name}") { asked in
-        try RunDetails(desk, policy.run(asked.parameter("name") ?? "")).json()
+      .bytes(.get, "\(prefix)/experiments/{name}") { asked in
+        try details(of: policy.run(asked.parameter("name") ?? ""))
       },
       .json(.delete, "\(prefix)/experiments/{name}") { asked in try delete(asked) },
       Route(.get, "\(prefix)/experiments/{name}/checkpoints/{checkpoint}/{file}") { asked in
@@ -47,6 +47,11 @@ struct RunRoutes: Sendable {
 
   private var experiments: JSONValue {
     ["experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name))]
+  }
+
+  private func details(of name: String) throws -> ByteBuffer {
+    let mark = "\(desk.changes) \(RunSummaries.mark(desk.folder(of: name)))"
+    return try cache.bytes("details \(name)", mark: mark) { try RunDetails(desk, name).json() }
   }
 
   private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
