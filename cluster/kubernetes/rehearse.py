@@ -320,7 +320,7 @@ def rehearse(options):
         lines = [f"num_steps: {options.steps}" if line.startswith("num_steps:") else line for line in lines]
         config.write_text("\n".join(lines) + "\n")
     documents = render(overlay)
-    values = yaml.safe_load(config.read_text())
+    values = json.loads(config.read_text()) if serves else yaml.safe_load(config.read_text())
     cluster = Cluster(documents, options.programs)
     try:
         reference = [
