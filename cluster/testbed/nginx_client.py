@@ -20,12 +20,16 @@ BEARER = {"Authorization": "Bearer " + token}
 class Secure(http.client.HTTPSConnection):
     """To the proxy, under its own name."""
 
+    source = "127.0.0.1"
+
     def connect(self):
-        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", 443), self.timeout), server_hostname=HOST)
+        plain = socket.create_connection(("127.0.0.1", 443), self.timeout, source_address=(self.source, 0))
+        self.sock = context.wrap_socket(plain, server_hostname=HOST)
 
 
-def ask(method, path, body=None, headers=None, make=lambda: Secure(HOST, timeout=60)):
+def ask(method, path, body=None, headers=None, make=lambda: Secure(HOST, timeout=60), source="127.0.0.1"):
     connection = make()
+    connection.source = source
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
     return answer, answer.read()
@@ -147,6 +151,11 @@ def log_in():
     for headers in (logged_in, BEARER):
         answer, _ = ask("POST", "/nested-learning/pause", None, headers | {"Origin": "https://evil.example"})
         expect("one of another site's page is 403", answer.status == 403)
+    guesses = [ask("GET", "/nested-learning/status", None, {"Authorization": "Bearer guess"}, source="127.0.0.5")[0].status
+               for _ in range(12)]
+    expect(f"who guesses tokens is not heard any more: {guesses[-1]}", guesses[0] == 401 and guesses[-1] == 429)
+    answer, _ = ask("GET", "/nested-learning/status", None, BEARER)
+    expect("and others are", answer.status == 200)
 
 
 wait("the service", lambda: ask("GET", "/healthz")[0].status == 200)
