@@ -185,6 +185,12 @@ public struct FoundBug: Sendable {
         the other had the only worker that fitted, but for a worker, for 600 s, and failed.
         """),
     FoundBug(
+      seed: 9_059_474,
+      story: """
+        The simulation was wrong, not the run: the time that it gave the rest of a run did not count the trials of an \
+        adapter's scales, up to 19 evaluations, on the one slow worker that was left.
+        """),
+    FoundBug(
       seed: 9_000_860,
       story: """
         The simulation was wrong, not the run: the trials of an adapter's scales after training were taken for the \
