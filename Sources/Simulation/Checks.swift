@@ -36,11 +36,19 @@ extension Simulation {
     if Reference.bits(of: state) != expected { problem("step \(state.step) has come to another state") }
   }
 
-  func checkEvaluation(_ loss: Double, step: Int, _ driver: SimulatedDriver) {
+  /// An evaluation is due where the plain computation has one, and comes to the same; so does each trial of a scale.
+  func checkEvaluation(_ loss: Double, of unit: WorkUnit, _ driver: SimulatedDriver) {
     if isDeceived(driver) { return }
-    let expected = try? driver.run.reference.evaluationLoss(after: step)
+    let reference = driver.run.reference
+    let expected: Double?
+    do {
+      expected =
+        if let scale = unit.adapterScale { try reference.trialLoss(scale: scale) } else {
+          try reference.evaluationLoss(after: unit.step)
+        }
+    } catch { return problem("\(unit) cannot be checked: \(error)") }
     if expected?.bitPattern != loss.bitPattern {
-      problem("the evaluation after step \(step) has come to \(loss), not \(expected ?? .nan)")
+      problem("\(unit) has come to \(loss), not \(expected ?? .nan)")
     }
   }
 
@@ -51,7 +59,9 @@ extension Simulation {
     guard let unit = driver.units[attempt] else {
       return problem("attempt \(attempt) was never handed out")
     }
-    guard unit.hasLoss else { return }
+    // Of the trials of scales nothing is written until the checkpoint that they lead to: a coordinator that is killed
+    // before makes them again.
+    guard unit.hasLoss, unit.adapterScale == nil else { return }
     let isDurable =
       unit.purpose == .train ? disk.lastStep >= unit.step : disk.evaluations[unit.step] != nil
     if !isDurable { problem("attempt \(attempt) is called committed, and \(unit) is not on the disk") }

@@ -123,7 +123,8 @@ extension Scenario {
 
   private func workSeconds(of problem: ToyProblem) -> Double {
     let config = problem.config
-    let evaluations = config.numSteps / max(1, config.evalEvery) + 1
+    // The scales of an adapter are tried after training, each by an evaluation.
+    let evaluations = config.numSteps / max(1, config.evalEvery) + (config.selectScale ? 20 : 1)
     let microBatches =
       config.numSteps * config.gradientAccumulationSteps + evaluations * problem.evaluationCount
     let slowest = workers.map(\.slowness).max() ?? 1

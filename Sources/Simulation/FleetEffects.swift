@@ -210,7 +210,7 @@ extension Simulation {
   func check(_ done: CompletedUnit, _ results: [UnitResult], _ driver: SimulatedDriver) {
     if done.unit.hasLoss { checkCoverage(of: done, results: results) }
     if done.unit.purpose == .evaluate {
-      checkEvaluation(done.lossSum / Double(done.tokens), step: done.unit.step, driver)
+      checkEvaluation(done.lossSum / Double(done.tokens), of: done.unit, driver)
     }
   }
 }

@@ -178,5 +178,23 @@ public struct FoundBug: Sendable {
       story:
         "Late attempts of many are looked for now and then: a timer that came in between was set again at once."
     ),
+    FoundBug(
+      seed: 9_003_167,
+      story: """
+        A worker that fitted none of two runs counted as one run's share, so that this one did not wait for its turn while \
+        the other had the only worker that fitted, but for a worker, for 600 s, and failed.
+        """),
+    FoundBug(
+      seed: 9_059_474,
+      story: """
+        The simulation was wrong, not the run: the time that it gave the rest of a run did not count the trials of an \
+        adapter's scales, up to 19 evaluations, on the one slow worker that was left.
+        """),
+    FoundBug(
+      seed: 9_000_860,
+      story: """
+        The simulation was wrong, not the run: the trials of an adapter's scales after training were taken for the \
+        evaluation after the last step, which there is none of where the slowest copy has not followed since the last one.
+        """),
   ]
 }

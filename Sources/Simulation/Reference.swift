@@ -38,6 +38,12 @@ final class Reference {
     return losses[step]
   }
 
+  /// The loss of the trial of an adapter's scale, after training; nil if that scale is not tried.
+  func trialLoss(scale: Double) throws -> Double? {
+    while !ended { try turn() }
+    return progress.trials.first { $0.scale == scale }?.loss
+  }
+
   /// The SHA-256 of the state at the end, and the number of steps.
   func end() throws -> (digest: String, step: Int) {
     while !ended { try turn() }

@@ -209,6 +209,29 @@ import WireProtocol
     #expect(empty.fleet.status(of: RunNumber(2))?.deadline == Instant.zero + 601)
   }
 
+  /// A worker that is of use to no run at work is nobody's share: the run that lacks one for that reason waits for its
+  /// turn. A run that nobody who is there is of use to waits for workers, and not for the end of others.
+  @Test func turnsAreOfWorkersThatFit() {
+    let other = String(repeating: "b", count: 64)
+    var scene = Scene()
+    _ = scene.at(0, .expectsRuns(true))
+    for run in 1...2 as ClosedRange<UInt32> { _ = scene.begin(run) }
+    #expect(scene.joins("stranger", model: other) == [])
+    #expect(scene.joins("a") == ["a enters run 1 as worker 1"])
+    _ = scene.opens(2, step: 1, leaves: 1, at: 1)
+    #expect(scene.fleet.status(of: RunNumber(2))?.deadline == nil)
+    _ = scene.begin(3, at: 2, profile: "bf16-1")
+    _ = scene.opens(3, step: 1, leaves: 1, at: 2)
+    #expect(scene.fleet.status(of: RunNumber(3))?.deadline == Instant.zero + 602)
+    // The stranger finds its run: the shares come out even, and the second run's worker is with the first all the same.
+    #expect(scene.begin(4, at: 3, model: other) == ["stranger enters run 4 as worker 1"])
+    #expect(scene.fleet.status(of: RunNumber(2))?.deadline == nil)
+    #expect(
+      scene.at(4, .requested(RunNumber(1), .close)) == [
+        "a leaves run 1", "run 1 is over", "a enters run 2 as worker 1",
+      ])
+  }
+
   /// Who cannot compute a run's numbers, or has another model, is no help to it; who fits none is refused.
   @Test func whoFitsWhat() {
     var scene = Scene()

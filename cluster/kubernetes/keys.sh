@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the keys of a run on Kubernetes, and the token that Prometheus shows, in the folder secrets of an overlay, from
+# Makes the keys of a run on Kubernetes, and the tokens that Prometheus and users show, in the folder secrets of an overlay, from
 # where kustomize takes them. What is there already is kept, so that it can be run again for more workers' keys.
 #
 # usage: cluster/kubernetes/keys.sh OVERLAY [--workers 16]
@@ -11,6 +11,7 @@
 # workers.env                            the workers' secret keys, worker-01=KEY a line
 # workers.txt                            the workers' public keys: the list of those who are let in
 # metrics.token                          what Prometheus has to show for /metrics
+# page.token                             what whoever uses the service's page has to show (overlays/service)
 #
 # It needs nl-tool on the PATH.
 set -euo pipefail
@@ -49,10 +50,11 @@ trap 'rm -rf "$made"' EXIT
 if [ ! -e "$secrets/coordinator.key" ]; then
   nl-tool keygen --output "$secrets/coordinator.key" >/dev/null
 fi
-if [ ! -e "$secrets/metrics.token" ]; then
-  od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$made/metrics.token"
-  mv "$made/metrics.token" "$secrets/metrics.token"
-fi
+for token in metrics page; do
+  [ ! -e "$secrets/$token.token" ] || continue
+  od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$made/$token.token"
+  mv "$made/$token.token" "$secrets/$token.token"
+done
 touch "$secrets/workers.env" "$secrets/workers.txt"
 for number in $(seq "$count"); do
   name=$(printf 'worker-%02d' "$number")
@@ -62,4 +64,4 @@ for number in $(seq "$count"); do
   cat "$made/$name.pub" >>"$secrets/workers.txt"
   printf '%s=%s\n' "$name" "$(grep '^nl-secret-key ' "$made/$name")" >>"$secrets/workers.env"
 done
-echo "$secrets: the coordinator's key, $(grep -c . "$secrets/workers.env") workers' keys, the token for /metrics"
+echo "$secrets: the coordinator's key, $(grep -c . "$secrets/workers.env") workers' keys, the tokens for /metrics and the page"

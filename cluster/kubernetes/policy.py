@@ -358,10 +358,10 @@ def ports(manifests):
                     yield workload, f"{kind} asks port {port}, which is none of the container's"
                 elif port is not None:
                     number = known.get(port, port)
-                    served = arguments(container).get("metrics-listen", ":0")
-                    if number != port_of(served):
-                        yield workload, f"{kind} asks port {number}, --metrics-listen is {served}"
-            for flag in ("listen", "metrics-listen"):
+                    served = [arguments(container).get(flag, ":0") for flag in ("metrics-listen", "listen-http")]
+                    if number not in map(port_of, served):
+                        yield workload, f"{kind} asks port {number}, --metrics-listen is {served[0]}"
+            for flag in ("listen", "metrics-listen", "listen-http"):
                 address = arguments(container).get(flag)
                 if address and port_of(address) not in known.values():
                     yield workload, f"--{flag}={address} is none of the container's ports"
@@ -505,7 +505,8 @@ def secret_files(manifests):
             if "secret" in volume:
                 yield from ((workload, wrong) for wrong in wrong_with_secret(manifests, workload, volume))
         container = main_container(workload)
-        for flag in ("key", "metrics-token"):
+        flags = ("key", "metrics-token") + (("token",) if "listen-http" in arguments(container) else ())
+        for flag in flags:
             path = arguments(container).get(flag)
             if path is None:
                 yield workload, f"--{flag} is missing"
@@ -575,7 +576,7 @@ def peer_name(manifests, peer):
     return ",".join(sorted(template_labels(w)[NAME] for w in selected(manifests, pods))) or "nobody"
 
 
-@rule("allowed are workers to the coordinator, Prometheus to the metrics, workers to DNS, and nothing else")
+@rule("allowed are workers to the coordinator, Prometheus to the metrics, an Ingress to the page, workers to DNS; no more")
 def network_policy_flows(manifests):
     flows = set()
     for policy in manifests.of("NetworkPolicy"):
@@ -603,7 +604,16 @@ def network_policy_flows(manifests):
         seen = {flow for flow in metrics if flow[0] == template_labels(workload)[NAME]}
         if {(flow[1], *flow[3:]) for flow in seen} != {("ingress", "TCP", port)}:
             yield workload, "Prometheus does not reach its metrics, or more than them"
-    for flow in sorted(flows - metrics - expected, key=str):
+    # So it is with the Ingress in front of a page.
+    page = port_of(arguments(main_container(coordinator)).get("listen-http", ":0"))
+    ingress = {
+        flow for flow in flows
+        if flow[:2] == (COORDINATOR, "ingress") and flow[3:] == ("TCP", page)
+        and re.fullmatch(r"[a-z0-9-]+: [^,]*ingress[^,]*", flow[2])
+    }
+    if page and not ingress:
+        yield coordinator, "no Ingress reaches its page"
+    for flow in sorted(flows - metrics - ingress - expected, key=str):
         yield None, f"allowed, but not meant to be: {flow}"
     for flow in sorted(expected - flows, key=str):
         yield None, f"not allowed: {flow}"
@@ -622,14 +632,17 @@ def coordinator_state(manifests):
     if coordinator["spec"].get("podManagementPolicy") != "Parallel":
         yield coordinator, "a pod that does not become ready would keep the next apply waiting: not Parallel"
     container = main_container(coordinator)
-    path = arguments(container).get("output-path", ".")
+    serves = container.get("args", [""])[0] == "serve"
+    flag = "runs" if serves else "output-path"
+    path = arguments(container).get(flag, ".")
     volume = volume_of(coordinator, container, path)
     if volume is None or "volumeClaimTemplate" not in volume:
-        yield coordinator, f"--output-path={path} does not lie on a volumeClaimTemplate"
+        yield coordinator, f"--{flag}={path} does not lie on a volumeClaimTemplate"
     retention = coordinator["spec"].get("persistentVolumeClaimRetentionPolicy", {})
     if "Delete" in retention.values():
         yield coordinator, "its claim is deleted with it"
-    if "or-resume" not in arguments(container):
+    # The service goes on by itself.
+    if not serves and "or-resume" not in arguments(container):
         yield coordinator, "a restarted container would not go on with its run: --or-resume is missing"
 
 
@@ -856,11 +869,40 @@ def breakages():
     ]
 
 
+def page_breakages():
+    """What can be wrong with a page, where there is one: (rule, what, edit)."""
+
+    def argument(old, new):
+        def edit(manifests):
+            container = main_container(manifests.workload(COORDINATOR))
+            container["args"] = [new if text == old else text for text in container["args"] if new or text != old]
+
+        return edit
+
+    def page_policy(edit):
+        return lambda manifests: edit(manifests.named("NetworkPolicy", "page")["spec"])
+
+    return [
+        ("ports", "another port", argument("--listen-http=0.0.0.0:8000", "--listen-http=0.0.0.0:8001")),
+        ("ports", "a Service of no port",
+         lambda m: m.named("Service", "page")["spec"]["ports"][0].update(targetPort="pages")),
+        ("secret-files", "a page without a token", argument("--token=/keys/page.token", None)),
+        ("secret-files", "a token in the image", argument("--token=/keys/page.token", "--token=/usr/share/page.token")),
+        ("coordinator-state", "a service with its runs in memory", argument("--runs=/runs", "--runs=/tmp/runs")),
+        ("network-policy-flows", "a page for everyone", page_policy(lambda s: s["ingress"][0].pop("from"))),
+        ("network-policy-flows", "a page for workers", page_policy(lambda s: s["ingress"][0].update(
+            {"from": [{"podSelector": {"matchLabels": {NAME: WORKER}}}]}))),
+        ("network-policy-flows", "a page for nobody", page_policy(lambda s: s.update(ingress=[]))),
+    ]
+
+
 def self_test(documents):
     failures = [f"unbroken, but: {' '.join(v)}" for v in violations(Manifests(documents))]
-    untried = set(RULES)
+    has_page = "listen-http" in arguments(main_container(Manifests(documents).workload(COORDINATOR)))
+    # What a run of one config has is broken there.
+    untried = set() if has_page else set(RULES)
     count = 0
-    for name, what, edit in breakages():
+    for name, what, edit in page_breakages() if has_page else breakages():
         broken = Manifests(copy.deepcopy(documents))
         edit(broken)
         named = {violation[0] for violation in violations(broken)}

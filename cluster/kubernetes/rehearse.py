@@ -8,9 +8,9 @@ What is not there: the API server, controllers, the scheduler, limits, network p
 
 usage: rehearse.py OVERLAY [--programs .build/release] [--steps 24]
 
-The overlay must be that of the example, with its keys. The coordinator waits for data and gets it, two workers join,
-the coordinator is evicted and comes back, a worker is killed; the adapter must be that of a run by one process. It
-needs root and what cluster/testbed/network.sh needs, curl, PyYAML, kubectl or kustomize, and the built programs.
+The overlay must be that of the example or of the service, with its keys. The coordinator waits for data and gets it, two
+workers join, the coordinator is evicted and comes back, a worker is killed; the service gets its run by its API, and is
+evicted in the midst of it. The adapter must be that of a run by one process. It needs root and what cluster/testbed/network.sh needs, curl, PyYAML, kubectl or kustomize, and the built programs.
 """
 import argparse
 import base64
@@ -312,11 +312,15 @@ def rehearse(options):
     shutil.copytree(Path(options.overlay).resolve().parents[1], folder / "kubernetes")
     overlay = folder / "kubernetes/overlays" / Path(options.overlay).name
     config = overlay / "config.yaml"
-    # Fewer steps; the rest is the overlay's.
-    lines = [f"num_steps: {options.steps}" if l.startswith("num_steps:") else l for l in config.read_text().splitlines()]
-    config.write_text("\n".join(lines) + "\n")
+    if serves := not config.exists():
+        config = EXAMPLE / "quickstart.json"
+    else:
+        # Fewer steps; the rest is the overlay's.
+        lines = config.read_text().splitlines()
+        lines = [f"num_steps: {options.steps}" if line.startswith("num_steps:") else line for line in lines]
+        config.write_text("\n".join(lines) + "\n")
     documents = render(overlay)
-    run_name = yaml.safe_load(config.read_text())["experiment_name"]
+    values = json.loads(config.read_text()) if serves else yaml.safe_load(config.read_text())
     cluster = Cluster(documents, options.programs)
     try:
         reference = [
@@ -326,12 +330,67 @@ def rehearse(options):
         with open(cluster.folder / "one.log", "wb") as log:
             subprocess.run(reference, check=True, stdout=log, stderr=log)
         say(f"the run by one process has made its {options.steps} steps")
-        go(cluster, run_name, options.steps)
+        if serves:
+            serve(cluster, values, options.steps)
+        else:
+            go(cluster, values["experiment_name"], options.steps)
     except GiveUp:
         pass
     finally:
         cluster.close()
         shutil.rmtree(folder)
+
+
+def secret_of(cluster, pod, name):
+    """A file of the Secret that a pod has."""
+    secret = next(v for v in pod.spec["volumes"] if "secret" in v)["secret"]["secretName"]
+    return base64.b64decode(cluster.named("Secret", secret)["data"][name]).decode()
+
+
+def serve(cluster, values, steps):
+    runs = cluster.folder / "claims/runs-coordinator-0/quickstart"
+    data = cluster.claim("data", 10001)
+    for part in ("models", "texts"):
+        cluster.claim(f"data/{part}", 10001)
+    shutil.copytree(EXAMPLE / "base", data / "models/base")
+    shutil.copy(EXAMPLE / "genesis.jsonl", data / "texts")
+    coordinator = cluster.pod("StatefulSet", "coordinator", "coordinator-0", 1)
+    workers = [cluster.pod("Deployment", "workers", f"workers-{i}", i + 1) for i in (1, 2)]
+    for pod in (coordinator, *workers):
+        pod.start()
+    for pod in (coordinator, *workers):
+        need(f"{pod.name}: startup and liveness probes", until(30, lambda: pod.probe("startupProbe")) and
+             pod.probe("livenessProbe"))
+        expect(f"{pod.name}: readiness probe", until(30, lambda: pod.probe("readinessProbe")))
+    bearer = "Authorization: Bearer " + secret_of(cluster, coordinator, "page.token")
+    page = lambda path, *arguments: coordinator.get(path, 8000, "-H", bearer, *arguments)
+    expect("the page wants the token", coordinator.get("/nested-learning", 8000) == "401" and page("/nested-learning") == "200")
+
+    del values["output_path"]
+    values |= {"experiment_name": "quickstart", "base_model_path": "base", "train_data_path": "genesis.jsonl", "num_steps": steps}
+    (cluster.folder / "start.json").write_text(json.dumps(values))
+    status = page("/nested-learning/start", "-H", "Content-Type: application/json", "-d", f"@{cluster.folder}/start.json")
+    need(f"the API takes a run ({status})", status == "200")
+
+    def answer():
+        page("/nested-learning/status?experiment=quickstart")
+        try:
+            return json.loads((cluster.folder / "answer").read_text())
+        except ValueError:
+            return {"current_step": 0, "status": ""}
+
+    need("which makes steps", until(60, lambda: answer()["current_step"] >= 3))
+    code = coordinator.end()
+    expect(f"the service, evicted, ends with code 0 ({code})", code == 0)
+    coordinator = cluster.pod("StatefulSet", "coordinator", "coordinator-0", 1)
+    coordinator.start()
+    need("a new pod goes on with the run by itself, to its end", until(180, lambda: answer()["status"] == "completed"))
+    expect("its container was not started again", not coordinator.codes)
+    code = coordinator.end()
+    expect(f"scaled to zero it ends with code 0 ({code})", code == 0)
+    one = digest(cluster.folder / "one/checkpoints/final/adapters.safetensors")
+    final = runs / "checkpoints/final/adapters.safetensors"
+    expect(f"the adapter is that of one process: {one}", final.exists() and digest(final) == one)
 
 
 def go(cluster, run_name, steps):
@@ -361,8 +420,7 @@ def go(cluster, run_name, steps):
     need("the run makes steps", until(60, lambda: step() >= 3))
     for pod in (coordinator, *workers):
         expect(f"{pod.name}: readiness probe", until(30, lambda: pod.probe("readinessProbe")))
-        token = cluster.named("Secret", next(v for v in pod.spec["volumes"] if "secret" in v)["secret"]["secretName"])
-        bearer = f"Authorization: Bearer {base64.b64decode(token['data']['metrics.token']).decode()}"
+        bearer = "Authorization: Bearer " + secret_of(cluster, pod, "metrics.token")
         expect(f"{pod.name}: metrics with the token, and not without",
                pod.get("/metrics", 9464) in ("401", "403") and pod.get("/metrics", 9464, "-H", bearer) == "200")
 

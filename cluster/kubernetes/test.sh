@@ -1,5 +1,5 @@
 #!/bin/bash
-# Checks the manifests for Kubernetes, without a cluster: renders base and example with throw-away keys, validates every
+# Checks the manifests for Kubernetes, without a cluster: renders base, example and service with throw-away keys, validates every
 # resource against the schemas of Kubernetes, holds all to the rules of policy.py and each rule to being able to fail.
 # With --rehearse it also runs the rendered pods here, as far as that can be done without a cluster (rehearse.py).
 #
@@ -90,7 +90,7 @@ python=python3
 cp -r "$here" "$folder/kubernetes"
 rm -rf "$folder"/kubernetes/overlays/*/secrets
 stand_in_for_tool
-base=$folder/base.yaml example=$folder/example.yaml
+base=$folder/base.yaml example=$folder/example.yaml service=$folder/service.yaml
 overlay=$folder/kubernetes/overlays/example
 
 missing_keys_are_named() { ! kustomize_build "$overlay" >"$folder/none.yaml" 2>"$folder/why" && grep -q "secrets/" "$folder/why"; }
@@ -112,9 +112,11 @@ expect "run again, keys.sh adds keys and changes none" keys_stay
 ! git rev-parse >/dev/null 2>&1 || expect "git ignores them" not_in_git
 expect "the base renders" renders "$folder/kubernetes/base" "$base"
 expect "the example renders" renders "$overlay" "$example"
+expect "keys.sh makes the service's" make_keys "$folder/kubernetes/overlays/service"
+expect "the service renders" renders "$folder/kubernetes/overlays/service" "$service"
 
 if [ -x "$tools/bin/kubernetes-validate" ]; then
-  validate() { "$tools/bin/kubernetes-validate" --strict "$@" "$base" "$example" "$here/reader.yaml"; }
+  validate() { "$tools/bin/kubernetes-validate" --strict "$@" "$base" "$example" "$service" "$here/reader.yaml"; }
   newest=$("$tools/bin/python" -c 'import kubernetes_validate; print(kubernetes_validate.latest_version())')
   expect "every resource is one of Kubernetes $oldest" validate -k "$oldest"
   expect "every resource is one of Kubernetes $newest" validate
@@ -128,8 +130,11 @@ fi
 if "$python" -c 'import yaml' 2>/dev/null; then
   expect "the base holds to the rules" "$python" "$here/policy.py" --base "$base"
   expect "the example holds to the rules" "$python" "$here/policy.py" "$example"
-  expect "each rule can fail" "$python" "$here/policy.py" --self-test "$example"
-  sed 's/^/         /' "$folder/out"
+  expect "the service holds to the rules" "$python" "$here/policy.py" "$service"
+  for one in "$example" "$service"; do
+    expect "each rule can fail: $(basename "$one")" "$python" "$here/policy.py" --self-test "$one"
+    sed 's/^/         /' "$folder/out"
+  done
 else
   skip "rules: python3 has no yaml (apt-get install python3-yaml)"
 fi
@@ -154,6 +159,8 @@ else
 fi
 
 if [ -n "$rehearse" ]; then
-  "$python" "$here/rehearse.py" "$overlay" --programs "$programs" || failed=yes
+  for one in example service; do
+    "$python" "$here/rehearse.py" "$folder/kubernetes/overlays/$one" --programs "$programs" || failed=yes
+  done
 fi
 [ -z "$failed" ]

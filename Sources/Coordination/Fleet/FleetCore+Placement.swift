@@ -11,17 +11,19 @@ extension FleetCore {
       guard case .open = phase else { return }
       for run in runs.keys { runs[run]?.promise(to: []) }
       let shares = shares()
-      for run in runs.keys.sorted() { setWaiting(run, shares[run] == 0, now: now) }
+      noteTurns(shares, now: now)
       placeFree(shares, now: now)
       rebalance(shares, now: now)
+      noteTurns(shares, now: now)
     }
   }
 
-  /// How many workers each run that wants some is to have.
+  /// How many workers each run that wants some is to have, of those that at least one of them can use.
   private func shares() -> [RunNumber: Int] {
     let wanting = runs.filter { !resting.contains($0.key) && $0.value.failure == nil }.map(\.key).sorted()
     guard !wanting.isEmpty else { return [:] }
-    let (each, rest) = members.count.quotientAndRemainder(dividingBy: wanting.count)
+    let usable = members.values.filter { member in wanting.contains { isOfUse(member, to: $0) } }.count
+    let (each, rest) = usable.quotientAndRemainder(dividingBy: wanting.count)
     let even = Dictionary(
       uniqueKeysWithValues: wanting.enumerated().map { ($1, each + ($0 < rest ? 1 : 0)) })
     return withArbiters(even)
@@ -64,12 +66,27 @@ extension FleetCore {
     }
   }
 
-  /// A run without a share waits for its turn, and not for workers that are not there.
-  private mutating func setWaiting(_ run: RunNumber, _ hasNone: Bool, now: Instant) {
-    let waits = hasNone && !members.isEmpty
-    guard runs[run]?.waitsForTurn != waits else { return }
-    runs[run]?.waitsForTurn = waits
-    tell(run, .timer, now: now)
+  /// Whether a worker can compute what a run computes, and its results are believed there.
+  private func isOfUse(_ member: Member, to run: RunNumber) -> Bool {
+    runs[run].map { member.fits($0.settings) && !$0.voided.contains(member.owner.identity) } ?? false
+  }
+
+  private mutating func noteTurns(_ shares: [RunNumber: Int], now: Instant) {
+    for run in runs.keys.sorted() {
+      let waits = waitsForTurn(run, share: shares[run])
+      guard runs[run]?.waitsForTurn != waits else { continue }
+      runs[run]?.waitsForTurn = waits
+      tell(run, .timer, now: now)
+    }
+  }
+
+  /// A run waits for its turn, and not for workers that are not there, if it has no share, or if other runs have every
+  /// worker that is of use to it. Where none is, others' ends will not help it.
+  private func waitsForTurn(_ run: RunNumber, share: Int?) -> Bool {
+    guard let share, runs.count > 1 else { return false }
+    let fitting = members.values.filter { isOfUse($0, to: run) }
+    guard !fitting.isEmpty else { return false }
+    return share == 0 || fitting.allSatisfy { $0.place.map { $0.run != run } ?? false }
   }
 
   private func count(_ run: RunNumber) -> Int { runs[run]?.workers.count ?? 0 }
@@ -78,9 +95,7 @@ extension FleetCore {
   private mutating func placeFree(_ shares: [RunNumber: Int], now: Instant) {
     for id in members.keys.sorted() {
       guard let member = members[id], member.place == nil else { continue }
-      let fitting = shares.keys.sorted().filter { run in
-        runs[run].map { member.fits($0.settings) && !$0.voided.contains(member.owner.identity) } ?? false
-      }
+      let fitting = shares.keys.sorted().filter { isOfUse(member, to: $0) }
       let best = fitting.max { count($0) - (shares[$0] ?? 0) > count($1) - (shares[$1] ?? 0) }
       if let best { enter(id, best, now: now) }
     }
@@ -107,10 +122,9 @@ extension FleetCore {
   private func candidate(
     for wanting: RunNumber, _ shares: [RunNumber: Int], _ promised: [RunNumber: Set<Int>]
   ) -> Int? {
-    guard let settings = runs[wanting]?.settings else { return nil }
     var best: (isAtWork: Bool, id: Int)?
     for member in members.values {
-      guard let place = member.place, place.run != wanting, member.fits(settings),
+      guard let place = member.place, place.run != wanting, isOfUse(member, to: wanting),
         promised[place.run]?.contains(place.workerID) != true,
         count(place.run) - (promised[place.run]?.count ?? 0) > shares[place.run] ?? 0
       else { continue }

@@ -26,6 +26,7 @@ struct AccessRules: RouterMiddleware {
     _ request: Request, context: WebContext, next: (Request, WebContext) async throws -> Response
   ) async throws -> Response {
     var response: Response
+    let context = context.named(by: request)
     do {
       try check(request, context)
       response = try await next(request, context)

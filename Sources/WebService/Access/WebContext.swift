@@ -1,11 +1,12 @@
+import HTTPTypes
 import Hummingbird
 import NIOCore
 
 /// A request's own: who it comes from.
 struct WebContext: RequestContext {
   var coreContext: CoreRequestContextStorage
-  /// The address of the other end, for limits.
-  let peer: String
+  /// The address of who asks, for limits: of the other end, or what a proxy on this machine says of it.
+  private(set) var peer: String
   /// The connection, to know of its end, or to end it.
   let channel: any Channel
 
@@ -14,4 +15,19 @@ struct WebContext: RequestContext {
     channel = source.channel
     peer = source.channel.remoteAddress?.ipAddress ?? "?"
   }
+
+  /// Behind a proxy all requests come from one address; without `X-Real-IP` one who guesses tokens would keep everybody
+  /// out. It counts from this machine alone, where whoever is on it has a network of addresses anyway.
+  func named(by request: Request) -> WebContext {
+    guard peer.hasPrefix("127.") || peer == "::1", let said = request.headers[.realAddress],
+      (2...45).contains(said.utf8.count), said.allSatisfy({ $0.isHexDigit || $0 == "." || $0 == ":" })
+    else { return self }
+    var context = self
+    context.peer = said
+    return context
+  }
+}
+
+extension HTTPField.Name {
+  static let realAddress = Self("X-Real-IP")!
 }

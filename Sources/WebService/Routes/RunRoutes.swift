@@ -35,8 +35,8 @@ struct RunRoutes: Sendable {
       .bytes(.get, "\(prefix)/experiments") { _ in
         try cache.bytes("experiments", mark: "\(desk.changes)") { experiments }
       },
-      .json(.get, "\(prefix)/experiments/{name}") { asked in
-        try RunDetails(desk, policy.run(asked.parameter("name") ?? "")).json()
+      .bytes(.get, "\(prefix)/experiments/{name}") { asked in
+        try details(of: policy.run(asked.parameter("name") ?? ""))
       },
       .json(.delete, "\(prefix)/experiments/{name}") { asked in try delete(asked) },
       Route(.get, "\(prefix)/experiments/{name}/checkpoints/{checkpoint}/{file}") { asked in
@@ -55,6 +55,11 @@ struct RunRoutes: Sendable {
 
   /// Runs whose turn is still to come, in the order in which it comes.
   private var waiting: JSONValue { .strings(desk.entries.filter(\.isWaiting).map(\.name)) }
+
+  private func details(of name: String) throws -> ByteBuffer {
+    let mark = "\(desk.changes) \(RunSummaries.mark(desk.folder(of: name)))"
+    return try cache.bytes("details \(name)", mark: mark) { try RunDetails(desk, name).json() }
+  }
 
   private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
     cache.known("status \(try name(asked) ?? "")", mark: "\(desk.changes)")
