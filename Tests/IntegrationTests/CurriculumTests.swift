@@ -155,7 +155,7 @@ import Testing
       "tier_update_frequencies": [1, 2, 5], "val_data_path": "planted.jsonl",
       "curriculum_stages": [
         ["target": 0, "frequencies": [1, 3, 4]], ["target": 0, "data": "hard.jsonl", "batch_size": 3],
-        ["target": 1, "range": [0, 0.4], "frequencies": [2, 2, 7], "learning_rate": 0.02],
+        ["target": 1, "range": [0.4, 1], "frequencies": [2, 2, 7], "learning_rate": 0.02],
       ],
     ],
     [

@@ -45,6 +45,7 @@ random|"tier_assignment_strategy": "random", "tier_seed": 3, "inactive_gradients
 module-type|"tier_assignment_strategy": "module_type", "module_type_tiers": {"attention": 0, "mlp": 2, "down_proj": 1}|--local-workers 2|
 staggered|"tier_phase": "staggered", "inactive_gradients": "mean", "tier_update_frequencies": [1, 3, 5], "flush_every": 3, "num_steps": 40|--local-workers 3|kill worker
 phases|"tier_phase": [1, 0, 3], "inactive_gradients": "sum", "tier_update_frequencies": [2, 3, 4], "num_steps": 40|--local-workers 2|stop worker
+stages|"curriculum_strategy": "stages", "curriculum_stages": [{"target": 0, "frequencies": [1, 3, 4]}, {"target": 0, "frequencies": [2, 2, 3], "batch_size": 1}, {"target": 1}], "sampling_difficulty": "length", "inactive_gradients": "mean", "num_steps": 40|--local-workers 3|kill worker
 full|"trainable": "full", "optimizer": "adamw", "weight_decay": 0.1|--local-workers 2|
 END
 }
