@@ -52,7 +52,7 @@ cat >"$folder/models/small/chat_template.jinja" <<'END'
 END
 cp Tests/LanguageModelTests/Fixtures/data/train.jsonl "$folder/data/"
 # Slow enough for what comes piece by piece to be told from what comes at once.
-NL_FAILPOINTS=compute.delay=0.02,text.delay=0.05 .build/release/nl-coord serve --listen-http 127.0.0.1:8000 \
+NL_FAILPOINTS=compute.delay=0.02,text.delay=0.05 "${NL_BIN:-.build/release}/nl-coord" serve --listen-http 127.0.0.1:8000 \
   --token "$folder/token" --models "$folder/models" --data "$folder/data" --runs "$folder/runs" \
   >"$folder/service.log" 2>&1 &
 service=$!

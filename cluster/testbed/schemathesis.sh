@@ -41,6 +41,7 @@ trap finish EXIT
 mkdir -p "$folder"/{models,data,runs}
 cp -r Tests/LanguageModelTests/Fixtures/models/qwen2_f32 "$folder/models/small"
 cp Tests/LanguageModelTests/Fixtures/data/train.jsonl "$folder/data/"
+: >"$folder/service.log"
 "${NL_BIN:-.build/release}/nl-coord" serve --listen-http 127.0.0.1:0 --models "$folder/models" --data "$folder/data" \
   --runs "$folder/runs" --upload-limit 10000000 >"$folder/service.log" 2>&1 &
 service=$!
