@@ -15,6 +15,14 @@ import Testing
       ["trainable": "full", "optimizer": "adamw", "weight_decay": 0.1],
       ["packing": true, "arithmetic": "bf16_dot"],
       ["early_stop": true, "patience": 2, "eval_every": 1, "min_delta": 0.5, "checkpoint_every": 2],
+      ["unfreeze_schedule": ["step 4": 3], "layer_lr_decay": 0.5, "lr_groups": ["*.lora_b": 4]],
+      ["lr_schedule": "plateau", "plateau_patience": 0, "eval_every": 2, "learning_rate": 0.05],
+      [
+        "adaptation": ["domains": ["river", "market", "road"], "adversary": 1, "norms": "all"],
+        "tasks": [["name": "topic", "type": "classification", "labels": ["quiet", "loud"]]],
+        "train_data_path": .string(Fixtures.path("data/domains.jsonl")),
+        "val_data_path": .string(Fixtures.path("data/domains_valid.jsonl")),
+      ],
     ] as [[String: JSONValue]])
   func sameBitsAsTheCluster(changes: [String: JSONValue]) throws {
     let run = try TrainingRun(changes)
