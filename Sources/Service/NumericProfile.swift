@@ -44,8 +44,7 @@ public enum NumericProfile {
 
   /// What runs ask for together.
   private static let sets: [Set<Part>] =
-    [[.measure]]
-    + [[], [.domains]].flatMap { (domains: Set<Part>) in withoutDomains.map { $0.union(domains) } }
+    withoutDomains + withoutDomains.map { $0.union([.domains]) } + [[.measure]]
 
   private static let withoutDomains: [Set<Part>] = [
     [], [.objective], [.scale], [.objective, .scale], [.objective, .tasks], [.accuracy],

@@ -196,5 +196,12 @@ public struct FoundBug: Sendable {
         The simulation was wrong, not the run: the trials of an adapter's scales after training were taken for the \
         evaluation after the last step, which there is none of where the slowest copy has not followed since the last one.
         """),
+    FoundBug(
+      seed: 9_064_677,
+      story: """
+        A worker said a loss of what it only had to hand over, windows. The loss was compared with that of another worker's \
+        windows, each was asked for its own again, and "another worker" was to decide, of which there is none: for ever. \
+        Who computes nothing has no loss, and says none.
+        """),
   ]
 }

@@ -111,6 +111,21 @@ import WireProtocol
     #expect(gaps.collect.isEmpty && gaps.recompute.keys.sorted() == [1, 2])
   }
 
+  /// Who only hands over what it has, computes nothing. A loss that it says would be compared with that of another owner's
+  /// windows, and nobody but the two could ever decide between them.
+  @Test(arguments: [(1.0, 0), (-1e300, 0), (0.0, 1), (Double.leastNonzeroMagnitude, 0)])
+  func aLossOfNothing(loss: Double, tokens: Int) throws {
+    var scene = Self.scene()
+    _ = scene.at(4, try Self.collect(scene, through: 2))
+    let report = WindowReport(tier: 0, microBatch: 0, first: 1, last: 2, chain: "chain", gradient: nil)
+    let result = ResultSummary(
+      attempt: 3, lossSum: loss, tokens: tokens, seconds: 0,
+      objects: [.init(name: "chain.0.0", sha256: "chain", byteCount: 12)], windows: [report])
+    let said = scene.at(5, .result(peer: PeerID("a"), session: scene.session("a"), term: 4, result))
+    #expect(said.contains("acknowledge a: attempt 3 corrupt"), "\(said)")
+    #expect(said.contains("complete: the windows of step 2, loss 0.0, 0 tokens, attempts []"), "\(said)")
+  }
+
   /// The right one counts.
   @Test func theRightRangeOfSteps() throws {
     var scene = Self.scene()

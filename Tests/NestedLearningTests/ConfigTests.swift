@@ -51,6 +51,8 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "importance_steps": 100, "select_scale": false, "scale_tolerance": 0.01, "lr_end": 0, "lr_power": 1,
       "plateau_factor": 0.5, "plateau_patience": 5, "freeze": nil, "unfreeze": "none",
       "unfreeze_schedule": nil, "layer_lr_decay": 1, "lr_groups": nil, "tasks": nil,
+      "adaptation_domains": nil, "adaptation_domain_field": "domain", "adaptation_adversary": 0,
+      "adaptation_adversary_alpha": 10, "adaptation_norms": "none",
       "tasks_weighting": "equal", "tasks_weighting_rate": 0.025,
       "tasks_gradnorm_alpha": 1.5, "tasks_schedule": "proportional",
       "sampling_mode": "shuffle", "sampling_difficulty": "score", "sampling_range": [0, 1],
@@ -114,7 +116,9 @@ private func failure(_ body: () throws -> NestedLearningConfig) -> String {
       "early_stop": false, "patience": 2, "min_delta": 0.01, "checkpoint_every": 13, "save_best_only": true,
       "keep_last_n_checkpoints": 1, "select_scale": false, "scale_tolerance": 0.01, "output_path": "/o", "experiment_name": "e",
       "lr_end": 1e-06, "lr_power": 1, "plateau_factor": 0.5, "plateau_patience": 5, "freeze": ["embeddings", "0-2", "4"],
-      "unfreeze": "none", "unfreeze_schedule": {"2": 3, "step 9": 4}, "layer_lr_decay": 0.5, "lr_groups": {"*.lora_b": 16}}
+      "unfreeze": "none", "unfreeze_schedule": {"2": 3, "step 9": 4}, "layer_lr_decay": 0.5, "lr_groups": {"*.lora_b": 16},
+      "adaptation_domains": null, "adaptation_domain_field": "domain", "adaptation_adversary": 0,
+      "adaptation_adversary_alpha": 10, "adaptation_norms": "none"}
       """
     let config = try NestedLearningConfig(text: all, file: "x.json", format: .json)
     #expect(config.json() == (try JSONValue(parsing: all)))

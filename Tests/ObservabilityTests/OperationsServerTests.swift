@@ -58,9 +58,13 @@ import Testing
     try withServer { (port: UInt16) throws in
       let silent = (0..<200).compactMap { _ in connected(to: Int(port)) }
       #expect(silent.count == 200)
-      usleep(500_000)
-      let accepted = try accepted(at: port)
-      #expect(accepted >= 1 && accepted <= OperationsServer.mostConnections, "\(accepted)")
+      // However slow the machine is, some are taken, and then never too many.
+      #expect(waitUntil(seconds: 60) { (try? accepted(at: port)) ?? 0 >= 1 })
+      for _ in 0..<10 {
+        usleep(50_000)
+        let accepted = try accepted(at: port)
+        #expect(accepted >= 1 && accepted <= OperationsServer.mostConnections, "\(accepted)")
+      }
       for descriptor in silent { close(descriptor) }
       #expect(waitUntil(seconds: 10) { (try? get(Int(port), "/healthz").status) == "200" })
     }

@@ -21,11 +21,11 @@ import Testing
   @Test func profiles() throws {
     let names = NumericProfile.all
     // What a run asks for besides makes another name: programs that do not know it are not to compute for such a run.
-    #expect(Set(names).count == 8 * Precision.allCases.count && names.first == "f32/1")
+    #expect(Set(names).count == 15 * Precision.allCases.count && names.first == "f32/1")
     for precision in Precision.allCases {
       for parts: Set<NumericProfile.Part> in [
         [], [.objective], [.measure], [.scale], [.objective, .scale], [.objective, .tasks], [.accuracy],
-        [.objective, .accuracy],
+        [.objective, .accuracy], [.domains], [.objective, .domains], [.objective, .tasks, .domains],
       ] {
         let name = NumericProfile.name(of: precision, parts)
         #expect(names.contains(name) && NumericProfile.precision(named: name) == precision)

@@ -107,6 +107,9 @@ extension ShardScheduler {
       return unit.wantsAccuracy
         ? "it does not say how many of \(result.tokens) tokens were right" : "it counts right tokens unasked"
     }
+    if unit.purpose == .collect, result.tokens != 0 || result.lossSum != 0 {
+      return "nothing was to be computed, and it has a loss of \(result.lossSum) over \(result.tokens) tokens"
+    }
     let most = 2 * Double(Float.greatestFiniteMagnitude) * Double(max(1, result.tokens))
     guard result.lossSum.magnitude <= most else {
       return "the loss of \(result.tokens) tokens cannot be \(result.lossSum)"
@@ -189,7 +192,7 @@ extension ShardScheduler {
   /// Shards of the same micro-batches with other tiers have computed the same loss; if not, one of their workers
   /// computes wrongly, and others have to say which.
   private mutating func compareLoss(of progress: ShardProgress, _ counted: Opinion, now: Instant) {
-    guard let open, progress.unit.purpose != .recompute else { return }
+    guard let open, progress.unit.hasLoss else { return }
     let same = open.shards.indices.filter {
       open.shards[$0].unit == progress.unit && open.shards[$0].shard.node == progress.shard.node
     }
