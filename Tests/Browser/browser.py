@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import TimeoutError as WaitedInVain
 from playwright.sync_api import expect
 
 # Longer than any machine needs, so that nothing here depends on how fast it is.
@@ -83,9 +84,12 @@ def check_axe(page, name):
 
 
 def check_width(page, name):
-    """Nothing of a page is wider than its window."""
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0, f"{name} is {wide} pixels too wide"
+    """Nothing of a page is wider than its window, once charts have followed a window that has changed."""
+    too_wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    try:
+        page.wait_for_function(f"{too_wide} <= 0", timeout=20_000)
+    except WaitedInVain as error:
+        raise AssertionError(f"{name} is {page.evaluate(too_wide)} pixels too wide") from error
 
 
 def shoot(page, name, checks=True):

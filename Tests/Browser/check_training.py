@@ -29,13 +29,18 @@ RUNS = [
     ("tasks", "tasks.jsonl", "tasks-valid.jsonl",
      {"tasks": json.dumps(TASKS), "tasks_weighting": "uncertainty", "tasks_schedule": "round_robin"},
      {"tasks_weighting": "uncertainty", "tasks_schedule": "round_robin"}),
+    ("domains", "domains.jsonl", "domains-valid.jsonl",
+     {"tasks": json.dumps([{"name": "of", "type": "classification", "labels": ["of", "none"]}]),
+      "adaptation_domains": "genesis, dictionary", "adaptation_adversary": "0.5", "adaptation_norms": "final"},
+     {"adaptation_domains": ["genesis", "dictionary"], "adaptation_adversary": 0.5, "adaptation_norms": "final"}),
 ]
 
 
 def check(browser, nl_coord, examples):
     files = {"verses.jsonl": "curriculum/verses.jsonl", "verses-valid.jsonl": "curriculum/valid.jsonl",
              "rows.jsonl": "sampling/rows.jsonl", "rows-valid.jsonl": "sampling/valid.jsonl",
-             "tasks.jsonl": "multi-task/train.jsonl", "tasks-valid.jsonl": "multi-task/valid.jsonl"}
+             "tasks.jsonl": "multi-task/train.jsonl", "tasks-valid.jsonl": "multi-task/valid.jsonl",
+             "domains.jsonl": "adversarial/train.jsonl", "domains-valid.jsonl": "adversarial/valid.jsonl"}
     service = Service(
         nl_coord, {"base": examples + "/quickstart/base"}, {name: f"{examples}/{path}" for name, path in files.items()},
         faults="")
@@ -43,7 +48,8 @@ def check(browser, nl_coord, examples):
     page = watched(context)
     for name, train, valid, typed, _ in RUNS:
         start(page, service, name, train, valid, typed)
-    views = {"curriculum": curriculum, "sampler": sampler, "thaw": thaw, "schedule": schedule, "tasks": tasks}
+    views = {"curriculum": curriculum, "sampler": sampler, "thaw": thaw, "schedule": schedule, "tasks": tasks,
+             "domains": domains}
     for name, _, _, _, wanted in RUNS:
         page.goto(service.url + "#/run/" + name)
         expect(page.locator("h1 .pill.completed")).to_be_visible(timeout=60_000)
@@ -144,6 +150,15 @@ def tasks(page, found):
                       "What the losses of tasks weigh"):
             assert task["name"] in chart(page, title), title
     shoot(page, "run-tasks")
+
+
+def domains(page, found):
+    rows = found["metrics"]
+    grown = [row["adversary_lambda"] for row in rows]
+    assert grown[0] == 0 and grown == sorted(grown) and 0.4 < grown[-1] < 0.5, grown
+    assert all(0 <= row["domain_accuracy"] <= 1 and row["domain_loss"] > 0 for row in rows), rows
+    assert "domain accuracy" in chart(page, "Share of rows whose domain")
+    assert "domain loss" in chart(page, "Cross entropy of the rows")
 
 
 def exports(page, context):

@@ -97,6 +97,8 @@ export class Curves {
     this.lines('objective', 'What is minimized, and the loss of what is rehearsed (smoothed)', ['objective', 'replay_loss'], value);
     this.lines('divergence', 'KL divergence from the base model in nats a token (smoothed)', ['kl_to_base'], value);
     this.lines('penalty', 'Weight penalty (smoothed)', ['weight_penalty'], value);
+    this.lines('domains', 'Share of rows whose domain the discriminator tells (smoothed), and λ of the reversal', ['domain_accuracy', 'adversary_lambda'], value);
+    this.lines('domainLoss', 'Cross entropy of the rows\u2019 domains (smoothed)', ['domain_loss'], value);
   }
 
   // Only where rows are taken by how difficult they are.
