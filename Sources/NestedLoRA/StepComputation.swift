@@ -107,11 +107,9 @@ final class StepComputation {
       guard result.sums.task.isFinite, result.sums.objective.isFinite else {
         throw TrainerError.notFinite(name: "step \(step)")
       }
-      let terms = ObjectiveTerms(
-        replay: result.sums.replay, divergence: result.sums.divergence, objective: result.sums.objective,
-        tasks: result.sums.tasks.map(TaskSums.init), domains: result.sums.domains.map(TaskSums.init))
       return Leaf(
-        loss: result.sums.task, terms: terms, gradients: result.gradients.mapValues(\.values))
+        loss: result.sums.task, terms: ObjectiveTerms(result.sums),
+        gradients: result.gradients.mapValues(\.values))
     }
     let result = try model.gradients(MicroBatch(batch), of: names, dropout: dropout)
     guard result.lossSum.isFinite else { throw TrainerError.notFinite(name: "step \(step)") }

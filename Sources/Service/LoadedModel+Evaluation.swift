@@ -29,7 +29,7 @@ extension LoadedModel {
     try EmbeddingRows(tokenizer: tokenizer, model: model.configuration).check(rows)
     var batches = EvaluationBatches(
       rows: rows, batchSize: options.batchSize, packLength: options.packing ? maxLength : nil)
-    if let domains = model.domains, domains.norms != .none, model.domain == nil {
+    if let domains = model.domains, domains.adaptsNorms, model.domain == nil {
       batches.domains = try RowField.domains(of: rows, domains)
     }
     let showProgress = { (done: Int) -> Void in

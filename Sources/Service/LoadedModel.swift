@@ -50,11 +50,12 @@ public struct LoadedModel {
   }
 
   private static func number(ofDomain name: String, _ domains: Domains?) throws(ServiceError) -> Int {
-    guard let names = domains?.names else {
+    guard let domains, domains.adaptsNorms else {
       throw ServiceError(
         "there is no domain \(name): nothing of the model depends on domains",
         remedy: "leave it out, or give an adapter of a run with adaptation_norms")
     }
+    let names = domains.names
     guard let number = names.firstIndex(of: name) else {
       throw ServiceError(
         "the adapter has no domain \(name)", remedy: "its domains are \(names.joined(separator: ", "))")

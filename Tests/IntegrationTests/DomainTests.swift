@@ -72,6 +72,14 @@ import Testing
     #expect(losses.count == 4)
     let unknown = try Program.tool.run(["generate", "--prompt", "a", "--domain", "sea"] + model)
     #expect(unknown.status != 0 && unknown.errors.contains("its domains are river, market, road"))
+    // A discriminator alone changes nothing of what a model says.
+    let told = try TrainingRun(Self.adversary.merging(["num_steps": 1]) { $1 })
+    try told.train()
+    let idle = try Program.tool.run([
+      "generate", "--prompt", "a", "--domain", "road", "--model", Fixtures.path("models/qwen2_f32"),
+      "--adapter", told.file("checkpoints/final"),
+    ])
+    #expect(idle.status != 0 && idle.errors.contains("nothing of the model depends on domains"))
     let none = try Program.tool.run([
       "generate", "--prompt", "a", "--domain", "sea", "--model", Fixtures.path("models/qwen2_f32"),
     ])

@@ -7,22 +7,9 @@
 #   OUTPUT is the folder of the two runs, which must not have them yet; by default the first of runs/adversarial,
 #   runs/adversarial-2, … that is not there.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+source "$(dirname "$0")/../own-folder.sh" adversarial "$@"
 
 here=examples/adversarial base=examples/quickstart/base
-out=${1:-} number=1
-while [ -z "$out" ] || { [ $# -eq 0 ] && [ -e "$out" ]; }; do
-  out=$PWD/runs/adversarial
-  [ "$number" -eq 1 ] || out+=-$number
-  number=$((number + 1))
-done
-command -v nl-coord > /dev/null && command -v nl-tool > /dev/null || {
-  cluster/install.sh
-  cluster/build.sh
-  PATH=$PWD/.build/release:$PATH
-}
-data=$(mktemp -d "${TMPDIR:-/tmp}/nl-adversarial-XXXXXX")
-trap 'rm -rf "$data"' EXIT
 # Without an adversary nothing is learned of rows without a label.
 grep '"label"' "$here/train.jsonl" > "$data/labelled.jsonl"
 sed '/"adaptation": {/,/},/d' "$here/adversarial.json" > "$data/plain.json"

@@ -6,22 +6,9 @@
 #   OUTPUT is the folder of the three runs, which must not have them yet; by default the first of runs/multi-task,
 #   runs/multi-task-2, … that is not there.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+source "$(dirname "$0")/../own-folder.sh" multi-task "$@"
 
 here=examples/multi-task
-out=${1:-} number=1
-while [ -z "$out" ] || { [ $# -eq 0 ] && [ -e "$out" ]; }; do
-  out=$PWD/runs/multi-task
-  [ "$number" -eq 1 ] || out+=-$number
-  number=$((number + 1))
-done
-command -v nl-coord > /dev/null && command -v nl-tool > /dev/null || {
-  cluster/install.sh
-  cluster/build.sh
-  PATH=$PWD/.build/release:$PATH
-}
-data=$(mktemp -d "${TMPDIR:-/tmp}/nl-multi-task-XXXXXX")
-trap 'rm -rf "$data"' EXIT
 
 train() { # NAME FLAGS…
   local name=$1

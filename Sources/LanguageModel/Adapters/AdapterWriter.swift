@@ -44,7 +44,7 @@ public enum AdapterWriter {
           file: folder, name: "tasks",
           "has a head for \(head.name), which the form of mlx-lm cannot hold; export it for PEFT")
       }
-      if adapter.specification.domains?.norms ?? .none != .none {
+      if adapter.specification.domains?.adaptsNorms == true {
         throw ModelError(
           file: folder, name: "domains",
           "has norms with a scale for each domain, which the form of mlx-lm cannot hold; export it for PEFT")

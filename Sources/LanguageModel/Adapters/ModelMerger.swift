@@ -31,7 +31,7 @@ public struct ModelMerger {
         file: adapterFolder, name: "tasks",
         "has a head for \(head.name), and a merged model has no place for it; use the adapter as it is")
     }
-    if adapter.specification.domains?.norms ?? .none != .none {
+    if adapter.specification.domains?.adaptsNorms == true {
       throw ModelError(
         file: adapterFolder, name: "domains",
         "has norms with a scale for each domain, and a merged model has no place for them; use the adapter as it is"

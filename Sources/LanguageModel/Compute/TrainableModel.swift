@@ -176,7 +176,7 @@ public final class TrainableModel {
 
   /// The domain of each token; empty where nothing depends on it.
   func tokenDomains(_ batch: MicroBatch) -> [Int32] {
-    guard domains?.norms ?? .none != .none else { return [] }
+    guard domains?.adaptsNorms == true else { return [] }
     if batch.rowDomains.isEmpty { return tokenDomains(count: batch.tokens.count) }
     return zip(batch.rowDomains, zip(batch.offsets, batch.offsets.dropFirst())).flatMap { domain, range in
       [Int32](repeating: domain, count: Int(range.1 - range.0))
@@ -185,7 +185,7 @@ public final class TrainableModel {
 
   /// The same for tokens of rows that do not say.
   func tokenDomains(count: Int) -> [Int32] {
-    guard domains?.norms ?? .none != .none else { return [] }
+    guard domains?.adaptsNorms == true else { return [] }
     return domain.map { [Int32](repeating: Int32($0), count: count) } ?? []
   }
 

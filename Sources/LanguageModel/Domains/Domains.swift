@@ -32,6 +32,9 @@ public struct Domains: Sendable, Equatable {
     self.field = field
   }
 
+  /// Whether hidden states depend on the domain of their row.
+  public var adaptsNorms: Bool { norms != .none }
+
   /// Domains of a model at most.
   public static let most = 256
   /// The widths between hidden states and scores.
@@ -107,7 +110,7 @@ extension Domains {
   public var json: JSONValue {
     var members: JSONObject = ["names": .strings(names)]
     if hasDiscriminator { members["discriminator"] = true }
-    if norms != .none { members["norms"] = .string(norms.rawValue) }
+    if adaptsNorms { members["norms"] = .string(norms.rawValue) }
     if field != "domain" { members["field"] = .string(field) }
     return .object(members)
   }

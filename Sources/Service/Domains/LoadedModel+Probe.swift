@@ -56,7 +56,7 @@ extension LoadedModel {
     var states: [[Float]] = []
     for number in rows.indices {
       var batch = MicroBatch(rows: [rows[number].ids])
-      if let domains = model.domains, domains.norms != .none, model.domain == nil {
+      if let domains = model.domains, domains.adaptsNorms, model.domain == nil {
         batch.rowDomains = [Int32(domains.names.firstIndex(of: labels[number]) ?? -1)]
       }
       states.append(try model.pooledStates(batch).values)

@@ -105,10 +105,10 @@ struct StartingPoint {
     )
     lora.balancesTasks = !lora.heads.isEmpty && config.tasksWeighting == .gradnorm
     let usesDomains = config.adaptationAdversary > 0 || config.adaptationNorms != .none
-    if let own = adapter.specification.domains, usesDomains || own.norms != .none {
+    if let own = adapter.specification.domains, usesDomains || own.adaptsNorms {
       try fix("adaptation_domains", \.adaptationDomains, own.names)
       try fix("adaptation_domain_field", \.adaptationDomainField, own.field)
-      if own.norms != .none {
+      if own.adaptsNorms {
         try fix("adaptation_norms", \.adaptationNorms, AdaptedNorms(rawValue: own.norms.rawValue) ?? .none)
       }
     } else if usesDomains, config.adaptationDomains.isEmpty {

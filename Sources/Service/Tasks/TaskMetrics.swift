@@ -41,6 +41,15 @@ extension TaskSums {
   }
 }
 
+extension ObjectiveTerms {
+  /// What a model's pass over a batch comes to, as workers tell it.
+  package init(_ sums: ObjectiveSums) {
+    self.init(
+      replay: sums.replay, divergence: sums.divergence, objective: sums.objective,
+      tasks: sums.tasks.map(TaskSums.init), domains: sums.domains.map(TaskSums.init))
+  }
+}
+
 extension Evaluation {
   /// Of tasks: the mean over the labels of all, and each by itself.
   init(lossSum: Double, tasks: [(name: String, sums: TaskSums)], rows: Int, reports: [RowReport]) {

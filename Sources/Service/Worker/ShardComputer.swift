@@ -300,10 +300,7 @@ extension ShardComputer {
     }
     let (sums, gradients) = try languageModel(loaded).gradients(
       batch, of: names, dropout: dropout, objective: objective, replayed: replayed, rowWeights: weights)
-    let terms = ObjectiveTerms(
-      replay: sums.replay, divergence: sums.divergence, objective: sums.objective,
-      tasks: sums.tasks.map(TaskSums.init), domains: sums.domains.map(TaskSums.init))
-    return (LeafSum(loss: sums.task, terms: terms, tiers: [:]), gradients)
+    return (LeafSum(loss: sums.task, terms: ObjectiveTerms(sums), tiers: [:]), gradients)
   }
 }
 

@@ -71,4 +71,28 @@ extension Tape {
     try up.gradient?.add(dUp, on: self)
     return da
   }
+
+  /// A kernel that makes y of x element by element, and another that makes dx of x and dy.
+  func elementwise(
+    _ x: Variable,
+    _ forward: (OpaquePointer?, Int, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?) -> Void,
+    backward:
+      @escaping (
+        OpaquePointer?, Int, UnsafePointer<Float>?, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?
+      ) -> Void
+  ) throws(TensorError) -> Variable {
+    let y = try memory.tensor(x.shape)
+    withExtendedLifetime((x, y)) { forward(threads.handle, y.count, x.tensor.pointer, y.pointer) }
+    let output = output(y, needsGradient: x.needsGradient)
+    guard let gradient = output.gradient else { return output }
+    record { tape throws(TensorError) in
+      guard let dy = gradient.take() else { return }
+      let dx = try tape.memory.tensor(x.shape)
+      withExtendedLifetime((x, dy, dx)) {
+        backward(tape.threads.handle, dx.count, x.tensor.pointer, dy.pointer, dx.pointer)
+      }
+      try x.gradient?.add(dx, on: tape)
+    }
+    return output
+  }
 }

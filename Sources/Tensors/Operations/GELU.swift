@@ -3,21 +3,7 @@ import Kernels
 extension Tape {
   /// y = x·Φ(x), Φ the distribution function of the normal distribution; dx = dy·(Φ(x) + x·φ(x)). Of any shape.
   public func gelu(_ x: Variable) throws(TensorError) -> Variable {
-    let y = try memory.tensor(x.shape)
-    withExtendedLifetime((x, y)) {
-      nl_gelu_forward(threads.handle, y.count, x.tensor.pointer, y.pointer)
-    }
-    let output = output(y, needsGradient: x.needsGradient)
-    guard let gradient = output.gradient else { return output }
-    record { tape throws(TensorError) in
-      guard let dy = gradient.take() else { return }
-      let dx = try tape.memory.tensor(x.shape)
-      withExtendedLifetime((x, dy, dx)) {
-        nl_gelu_backward(tape.threads.handle, dx.count, x.tensor.pointer, dy.pointer, dx.pointer)
-      }
-      try x.gradient?.add(dx, on: tape)
-    }
-    return output
+    try elementwise(x, nl_gelu_forward, backward: nl_gelu_backward)
   }
 
   /// The sum over the rows of y [T, n] of Σ (y − target)²/n, which brings its own gradient 2·(y − target)/n. Rows are
