@@ -203,5 +203,10 @@ public struct FoundBug: Sendable {
         windows, each was asked for its own again, and "another worker" was to decide, of which there is none: for ever. \
         Who computes nothing has no loss, and says none.
         """),
+    FoundBug(
+      seed: 9_406_750,
+      story: """
+        A worker that was to go to another run, and whose result was still on its way over a slow link, was said to be         ready, for as long as that took: it gets no work, as it has something in hand. Its state says so now.
+        """),
   ]
 }

@@ -70,7 +70,9 @@ extension ShardScheduler {
       let reason = worker.fetch.map { "fetches the model: \($0)" } ?? "loads the model"
       return (.loading, reason, worker.admissionDeadline)
     case .probing: return (.probing, "its arithmetic is compared", worker.admissionDeadline)
-    case .ready where promised.contains(worker.id): return (.ready, "goes to another run", nil)
+    case .ready where promised.contains(worker.id):
+      guard isAtWork(worker.id) else { return (.ready, "goes to another run", nil) }
+      return (.busy, "goes to another run, once its result is sent", nil)
     case .ready:
       if let until = cooldown(of: worker, now: lastStep), let trouble = trust.backoffs[worker.identity] {
         return (

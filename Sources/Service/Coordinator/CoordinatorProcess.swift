@@ -1,7 +1,6 @@
 import Dispatch
 import Files
 import Foundation
-import JSON
 import Ledger
 import Logging
 import NestedLearning
@@ -119,32 +118,6 @@ public struct CoordinatorProcess: Sendable {
     return try process.rollBack(FileSystem.absolute(path), toStep: step)
   }
 
-  private func plan(_ config: NestedLearningConfig) throws -> RunPlan {
-    let plan = try read(config)
-    context.set("run", .string(plan.config.experimentName))
-    for warning in plan.warnings { logger.warning("\(warning)") }
-    return plan
-  }
-
-  /// A run that is there keeps the day on which it was made, which its chat template may show, and the arithmetic in which
-  /// it was begun.
-  private func dated(_ config: NestedLearningConfig, _ folder: String) throws -> NestedLearningConfig {
-    var config = config
-    let recorded = try RunConfig.recorded(open(folder)).config
-    config.chatTemplateDate = config.chatTemplateDate ?? recorded.chatTemplateDate
-    return config.withArithmetic(of: recorded)
-  }
-
-  /// Reads everything that a run is made from; what takes its time is told of.
-  func read(_ config: NestedLearningConfig) throws -> RunPlan {
-    let isText = options.operations.logFormat == .text
-    let line =
-      isText
-      ? TokenizingLine.standardError() : TokenizingLine(columns: nil) { [logger] in logger.notice("\($0)") }
-    defer { line.clear() }
-    return try RunPlan(config: config, progress: line.progress, measurements: measurements)
-  }
-
   private func begin(_ plan: RunPlan) throws {
     try withSockets { sockets in
       say(plan.summary)
@@ -162,85 +135,6 @@ public struct CoordinatorProcess: Sendable {
     try withSockets { sockets in
       try carryOut(measuring(needed, for: folder, then: prepare), sockets)
     }
-  }
-
-  /// A run that measures what another needs, which is made ready after it.
-  ///
-  /// - Parameter name: of the other, for people
-  private func measuring(
-    _ needed: MeasurementNeeded, for name: String, then prepare: @escaping @Sendable () throws -> PreparedRun
-  ) throws -> PreparedRun {
-    let plan = needed.plan
-    // One that was broken off is of no use: it begins anew.
-    if RecordedRun.isOne(plan.outputFolder) {
-      _ = try open(plan.outputFolder)
-      try FileSystem.remove(plan.outputFolder)
-    }
-    say(plan.summary)
-    let run = PreparedRun(
-      plan: plan, store: try OpenRun.create(plan: plan, options: options, logger: logger),
-      measuredFor: PreparedRun.Following(name: name) {
-        do { return try prepare() } catch let needed as MeasurementNeeded {
-          return try measuring(needed, for: name, then: prepare)
-        }
-      })
-    return run
-  }
-
-  /// One of several runs, once it is its turn; on a thread of its own.
-  func ready(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
-    let folder = "\(config.outputPath)/\(config.experimentName)"
-    do { return try planned(config, orResume: orResume) } catch let needed as MeasurementNeeded {
-      return try measuring(needed, for: folder) { try planned(config, orResume: orResume) }
-    }
-  }
-
-  private func planned(_ config: NestedLearningConfig, orResume: Bool) throws -> PreparedRun {
-    let folder = "\(config.outputPath)/\(config.experimentName)"
-    let isThere = orResume && FileSystem.kind(folder + "/state.sqlite") == .file
-    if isThere { try RunPaths.checkAllExist(config, folder: folder) }
-    let plan = try read(isThere ? dated(config, folder) : config)
-    // Whoever looks at the log of another run is not to see them.
-    for warning in plan.warnings {
-      logger.warning("\(warning)", metadata: ["run": "\(plan.config.experimentName)"])
-    }
-    guard isThere else {
-      if let warning = try plan.checkDisk() { logger.warning("\(warning)") }
-      let run = try OpenRun.create(plan: plan, options: options, logger: logger)
-      say("\(plan.summary)\n")
-      return PreparedRun(plan: plan, store: run)
-    }
-    if let reason = try checkSame(plan, open(plan.outputFolder)).completion {
-      throw FinishedRun(reason: reason)
-    }
-    let run = try take(open(plan.outputFolder), config: plan.config)
-    try RunConfig.recordPlaces(of: plan, in: run)
-    return PreparedRun(plan: plan, store: run)
-  }
-
-  func open(_ path: String) throws -> RunFolder {
-    try RunFolder.open(path) { [logger] in logger.notice("\($0)") }
-  }
-
-  func take(_ folder: RunFolder, config: NestedLearningConfig) throws -> OpenRun {
-    try OpenRun(folder: folder, config: config, options: options, logger: logger)
-  }
-
-  /// Whether a run that is there was begun with this config and these inputs.
-  ///
-  /// - Returns: how it stands
-  private func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> FolderStatus {
-    let (config, inputs) = try RunConfig.recorded(folder)
-    let differing = plan.config.keys(differingFrom: config).filter {
-      !RunPaths.keysOfPlaces.contains($0) && $0 != "preset"
-    }
-    guard differing.isEmpty else {
-      throw ServiceError(
-        "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",
-        remedy: "give the same, or another experiment_name")
-    }
-    try plan.inputs.check(recorded: inputs, config: plan.config, folder: plan.outputFolder)
-    return try FolderStatus(folder: plan.outputFolder)
   }
 
   private func goOn(_ plan: RunPlan) throws {
@@ -266,33 +160,6 @@ public struct CoordinatorProcess: Sendable {
     try withSockets { try carryOut(resumed(plan, folder, paths: paths, fromStep: step), $0) }
   }
 
-  private func resumed(_ path: String, paths: RunPaths, fromStep step: Int?) throws -> PreparedRun {
-    let (plan, folder) = try recorded(path, paths: paths, fromStep: step)
-    return try resumed(plan, folder, paths: paths, fromStep: step)
-  }
-
-  private func recorded(
-    _ path: String, paths: RunPaths, fromStep step: Int?
-  ) throws -> (RunPlan, RunFolder) {
-    let folder = try open(path)
-    let (config, inputs) = try RunConfig.recorded(folder, paths: paths)
-    try RunPaths.checkAllExist(config, folder: path)
-    let plan = try self.plan(config)
-    try plan.inputs.check(recorded: inputs, config: plan.config, folder: path)
-    // Before the run is taken, so that a step that it cannot go back to changes nothing.
-    if let step { try ReturnSteps(folder: path).check(step, folder: path) }
-    return (plan, folder)
-  }
-
-  private func resumed(
-    _ plan: RunPlan, _ folder: RunFolder, paths: RunPaths, fromStep step: Int?
-  ) throws -> PreparedRun {
-    let run = try take(folder, config: plan.config)
-    if !paths.isEmpty { try RunConfig.recordPlaces(of: plan, in: run) }
-    if let step { say(lines(of: try run.rollBack(byHandTo: step))) }
-    return PreparedRun(plan: plan, store: run)
-  }
-
   private func rollBack(_ path: String, toStep step: Int) throws -> String {
     let folder = try open(path)
     try ReturnSteps(folder: path).check(step, folder: path)
@@ -303,7 +170,7 @@ public struct CoordinatorProcess: Sendable {
     return "\(lines(of: record))\nGo on with: nl-coord resume \(path)"
   }
 
-  private func lines(of record: ReturnRecord) -> String {
+  func lines(of record: ReturnRecord) -> String {
     "Went back from step \(record.fromStep) to step \(record.toStep): \(record.voidedSteps) steps and "
       + "\(record.voidedEvaluations) evaluations are void"
   }
@@ -398,72 +265,5 @@ public struct CoordinatorProcess: Sendable {
     logger.notice("finished: \(reason); staying until SIGTERM or Ctrl-C (--stay)")
     telemetry.health.ready("finished: \(reason)")
     repeat { telemetry.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut
-  }
-}
-
-extension RunEnding {
-  var outcome: RunOutcome {
-    switch self {
-    case .completed: .completed(reason: "all steps are done")
-    case .stoppedEarly: .completed(reason: "the validation loss no longer fell")
-    case .stopped: .stopped(reason: "by the user")
-    case .failed(let error): .failed(reason: "\(error)")
-    }
-  }
-
-  /// - Parameter isStartedAgain: the run was begun by a command that also goes on with it
-  func lastWords(folder: String, isStartedAgain: Bool) -> String {
-    switch self {
-    case .completed: "Done: \(folder)/checkpoints/final"
-    case .stoppedEarly: "Done early, as the validation loss no longer fell: \(folder)/checkpoints/best"
-    case .stopped where isStartedAgain: "Stopped; go on with the same command"
-    case .stopped:
-      "Stopped; go on with the same command and --or-resume, or with: nl-coord resume \(folder)"
-    case .failed(let error): "\(error)"
-    }
-  }
-}
-
-/// A run of a queue that an earlier process has finished.
-struct FinishedRun: Error {
-  let reason: String
-}
-
-extension RunEnd {
-  func lastWords(_ ending: RunEnding, isStartedAgain: Bool) -> String {
-    guard isMeasurement else { return ending.lastWords(folder: folder, isStartedAgain: isStartedAgain) }
-    return "Stopped before training began: the same command measures anew"
-  }
-
-  var hasFailed: Bool {
-    if case .failure(let error) = result { !(error is FinishedRun) } else { false }
-  }
-}
-
-/// The coordinator's socket, bound before anything is written, so that a taken port leaves nothing behind.
-struct Sockets {
-  let router: Router
-  let waker: Waker
-  /// Where local workers connect: a socket file in a folder of this process's own.
-  let localEndpoint: String
-  let remoteEndpoint: String?
-  private let folder: String
-
-  init(_ options: RunOptions) throws {
-    waker = try Waker()
-    router = try Router(
-      waker: waker, security: options.security, options: options.failpoints.transportOptions)
-    if let listen = options.listen { remoteEndpoint = try router.bind(listen) } else { remoteEndpoint = nil }
-    var template = Array("/tmp/nl-XXXXXX".utf8CString)
-    guard let made = mkdtemp(&template) else {
-      throw ServiceError("cannot make a folder in /tmp: \(String(cString: strerror(errno)))")
-    }
-    folder = String(cString: made)
-    localEndpoint = try router.bind("ipc://\(folder)/coordinator")
-  }
-
-  func close() {
-    router.close()
-    try? FileManager.default.removeItem(atPath: folder)
   }
 }
