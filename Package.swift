@@ -18,7 +18,7 @@ let package = Package(
     .executable(name: "nl-coord", targets: ["nl-coord"]),
     .executable(name: "nl-worker", targets: ["nl-worker"]),
     .executable(name: "nl-tool", targets: ["nl-tool"]),
-    .library(name: "NestedLearning", targets: ["NestedLearning", "NestedLoRA", "LanguageModel"]),
+    .library(name: "NestedLearning", targets: ["NestedLearning", "NestedLoRA", "LanguageModel", "Tensors"]),
   ],
   dependencies: [
     // Command lines: help, typed flags, exit codes.
@@ -229,7 +229,10 @@ let package = Package(
       dependencies: ["Harness", "Training", "Coordination", "WireProtocol", "NestedLearning", "JSON"]),
     .testTarget(
       name: "NestedLoRATests",
-      dependencies: ["Harness", "NestedLoRA", "NestedLearning", "JSON", "nl-coord", "nl-worker"]),
+      dependencies: [
+        "Harness", "NestedLoRA", "NestedLearning", "LanguageModel", "Tensors", "Training", "JSON", "nl-coord",
+        "nl-worker",
+      ]),
     .testTarget(name: "SimulationTests", dependencies: ["WireProtocol", "Simulation"]),
     .testTarget(
       name: "FuzzTests",

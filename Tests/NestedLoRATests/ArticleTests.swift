@@ -1,8 +1,11 @@
 import Foundation
 import Harness
+import LanguageModel
 import NestedLearning
 import NestedLoRA
+import Tensors
 import Testing
+import Training
 
 /// The examples of the DocC articles, compiled and run. The code between `// article NAME` and `// end` is that of the
 /// article's blocks, one after the other, which a test holds it to.
@@ -67,13 +70,57 @@ import Testing
     #expect(optimizer.updateCounts == [9, 3])
   }
 
+  @Test func gradientsOfText() throws {
+    let baseModel = Fixtures.path("models/qwen2_f32")
+    // article LanguageModel.docc/GradientsOfText.md
+    let folder = try ModelFolder(path: baseModel)
+    let tokenizer = try folder.tokenizer()
+    let adapter = LoRASpecification(rank: 2, alpha: 4, targetModules: ["q_proj", "v_proj"], layers: [0, 1])
+    let model = try TrainableModel(folder: folder, trainable: .lora(adapter), pool: ThreadPool(threads: 2))
+    for parameter in model.parameters where parameter.name.hasSuffix("lora_a") {
+      let ones = [Float](repeating: 0.01, count: parameter.shape.reduce(1, *))
+      try ones.withUnsafeBufferPointer { try model.setParameter(parameter.name, $0) }
+    }
+    let rows = try ["Once upon a time", "the end"].map { try tokenizer.trainingIDs(text: $0, maxLength: 64) }
+    let batch = MicroBatch(rows: rows)
+    let wanted = Set(model.parameters.map(\.name).filter { $0.hasSuffix("lora_b") })
+    let (loss, gradients) = try model.gradients(batch, of: wanted, dropout: nil)
+    print("loss \(loss / Double(batch.trainedTokens))")
+    for (name, gradient) in gradients {
+      let values = zip(try model.parameterValues(name).values, gradient.values).map { value, slope in
+        value - 10 * slope / Float(batch.trainedTokens)
+      }
+      try values.withUnsafeBufferPointer { try model.setParameter(name, $0) }
+    }
+    let after = try model.evaluate(batch)
+    print("and \(after / Double(batch.trainedTokens)) after a step")
+    // end
+    #expect(gradients.count == wanted.count && wanted.count == 4)
+    #expect(after < loss, "one small step against the gradient lowers the loss")
+  }
+
+  @Test func aPlan() throws {
+    // article Training.docc/Training.md
+    var config = NestedLearningConfig(baseModelPath: "-", trainDataPath: "-", experimentName: "plan")
+    config.numTiers = 2
+    config.tierUpdateFrequencies = [1, 4]
+    let parameters = (0..<2).map { (layer: Int) in
+      TrainableParameter(name: "layer\(layer).weight", module: "layer\(layer)", layer: layer, count: 8)
+    }
+    let plan = TierPlan(scheduler: try ParameterTierScheduler(config: config, parameters: parameters))
+    let updates = (plan.firstStep...8).map { plan.scheduler.activeTiers(at: $0) }
+    print("plan \(plan.number): \(updates)")
+    // end
+    #expect(updates == [[0], [0], [0], [0, 1], [0], [0], [0], [0, 1]])
+  }
+
   @Test func theseAreTheArticlesExamples() throws {
     let tests = try String(contentsOfFile: #filePath, encoding: .utf8)
     let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/../../Sources/"
     let examples = tests.components(separatedBy: "    // article ").dropFirst().filter {
       !$0.hasPrefix("\")")
     }
-    #expect(examples.count == 2)
+    #expect(examples.count == 4)
     for example in examples {
       let lines = example.components(separatedBy: "\n")
       let module = lines[0].split(separator: ".").first.map(String.init) ?? ""

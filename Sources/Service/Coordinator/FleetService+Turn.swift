@@ -6,9 +6,6 @@ import WireProtocol
 
 /// One turn of the main loop after the other.
 extension FleetService {
-  /// How long messages that wait may keep the timers from being judged.
-  private static let mostBehindSeconds = 2.0
-
   /// What came from workers, from other threads, and of the timers.
   func turn() throws {
     let now = MonotonicClock.now()
@@ -18,7 +15,7 @@ extension FleetService {
     // Half a second bounds every wait, whatever the timers say.
     let next = min(
       fleetTimer, connectionChecks.next, drivers.values.map(\.runTimer).min() ?? .never)
-    let timeout = behindSince == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
+    let timeout = unreadMessages.since == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
     let received = try router.poll(timeout: timeout)
     for (peer, message) in received { try receive(peer, message) }
     try tellOfOffers()
@@ -32,13 +29,9 @@ extension FleetService {
     try judgeTimers(hasReadAll: received.count < router.messagesPerPoll)
   }
 
-  /// Not while messages wait that have come before: after a stall of this process, or of the machine, workers whose
-  /// signs of life are unread would be taken for silent.
   private func judgeTimers(hasReadAll: Bool) throws {
     let now = MonotonicClock.now()
-    behindSince = hasReadAll ? nil : behindSince ?? now
-    if let behindSince, now.seconds(since: behindSince) < Self.mostBehindSeconds { return }
-    behindSince = hasReadAll ? nil : now
+    guard unreadMessages.letTimersBeJudged(hasReadAll: hasReadAll, now: now) else { return }
     if now >= fleetTimer {
       fleetTimer = .never
       try handle(.timer)

@@ -69,8 +69,8 @@ final class FleetService {
   var isTelling = false
   /// When the fleet wants to be told of the time.
   var fleetTimer = Instant.never
-  /// Since when more messages wait than one turn takes; nil if none do. Until they are read nobody is judged.
-  var behindSince: Instant?
+  /// Until they are read nobody is judged.
+  var unreadMessages = UnreadMessages()
   /// All workers have been sent away, or nobody wants them to be.
   var isClosed = false
   /// Whether the user, or the system, wants this program to end.
