@@ -73,6 +73,62 @@ import Testing
     try expectNewPaths(run, adapter: adapter)
   }
 
+  /// Whatever a config names: the data of a curriculum's stages, what is rehearsed, what weights are measured on.
+  @Test func everythingBelowAFolder() throws {
+    let run = try TrainingRun()
+    let folder = run.scratch.path("old")
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    for name in ["train", "stage", "again", "weights", "valid"] {
+      let data = Fixtures.path("data/\(name == "valid" ? "valid" : "train").jsonl")
+      try FileManager.default.copyItem(atPath: data, toPath: "\(folder)/\(name).jsonl")
+    }
+    let variants: [[String: JSONValue]] = [
+      [
+        "curriculum_strategy": "stages", "val_data_path": "old/valid.jsonl",
+        "curriculum_stages": [["target": 0], ["target": 1, "data": "old/stage.jsonl"]],
+      ],
+      ["replay": "data", "replay_fraction": 0.5, "replay_data_path": "old/again.jsonl"],
+      ["ewc_lambda": 1, "ewc_rows": 4, "ewc_data_path": "old/weights.jsonl"],
+    ]
+    for (number, variant) in variants.enumerated() {
+      var changes = variant
+      changes.merge([
+        "experiment_name": .string("run\(number)"), "train_data_path": "old/train.jsonl", "num_steps": 8,
+        "eval_every": 2,
+      ]) { $1 }
+      try write(run, changes)
+      let own = run.scratch.path("runs/run\(number)")
+      let adapter = own + "/checkpoints/final/adapters.safetensors"
+      _ = try Program.coord.run(["train", "--config", run.scratch.path("config.json")]).expectSuccess()
+      let before = try sha256(adapter)
+      _ = try Program.coord.run(["rollback", own, "--to-step", "0"]).expectSuccess()
+      try FileManager.default.moveItem(atPath: folder, toPath: run.scratch.path("new"))
+      let refused = try Program.coord.run(["resume", own])
+      #expect(refused.status != 0 && refused.errors.contains("--moved \(folder)=FOLDER"), "\(refused.errors)")
+      // What is not below the old folder stays where it is.
+      let moved = ["--moved", "/nowhere=/there", "--moved", "\(folder)=\(run.scratch.path("new"))"]
+      _ = try Program.coord.run(["resume", own] + moved).expectSuccess()
+      #expect(try sha256(adapter) == before, "\(changes)")
+      let config = try String(contentsOfFile: own + "/config.json", encoding: .utf8)
+      #expect(!config.contains(folder) && config.contains(run.scratch.path("new")))
+      // The same command with the new paths finds it to be the same run.
+      try write(
+        run,
+        changes.mapValues { value in
+          (try? JSONValue(parsing: value.text.replacing("old/", with: "new/"))) ?? value
+        })
+      let again = try Program.coord.run(["train", "--config", run.scratch.path("config.json"), "--or-resume"])
+      #expect(try again.expectSuccess().output.contains("is finished"), "\(again.output)")
+      try FileManager.default.moveItem(atPath: run.scratch.path("new"), toPath: folder)
+    }
+  }
+
+  @Test func aMoveThatIsNone() throws {
+    let result = try Program.coord.run(["resume", "nowhere", "--moved", "a"])
+    #expect(result.status != 0)
+    #expect(result.errors.contains("must be the old path, =, and the new path"), "\(result.errors)")
+  }
+
   /// Another file at the new place is named, with both digests, and nothing changes.
   @Test func anotherFileIsRefused() throws {
     let (run, _) = try run()

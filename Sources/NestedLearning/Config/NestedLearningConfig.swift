@@ -256,6 +256,21 @@ public struct NestedLearningConfig: Sendable, Equatable {
     for key in Self.keys { key.mapPaths?(&self, change) }
   }
 
+  /// Every path with its key, in the order of the keys; of a key that has several, in their order.
+  public var paths: [(key: String, path: String)] {
+    var (copy, paths) = (self, [(key: String, path: String)]())
+    for key in Self.keys {
+      key.mapPaths?(&copy) { path in
+        paths.append((key.name, path))
+        return path
+      }
+    }
+    return paths
+  }
+
+  /// The keys whose values are paths, or have some in them.
+  public static let keysWithPaths = keys.filter { $0.mapPaths != nil }.map(\.name)
+
   /// `folder/path` without `.` parts. A `..` stays: what stands before it may be a symbolic link.
   static func joined(_ folder: String, _ path: String) -> String {
     "/" + "\(folder)/\(path)".split(separator: "/").filter { $0 != "." }.joined(separator: "/")

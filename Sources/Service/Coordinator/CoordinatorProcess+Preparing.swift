@@ -100,9 +100,7 @@ extension CoordinatorProcess {
   /// - Returns: how it stands
   func checkSame(_ plan: RunPlan, _ folder: RunFolder) throws -> FolderStatus {
     let (config, inputs) = try RunConfig.recorded(folder)
-    let differing = plan.config.keys(differingFrom: config).filter {
-      !RunPaths.keysOfPlaces.contains($0) && $0 != "preset"
-    }
+    let differing = RunPaths.keys(of: plan.config, differingFrom: config)
     guard differing.isEmpty else {
       throw ServiceError(
         "the run in \(plan.outputFolder) was begun with other values of \(differing.joined(separator: ", "))",

@@ -59,7 +59,7 @@ extension RunConfig {
     var members = try folder.configuration().object ?? JSONObject()
     let inputs = members["inputs_sha256"] ?? nil
     members["inputs_sha256"] = nil
-    let config = try NestedLearningConfig(object: paths.applied(to: members), file: folder.configurationFile)
+    let config = try paths.config(members, file: folder.configurationFile)
     return (ArithmeticChoice.ofOldRun(config), inputs)
   }
 
@@ -68,7 +68,7 @@ extension RunConfig {
     var recorded = try run.folder.configuration().object ?? JSONObject()
     let now = plan.config.json().object ?? JSONObject()
     let before = JSONValue.object(recorded)
-    for key in RunPaths.keysOfPlaces { recorded[key] = now[key] }
+    for key in NestedLearningConfig.keysWithPaths { recorded[key] = now[key] }
     let after = JSONValue.object(recorded)
     guard after != before else { return }
     try run.ledger.record(baseModelPath: plan.folder.path, configuration: after)

@@ -5,30 +5,66 @@ import NestedLearning
 /// Where a run's model, data and adapter lie now, if they were moved since it began. They are recognised by their
 /// SHA-256, so that the path changes nothing.
 public struct RunPaths: Sendable {
-  /// By config key; absolute.
-  private let values: [String: String]
+  /// A file or folder that has another path now. What lay below a folder lies below the new one.
+  public struct Move: Sendable, Equatable {
+    let old: String
+    let new: String
 
-  /// The keys, with what each names. `output_path` is not given: the run's folder says where it is.
-  static let keys: [(name: String, what: String)] = [
-    ("base_model_path", "the base model"), ("train_data_path", "the training data"),
-    ("val_data_path", "the validation data"), ("adapter_path", "the adapter that training started from"),
-  ]
+    /// - Parameters: paths, relative to the working folder.
+    public init(from old: String, to new: String) {
+      (self.old, self.new) = (FileSystem.absolute(old), FileSystem.absolute(new))
+    }
 
-  /// Config keys that name places, by which two configs of one run may differ.
-  static let keysOfPlaces = keys.map(\.name) + ["output_path"]
-
-  /// - Parameter values: new paths by config key, relative to the working folder; nil for what was not moved.
-  public init(_ values: [String: String?] = [:]) {
-    self.values = values.compactMapValues { $0 }.mapValues(FileSystem.absolute)
+    fileprivate func callAsFunction(_ path: String) -> String? {
+      if path == old { return new }
+      let folder = old.hasSuffix("/") ? old : old + "/"
+      return path.hasPrefix(folder) ? FileSystem.absolute(new + "/" + path.dropFirst(folder.count)) : nil
+    }
   }
 
-  public var isEmpty: Bool { values.isEmpty }
+  /// By config key; absolute.
+  private let values: [String: String]
+  private let moves: [Move]
 
-  /// A config with these paths in it.
-  func applied(to config: JSONObject) -> JSONObject {
-    var config = config
-    for (key, value) in values { config[key] = Self.moved(config[key], to: value) }
+  /// The keys that have a flag of their own, with what each names.
+  private static let keysWithFlags = [
+    "base_model_path": "the base model", "train_data_path": "the training data",
+    "val_data_path": "the validation data", "adapter_path": "the adapter that training started from",
+  ]
+
+  /// What other keys name.
+  private static let others = [
+    "replay_data_path": "the data to rehearse", "ewc_data_path": "the data that weights are measured on",
+    "curriculum_stages": "the data of a stage",
+  ]
+
+  /// - Parameters:
+  ///   - values: new paths by config key, relative to the working folder; nil for what was not moved.
+  ///   - moves: for every path of the config; the first that a path lies below counts.
+  public init(_ values: [String: String?] = [:], moves: [Move] = []) {
+    self.values = values.compactMapValues { $0 }.mapValues(FileSystem.absolute)
+    self.moves = moves
+  }
+
+  public var isEmpty: Bool { values.isEmpty && moves.isEmpty }
+
+  /// The config that is recorded, with these paths in it.
+  func config(_ recorded: JSONObject, file: String) throws -> NestedLearningConfig {
+    var object = recorded
+    for (key, value) in values { object[key] = Self.moved(object[key], to: value) }
+    var config = try NestedLearningConfig(object: object, file: file)
+    config.mapPaths { path in moves.lazy.compactMap { $0(path) }.first ?? path }
     return config
+  }
+
+  /// The keys by which two configs of one run differ, but for where things lie: that digests tell.
+  static func keys(of config: NestedLearningConfig, differingFrom other: NestedLearningConfig) -> [String] {
+    var (one, two) = (config, other)
+    one.mapPaths { _ in "" }
+    two.mapPaths { _ in "" }
+    // One file may have become a list of files.
+    let places = Set(keysWithFlags.keys).union(["output_path"])
+    return one.keys(differingFrom: two).filter { !places.contains($0) && $0 != "preset" }
   }
 
   /// Several files that now lie in one folder, under the names that they had; or one path.
@@ -42,20 +78,18 @@ public struct RunPaths: Sendable {
       })
   }
 
-  /// The paths of a config's value: one, or those of a list.
-  private static func paths(_ value: JSONValue?) -> [String] {
-    value?.string.map { [$0] } ?? (value?.array ?? []).compactMap { $0["path"]?.string }
-  }
-
   /// - Throws: `ServiceError` that names what is not where the run's config says, and how to say where it is.
   static func checkAllExist(_ config: NestedLearningConfig, folder: String) throws {
-    let object = config.json().object ?? JSONObject()
-    let missing = keys.compactMap { key in
-      paths(object[key.name]).first { FileSystem.kind($0) == nil }.map { (key.name, key.what, $0) }
-    }
+    var seen = Set(["output_path"])
+    let missing = config.paths.filter { FileSystem.kind($0.path) == nil && seen.insert($0.key).inserted }
     guard !missing.isEmpty else { return }
-    let places = missing.map { "\($0.1) is not at \($0.2) (\($0.0))" }.joined(separator: ", and ")
-    let flags = missing.map { "--" + $0.0.replacing("_", with: "-") + " PATH" }.joined(separator: " ")
+    let places = missing.map { key, path in
+      "\(keysWithFlags[key] ?? others[key] ?? "what a key names") is not at \(path) (\(key))"
+    }.joined(separator: ", and ")
+    let flags = missing.map { key, path in
+      keysWithFlags[key] == nil
+        ? "--moved \(FileSystem.folder(of: path))=FOLDER" : "--\(key.replacing("_", with: "-")) PATH"
+    }.joined(separator: " ")
     throw ServiceError(
       "the run in \(folder) cannot go on: \(places)",
       remedy:

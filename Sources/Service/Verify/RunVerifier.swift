@@ -48,7 +48,7 @@ public final class RunVerifier {
     var members = try ledger.status().run.configuration.object ?? JSONObject()
     let inputs = members["inputs_sha256"] ?? nil
     members["inputs_sha256"] = nil
-    let config = try NestedLearningConfig(object: paths.applied(to: members), file: folder + "/config.json")
+    let config = try paths.config(members, file: folder + "/config.json")
     try RunPaths.checkAllExist(config, folder: folder)
     plan = try RunPlan.measuring(
       config: ArithmeticChoice.ofOldRun(config), threads: threads, progress: progress)
