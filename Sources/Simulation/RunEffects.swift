@@ -23,6 +23,7 @@ extension Simulation {
     case .parametersChanged(let versions): request(.parametersChanged(versions))
     case .adopt(let plan):
       outcome.count("tier plans that followed")
+      if plan.movesModules { outcome.count("tier plans that moved modules") }
       request(.clock(plan.clock))
       compute(driver, "tier plan \(plan.number) begins") {
         $1.adopt(plan)

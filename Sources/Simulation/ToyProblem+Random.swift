@@ -35,10 +35,12 @@ extension ToyProblem {
     config.selectScale = scales.chance(0.1)
     adapt(&config, tierCount: tierCount, seed: seed)
     stage(&config, tierCount: tierCount, seed: seed)
+    let tierSizes = (0..<tierCount).map { _ in
+      (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
+    }
+    move(&config, tierSizes, seed: seed)
     return try ToyProblem(
-      tierSizes: (0..<tierCount).map { _ in
-        (0..<Int.random(in: 1...2, using: &random)).map { _ in Int.random(in: 1...5, using: &random) }
-      }, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
+      tierSizes: tierSizes, config: config, evaluationCount: Int.random(in: 1...4, using: &random))
   }
 
   /// Tiers that begin to learn later, or never, and rates that evaluations lower, for some of the seeds.
@@ -69,6 +71,25 @@ extension ToyProblem {
       return CurriculumStage(
         target: random.chance(0.5) ? 0 : 0.5,
         frequencies: number > 0 && random.chance(0.8) ? periods : nil)
+    }
+  }
+
+  /// Modules that stages have in other tiers, where there are stages, for half of them.
+  private static func move(_ config: inout NestedLearningConfig, _ tierSizes: [[Int]], seed: UInt64) {
+    guard config.curriculumStrategy == .stages, tierSizes.count > 1 else { return }
+    var random = SplitMix64(seed: seed ^ 0x6D_6F_7665)
+    let modules = tierSizes.enumerated().flatMap { tier, sizes in
+      sizes.indices.map { (name: moduleName(tier, $0), tier: tier) }
+    }
+    for stage in config.curriculumStages.indices where random.chance(0.5) {
+      let places = modules.map {
+        random.chance(0.4) ? Int.random(in: 0..<tierSizes.count, using: &random) : $0.tier
+      }
+      let entries = zip(modules, places).filter { $0.tier != $1 }.map {
+        ManualTierMap.Entry(pattern: $0.name, tier: $1)
+      }
+      guard !entries.isEmpty, Set(places).count == tierSizes.count else { continue }
+      config.curriculumStages[stage].tierMap = ManualTierMap(entries: entries, isOrdered: random.chance(0.5))
     }
   }
 

@@ -29,7 +29,7 @@ struct ToyProblem: BatchSource {
     var random = SplitMix64(seed: config.seed)
     for (tier, sizes) in tierSizes.enumerated() {
       for (index, size) in sizes.enumerated() {
-        let name = "t\(tier).\(index)"
+        let name = Self.moduleName(tier, index)
         parameters.append(TrainableParameter(name: name, module: name, layer: tier, count: size))
         shapes[name] = [size]
         values[name] = (0..<size).map { _ in Float.random(in: -1...1, using: &random) }
@@ -42,6 +42,9 @@ struct ToyProblem: BatchSource {
     layout = TierLayout(scheduler: scheduler, shapes: shapes)
     self.evaluationCount = evaluationCount
   }
+
+  /// Of a module with one parameter that has its name.
+  static func moduleName(_ tier: Int, _ index: Int) -> String { "t\(tier).\(index)" }
 
   var tierCount: Int { scheduler.tiers.count }
   var usesWindows: Bool { config.inactiveGradients != .discard }

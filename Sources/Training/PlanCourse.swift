@@ -6,7 +6,7 @@ package struct PlanCourse: Sendable {
   /// The newest.
   package private(set) var plan: TierPlan
   private let config: NestedLearningConfig
-  /// Nil where the periods stay.
+  /// Nil where periods and modules stay.
   private var curriculum: CurriculumCourse?
 
   /// - Parameter scheduler: of plan 1.
@@ -14,7 +14,7 @@ package struct PlanCourse: Sendable {
     plan = TierPlan(scheduler: scheduler)
     self.config = config
     // A config that cannot be has been refused long before.
-    let strategy = config.changesPeriods ? try? config.curriculum() : nil
+    let strategy = config.changesPlans ? try? config.curriculum() : nil
     curriculum = strategy.map { CurriculumCourse($0) }
   }
 
@@ -22,11 +22,13 @@ package struct PlanCourse: Sendable {
   ///
   /// - Returns: whether another plan begins after it.
   @discardableResult package mutating func take(_ evaluation: EvaluatedAccuracy) -> Bool {
-    let periods = config.frequencies(ofStage: curriculum?.strategy.stage ?? 0)
+    let before = curriculum?.strategy.stage ?? 0
     guard curriculum?.take(evaluation) == true, let stage = curriculum?.strategy.stage else { return false }
-    let frequencies = config.frequencies(ofStage: stage)
-    guard frequencies != periods else { return false }
-    plan = plan.followed(by: PeriodChange(firstStep: evaluation.step + 1, frequencies: frequencies))
+    let firstStep = evaluation.step + 1
+    let change = config.planChange(ofStage: stage, firstStep: firstStep, plan.scheduler)
+    guard !change.isSamePlan(as: config.planChange(ofStage: before, firstStep: firstStep, plan.scheduler))
+    else { return false }
+    plan = plan.followed(by: change)
     return true
   }
 

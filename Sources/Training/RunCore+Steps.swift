@@ -62,6 +62,12 @@ extension RunCore {
     stage = .adopting(since: now)
     effects.append(.adopt(plan))
     tell(.info("tier plan \(plan.number) from step \(plan.firstStep) on: \(plan.scheduler.periodsText)"))
+    if plan.movesTooLate {
+      tell(
+        .notice(
+          "tier plan \(plan.number) moves no module: the tiers concerned have no update in common before the last step"
+        ))
+    }
   }
 
   /// The engine goes by the newest plan.

@@ -126,6 +126,70 @@ import Testing
       resumed.status != 0 && resumed.errors.contains("stage 1"), "\(again.everything)\(resumed.everything)")
   }
 
+  /// Modules move once all tiers that lose or gain some are updated by one step; the ledger, the metrics and whoever reads
+  /// them know where each is.
+  @Test func modulesMoveToOtherTiers() throws {
+    let map: JSONValue = ["model.layers.0.self_attn.q_proj": 2]
+    let run = try Self.run([
+      "num_steps": 12, "eval_every": 3, "curriculum_strategy": "stages", "sampling_difficulty": "length",
+      "tier_update_frequencies": [1, 2, 4], "tier_lr_scale": [1, 0.5, 0.25],
+      "warmup_steps": 0, "lr_schedule": "constant", "gradient_accumulation_steps": 1,
+      "save_best_only": false, "checkpoint_every": 6,
+      "curriculum_stages": [
+        ["target": 0], ["target": 0, "tier_map": map], ["target": 1, "frequencies": [1, 1, 3]],
+      ],
+    ])
+    let table = try Program.tool.run(["tiers", "--config", run.configPath]).expectSuccess().output
+    #expect(
+      table.contains("Tier  As  Period") && table.contains("Stage 1: tiers 0, 1, 2, 3 as tiers 0, 2, 1, 2"))
+    try run.train(["--local-workers", "2", "--threads-per-worker", "1"])
+    let rows = try run.metrics()
+    // By hand. From step 4 on it is to be in tier 2: tiers 0 and 2 are both updated by step 4. From step 7 on it is to be back:
+    // both are updated by step 8. Tier 2 of the config is tier 3 here: 4, 8, 11.
+    let updates: [[Int]] = [
+      [0, 1], [0, 1, 2], [0, 1], [0, 1, 2, 3], [0], [0, 2], [0, 2], [0, 1, 2, 3], [0, 1, 2], [0, 1, 2],
+      [0, 1, 2, 3], [0, 1, 2],
+    ]
+    #expect(rows.map { ($0["active_tiers"]?.array ?? []).compactMap(\.int) } == updates)
+    let rates = rows.map { ($0["tier_learning_rates"]?.array ?? []).compactMap(\.double) }
+    #expect(
+      rates.map { $0[1] / $0[0] } == Array(repeating: 1, count: 4) + Array(repeating: 0.25, count: 4)
+        + Array(repeating: 1, count: 4))
+    let statistics = try #require(rows.last?["tier_stats"])
+    #expect(statistics["tier_update_counts"] == [12, 9, 9, 3])
+    #expect(
+      (0..<4).map { statistics["tier_parameters"]?["tier_\($0)"]?["config_tier"]?.int } == [0, 0, 1, 2])
+    let plans = try JSONValue(
+      parsing: sqlite(
+        run.file("state.sqlite"),
+        "SELECT json_group_array(json_array(number, first_step, json_extract(plan, '$.tiers[1].after', '$.tiers[1].config_tier'))) FROM tier_plans"
+      ))
+    #expect(
+      plans.text.filter { !"\\\"".contains($0) } == "[[1, 1, [null, 0]], [2, 4, [4, 2]], [3, 7, [8, 0]]]",
+      "\(plans.text)")
+    let report = run.scratch.path("report.html")
+    try Program.tool.run(["report", run.folder, "--output", report]).expectSuccess()
+    #expect(
+      try String(contentsOfFile: report, encoding: .utf8).contains(
+        "every step as tier 0, every 4 steps as tier 2 after step 4, every step as tier 0 after step 8"))
+    let proof = try Program.tool.run(["verify", run.folder, "--all"])
+    #expect(proof.status == 0, "\(proof.everything)")
+    // Back to where the second plan is in force, and on from there.
+    let (adapter, state) = (try run.adapterHash(), try run.stateDigest())
+    _ = try Program.coord.run(["rollback", run.folder, "--to-step", "6"]).expectSuccess()
+    try run.resume(["--local-workers", "1"])
+    #expect(try run.adapterHash() == adapter && run.stateDigest() == state)
+    #expect(try run.metrics().map { ($0["active_tiers"]?.array ?? []).compactMap(\.int) } == updates)
+    // That no step is a boundary of both is told before training.
+    let never = try Program.tool.run(
+      [
+        "tiers", "--config", run.configPath, "--tier-phase", "0", "1", "1", "--tier-update-frequencies", "2",
+        "2", "4",
+      ]
+    ).expectSuccess().output
+    #expect(never.contains("Warning: stage 1 of curriculum_stages moves nothing"), "\(never)")
+  }
+
   /// Weights of 9 to 1 for easy rows, by the length that tells them from hard ones.
   @Test func weights() throws {
     let weighted: [String: JSONValue] = ["sampling_mode": "importance", "sampling_weight_field": "weight"]
@@ -156,6 +220,19 @@ import Testing
       "curriculum_stages": [
         ["target": 0, "frequencies": [1, 3, 4]], ["target": 0, "data": "hard.jsonl", "batch_size": 3],
         ["target": 1, "range": [0.4, 1], "frequencies": [2, 2, 7], "learning_rate": 0.02],
+      ],
+    ],
+    // Modules that move, with periods of their own, while one waits for its window.
+    [
+      "curriculum_strategy": "stages", "inactive_gradients": "mean", "sampling_difficulty": "length",
+      "tier_update_frequencies": [1, 2, 4], "tier_lr_scale": "inverse_frequency", "optimizer": "adamw",
+      "curriculum_stages": [
+        ["target": 0, "tier_map": ["*.2.*.v_proj": 0]],
+        [
+          "target": 0, "tier_map": ["*.0.*.q_proj": 2, "*.1.*.q_proj": 0, "*.2.*": 1],
+          "frequencies": [1, 3, 4],
+        ],
+        ["target": 0, "frequencies": [2, 3, 3]], ["target": 1, "tier_map": ["*.3.*.q_proj": 0]],
       ],
     ],
     [
@@ -189,7 +266,7 @@ import Testing
 
   /// Killed between evaluations that the draws follow; what is computed again is held to its record, and proved
   /// afterwards.
-  @Test(arguments: [2, 3, 4]) func killedAndResumed(path: Int) throws {
+  @Test(arguments: [2, 3, 4, 5]) func killedAndResumed(path: Int) throws {
     let changes = Self.paths[path].merging(["num_steps": 200, "eval_every": 10]) { $1 }
     let reference = try Self.run(changes)
     try reference.train()

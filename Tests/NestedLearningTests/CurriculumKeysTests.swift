@@ -22,6 +22,7 @@ import Testing
     #""curriculum_strategy": "progressive", "curriculum_initial": 0.125, "curriculum_final": 0.5, "curriculum_steps": 7, "curriculum_warmup": 3"#,
     #""curriculum_strategy": "competence", "curriculum_target": 0.5, "curriculum_delta": 0.125, "curriculum_patience": 2"#,
     #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 0.5], "target": 0.25, "learning_rate": 0.5}, {"range": [0.5, 1], "target": 1}]"#,
+    #""curriculum_strategy": "stages", "curriculum_stages": [{"range": [0, 1], "target": 0.5, "tier_map": {"*.q_proj": 1}}, {"range": [0, 1], "target": 1, "tier_map": [{"pattern": "a", "tier": 2}, {"pattern": "*", "tier": 0}]}]"#,
     #""curriculum_strategy": "stages", "val_data_path": "v", "curriculum_stages": [{"range": [0, 1], "target": 0.5, "frequencies": [1, 3, 9], "data": [{"path": "a", "weight": 1}, {"path": "b", "weight": 1}], "batch_size": 3}]"#,
   ])
   func readAndWritten(members: String) throws {
@@ -53,7 +54,7 @@ import Testing
     #expect(second.trainDataPath == "/configs/more/b.jsonl" && second.batchSize == 2)
     #expect(second.valDataPath == "/configs/v" && second.trainDataFiles.isEmpty)
     let plain = try read(#""curriculum_strategy": "stages", "curriculum_stages": ["0:1:0.5"]"#)
-    #expect(!plain.changesPeriods && plain.ofStage(0).json() == plain.json())
+    #expect(!plain.changesPeriods && !plain.changesPlans && plain.ofStage(0).json() == plain.json())
   }
 
   /// As a flag has them.
@@ -112,6 +113,16 @@ import Testing
     (
       stage(#""frequencies": [1, 2, 4]"#) + #", "replay_data_path": "r", "replay_at": "boundaries""#,
       "curriculum_stages", "replay_at"
+    ),
+    (
+      stage(#""tier_map": {"*.q_proj": 3}"#), "curriculum_stages",
+      "stage 0 by which \"*.q_proj\" goes to tier 3 of 3"
+    ),
+    (stage(#""tier_map": {}"#), "curriculum_stages", "has a stage whose tier_map has no pattern"),
+    (stage(#""tier_map": ["a"]"#), "curriculum_stages", "a stage whose tier_map must give a pattern"),
+    (
+      stage(#""tier_map": {"a": 1}"#) + #", "tier_mode": "consolidate""#, "curriculum_stages",
+      "has all parameters"
     ),
     (stage(#""batch_size": 0"#), "curriculum_stages", "whole number"),
     (stage(#""batch_size": 2"#) + #", "replay_data_path": "r""#, "curriculum_stages", "replay"),

@@ -130,7 +130,7 @@ import Testing
     )
     var (updates, last): ([Int: Float], Float) = ([:], 0)
     for step in 1...12 {
-      if step == 6 { state.follow(PeriodChange(firstStep: 6, frequencies: [1, 2])) }
+      if step == 6 { state.follow(PlanChange(firstStep: 6, frequencies: [1, 2])) }
       let names = state.tiersDue(at: step).map { "p\($0)" }
       let gradients = Dictionary(uniqueKeysWithValues: names.map { ($0, [Float(step)]) })
       let outcome = try state.apply(
@@ -164,7 +164,7 @@ import Testing
     var scheduler = try ParameterTierScheduler(config: config, parameters: oneParameterALayer(2))
     var state = try NestedTrainerState(
       config: config, scheduler: scheduler, parameters: ["p0": [0], "p1": [0]], shapes: shapes)
-    let change = PeriodChange(firstStep: 3, frequencies: [2, 1])
+    let change = PlanChange(firstStep: 3, frequencies: [2, 1])
     func apply(_ step: Int, to state: inout NestedTrainerState) throws {
       _ = try state.apply(
         step: step, trainedTokens: 1,

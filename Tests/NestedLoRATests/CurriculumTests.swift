@@ -24,6 +24,18 @@ import Testing
           ["target": 0, "frequencies": [1, 3, 3], "batch_size": 1], ["target": 1, "frequencies": [1, 1, 2]],
         ],
       ],
+      // Modules that move, with rates by tier.
+      [
+        "curriculum_strategy": "stages", "inactive_gradients": "mean", "sampling_difficulty": "length",
+        "tier_update_frequencies": [1, 2, 2], "tier_lr_scale": "inverse_frequency",
+        "curriculum_stages": [
+          ["target": 0, "tier_map": ["*.2.*.v_proj": 0]],
+          [
+            "target": 0, "tier_map": ["*.0.*.q_proj": 2, "*.1.*.q_proj": 0, "*.2.*": 1],
+            "frequencies": [1, 3, 3],
+          ], ["target": 1],
+        ],
+      ],
     ] as [[String: JSONValue]])
   func sameBitsAsTheCluster(changes: [String: JSONValue]) throws {
     let common: [String: JSONValue] = ["eval_every": 2]

@@ -11,9 +11,9 @@ import Testing
     CurriculumStage(target: target, frequencies: periods)
   }
 
-  private func scene(_ stages: [CurriculumStage]) throws -> RunScene {
+  private func scene(_ stages: [CurriculumStage], steps: Int = 8) throws -> RunScene {
     try RunScene {
-      ($0.evalEvery, $0.numSteps, $0.curriculumStrategy) = (1, 8, .stages)
+      ($0.evalEvery, $0.numSteps, $0.curriculumStrategy) = (1, steps, .stages)
       $0.curriculumStages = stages
     }
   }
@@ -123,6 +123,58 @@ import Testing
     #expect(first.after(evaluations).plan.scheduler.tiers == course.plan.scheduler.tiers)
   }
 
+  /// Modules move with a plan: who is in which tier is told, and a plan that begins too late for that says so.
+  @Test func modulesMove() throws {
+    func stages(_ map: [(String, Int)]) -> [CurriculumStage] {
+      [
+        Self.stage(nil),
+        CurriculumStage(
+          target: 0.5, tierMap: ManualTierMap(entries: map.map { .init(pattern: $0, tier: $1) })),
+      ]
+    }
+    var config = NestedLearningConfig(baseModelPath: "m", trainDataPath: "d", experimentName: "e")
+    (config.numTiers, config.tierUpdateFrequencies, config.curriculumStrategy) = (2, [1, 4], .stages)
+    (config.numSteps, config.curriculumStages) = (20, stages([("m1", 1)]))
+    let scheduler = try ParameterTierScheduler(
+      config: config,
+      parameters: (0..<4).map { (layer: Int) in
+        TrainableParameter(name: "p\(layer)", module: "m\(layer)", layer: layer, count: 1)
+      })
+    #expect(scheduler.tiers.map(\.parameters) == [["p0"], ["p1"], ["p2", "p3"]])
+    func plan(after step: Int) throws -> TierPlan {
+      var course = PlanCourse(config: config, scheduler: scheduler)
+      let begins = course.take(EvaluatedAccuracy(step: step, correct: 1, tokens: 1))
+      try #require(begins)
+      return course.plan
+    }
+    let moved = try plan(after: 5)
+    #expect(moved.movesModules && !moved.movesTooLate)
+    #expect((1...20).filter { moved.activeTiers(at: $0).contains(1) } == Array(1...8) + [12, 16, 20])
+    let late = try plan(after: 17)
+    #expect(!late.movesModules && late.movesTooLate && late.scheduler.tiers == scheduler.tiers)
+    #expect(!TierPlan(scheduler: scheduler).movesModules && !TierPlan(scheduler: scheduler).movesTooLate)
+
+    var scene = try scene(stages([("m0", 1), ("m1", 0)]))
+    scene.begin()
+    _ = try scene.step(1)
+    _ = try evaluate(&scene)
+    // Periods 1 and 2 of the scene's tiers meet at 2, which is in time.
+    #expect(
+      scene.written(2) == [
+        "acknowledge the evaluation after step 1",
+        "adopt plan 2: tier 0 every 2 steps as tier 1 after step 2, tier 1 every step as tier 0 after step 2",
+      ])
+    #expect((2...8).map(scene.run.plan.activeTiers) == [[0, 1], [1], [0, 1], [1], [0, 1], [1], [0, 1]])
+    // Where step 2 is the last it is not.
+    scene = try self.scene(stages([("m0", 1), ("m1", 0)]), steps: 2)
+    scene.begin()
+    _ = try scene.step(1)
+    _ = try evaluate(&scene)
+    #expect(
+      scene.written(2).last
+        == "tier plan 2 moves no module: the tiers concerned have no update in common before the last step")
+  }
+
   /// The coordinator's windows, whatever comes of them in which order, come to the bits of the trainer's own, while plans
   /// change at any step; also from snapshots.
   @Test(arguments: [InactiveGradients.mean, .sum])
@@ -131,14 +183,16 @@ import Testing
     for _ in 0..<20 {
       var own = try WindowedRun(inactive)
       let base = own.state.scheduler
-      var (engine, changes): (StepEngine, [PeriodChange]) = (StepEngine(state: own.state), [])
+      var (engine, changes): (StepEngine, [PlanChange]) = (StepEngine(state: own.state), [])
       for step in 1...20 {
         if step > 1, Int.random(in: 0..<3, using: &random) == 0 {
-          let change = PeriodChange(
-            firstStep: step, frequencies: (0..<3).map { _ in Int.random(in: 1...5, using: &random) })
+          let change = PlanChange(
+            firstStep: step, frequencies: (0..<3).map { _ in Int.random(in: 1...5, using: &random) },
+            configTiers: Bool.random(using: &random) ? nil : [0, 1, 2].shuffled(using: &random))
           changes.append(change)
           own.follow(change)
           engine.adopt(TierPlan(scheduler: base).followed(by: change))
+          #expect(engine.state.scheduler.tiers == own.state.scheduler.tiers)
         }
         let isFlush = Bool.random(using: &random)
         for arrival in own.arrivals(step: step, isFlush: isFlush, &random) {

@@ -54,7 +54,7 @@ struct WindowedRun {
   }
 
   /// Other periods from a step on.
-  mutating func follow(_ change: PeriodChange) {
+  mutating func follow(_ change: PlanChange) {
     state.follow(change)
     clock = WindowClock(state.scheduler.tiers)
   }

@@ -5,8 +5,8 @@ extension NestedLearningConfig {
   static let curriculumStagesKey = ConfigKey(
     "curriculum_stages", .strings,
     "For stages: a list of {range: [least, most], target: accuracy, learning_rate: rate, frequencies: [1, 4], "
-      + "data: path, batch_size: rows}, or of texts such as 0:0.3:0.7:1e-4; all but target may be left out. Else 0 to .3, "
-      + ".3 to .7 and .7 to 1, each to an accuracy of .7.",
+      + "tier_map: {pattern: tier}, data: path, batch_size: rows}, or of texts such as 0:0.3:0.7:1e-4; all but target may "
+      + "be left out. Else 0 to .3, .3 to .7 and .7 to 1, each to an accuracy of .7.",
     mapPaths: { config, change in
       for stage in config.curriculumStages.indices {
         for file in config.curriculumStages[stage].data.indices {
@@ -32,6 +32,7 @@ extension NestedLearningConfig {
     ]
     if let rate = stage.learningRate { members["learning_rate"] = .number(rate) }
     if let frequencies = stage.frequencies { members["frequencies"] = .numbers(frequencies) }
+    if let map = stage.tierMap { members["tier_map"] = map.json() }
     if !stage.data.isEmpty {
       members["data"] = .array(
         stage.data.map { ["path": .string($0.path), "weight": .number($0.weight)] })
@@ -41,7 +42,8 @@ extension NestedLearningConfig {
   }
 
   private static let keysOfStages = [
-    "range", "target", "learning_rate", "frequencies", "tier_update_frequencies", "data", "batch_size",
+    "range", "target", "learning_rate", "frequencies", "tier_update_frequencies", "tier_map", "data",
+    "batch_size",
   ]
 
   private static func stage(_ item: JSONValue) throws(ConfigValueError) -> CurriculumStage {
@@ -50,7 +52,7 @@ extension NestedLearningConfig {
     if let other = object.members.first(where: { !keysOfStages.contains($0.key) }) {
       throw ConfigValueError(
         reason: "has an unknown key \"\(other.key)\" in a stage",
-        remedy: "a stage has range, target, learning_rate, frequencies, data and batch_size",
+        remedy: "a stage has range, target, learning_rate, frequencies, tier_map, data and batch_size",
         line: other.line > 0 ? other.line : nil)
     }
     var stage = try stage(
@@ -67,11 +69,20 @@ extension NestedLearningConfig {
         try ConfigKey.whole(item, 1...1_000_000_000)
       }
     }
+    stage.tierMap = try given(object, "tier_map").map { (value) throws(ConfigValueError) in try tierMap(value)
+    }
     stage.data = try given(object, "data").map { (value) throws(ConfigValueError) in try files(value) } ?? []
     stage.batchSize = try given(object, "batch_size").map { (value) throws(ConfigValueError) in
       try ConfigKey.whole(value, 1...65_535)
     }
     return stage
+  }
+
+  private static func tierMap(_ value: JSONValue) throws(ConfigValueError) -> ManualTierMap {
+    do { return try ManualTierMap(parsing: value) } catch {
+      throw ConfigValueError(
+        reason: "has a stage whose tier_map \(error.reason)", remedy: error.remedy, line: error.line)
+    }
   }
 
   private static let expectedStage =
@@ -130,6 +141,20 @@ extension NestedLearningConfig {
     curriculumStages.indices.contains { frequencies(ofStage: $0) != initialFrequencies }
   }
 
+  /// What stages say of the tiers of modules; a single one, for all of the run, where they say the same.
+  var tierMaps: [ManualTierMap?] {
+    guard curriculumStrategy == .stages, let first = curriculumStages.first else { return [nil] }
+    return movesModules ? curriculumStages.map(\.tierMap) : [first.tierMap]
+  }
+
+  /// Whether modules may go to other tiers in the course of a run.
+  public var movesModules: Bool {
+    curriculumStrategy == .stages && curriculumStages.contains { $0.tierMap != curriculumStages[0].tierMap }
+  }
+
+  /// Whether a tier plan may follow the first.
+  public var changesPlans: Bool { changesPeriods || movesModules }
+
   /// This config with the data and the batch size of a stage in place of its own.
   public func ofStage(_ stage: Int) -> NestedLearningConfig {
     guard curriculumStages.indices.contains(stage) else { return self }
@@ -152,6 +177,7 @@ extension NestedLearningConfig {
         "leave out one of the two")
     }
     try checkPeriods(of: stages, source)
+    try checkTierMaps(of: stages, source)
     guard stages.contains(where: \.hasOwnRows) else { return }
     if replay == .self || replayDataPath != nil {
       throw source.error(
@@ -203,6 +229,24 @@ extension NestedLearningConfig {
       throw source.error(
         "curriculum_stages", "have frequencies, and replay_at boundaries goes by tier_update_frequencies",
         "leave out one of the two")
+    }
+  }
+
+  private func checkTierMaps(of stages: [CurriculumStage], _ source: ConfigSource) throws(ConfigError) {
+    for (stage, map) in stages.map(\.tierMap).enumerated() {
+      guard let map else { continue }
+      if let entry = map.entries.first(where: { !(0..<numTiers).contains($0.tier) }) {
+        throw source.error(
+          "curriculum_stages",
+          "have a tier_map in stage \(stage) by which \"\(entry.pattern)\" goes to tier \(entry.tier) of \(numTiers) "
+            + "(num_tiers)", "tiers are numbered from 0 to \(numTiers - 1)")
+      }
+      if tierMode == .consolidate {
+        throw source.error(
+          "curriculum_stages",
+          "have a tier_map in stage \(stage), and with tier_mode consolidate every tier has all parameters",
+          "leave out one of the two")
+      }
     }
   }
 }

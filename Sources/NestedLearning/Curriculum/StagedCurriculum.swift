@@ -8,6 +8,9 @@ public struct CurriculumStage: Sendable, Equatable {
   public let learningRate: Double?
   /// Periods of the tiers; nil: those of the run. Each tier takes its own once its window is closed.
   public var frequencies: [Int]?
+  /// Modules that are in other tiers than the run has them in, as `manual_tier_map` says it; nil: none. They move once all
+  /// tiers that lose or gain some are updated by the same step.
+  public var tierMap: ManualTierMap?
   /// What its rows are taken from, in place of the run's training data; empty: that.
   public var data: [WeightedPath] = []
   /// Rows of a micro-batch; nil: as many as the run's have.
@@ -15,12 +18,13 @@ public struct CurriculumStage: Sendable, Equatable {
 
   public init(
     range: ClosedRange<Double> = 0...1, target: Double, learningRate: Double? = nil,
-    frequencies: [Int]? = nil, data: [WeightedPath] = [], batchSize: Int? = nil
+    frequencies: [Int]? = nil, tierMap: ManualTierMap? = nil, data: [WeightedPath] = [], batchSize: Int? = nil
   ) {
     self.range = range
     self.target = target
     self.learningRate = learningRate
     self.frequencies = frequencies
+    self.tierMap = tierMap
     self.data = data
     self.batchSize = batchSize
   }

@@ -34,9 +34,6 @@ public struct Tier: Sendable, Equatable {
   public let parameterCount: Int
   /// The first step (1-based) that may update it; `Tier.never` for one that is frozen.
   public let firstStep: Int
-  /// The tier of the config that it is of: where layers begin to learn at different steps, those of one tier of the
-  /// config are several tiers.
-  public let configTier: Int
 
   /// The first step of what is never updated.
   public static let never = Int.max
@@ -47,12 +44,19 @@ public struct Tier: Sendable, Equatable {
     configTier: Int? = nil
   ) {
     self.index = index
-    clock = TierClock(frequency: frequency, phase: phase)
+    clock = TierClock(frequency: frequency, phase: phase, configTier: configTier ?? index)
     self.parameters = parameters
     self.parameterCount = parameterCount
     self.firstStep = firstStep
-    self.configTier = configTier ?? index
   }
+
+  /// The tier of the config that it is part of, as the newest plan has it. Where layers begin to learn at different steps,
+  /// or stages of a curriculum move some of a tier's modules elsewhere, those of one tier of the config are several tiers:
+  /// what is in one has the same history.
+  public var configTier: Int { clock.newest.configTier }
+
+  /// The tier of the config that it is part of at step `step` (1-based).
+  public func configTier(at step: Int) -> Int { clock.stretch(at: step).configTier }
 
   /// Steps between updates, f, as the newest plan has it.
   public var frequency: Int { clock.newest.frequency }
@@ -89,6 +93,10 @@ public struct ParameterTierScheduler: Sendable {
   public internal(set) var tiers: [Tier]
   /// The periods of the copies of `tier_mode: consolidate`, of which the first is what the steps update; nil otherwise.
   public let copyFrequencies: [Int]?
+  /// By stage of the curriculum, which tier of the config each tier is part of; a single one where nothing moves.
+  let stages: [[Int]]
+  /// That of the run.
+  let lastStep: Int
   private let tierOfName: [String: Int]
   private let learningRateScale: TierLearningRateScale
   /// By parameter, what its tier's rate is multiplied by; what is not here has 1.
@@ -121,21 +129,9 @@ public struct ParameterTierScheduler: Sendable {
       ? parameters.map { _ in 0 }
       : TierAssignment.tiers(
         config: config, parameters: parameters, importance: importance)
-    var members = Array(repeating: [TrainableParameter](), count: isConsolidating ? 1 : tierCount)
-    var tierOfName: [String: Int] = [:]
-    for (parameter, tier) in zip(parameters, assignment) {
-      members[tier].append(parameter)
-      guard tierOfName.updateValue(tier, forKey: parameter.name) == nil else {
-        throw TierError(
-          reason: "two parameters have the name \(parameter.name)",
-          remedy: "give each tensor a name of its own")
-      }
-    }
-    if let empty = members.firstIndex(where: \.isEmpty) {
-      throw TierError(
-        reason: "tier \(empty) of \(tierCount) has no parameters",
-        remedy: "let a pattern of manual_tier_map lead to it, or lower num_tiers")
-    }
+    try Self.checkNames(parameters)
+    let stageTiers = try StageTiers(
+      config: config, parameters: parameters, base: assignment, tierCount: isConsolidating ? 1 : tierCount)
     let phases = config.tierPhase.phases(frequencies: frequencies)
     guard phases.count == tierCount else {
       throw TierError(
@@ -143,28 +139,51 @@ public struct ParameterTierScheduler: Sendable {
         remedy: "give a phase for each tier")
     }
     let thawing = try Thawing(config: config, parameters: parameters, epochStart: epochStart)
-    var tiers: [Tier] = []
-    for (index, members) in members.enumerated() {
-      let groups = Dictionary(grouping: members) { thawing.firstStep(of: $0) }
-      for (firstStep, members) in groups.sorted(by: { $0.key < $1.key }) {
-        tiers.append(
-          Tier(
-            index: tiers.count, frequency: frequencies[index], phase: phases[index],
-            parameters: members.map(\.name).sortedByBytes(),
-            parameterCount: members.reduce(0) { $0 + $1.count }, firstStep: firstStep, configTier: index))
-      }
+    let histories = parameters.enumerated().map { place, parameter in
+      TierHistory(
+        configTier: stageTiers.stages[0][place], firstStep: thawing.firstStep(of: parameter),
+        later: stageTiers.stages.dropFirst().map { $0[place] })
+    }
+    let groups = Dictionary(grouping: parameters.indices) { histories[$0] }.sorted { $0.key < $1.key }
+    guard groups.count <= Self.mostTiers else {
+      throw TierError(
+        reason: "parameters have \(groups.count) histories, and there can be \(Self.mostTiers) tiers",
+        remedy: "let more of them begin to learn, or move in stages of the curriculum, together")
+    }
+    let tiers = groups.enumerated().map { index, group in
+      let (history, members) = (group.key, group.value.map { parameters[$0] })
+      return Tier(
+        index: index, frequency: frequencies[history.configTier], phase: phases[history.configTier],
+        parameters: members.map(\.name).sortedByBytes(), parameterCount: members.reduce(0) { $0 + $1.count },
+        firstStep: history.firstStep, configTier: history.configTier)
     }
     guard tiers.contains(where: { !$0.isFrozen }) else {
       throw TierError(
         reason: "freeze leaves nothing to train",
         remedy: "leave a layer out of it that has trained parameters")
     }
+    var tierOfName: [String: Int] = [:]
     for tier in tiers { for name in tier.parameters { tierOfName[name] = tier.index } }
     self.tiers = tiers
+    stages = stageTiers.stages.indices.map { stage in
+      groups.map { stage == 0 ? $0.key.configTier : $0.key.later[stage - 1] }
+    }
+    lastStep = config.numSteps
     copyFrequencies = isConsolidating ? config.tierUpdateFrequencies : nil
     self.tierOfName = tierOfName
     learningRateScale = config.tierLrScale
     rateScales = try LayerRates(config: config, parameters: parameters, layerCount: layerCount).scales
+  }
+
+  /// As many as a coordinator can tell its workers of.
+  private static let mostTiers = 1024
+
+  private static func checkNames(_ parameters: [TrainableParameter]) throws(TierError) {
+    var names = Set<String>()
+    if let twice = parameters.first(where: { !names.insert($0.name).inserted }) {
+      throw TierError(
+        reason: "two parameters have the name \(twice.name)", remedy: "give each tensor a name of its own")
+    }
   }
 
   /// The tiers that step `step` (1-based) updates, ascending.
@@ -186,8 +205,17 @@ public struct ParameterTierScheduler: Sendable {
   /// - Parameter step: at which (1-based), as it may go by the period; nil: by the newest plan.
   public func learningRateScale(_ tier: Int, at step: Int? = nil) -> Double {
     guard tiers.indices.contains(tier) else { return 1 }
-    let frequency = step.map { tiers[tier].frequency(at: $0) } ?? tiers[tier].frequency
-    return learningRateScale.scale(tier: tiers[tier].configTier, frequency: frequency)
+    let clock = tiers[tier].clock
+    let stretch = step.map { clock.stretch(at: $0) } ?? clock.newest
+    return learningRateScale.scale(tier: stretch.configTier, frequency: stretch.frequency)
+  }
+
+  /// Whether parameters go to another tier of the config in the course of the run.
+  public var movesParameters: Bool { stages.contains { $0 != stages[0] } }
+
+  /// By tier, the tier of the config that it is part of in a stage of the curriculum, from 0; nil: nothing moves.
+  public func configTiers(ofStage stage: Int) -> [Int]? {
+    movesParameters && stages.indices.contains(stage) ? stages[stage] : nil
   }
 
   /// All parameters, sorted by the UTF-8 bytes of their names.
@@ -209,7 +237,9 @@ public struct ParameterTierScheduler: Sendable {
       "tier_parameters": .object(
         JSONObject(
           shown.indices.map { index in
-            .init(key: "tier_\(index)", value: .object(shown[index].statistics(updateCount: counts[index])))
+            var members = shown[index].statistics(updateCount: counts[index])
+            if movesParameters { members["config_tier"] = .number(shown[index].configTier) }
+            return .init(key: "tier_\(index)", value: .object(members))
           })),
     ]
   }
@@ -237,6 +267,20 @@ extension Tier {
       members["first_step"] = .number(firstStep)
     }
     return members
+  }
+}
+
+/// What decides which parameters are updated together all along.
+private struct TierHistory: Hashable, Comparable {
+  /// The tier of the config that they begin in.
+  let configTier: Int
+  let firstStep: Int
+  /// Those that they are in in later stages of the curriculum.
+  let later: [Int]
+
+  static func < (a: TierHistory, b: TierHistory) -> Bool {
+    (a.configTier, a.firstStep) == (b.configTier, b.firstStep)
+      ? a.later.lexicographicallyPrecedes(b.later) : (a.configTier, a.firstStep) < (b.configTier, b.firstStep)
   }
 }
 

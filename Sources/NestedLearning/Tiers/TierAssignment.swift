@@ -72,18 +72,9 @@ enum TierAssignment {
   static func byName(
     _ parameters: [TrainableParameter], map: ManualTierMap, defaultTier: Int?, tierCount: Int
   ) throws(TierError) -> [Int] {
-    let patterns = map.entries.map { (glob: Glob($0.pattern), entry: $0) }
     var tiers: [Int] = []
     for parameter in parameters {
-      let matches = patterns.filter { $0.glob.matches(parameter.module) }.map(\.entry)
-      if !map.isOrdered, matches.count > 1 {
-        throw TierError(
-          reason:
-            "\(parameter.module) matches both \"\(matches[0].pattern)\" and \"\(matches[1].pattern)\" of "
-            + "manual_tier_map, whose members have no order",
-          remedy: "write manual_tier_map as a list of {pattern, tier}, in which the first match wins")
-      }
-      guard let tier = matches.first?.tier ?? defaultTier else {
+      guard let tier = try match(parameter, map, name: "manual_tier_map")?.tier ?? defaultTier else {
         throw TierError(
           reason: "\(parameter.name) matches no pattern of manual_tier_map",
           remedy: "add a pattern for \(parameter.module), or set default_tier")
@@ -96,6 +87,24 @@ enum TierAssignment {
       tiers.append(tier)
     }
     return tiers
+  }
+
+  /// The entry of a map that says where a parameter is; nil if none does.
+  ///
+  /// - Parameter name: of the map, for errors.
+  /// - Throws: `TierError` if two do, of a map without order.
+  static func match(
+    _ parameter: TrainableParameter, _ map: ManualTierMap, name: String
+  ) throws(TierError) -> ManualTierMap.Entry? {
+    let matches = map.entries.filter { Glob($0.pattern).matches(parameter.module) }
+    if !map.isOrdered, matches.count > 1 {
+      throw TierError(
+        reason:
+          "\(parameter.module) matches both \"\(matches[0].pattern)\" and \"\(matches[1].pattern)\" of \(name), "
+          + "whose members have no order",
+        remedy: "write \(name) as a list of {pattern, tier}, in which the first match wins")
+    }
+    return matches.first
   }
 }
 

@@ -1,9 +1,10 @@
 /// When a tier is updated: with one period after another, each in force from a boundary of the tier's own on.
 ///
 /// A period changes only there, so that no window is ever cut: after boundary b the phase is b mod f of the new period f,
-/// and the next updates are at b + f, b + 2f, ….
+/// and the next updates are at b + f, b + 2f, …. A tier that is part of another one of the config from then on has the
+/// period of that.
 public struct TierClock: Sendable, Equatable {
-  /// A period and the steps that it is in force at.
+  /// A period, the tier of the config whose period it is, and the steps that it is in force at.
   public struct Stretch: Sendable, Equatable {
     /// The last step (1-based) before it: 0, or a boundary of the stretch before.
     public let after: Int
@@ -11,6 +12,12 @@ public struct TierClock: Sendable, Equatable {
     public let frequency: Int
     /// The step, modulo f, at which the tier is updated; 0 makes that steps f, 2f, ….
     public let phase: Int
+    /// The tier of the config that the parameters are in.
+    public let configTier: Int
+
+    public init(after: Int, frequency: Int, phase: Int, configTier: Int = 0) {
+      (self.after, self.frequency, self.phase, self.configTier) = (after, frequency, phase, configTier)
+    }
 
     /// Steps from the last boundary at or before a step to that step.
     func sinceBoundary(_ step: Int) -> Int { ((step - phase) % frequency + frequency) % frequency }
@@ -19,8 +26,8 @@ public struct TierClock: Sendable, Equatable {
   /// In their order; at least one.
   public private(set) var stretches: [Stretch]
 
-  public init(frequency: Int, phase: Int = 0) {
-    stretches = [Stretch(after: 0, frequency: max(1, frequency), phase: phase)]
+  public init(frequency: Int, phase: Int = 0, configTier: Int = 0) {
+    stretches = [Stretch(after: 0, frequency: max(1, frequency), phase: phase, configTier: configTier)]
   }
 
   /// The newest, which may wait for a boundary.
@@ -59,42 +66,31 @@ public struct TierClock: Sendable, Equatable {
   ///
   /// A period that still waits for its boundary is replaced, and never comes.
   public mutating func change(to frequency: Int, from step: Int) {
-    let done = step - 1
-    let isWaiting = stretches.count > 1 && newest.after >= done
-    let boundary = isWaiting ? stretches.removeLast().after : self.boundary(from: done)
+    dropWaiting(at: step)
+    change(to: frequency, of: newest.configTier, after: boundary(from: step - 1))
+  }
+
+  /// Takes another period after a boundary of the newest one.
+  ///
+  /// - Parameter configTier: whose period it is.
+  mutating func change(to frequency: Int, of configTier: Int, after boundary: Int) {
     let frequency = max(1, frequency)
     // With the same period the phase is the same.
-    guard newest.frequency != frequency else { return }
-    stretches.append(Stretch(after: boundary, frequency: frequency, phase: boundary % frequency))
+    guard newest.frequency != frequency || newest.configTier != configTier else { return }
+    stretches.append(
+      Stretch(after: boundary, frequency: frequency, phase: boundary % frequency, configTier: configTier))
   }
-}
 
-/// Periods of the tiers of a config, from a step on. Each tier takes its own once its window is closed.
-public struct PeriodChange: Sendable, Equatable {
-  /// The first step (1-based) that they can be in force at.
-  public let firstStep: Int
-  /// By tier of the config.
-  public let frequencies: [Int]
-
-  public init(firstStep: Int, frequencies: [Int]) {
-    self.firstStep = firstStep
-    self.frequencies = frequencies
+  /// Forgets a period that is not in force at the step before `step`, and now never is.
+  mutating func dropWaiting(at step: Int) {
+    if stretches.count > 1, newest.after >= step - 1 { stretches.removeLast() }
   }
-}
 
-extension ParameterTierScheduler {
-  /// Takes other periods; changes come in the order of their steps.
-  public mutating func follow(_ change: PeriodChange) {
-    tiers = tiers.map { tier in
-      guard change.frequencies.indices.contains(tier.configTier) else { return tier }
-      var tier = tier
-      tier.follow(change.frequencies[tier.configTier], from: change.firstStep)
-      return tier
-    }
+  /// Takes a stretch that a plan has, which was made in the order of the plans.
+  ///
+  /// - Parameter step: the first step of the plan.
+  public mutating func follow(_ newest: Stretch, from step: Int) {
+    dropWaiting(at: step)
+    if newest != self.newest { stretches.append(newest) }
   }
-}
-
-extension Tier {
-  /// Takes another period from a step on, once its window is closed.
-  public mutating func follow(_ frequency: Int, from step: Int) { clock.change(to: frequency, from: step) }
 }

@@ -12,11 +12,13 @@ extension Tier {
   /// begins to learn later.
   public var firstUpdate: Int { isFrozen ? Self.never : clock.boundary(from: max(1, firstStep)) }
 
-  /// Its clock in words, as in "every 4 steps from step 2 on", or "every step, every 2 steps after step 8".
+  /// Its clock in words, as in "every 4 steps from step 2 on", or "every step, every 2 steps after step 8"; with "as tier 1"
+  /// behind each period where it becomes part of another tier of the config.
   public var clockText: String {
     guard !isFrozen else { return "never (frozen)" }
+    let moves = clock.stretches.contains { $0.configTier != clock.stretches[0].configTier }
     let texts = clock.stretches.map { stretch in
-      let period = stretch.frequency == 1 ? "every step" : "every \(stretch.frequency) steps"
+      let period = stretch.periodText + (moves ? " as tier \(stretch.configTier)" : "")
       if stretch.after > 0 { return "\(period) after step \(stretch.after)" }
       return period + (stretch.phase == 0 && firstStep <= 1 ? "" : " from step \(firstUpdate) on")
     }
@@ -25,12 +27,14 @@ extension Tier {
 }
 
 extension ParameterTierScheduler {
-  /// The tiers' periods in words, as in "tier 0 every step, tier 1 every 4 steps after step 12".
+  /// The tiers' periods in words, as in "tier 0 every step, tier 1 every 4 steps after step 12"; where parameters move,
+  /// with the tiers of the config that they are in, as in "tier 1 every 4 steps as tier 0 after step 12".
   public var periodsText: String {
     tiers.map { tier in
       let newest = tier.clock.newest
-      let period = newest.frequency == 1 ? "every step" : "every \(newest.frequency) steps"
-      return "tier \(tier.index) \(period)" + (newest.after > 0 ? " after step \(newest.after)" : "")
+      let place = movesParameters ? " as tier \(newest.configTier)" : ""
+      return "tier \(tier.index) \(newest.periodText)\(place)"
+        + (newest.after > 0 ? " after step \(newest.after)" : "")
     }.joined(separator: ", ")
   }
 
@@ -40,7 +44,17 @@ extension ParameterTierScheduler {
   }
 }
 
+extension TierClock.Stretch {
+  /// As in "every step", or "every 4 steps".
+  fileprivate var periodText: String { frequency == 1 ? "every step" : "every \(frequency) steps" }
+}
+
 extension [Tier] {
+  /// Whether some are, or were, part of other tiers of the config than their own numbers say.
+  public var arePartsOfOthers: Bool {
+    contains { tier in tier.clock.stretches.contains { $0.configTier != tier.index } }
+  }
+
   /// A line for each tier that hardly moves, or does not at all, in a run of so many steps; empty if all do.
   public func movementWarnings(numSteps: Int) -> [String] {
     compactMap { tier in

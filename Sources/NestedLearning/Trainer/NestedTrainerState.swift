@@ -99,7 +99,7 @@ public struct NestedTrainerState: Sendable {
   }
 
   /// Takes other periods, each tier once its window is closed; between two steps.
-  public mutating func follow(_ change: PeriodChange) { scheduler.follow(change) }
+  public mutating func follow(_ change: PlanChange) { scheduler.follow(change) }
 
   /// Applies one step: normalises the gradients, clips them, updates the active tiers.
   ///

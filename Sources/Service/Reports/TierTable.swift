@@ -20,6 +20,11 @@ public struct TierTable: Sendable {
 
   let config: NestedLearningConfig
   let rows: [Row]
+  /// What the stages of the curriculum make of the tiers; empty where they change nothing.
+  private let changes: [PlanChange]
+  private let stageLines: [String]
+  /// Whether stages of the curriculum move parameters, so that tiers of the config may be several here.
+  private let movesParameters: Bool
   /// A line for each tier that hardly moves.
   public let warnings: [String]
 
@@ -52,31 +57,42 @@ public struct TierTable: Sendable {
         share: Double(tier.parameterCount) / Double(max(1, total)),
         updates: tier.updates(in: config.numSteps), rateScale: scheduler.learningRateScale(tier.index))
     }
-    warnings = scheduler.movementWarnings(numSteps: config.numSteps)
+    warnings =
+      scheduler.movementWarnings(numSteps: config.numSteps) + scheduler.moveWarnings(config)
+    changes =
+      config.changesPlans
+      ? config.curriculumStages.indices.map { config.planChange(ofStage: $0, firstStep: 1, scheduler) } : []
+    (stageLines, movesParameters) = (scheduler.stageLines, scheduler.movesParameters)
   }
 
   /// - Parameter listsModules: every module is named, below the table.
   public func text(listsModules: Bool = false) -> String {
-    var table = TextTable([
-      .init(title: "Tier", isNumber: true), .init(title: "Period", isNumber: true),
-      .init(title: "Phase", isNumber: true), .init(title: "Updates", isNumber: true),
-      .init(title: "Rate", isNumber: true), .init(title: "Parameters", isNumber: true),
-      .init(title: "Share", isNumber: true), .init(title: "Layers"), .init(title: "Modules"),
-    ])
+    var table = TextTable(
+      [.init(title: "Tier", isNumber: true)] + (movesParameters ? [.init(title: "As", isNumber: true)] : [])
+        + [
+          .init(title: "Period", isNumber: true),
+          .init(title: "Phase", isNumber: true), .init(title: "Updates", isNumber: true),
+          .init(title: "Rate", isNumber: true), .init(title: "Parameters", isNumber: true),
+          .init(title: "Share", isNumber: true), .init(title: "Layers"), .init(title: "Modules"),
+        ])
     for row in rows {
-      table.add([
-        "\(row.tier.index)", "\(row.tier.frequency)", "\(row.tier.phase)", "\(row.updates)",
-        "× \(ProgressLine.decimal(row.rateScale, places: 4))", "\(row.tier.parameterCount)",
-        ProgressLine.decimal(100 * row.share, places: 1) + " %", Self.ranges(row.layers),
-        Self.kinds(row.modules),
-      ])
+      table.add(
+        ["\(row.tier.index)"] + (movesParameters ? ["\(row.tier.configTier)"] : []) + [
+          "\(row.tier.frequency)", "\(row.tier.phase)", "\(row.updates)",
+          "× \(ProgressLine.decimal(row.rateScale, places: 4))", "\(row.tier.parameterCount)",
+          ProgressLine.decimal(100 * row.share, places: 1) + " %", Self.ranges(row.layers),
+          Self.kinds(row.modules),
+        ])
     }
     var lines = [heading, "", table.text]
-    if config.changesPeriods {
+    if !changes.isEmpty {
       lines += [""]
-      lines += stages.enumerated().map { stage, periods in
-        "Stage \(stage): periods " + periods.map(String.init).joined(separator: ", ")
+      if config.changesPeriods {
+        lines += changes.enumerated().map { stage, change in
+          "Stage \(stage): periods " + change.frequencies.map(String.init).joined(separator: ", ")
+        }
       }
+      lines += stageLines
       lines.append("Evaluations say when a stage begins; the table is of stage 0 to the end.")
     }
     let late = rows.filter { $0.tier.firstStep > 1 }
@@ -86,11 +102,6 @@ public struct TierTable: Sendable {
     }
     if !warnings.isEmpty { lines += [""] + warnings.map { "Warning: \($0)" } }
     return lines.joined(separator: "\n")
-  }
-
-  /// Periods of the tiers in each stage of the curriculum, where they change.
-  private var stages: [[Int]] {
-    config.changesPeriods ? config.curriculumStages.indices.map { config.frequencies(ofStage: $0) } : []
   }
 
   private var heading: String {
@@ -111,7 +122,7 @@ public struct TierTable: Sendable {
 
   public var json: JSONValue {
     var members = members
-    if config.changesPeriods { members["stages"] = .array(stages.map { ["periods": .numbers($0)] }) }
+    if !changes.isEmpty { members["stages"] = .array(changes.map(\.json)) }
     return .object(members)
   }
 
@@ -126,6 +137,7 @@ public struct TierTable: Sendable {
             "learning_rate_scale": .number(row.rateScale), "parameters": .number(row.tier.parameterCount),
             "share": .number(row.share), "layers": .numbers(row.layers), "modules": .strings(row.modules),
           ]
+          if movesParameters { members["config_tier"] = .number(row.tier.configTier) }
           if row.tier.isFrozen {
             members["frozen"] = true
           } else if row.tier.firstStep > 1 {
@@ -160,5 +172,14 @@ public struct TierTable: Sendable {
       let count = counts[name] ?? 0
       return count == 1 ? name : "\(name) × \(count)"
     }.joined(separator: ", ")
+  }
+}
+
+extension PlanChange {
+  /// Of a stage: its periods, and the tiers of the config that the tiers are part of, where these change.
+  fileprivate var json: JSONValue {
+    var members: JSONObject = ["periods": .numbers(frequencies)]
+    if let configTiers { members["config_tiers"] = .numbers(configTiers) }
+    return .object(members)
   }
 }

@@ -157,7 +157,7 @@ extension OpenRun {
       step: evaluation.step, loss: evaluation.loss, perplexity: perplexity, tokens: evaluation.tokens,
       isBest: evaluation.isBest, seconds: evaluation.seconds, metrics: .object(row))
     try ledger.record(
-      evaluation: record, plan: evaluation.plan.map { plan.record(of: $0) }, assignments: attempts,
+      evaluation: record, plan: evaluation.plan.map(TierPlanRecord.init), assignments: attempts,
       notes: notes,
       mayBeThere: isRepeated)
     try evalMetrics.append(.object(row), step: record.step)

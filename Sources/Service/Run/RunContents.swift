@@ -109,24 +109,6 @@ extension RunContents {
       version: tier.version, digest: tier.digest)
   }
 
-  /// A tier plan as the ledger has it.
-  func record(of plan: TierPlan) -> TierPlanRecord {
-    let tiers = plan.scheduler.shownTiers.map { tier -> JSONValue in
-      var members: JSONObject = [
-        "frequency": .number(tier.frequency), "phase": .number(tier.phase),
-        "parameters": .array(tier.parameters.map { .string($0) }),
-      ]
-      if tier.clock.newest.after > 0 { members["after"] = .number(tier.clock.newest.after) }
-      if tier.isFrozen {
-        members["frozen"] = true
-      } else if tier.firstStep > 1 {
-        members["first_step"] = .number(tier.firstStep)
-      }
-      return .object(members)
-    }
-    return TierPlanRecord(number: plan.number, firstStep: plan.firstStep, plan: ["tiers": .array(tiers)])
-  }
-
   /// A slower copy, which is a tier of the config, as the ledger has it.
   func record(of copy: CopyState) -> TierVersionRecord {
     let description = scheduler.shownTiers[copy.level]

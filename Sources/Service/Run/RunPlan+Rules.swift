@@ -1,38 +1,9 @@
 import Dataset
 import JSON
 import LanguageModel
-import Ledger
 import NestedLearning
 import Training
 import WireProtocol
-
-extension [TierPlanRecord] {
-  /// The tiers by all of these plans, given how many numbers the parameters of each have.
-  func tiers(parameterCounts: [Int]) -> [Tier] {
-    guard let first else { return [] }
-    return dropFirst().reduce(into: first.tiers(parameterCounts: parameterCounts)) { tiers, plan in
-      for (index, tier) in (plan.plan["tiers"]?.array ?? []).enumerated() where tiers.indices.contains(index)
-      {
-        if let period = tier["frequency"]?.int { tiers[index].follow(period, from: plan.firstStep) }
-      }
-    }
-  }
-}
-
-extension TierPlanRecord {
-  /// The tiers of plan 1, given how many numbers the parameters of each have.
-  fileprivate func tiers(parameterCounts: [Int]) -> [Tier] {
-    zip(plan["tiers"]?.array ?? [], parameterCounts).enumerated().compactMap { index, tier in
-      guard let frequency = tier.0["frequency"]?.int, frequency > 0, let phase = tier.0["phase"]?.int else {
-        return nil
-      }
-      let names = (tier.0["parameters"]?.array ?? []).compactMap(\.string)
-      return Tier(
-        index: index, frequency: frequency, phase: phase, parameters: names, parameterCount: tier.1,
-        firstStep: tier.0["frozen"]?.bool == true ? Tier.never : tier.0["first_step"]?.int ?? 1)
-    }
-  }
-}
 
 extension RunPlan {
   /// How the texts are drawn that this run has the base model write; nil of others.

@@ -8,7 +8,7 @@ extension RunPlan {
   public var warnings: [String] {
     if measurement != nil { return [] }
     return folder.warnings + penaltyWarning + scheduler.movementWarnings(numSteps: config.numSteps)
-      + [longEvaluations, data.notKept.first].compactMap(\.self)
+      + scheduler.moveWarnings(config) + [longEvaluations, data.notKept.first].compactMap(\.self)
   }
 
   /// Evaluations that take longer than the steps between them: a forward pass is a third of a training step.
@@ -105,6 +105,7 @@ extension RunPlan {
   private var tierLines: [String] {
     guard let periods = scheduler.copyFrequencies else {
       return scheduler.tiers.map { "Tier \($0.index)   \($0.clockText), \($0.parameterCount) parameters" }
+        + scheduler.stageLines
     }
     return periods.enumerated().map { level, period in
       level == 0

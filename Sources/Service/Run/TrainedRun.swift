@@ -60,7 +60,7 @@ extension TrainedRun {
   }
 
   /// The tiers that it begins with, for the ledger.
-  var tierPlan: TierPlanRecord { record(of: TierPlan(scheduler: scheduler)) }
+  var tierPlan: TierPlanRecord { TierPlanRecord(TierPlan(scheduler: scheduler)) }
 }
 
 extension RunPlan: TrainedRun {

@@ -315,7 +315,7 @@ class Form {
     const { estimate } = one;
     return h('section', { class: 'card' }, h('h2', {}, 'This is what would be trained'), one.warnings.map((text) => h('p', { class: 'warn' }, text)),
       table('Tiers', [{ title: 'Tier' }, { title: 'Every', num: true }, { title: 'Updates', num: true }, { title: 'Parameters', num: true }],
-        one.tiers.map((tier) => [h('span', {}, tierDot(tier.tier), String(tier.tier)), String(tier.frequency), String(tier.updates), tier.parameter_count.toLocaleString()])),
+        one.tiers.map((tier) => [h('span', {}, tierDot(tier.tier), String(tier.tier) + (tier.config_tier === undefined ? '' : `, as ${tier.config_tier}`)), String(tier.frequency), String(tier.updates), tier.parameter_count.toLocaleString()])),
       one.layers.length ? [h('h3', {}, 'Layers'), h('div', { class: 'layers', role: 'img', 'aria-label': 'Tiers of the layers: ' + one.layers.map((layer) => `${layer.layer} in ${layer.tiers.join(' and ')}`).join(', ') },
         one.layers.map((layer) => h('span', { class: `t${layer.tiers[0] % 6}`, title: `layer ${layer.layer}: tier ${layer.tiers.join(', ')}` }, String(layer.layer))))] : null,
       facts([['Model', bytes(estimate.model_bytes)], ['State of training', bytes(estimate.state_bytes)], ['Each checkpoint', bytes(estimate.checkpoint_bytes)],

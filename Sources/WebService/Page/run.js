@@ -159,7 +159,7 @@ class RunView {
       stats.map(([key, tier], index) => {
         // By the periods that were in force; a run of several plans has had others.
         const expected = tier.due_updates ?? Math.floor(status.current_step / tier.frequency);
-        return [h('span', {}, tierDot(index), key.replace('_', ' ')), String(tier.frequency), tier.update_count.toLocaleString(), expected.toLocaleString(), tier.parameter_count?.toLocaleString(),
+        return [h('span', {}, tierDot(index), key.replace('_', ' ') + (tier.config_tier === undefined ? '' : `, as ${tier.config_tier}`)), String(tier.frequency), tier.update_count.toLocaleString(), expected.toLocaleString(), tier.parameter_count?.toLocaleString(),
           status.current_step > 0 && tier.update_count === 0 ? h('span', { class: 'warn' }, 'has not moved yet') : ''];
       })));
   }

@@ -68,11 +68,13 @@ final class Preview: Sendable {
 
   private static func tiers(_ plan: RunPlan) -> [JSONValue] {
     plan.scheduler.shownTiers.map { tier in
-      [
+      var members: JSONObject = [
         "tier": .number(tier.index), "frequency": .number(tier.frequency), "phase": .number(tier.phase),
         "parameter_count": .number(tier.parameterCount),
         "updates": .number(tier.updates(in: plan.config.numSteps)),
       ]
+      if plan.scheduler.movesParameters { members["config_tier"] = .number(tier.configTier) }
+      return .object(members)
     }
   }
 

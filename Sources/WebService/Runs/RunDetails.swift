@@ -78,13 +78,15 @@ struct RunDetails {
     let recorded = try run.ledger.tiers()
     return run.tiers.map { tier in
       let version = recorded.first { $0.tier == tier.index }
-      return [
+      var members: JSONObject = [
         "tier": .number(tier.index), "frequency": .number(tier.frequency), "phase": .number(tier.phase),
         "parameter_count": .number(tier.parameterCount), "parameters": .number(tier.parameters.count),
         "update_count": .number(version?.version ?? 0),
         "expected_updates": .number(tier.updates(in: run.status.lastStep)),
         "digest": version.map { .string($0.digest) } ?? nil,
       ]
+      if run.tiers.arePartsOfOthers { members["config_tier"] = .number(tier.configTier) }
+      return .object(members)
     }
   }
 

@@ -153,11 +153,12 @@ final class RunStatus: Sendable {
   /// Before the first step.
   private static func tierStats(_ run: RecordedRun) -> JSONValue {
     let members = run.tiers.map { tier -> JSONObject.Member in
-      let value: JSONValue = [
+      var value: JSONObject = [
         "frequency": .number(tier.frequency), "phase": .number(tier.phase), "update_count": 0,
         "parameter_count": .number(tier.parameterCount),
       ]
-      return .init(key: "tier_\(tier.index)", value: value)
+      if run.tiers.arePartsOfOthers { value["config_tier"] = .number(tier.configTier) }
+      return .init(key: "tier_\(tier.index)", value: .object(value))
     }
     return .object(JSONObject(members))
   }
