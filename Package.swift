@@ -112,7 +112,7 @@ let package = Package(
       resources: [
         "OpenAPI/openapi.json", "Page/index.html", "Page/login.html", "Page/style.css", "Page/icon.svg",
         "Page/dygraph.js", "Page/dygraph.css", "Page/page.js", "Page/api.js", "Page/elements.js",
-        "Page/charts.js", "Page/curves.js", "Page/queue.js",
+        "Page/charts.js", "Page/curves.js", "Page/metrics.js", "Page/compared.js", "Page/queue.js",
         "Page/newrun.js", "Page/run.js", "Page/trial.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
       ].map { .embedInCode($0) }),
     // The trainer for programs of others: all of a run in one process.

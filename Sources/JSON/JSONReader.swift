@@ -128,7 +128,7 @@ private struct JSONReader {
     try open()
     defer { depth -= 1 }
     var members: [JSONObject.Member] = []
-    var seen = Set<[UInt8]>()
+    var seen: Set<[UInt8]>?
     if take("}") { return JSONObject() }
     while true {
       guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else {
@@ -137,7 +137,7 @@ private struct JSONReader {
       let start = at
       let keyLine = line
       let key = try string()
-      guard seen.insert(Array(key.utf8)).inserted else {
+      guard isNew(key, members, &seen) else {
         throw error("the key \"\(key)\" stands twice", at: start)
       }
       skipSpace()
@@ -149,6 +149,18 @@ private struct JSONReader {
       guard take(",") else { throw error("unexpected \(shown(at)); ',' or '}' was expected") }
       skipSpace()
     }
+  }
+
+  /// How many keys are compared one by one, which costs less than a set of so few.
+  private static let few = 24
+
+  /// Whether no member before has this key.
+  ///
+  /// - Parameter seen: the keys of all members, once they are many
+  func isNew(_ key: String, _ members: [JSONObject.Member], _ seen: inout Set<[UInt8]>?) -> Bool {
+    if members.count < Self.few { return !members.contains { JSONObject.isSame($0.key, key) } }
+    if seen == nil { seen = Set(members.map { Array($0.key.utf8) }) }
+    return seen?.insert(Array(key.utf8)).inserted == true
   }
 
   mutating func take(_ scalar: UnicodeScalar) -> Bool {

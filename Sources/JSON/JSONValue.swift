@@ -30,11 +30,14 @@ public struct JSONObject: Sendable {
 
   public init(_ members: [Member] = []) { self.members = members }
 
+  /// Whether two keys have the same bytes; texts that differ are told apart by their first ones.
+  static func isSame(_ a: String, _ b: String) -> Bool { a == b && a.utf8.elementsEqual(b.utf8) }
+
   /// The value of the first member whose key has exactly these UTF-8 bytes.
   public subscript(key: String) -> JSONValue? {
-    get { members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value }
+    get { members.first { Self.isSame($0.key, key) }?.value }
     set {
-      let at = members.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
+      let at = members.firstIndex { Self.isSame($0.key, key) }
       switch (at, newValue) {
       case (let i?, let value?): members[i].value = value
       case (let i?, nil): members.remove(at: i)

@@ -3,18 +3,18 @@ import JSON
 
 /// What curves are drawn from: a part of a long run's steps that lies evenly over all of them.
 extension Ledger {
-  /// Rows of train_metrics.jsonl after a step, in order: every one, or every so many so that there are at most `count`,
+  /// Rows of train_metrics.jsonl, as text, after a step, in order: every one, or every so many so that there are at most `count`,
   /// and the last.
-  public func stepMetrics(
+  public func stepMetricTexts(
     after step: Int, atMost count: Int
-  ) throws(LedgerError) -> [(step: Int, row: JSONValue)] {
+  ) throws(LedgerError) -> [(step: Int, text: String)] {
     try read("reading the metrics") { db in
       let last = try Self.lastStep(db)
       let rows = try Row.fetchAll(
         db,
         sql: "SELECT step, metrics FROM steps WHERE step > ? AND (step % ? = 0 OR step = ?) ORDER BY step",
         arguments: [step, Self.stride(last - step, count), last])
-      return try rows.map { ($0["step"], try Self.json($0["metrics"])) }
+      return rows.map { ($0["step"], $0["metrics"]) }
     }
   }
 

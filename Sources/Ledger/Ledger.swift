@@ -31,7 +31,7 @@ public final class Ledger: Sendable {
   private let mode: Access
   private let busySeconds: Double
   /// Nil while it is closed: for good, or because reopening failed.
-  private let connections: Mutex<DatabasePool?>
+  private let connections: Mutex<(any DatabaseWriter)?>
   /// A write has failed for the disk's sake, and the database was not opened anew since.
   private let isSuspect = Mutex(false)
   /// The term that this process began; 0 before `beginTerm`.
@@ -46,18 +46,18 @@ public final class Ledger: Sendable {
 
   private static func connect(
     _ path: String, _ access: Access, _ busySeconds: Double
-  ) throws(LedgerError) -> DatabasePool {
+  ) throws(LedgerError) -> any DatabaseWriter {
     do {
       var configuration = Configuration()
       configuration.readonly = access == .readOnly
       configuration.busyMode = .timeout(busySeconds)
       configuration.maximumReaderCount = 2
+      // Whoever looks at a run opens it for each look, and one connection is enough for that.
+      if access == .readOnly { return try DatabaseQueue(path: path, configuration: configuration) }
       let pool = try DatabasePool(path: path, configuration: configuration)
-      if access == .readWrite {
-        // A commit must survive the loss of power: a worker that heard of step t+1 may not outlive step t.
-        // The pool sets NORMAL when it turns the write-ahead log on, so this comes after.
-        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-      }
+      // A commit must survive the loss of power: a worker that heard of step t+1 may not outlive step t.
+      // The pool sets NORMAL when it turns the write-ahead log on, so this comes after.
+      try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
       return pool
     } catch {
       throw LedgerError(error, path: path, doing: "opening the ledger")
@@ -167,7 +167,7 @@ public final class Ledger: Sendable {
     }
   }
 
-  func pool() throws(LedgerError) -> DatabasePool {
+  func pool() throws(LedgerError) -> any DatabaseWriter {
     guard let pool = connections.withLock({ $0 }) else {
       throw .disk(path: path, doing: "using the ledger", reason: "it could not be opened again")
     }

@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 
 /// An HTTP server on an address of its own, on a thread beside those that do a program's work: whoever asks is answered
@@ -11,7 +12,8 @@ import ServiceLifecycle
 package final class HTTPHost: Sendable {
   /// The port that is listened on.
   package let port: Int
-  private let executor: QueueExecutor
+  private let loops: MultiThreadedEventLoopGroup
+  private let executor: LoopExecutor
   private let services: ServiceGroup
   private let ended: DispatchSemaphore
 
@@ -35,17 +37,16 @@ package final class HTTPHost: Sendable {
   /// Listens, and returns once it does.
   ///
   /// - Parameters:
-  ///   - name: of the thread that answers
   ///   - port: 0 for any that is free
   /// - Throws: `OperationsError` if the address cannot be listened on.
   package init<Context: RequestContext>(
-    name: String, host: String, port: Int, router: Hummingbird.Router<Context>, limits: Limits, logger: Logger
+    host: String, port: Int, router: Hummingbird.Router<Context>, limits: Limits, logger: Logger
   ) throws where Context.Source == ApplicationRequestContextSource {
     let started = Promise<Int>()
     let ended = DispatchSemaphore(value: 0)
-    var quiet = logger
-    // Every request and each of the server's own stages is of no interest to the user of a trainer.
-    quiet.logLevel = .error
+    let quiet = Logger(label: logger.label) { _ in ServerLogHandler(log: logger) }
+    // One thread for connections and for what answers them.
+    let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let registry = ConnectionRegistry(most: max(1, limits.connections * 3 / 4))
     let application = Application(
       router: router,
@@ -55,10 +56,11 @@ package final class HTTPHost: Sendable {
       configuration: ApplicationConfiguration(
         address: .hostname(host, port: port), serverName: "nested-learning",
         availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
-      onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) }, logger: quiet)
+      onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) },
+      eventLoopGroupProvider: .shared(loops), logger: quiet)
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [application], logger: quiet))
-    let executor = QueueExecutor(label: name)
+    let executor = LoopExecutor(loops.any())
     Task(executorPreference: executor) {
       do { try await services.run() } catch {
         let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
@@ -70,7 +72,12 @@ package final class HTTPHost: Sendable {
     guard let result = started.wait(seconds: Self.patience) else {
       throw OperationsError("the server on \(host):\(port) did not begin within \(Int(Self.patience)) s")
     }
-    self.port = try result.get()
+    do { self.port = try result.get() } catch {
+      _ = ended.wait(timeout: .now() + Self.patience)
+      loops.shutdownGracefully { _ in }
+      throw error
+    }
+    self.loops = loops
     self.executor = executor
     self.services = services
     self.ended = ended
@@ -79,8 +86,15 @@ package final class HTTPHost: Sendable {
   /// Answers what has been asked, and closes; waits for it a bounded time.
   package func stop() {
     let services = services
-    Task(executorPreference: executor) { await services.triggerGracefulShutdown() }
-    _ = ended.wait(timeout: .now() + Self.patience)
+    let asked = DispatchSemaphore(value: 0)
+    Task(executorPreference: executor) {
+      await services.triggerGracefulShutdown()
+      asked.signal()
+    }
+    let deadline = DispatchTime.now() + Self.patience
+    // A thread that somebody still works on stays.
+    guard ended.wait(timeout: deadline) == .success, asked.wait(timeout: deadline) == .success else { return }
+    loops.shutdownGracefully { _ in }
   }
 }
 

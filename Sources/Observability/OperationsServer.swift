@@ -23,9 +23,8 @@ public final class OperationsServer: Sendable {
     host: String, port: Int, token: String?, health: Health, metrics: MetricsRegistry, logger: Logger
   ) throws {
     self.host = try HTTPHost(
-      name: "operations", host: host, port: port,
-      router: Self.router(token: token, health: health, metrics: metrics), limits: Self.limits, logger: logger
-    )
+      host: host, port: port, router: Self.router(token: token, health: health, metrics: metrics),
+      limits: Self.limits, logger: logger)
   }
 
   /// Answers what has been asked, and closes; waits for it a bounded time.

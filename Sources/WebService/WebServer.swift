@@ -32,8 +32,7 @@ public final class WebServer: Sendable {
       }
     }
     host = try HTTPHost(
-      name: "web", host: options.host, port: options.port, router: router, limits: Self.limits, logger: logger
-    )
+      host: options.host, port: options.port, router: router, limits: Self.limits, logger: logger)
     logger.notice(
       "the page: http://\(options.host.contains(":") ? "[\(options.host)]" : options.host):\(host.port)/")
   }
@@ -57,7 +56,8 @@ struct WebRoutes {
   ) {
     let policy = PathPolicy(options)
     let summaries = RunSummaries(desk)
-    let status = RunStatus(desk, summaries)
+    let rows = MetricRows()
+    let status = RunStatus(desk, summaries, rows)
     let slots = UploadSlots()
     let uploads = Uploads(folder: options.data, limit: options.uploadLimit, slots: slots)
     let shelf = FileShelf(folder: options.data, limit: options.uploadLimit, slots: slots)
@@ -67,7 +67,7 @@ struct WebRoutes {
       catalog: catalog, shelf: shelf)
     let start = RunStart(desk: desk, policy: policy, jobs: jobs)
     let runs = RunRoutes(
-      desk: desk, policy: policy, summaries: summaries, status: status, start: start, jobs: jobs)
+      desk: desk, policy: policy, summaries: summaries, rows: rows, status: status, start: start, jobs: jobs)
     let own =
       PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes + runs.routes
       + RunNameRoutes(desk: desk, policy: policy, jobs: jobs).routes

@@ -167,6 +167,10 @@ def run(page, context, service):
     page.reload()
     expect(page.get_by_label("Compare first-2")).to_be_checked()
     expect(page.get_by_role("heading", name="Compared")).to_be_visible()
+    compare(page, service)
+    page.goto(service.url + "#/runs?compare=first,first-2")
+    expect(page.get_by_label("Compare first-2")).to_be_checked()
+    expect(page.get_by_role("group", name="Validation loss").locator(".plot[role=img]")).to_be_visible()
     shoot(page, "runs")
 
     page.get_by_role("link", name="Learn", exact=True).click()
@@ -184,6 +188,41 @@ def run(page, context, service):
     expect(page.get_by_role("link", name="New run")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="New run")).to_be_visible()
+
+
+def compare(page, service):
+    """Other curves of two runs, chosen and by the address; a run that is at work is followed."""
+    charts = page.locator("figure.chart")
+    titles = lambda: charts.evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+    expect(charts).to_have_count(2)
+    assert titles() == ["Loss of steps (smoothed)", "Validation loss"], titles()
+    page.get_by_text("Choose curves").click()
+    # What the view of a run has curves of is there, and nothing that neither of these has.
+    offered = page.locator(".choice").all_inner_texts()
+    for title in ("Learning rate", "Gradient norm before clipping", "Drift of tier 2", "Trained tokens a second",
+                  "Memory of the coordinator"):
+        assert title in offered, (title, offered)
+    assert "KL divergence from the base model" not in offered, offered
+    page.get_by_label("Learning rate", exact=True).check()
+    page.get_by_label("Loss of steps", exact=True).uncheck()
+    expect(charts).to_have_count(2)
+    assert titles() == ["Validation loss", "Learning rate"], titles()
+    page.reload()
+    # Drawn: the last rate of each run, as screen readers are told of it.
+    rates = page.get_by_role("group", name="Learning rate").locator(".plot[role=img]")
+    expect(rates).to_have_attribute("aria-label", re.compile("^Learning rate up to step 400: first .*, first-2 .*"))
+    page.goto(service.url + "#/runs?compare=first,first-2&metrics=norm,drift-tier-2,nothing")
+    expect(page.get_by_role("group", name="Drift of tier 2")).to_be_visible()
+    expect(charts).to_have_count(2)
+    assert titles() == ["Gradient norm before clipping (smoothed)", "Drift of tier 2"], titles()
+    config = {key: value for key, value in service.config("first").items() if key not in ("output_path", "inputs_sha256")}
+    status, answer = ask(page, "POST", "start", {**config, "experiment_name": "followed"})
+    assert status == 200, answer
+    page.goto(service.url + "#/runs?compare=first,followed")
+    states = page.get_by_role("row", name="State").get_by_role("cell")
+    expect(states).to_have_text(["completed", "running"])
+    expect(states).to_have_text(["completed", "completed"])
+    expect(page.get_by_text("Nothing: they differ in their names alone.")).to_be_visible()
 
 
 def views(context, service, name):

@@ -60,6 +60,7 @@ def check(browser, nl_coord, examples):
         for key in wanted:
             expect(page.locator("pre", has_text=f'"{key}"').last).to_be_visible()
         views[name](page, ask(page, "GET", f"metrics?experiment={name}")[1])
+    compared(page, service)
     exports(page, context)
     context.close()
 
@@ -159,6 +160,15 @@ def domains(page, found):
     assert all(0 <= row["domain_accuracy"] <= 1 and row["domain_loss"] > 0 for row in rows), rows
     assert "domain accuracy" in chart(page, "Share of rows whose domain")
     assert "domain loss" in chart(page, "Cross entropy of the rows")
+
+
+def compared(page, service):
+    """Runs by what only some of them measure."""
+    page.goto(service.url + "#/runs?compare=tasks,curriculum&metrics=task-accuracy-book,difficulty")
+    assert re.search("tasks 0|tasks 1", chart(page, "Accuracy at evaluations of book"))
+    assert "curriculum 0." in chart(page, "Difficulty of the rows")
+    page.goto(service.url + "#/run/" + RUNS[-1][0])
+    expect(page.locator("h1 .pill.completed")).to_be_visible()
 
 
 def exports(page, context):

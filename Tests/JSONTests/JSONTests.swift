@@ -24,6 +24,20 @@ import Testing
     #expect(value["e\u{301}"]?.int == 2)
   }
 
+  /// Wherever it stands, and however many there are before it.
+  @Test func refusesAKeyThatStandsTwice() throws {
+    for count in [2, 24, 25, 26, 60] {
+      let members = (0..<count).map { "\"key \($0)\": \($0)" }
+      #expect(try JSONValue(parsing: "{\(members.joined(separator: ","))}").object?.members.count == count)
+      for (again, place) in [(0, count), (count - 1, count), (count / 2, count / 2 + 1)] {
+        let twice = members.prefix(place) + [members[again]] + members.dropFirst(place)
+        #expect { try JSONValue(parsing: "{\(twice.joined(separator: ","))}") } throws: {
+          "\($0)".contains("\"key \(again)\" stands twice")
+        }
+      }
+    }
+  }
+
   @Test(arguments: [
     ("", "line 1, column 1"), ("{\"a\": 1, \"a\": 2}", "stands twice"), ("[1,]", "column 4"),
     ("[1 2]", "',' or ']'"),

@@ -23,9 +23,7 @@ package struct RecordedRun {
     self.folder = folder
     ledger = try Ledger.open(at: folder + "/state.sqlite", access: .readOnly)
     status = try ledger.status()
-    var members = status.run.configuration.object ?? JSONObject()
-    members["inputs_sha256"] = nil
-    config = try NestedLearningConfig(object: members, file: folder + "/config.json")
+    config = try KnownConfigs.shared.config(status.run.configuration, file: folder + "/config.json")
     let counts = try ledger.tiers().map(\.parameterCount)
     tiers = try ledger.tierPlans().tiers(
       parameterCounts: counts.isEmpty ? Array(repeating: 0, count: config.numTiers) : counts)

@@ -2,6 +2,7 @@
 import { ApiError, download, follow, get, name as escaped, post, remove } from './api.js';
 import { Curves } from './curves.js';
 import { bytes, copyButton, decimal, duration, facts, fill, h, pill, problem, say, table, tierDot, when } from './elements.js';
+import { Metrics } from './metrics.js';
 import { Trial } from './trial.js';
 
 export async function run(place, { name, query }) {
@@ -12,7 +13,7 @@ export async function run(place, { name, query }) {
 
 class RunView {
   constructor(place, name, query) {
-    Object.assign(this, { place, name, rows: [], evaluations: [], returns: 0, filter: '', weight: Number(query.get('smoothing') ?? 0.9), isLog: query.get('log') === '1' });
+    Object.assign(this, { place, name, filter: '', weight: Number(query.get('smoothing') ?? 0.9), isLog: query.get('log') === '1' });
   }
 
   async begin() {
@@ -41,13 +42,13 @@ class RunView {
     this.status = status;
     this.showStatus(status);
     if (before && before !== status.status) { say(`${status.experiment_name} is ${status.status}`); this.details(); }
-    if (status.current_step !== this.fetched || before !== status.status) this.fetchMetrics();
+    if (status.current_step !== this.metrics.lastStep || before !== status.status) this.fetchMetrics();
   }
 
   draw(status) {
     this.trial?.stop();
     this.shown = status.experiment_name;
-    Object.assign(this, { rows: [], evaluations: [], fetched: undefined, status: undefined });
+    Object.assign(this, { metrics: new Metrics(this.shown, 10000), status: undefined });
     if (!status.experiment_name) {
       return fill(this.place, h('section', { class: 'card empty' }, h('h1', {}, 'No run yet'),
         h('p', {}, 'Put a model below the models folder and data below the data folder of the service, or upload data, and start.'),
@@ -78,8 +79,7 @@ class RunView {
 
   showStatus(status) {
     const total = status.total_steps || 0, share = total ? status.current_step / total : 0;
-    const best = this.evaluations.reduce((a, b) => (!a || b.loss < a.loss ? b : a), null);
-    const last = this.rows.at(-1), isOver = ['completed', 'stopped', 'error'].includes(status.status);
+    const { best } = this.metrics, last = this.metrics.rows.at(-1), isOver = ['completed', 'stopped', 'error'].includes(status.status);
     const focused = document.activeElement?.dataset?.command;
     fill(this.head, h('div', { class: 'row spread' }, h('div', {}, h('h1', {}, status.experiment_name, ' ', pill(status.status))), this.buttons(status)),
       status.message ? h('p', { class: status.status === 'error' ? 'problem' : 'faint' }, status.message) : null,
@@ -118,27 +118,19 @@ class RunView {
     return button;
   }
 
-  // Rows since the last that is here; all of them again where the run went back.
   async fetchMetrics() {
     if (!this.shown) return;
     // News that come while an answer is on its way may be of something that is not in it.
     if (this.isFetching) { this.isStale = true; return; }
     this.isFetching = true;
     this.isStale = false;
-    const run = this.shown;
+    const metrics = this.metrics;
     try {
-      const since = this.rows.at(-1)?.step ?? 0;
-      let answer = await get(`metrics?experiment=${escaped(run)}&since=${since}&limit=10000`);
-      if (run !== this.shown) return;
-      const wentBack = answer.returns !== this.returns || answer.last_step < since;
-      if (wentBack && since > 0) answer = await get(`metrics?experiment=${escaped(run)}&limit=10000`);
-      this.rows = wentBack ? answer.metrics : [...this.rows, ...answer.metrics];
-      const known = new Set(answer.evaluations.map((one) => one.step));
-      this.evaluations = wentBack || since === 0 ? answer.evaluations : [...this.evaluations.filter((one) => !known.has(one.step)), ...answer.evaluations];
-      this.returns = answer.returns;
-      this.fetched = answer.last_step;
-      this.curves.show(this.rows, this.evaluations);
-      if (this.status) this.showStatus(this.status);
+      await metrics.fetch();
+      if (metrics === this.metrics) {
+        this.curves.show(metrics.rows, metrics.evaluations);
+        if (this.status) this.showStatus(this.status);
+      }
     } catch (error) {
       // The next news asks again, and a service that does not answer is said above.
       if (!(error instanceof ApiError)) throw error;

@@ -7,28 +7,45 @@ final class AnswerCache: Sendable {
   private struct Made: Sendable {
     let mark: String
     let bytes: ByteBuffer
+    /// What the desk's number of changes was, and the time, when the mark was looked at last.
+    var changes: UInt64
+    var looked: ContinuousClock.Instant
   }
 
   private let made = Mutex<[String: Made]>([:])
   private static let most = 64
   private static let mostBytes = 1 << 18
+  /// An answer serves so long without a look at what it was made from.
+  static let age = Duration.milliseconds(100)
 
-  /// What has been made already.
-  func known(_ key: String, mark: String) -> ByteBuffer? {
-    guard let known = made.withLock({ $0[key] }), known.mark == mark else { return nil }
-    return known.bytes
+  /// What has been made already and depends on the desk alone, or was looked at just now.
+  func known(_ key: String, changes: UInt64, now: ContinuousClock.Instant = .now) -> ByteBuffer? {
+    guard let known = made.withLock({ $0[key] }), known.changes == changes else { return nil }
+    return known.mark.isEmpty || now - known.looked < Self.age ? known.bytes : nil
   }
 
   /// - Parameters:
   ///   - key: what is asked for
-  ///   - mark: what changes whenever the answer may
-  func bytes(_ key: String, mark: String, make: () throws -> JSONValue) throws -> ByteBuffer {
-    if let known = known(key, mark: mark) { return known }
+  ///   - changes: the number of changes of the desk, as it was before anything else was looked at
+  ///   - mark: what else changes whenever the answer may; empty: nothing
+  func bytes(
+    _ key: String, changes: UInt64, mark: String = "", now looked: ContinuousClock.Instant = .now,
+    make: () throws -> JSONValue
+  ) throws -> ByteBuffer {
+    let known = made.withLock { made -> ByteBuffer? in
+      guard let known = made[key], known.mark == mark, known.changes == changes || !mark.isEmpty else {
+        return nil
+      }
+      made[key]?.changes = changes
+      made[key]?.looked = looked
+      return known.bytes
+    }
+    if let known { return known }
     let bytes = ByteBuffer(bytes: try make().bytes())
     guard bytes.readableBytes <= Self.mostBytes else { return bytes }
     made.withLock { made in
       if made.count >= Self.most { made = [:] }
-      made[key] = Made(mark: mark, bytes: bytes)
+      made[key] = Made(mark: mark, bytes: bytes, changes: changes, looked: looked)
     }
     return bytes
   }

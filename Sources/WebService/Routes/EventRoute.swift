@@ -11,6 +11,10 @@ final class EventRoute: Sendable {
   private let streams = Atomic(0)
   static let mostStreams = 64
   private static let pause = Duration.seconds(1)
+  /// When streams look again. They do so together, so that the program is woken, and a look at the disk taken, once for all.
+  private let next = Mutex(ContinuousClock.now)
+  /// Those who wait for a look that is being taken, by the run that it is at.
+  private let waiting = Mutex<[String: [CheckedContinuation<String, Never>]]>([:])
   /// So many pauses without news, and a line says that the stream is alive.
   private static let silent = 15
 
@@ -37,15 +41,28 @@ final class EventRoute: Sendable {
     }
   }
 
-  private func news(_ name: String?) async throws -> String {
+  private func news(_ name: String?) async -> String {
     if let news = status.freshNews(of: name) { return news }
-    return try await Disk.run { (try? self.status.news(of: name)) ?? "{}" }
+    let key = name ?? ""
+    return await withCheckedContinuation { continuation in
+      let isFirst = waiting.withLock { waiting in
+        waiting[key, default: []].append(continuation)
+        return waiting[key]?.count == 1
+      }
+      guard isFirst else { return }
+      Disk.start { [self] in
+        let news = (try? status.news(of: name)) ?? "{}"
+        for continuation in waiting.withLock({ $0.removeValue(forKey: key) }) ?? [] {
+          continuation.resume(returning: news)
+        }
+      }
+    }
   }
 
   private func send(_ name: String?, to writer: inout any ResponseBodyWriter) async throws {
     var (last, quiet) = ("", 0)
     while !Task.isShuttingDownGracefully {
-      let text = try await news(name)
+      let text = await news(name)
       quiet = text == last ? quiet + 1 : 0
       if text != last {
         try await writer.write(ByteBuffer(string: "event: status\ndata: \(text)\n\n"))
@@ -53,7 +70,15 @@ final class EventRoute: Sendable {
         try await writer.write(ByteBuffer(string: ": nothing new\n\n"))
       }
       last = text
-      try await Task.sleep(for: Self.pause)
+      try await Task.sleep(until: nextLook(), clock: .continuous)
+    }
+  }
+
+  private func nextLook() -> ContinuousClock.Instant {
+    let now = ContinuousClock.now
+    return next.withLock { next in
+      if next <= now { next = max(next + Self.pause, now) }
+      return next
     }
   }
 }

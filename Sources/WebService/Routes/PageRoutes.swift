@@ -36,6 +36,8 @@ enum PageFile {
     "newrun.js": (PackageResources.newrun_js, script),
     "run.js": (PackageResources.run_js, script),
     "curves.js": (PackageResources.curves_js, script),
+    "metrics.js": (PackageResources.metrics_js, script),
+    "compared.js": (PackageResources.compared_js, script),
     "trial.js": (PackageResources.trial_js, script),
     "queue.js": (PackageResources.queue_js, script),
     "runs.js": (PackageResources.runs_js, script),

@@ -117,6 +117,8 @@ struct Asked: Sendable {
 enum Disk {
   private static let queue = DispatchQueue(label: "web files", attributes: .concurrent)
 
+  static func start(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
   static func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
       queue.async { continuation.resume(with: Result(catching: body)) }

@@ -12,6 +12,7 @@ struct RunRoutes: Sendable {
   let desk: RunDesk
   let policy: PathPolicy
   let summaries: RunSummaries
+  let rows: MetricRows
   let status: RunStatus
   let start: RunStart
   let jobs: JobView
@@ -25,17 +26,17 @@ struct RunRoutes: Sendable {
       .post("\(prefix)/start") { _, body in try begin(body) },
       .bytes(.get, "\(prefix)/status", known: knownStatus) { asked in
         let run = try name(asked)
-        return try cache.bytes("status \(run ?? "")", mark: "\(desk.changes)") { try status.status(of: run) }
+        return try cache.bytes("status \(run ?? "")", changes: desk.changes) { try status.status(of: run) }
       },
-      .bytes(.get, "\(prefix)/metrics") { asked in try metrics(asked) },
+      .bytes(.get, "\(prefix)/metrics", known: knownMetrics) { asked in try metrics(asked) },
       .post("\(prefix)/stop") { asked, body in try command(asked, body, "stops", desk.stop) },
       .post("\(prefix)/pause") { asked, body in try command(asked, body, "rests", desk.pause) },
       .post("\(prefix)/resume") { asked, body in try command(asked, body, "goes on", desk.resume) },
       .post("\(prefix)/queue") { _, body in try order(body) },
-      .bytes(.get, "\(prefix)/experiments") { _ in
-        try cache.bytes("experiments", mark: "\(desk.changes)") { experiments }
+      .bytes(.get, "\(prefix)/experiments", known: knownExperiments) { _ in
+        try cache.bytes("experiments", changes: desk.changes) { experiments }
       },
-      .bytes(.get, "\(prefix)/experiments/{name}") { asked in
+      .bytes(.get, "\(prefix)/experiments/{name}", known: knownDetails) { asked in
         try details(of: policy.run(asked.parameter("name") ?? ""))
       },
       .json(.delete, "\(prefix)/experiments/{name}") { asked in try delete(asked) },
@@ -44,6 +45,10 @@ struct RunRoutes: Sendable {
       },
       Route(.get, "\(prefix)/experiments/{name}/report") { asked in try await report(asked) },
     ]
+  }
+
+  private func knownExperiments(_ asked: Asked) -> ByteBuffer? {
+    cache.known("experiments", changes: desk.changes)
   }
 
   private var experiments: JSONValue {
@@ -57,12 +62,19 @@ struct RunRoutes: Sendable {
   private var waiting: JSONValue { .strings(desk.entries.filter(\.isWaiting).map(\.name)) }
 
   private func details(of name: String) throws -> ByteBuffer {
-    let mark = "\(desk.changes) \(RunSummaries.mark(desk.folder(of: name)))"
-    return try cache.bytes("details \(name)", mark: mark) { try RunDetails(desk, name).json() }
+    let changes = desk.changes
+    let mark = "\(changes) \(RunSummaries.mark(desk.folder(of: name)))"
+    return try cache.bytes("details \(name)", changes: changes, mark: mark) {
+      try RunDetails(desk, name, rows).json()
+    }
+  }
+
+  private func knownDetails(_ asked: Asked) throws -> ByteBuffer? {
+    cache.known("details \(try policy.run(asked.parameter("name") ?? ""))", changes: desk.changes)
   }
 
   private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
-    cache.known("status \(try name(asked) ?? "")", mark: "\(desk.changes)")
+    cache.known("status \(try name(asked) ?? "")", changes: desk.changes)
   }
 
   /// `?experiment=`, if it is given.
@@ -75,10 +87,20 @@ struct RunRoutes: Sendable {
     return ["success": true, "message": .string(message), "experiment_name": .string(name)]
   }
 
-  private func metrics(_ asked: Asked) throws -> ByteBuffer {
+  /// What part of the metrics is asked for.
+  private func part(_ asked: Asked) throws -> (since: Int, limit: Int, key: String) {
     let since = try asked.integer("since", in: 0...Int(Int32.max)) ?? 0
     let limit = try asked.integer("limit", in: 1...Self.mostRows) ?? 2000
-    let given = try name(asked)
+    return (since, limit, "metrics \(since) \(limit) \(try name(asked) ?? "")")
+  }
+
+  private func knownMetrics(_ asked: Asked) throws -> ByteBuffer? {
+    cache.known(try part(asked).key, changes: desk.changes)
+  }
+
+  private func metrics(_ asked: Asked) throws -> ByteBuffer {
+    let (since, limit, key) = try part(asked)
+    let (given, changes) = (try name(asked), desk.changes)
     let name = given ?? status.current
     guard let name, RecordedRun.isOne(desk.folder(of: name)) else {
       if let given { try checkIsKnown(given) }
@@ -89,8 +111,8 @@ struct RunRoutes: Sendable {
       return ByteBuffer(bytes: none.bytes())
     }
     let mark = RunSummaries.mark(desk.folder(of: name))
-    return try cache.bytes("metrics \(since) \(limit) \(name)", mark: mark) {
-      try RunDetails(desk, name).metrics(since: since, limit: limit)
+    return try cache.bytes(key, changes: changes, mark: "\(name) \(mark)") {
+      try RunDetails(desk, name, rows).metrics(since: since, limit: limit)
     }
   }
 

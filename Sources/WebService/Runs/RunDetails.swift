@@ -8,10 +8,11 @@ import Service
 /// Everything that the ledger of a run has to say, as JSON.
 struct RunDetails {
   private let run: RecordedRun
+  private let rows: MetricRows
   private let name: String
   private let state: String
 
-  init(_ desk: RunDesk, _ name: String) throws {
+  init(_ desk: RunDesk, _ name: String, _ rows: MetricRows) throws {
     let folder = desk.folder(of: name)
     guard FileSystem.kind(folder + "/state.sqlite") == .file else {
       throw RunRequestError(
@@ -20,6 +21,7 @@ struct RunDetails {
     }
     run = try RecordedRun(folder: folder)
     self.name = name
+    self.rows = rows
     state = RunState.of(folder, recorded: run.status.state, entry: desk.entries.first(named: name))
   }
 
@@ -32,10 +34,17 @@ struct RunDetails {
       "experiment_name": .string(name), "last_step": .number(run.status.lastStep),
       "total_steps": .number(run.config.numSteps),
       "returns": .number(try run.ledger.returns().count),
-      "metrics": .array(try run.ledger.stepMetrics(after: step, atMost: limit).map { Self.slim($0.row) }),
-      "evaluations": .array(
-        try run.ledger.evaluations().filter { $0.step >= step }.map(Self.evaluation)),
+      "metrics": .array(try steps(since: step, limit: limit)),
+      "evaluations": .array(try evaluations(since: step)),
     ]
+  }
+
+  private func steps(since step: Int, limit: Int) throws -> [JSONValue] {
+    try rows.rows(run.ledger, after: step, atMost: limit).map { Self.slim($0.row) }
+  }
+
+  private func evaluations(since step: Int) throws -> [JSONValue] {
+    try run.ledger.evaluations().filter { $0.step >= step }.map(Self.evaluation)
   }
 
   /// An evaluation with what was counted in it: the accuracy of tokens, and of each task loss, accuracy and F1.
@@ -68,8 +77,8 @@ struct RunDetails {
       "current_step": .number(run.status.lastStep), "total_steps": .number(run.config.numSteps),
       "tags": .strings(RunTags.of(run.folder)), "config": config.json(),
       "inputs_sha256": run.status.run.configuration["inputs_sha256"] ?? .null,
-      "tiers": .array(try tiers()), "metrics": try metrics(since: 0, limit: 100)["metrics"] ?? [],
-      "evaluations": try metrics(since: 0, limit: 1)["evaluations"] ?? [],
+      "tiers": .array(try tiers()), "metrics": .array(try steps(since: 0, limit: 100)),
+      "evaluations": .array(try evaluations(since: 0)),
       "checkpoints": .array(try checkpoints()), "ledger": try ledger(),
     ]
   }

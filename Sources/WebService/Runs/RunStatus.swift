@@ -20,6 +20,7 @@ final class RunStatus: Sendable {
 
   private let desk: RunDesk
   private let summaries: RunSummaries
+  private let rows: MetricRows
   private let made = Mutex<[String: Made]>([:])
   /// An answer serves so long for those who ask again.
   private static let age = Duration.milliseconds(250)
@@ -27,9 +28,10 @@ final class RunStatus: Sendable {
   private static let lines = 100
   private static let ratedSteps = 64
 
-  init(_ desk: RunDesk, _ summaries: RunSummaries) {
+  init(_ desk: RunDesk, _ summaries: RunSummaries, _ rows: MetricRows) {
     self.desk = desk
     self.summaries = summaries
+    self.rows = rows
   }
 
   /// - Parameter name: of a run; nil: the one at work, else the last one
@@ -113,8 +115,9 @@ final class RunStatus: Sendable {
     let folder = desk.folder(of: name)
     let run = try RecordedRun(folder: folder)
     let state = RunState.of(folder, recorded: run.status.state, entry: entry)
-    let rows = try run.ledger.stepMetrics(after: max(0, run.status.lastStep - Self.history)).suffix(
-      Self.history)
+    let rows = try rows.rows(
+      run.ledger, after: max(0, run.status.lastStep - Self.history), atMost: 2 * Self.history
+    ).suffix(Self.history)
     // Steps may be committed meanwhile: everything is of the last one that has been read.
     let step = rows.last?.step ?? run.status.lastStep
     let stats = Self.due(
