@@ -1,12 +1,14 @@
 // The matrix product with AVX-512: 24 accumulators of 32 registers.
 #include "matmul.h"
 #if defined(__x86_64__)
+#include <immintrin.h>
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
 #define LANES 16
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define WIDEN_F16(x) _mm512_cvtph_ps((__m256i)(x))
 #define F32_TABLE nl_matmul_avx512
 #define BF16_TABLE nl_matmul_bf16_dot_avx512
 #define BF16_TILES_TABLE nl_matmul_bf16_tiles_avx512
