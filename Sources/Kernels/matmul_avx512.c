@@ -10,6 +10,7 @@
 #define TILE_VECTORS 2
 #define WIDEN_F16(x) _mm512_cvtph_ps((__m256i)(x))
 #define F32_TABLE nl_matmul_avx512
+#define NARROW_TABLE nl_matmul_avx512_narrow
 #define BF16_TABLE nl_matmul_bf16_dot_avx512
 #define BF16_TILES_TABLE nl_matmul_bf16_tiles_avx512
 #define TILES_TABLE nl_tiles_avx512
@@ -19,5 +20,6 @@
 #include "matmul_bf16_tiles.h"
 #include "tiles_fma.h"
 #include "tiles_order.h"
+#include "matmul_narrow.h"
 #pragma clang attribute pop
 #endif
