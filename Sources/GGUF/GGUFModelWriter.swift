@@ -110,7 +110,7 @@ public struct GGUFModelWriter {
     switch type {
     case .bf16: try WrittenType.bf16.write(values, write)
     case .f16:
-      let halves = values.map { BlockEncoder.half($0).littleEndian }
+      let halves = values.map(\.halfBits.littleEndian)
       try halves.withUnsafeBytes { try write($0) }
     case .q80:
       let blocks = BlockEncoder.q80(values)

@@ -130,7 +130,11 @@ final class GGUFWeights {
   private func emit(_ floats: [Float], _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
     count += floats.count
     nonFiniteCount += floats.reduce(0) { $0 + ($1.isFinite ? 0 : 1) }
-    if dtype == .bf16 { roundedCount += floats.reduce(0) { $0 + ($1.bitPattern & 0xFFFF == 0 ? 0 : 1) } }
+    switch dtype {
+    case .f32: break
+    case .bf16: roundedCount += floats.reduce(0) { $0 + ($1.bitPattern & 0xFFFF == 0 ? 0 : 1) }
+    case .f16: roundedCount += floats.reduce(0) { $0 + ($1.isExactInHalf ? 0 : 1) }
+    }
     try dtype.write(floats, write)
     try advance(by: floats.count * dtype.stored.size)
   }
@@ -151,9 +155,20 @@ final class GGUFWeights {
     let rounding =
       switch dtype {
       case .f32: "every bit as decoded"
-      case .bf16 where roundedCount == 0: "every number as decoded"
+      case .bf16 where roundedCount == 0, .f16 where roundedCount == 0: "every number as decoded"
       case .bf16: "\(roundedCount) of \(count) numbers rounded, by 0.4 % at most"
+      case .f16:
+        "\(roundedCount) of \(count) numbers rounded, by 0.05 % at most if they are no smaller than 6e-5"
       }
     return "\(from) tensors as \(dtype.rawValue) in \(files) file(s): \(rounding)"
+  }
+}
+
+extension Float {
+  /// Whether half precision has it: 11 significant bits, and no bit below 2⁻²⁴.
+  fileprivate var isExactInHalf: Bool {
+    guard isFinite else { return true }
+    let isFine = bitPattern & 0x1FFF == 0 && magnitude < 0x1p16
+    return isFine && (magnitude >= 0x1p-14 || self * 0x1p24 == (self * 0x1p24).rounded())
   }
 }

@@ -2,19 +2,10 @@
 // exact multiplication.
 #ifdef NL_PASS
 #include "lanes.h"
-#define half_to_float16 NL_NAME(half_to_float16)
 #define float_to_bfloat16 NL_NAME(float_to_bfloat16)
-#define bfloat16_to_float16 NL_NAME(bfloat16_to_float16)
 #define nonfinite32 NL_NAME(nonfinite32)
 #define nonfinite16 NL_NAME(nonfinite16)
-
-// The bits of a half, moved to float's places, are its value times 2⁻¹¹²: denormals need no case of their own.
-NL_INLINE v16 half_to_float16(h16 x) {
-  u16 bits = __builtin_convertvector(x, u16), sign = (bits & 0x8000) << 16, rest = bits & 0x7fff;
-  v16 scaled = __builtin_bit_cast(v16, rest << 13) * 0x1p112f;
-  u16 finite = __builtin_bit_cast(u16, scaled), special = (rest << 13) | 0x7f800000;
-  return __builtin_bit_cast(v16, (rest >= 0x7c00 ? special : finite) | sign);
-}
+#define nonfinite_half16 NL_NAME(nonfinite_half16)
 
 NL_INLINE h16 float_to_bfloat16(v16 x) {
   u16 bits = __builtin_bit_cast(u16, x);
@@ -23,9 +14,9 @@ NL_INLINE h16 float_to_bfloat16(v16 x) {
   return __builtin_convertvector((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded, h16);
 }
 
-NL_INLINE v16 bfloat16_to_float16(h16 x) { return floats16(__builtin_convertvector(x, u16) << 16); }
 NL_INLINE i16 nonfinite32(u16 x) { return (x & 0x7f800000) == 0x7f800000; }
 NL_INLINE i16 nonfinite16(h16 x) { return (__builtin_convertvector(x, u16) & 0x7f80) == 0x7f80; }
+NL_INLINE i16 nonfinite_half16(h16 x) { return (__builtin_convertvector(x, u16) & 0x7c00) == 0x7c00; }
 
 // y = convert(x), sixteen elements at a time; what is left goes through the same vector code.
 #define NL_CONVERT(name, from, from16, to, to16, convert)                                             \
@@ -66,6 +57,7 @@ NL_CONVERT(f32_to_bf16, float, v16, uint16_t, h16, float_to_bfloat16)
   }
 NL_COUNT(count_nonfinite_f32, float, u16, nonfinite32)
 NL_COUNT(count_nonfinite_bf16, uint16_t, h16, nonfinite16)
+NL_COUNT(count_nonfinite_f16, uint16_t, h16, nonfinite_half16)
 
 #else
 #include "loop.h"
@@ -82,10 +74,10 @@ typedef struct {
 
 long nl_count_nonfinite(nl_pool *pool, long n, const void *x, nl_dtype type) {
   convert_arguments p = {.n = n, .x = x};
-  if (type == NL_F32) {
-    NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_f32, &p);
-  } else {
-    NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_bf16, &p);
+  switch (type) {
+    case NL_F32: NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_f32, &p); break;
+    case NL_BF16: NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_bf16, &p); break;
+    case NL_F16: NL_RUN(pool, nl_parts(n, NL_ELEMENTS_PER_PART), count_nonfinite_f16, &p); break;
   }
   return p.count;
 }

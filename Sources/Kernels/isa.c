@@ -30,7 +30,8 @@ static bool has(nl_isa isa) {
 #if defined(__x86_64__)
   switch (isa) {
     case NL_ISA_BASELINE: return true;
-    case NL_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case NL_ISA_AVX2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     case NL_ISA_AVX512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has(NL_ISA_AVX2);

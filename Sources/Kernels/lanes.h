@@ -25,6 +25,8 @@ typedef uint16_t h16 __attribute__((ext_vector_type(16), aligned(2)));
 #define floats16(x) __builtin_bit_cast(v16, x)
 
 // The helpers below have a version for each pass.
+#define half_to_float16 NL_NAME(half_to_float16)
+#define bfloat16_to_float16 NL_NAME(bfloat16_to_float16)
 #define fma16 NL_NAME(fma16)
 #define load_some16 NL_NAME(load_some16)
 #define store_some16 NL_NAME(store_some16)
@@ -70,6 +72,15 @@ NL_INLINE v16 fma16(v16 a, v16 b, v16 c) {
 #else
 NL_INLINE v16 fma16(v16 a, v16 b, v16 c) { return __builtin_elementwise_fma(a, b, c); }
 #endif
+
+// The bits of a half, moved to float's places, are its value times 2⁻¹¹²: denormals need no case of their own.
+NL_INLINE v16 half_to_float16(h16 x) {
+  u16 bits = __builtin_convertvector(x, u16), sign = (bits & 0x8000) << 16, rest = bits & 0x7fff;
+  v16 scaled = __builtin_bit_cast(v16, rest << 13) * 0x1p112f;
+  u16 finite = __builtin_bit_cast(u16, scaled), special = (rest << 13) | 0x7f800000;
+  return __builtin_bit_cast(v16, (rest >= 0x7c00 ? special : finite) | sign);
+}
+NL_INLINE v16 bfloat16_to_float16(h16 x) { return floats16(__builtin_convertvector(x, u16) << 16); }
 
 // The first `count` floats, at most 16, zeros after them.
 NL_INLINE v16 load_some16(const float *x, long count) {

@@ -32,6 +32,8 @@ enum {
 };
 static const double FEW_OPERATIONS = 1 << 17;  // multiplications that are not worth a second thread
 static const double FEWEST_SHARED = 1 << 16;   // numbers of A that threads pack together
+static const double MOST_OF_A_NEAR = 1 << 19;  // numbers of A that are in a near cache when they are multiplied
+static const double MOST_OF_C_NEAR = 1 << 22;  // the same of C, whose sums wait for it less
 
 typedef struct {
   const nl_matmul_kernels *kernels;
@@ -223,6 +225,9 @@ static range tile_at(const multiplication *p, long m, range rows) {
 
 static void run_by_tiles(const multiplication *p, range rows, range columns, const scratch *s) {
   const long group = p->in_place ? p->N : s->b_columns;
+  // Of short sums C is what comes from memory, else A. What is near is not asked for beforehand, which costs, too.
+  const bool is_short = p->K <= SHORT, is_far = is_short ? (double)p->M * (double)p->N > MOST_OF_C_NEAR
+                                                         : (double)p->M * (double)p->K > MOST_OF_A_NEAR;
   for (long n = columns.first; n < columns.end; n += group) {
     const range some = {n, nl_min(n + group, columns.end)};
     for (long k = 0; k < p->K; k += NL_KBLOCK) {
@@ -230,7 +235,8 @@ static void run_by_tiles(const multiplication *p, range rows, range columns, con
       for (long m = rows.first; m < rows.end; m += p->kernels->tile_rows) {
         const range tile = tile_at(p, m, rows), after = tile_at(p, tile.end, rows);
         pack_a(p, tile, k, s->a);
-        multiply(p, tile, some, k, s->a, s->b, p->K <= SHORT ? c_lines(p, after, some) : a_lines(p, after, k));
+        const nl_prefetch next = is_short ? c_lines(p, after, some) : a_lines(p, after, k);
+        multiply(p, tile, some, k, s->a, s->b, is_far ? next : (nl_prefetch){0});
       }
     }
   }
@@ -411,7 +417,8 @@ static void divide(multiplication *p, long threads) {
 }
 
 // ---- entry --------------------------------------------------------------------------------------------------------
-static const nl_matmul_kernels *kernels_f32(void) {
+static const nl_matmul_kernels *kernels_f32(long columns, long a_col) {
+  const bool narrow = columns <= NL_FEW_COLUMNS && a_col == 1;
 #if defined(__aarch64__)
   return &nl_matmul_neon;
 #else
@@ -419,7 +426,7 @@ static const nl_matmul_kernels *kernels_f32(void) {
 #if defined(__x86_64__)
     case NL_ISA_AMX:
     case NL_ISA_AVX512_BF16:
-    case NL_ISA_AVX512: return &nl_matmul_avx512;
+    case NL_ISA_AVX512: return narrow ? &nl_matmul_avx512_narrow : &nl_matmul_avx512;
     case NL_ISA_AVX2: return &nl_matmul_avx2;
 #endif
     default: return &nl_matmul_baseline;
@@ -484,7 +491,7 @@ static void start(nl_pool *pool, multiplication p) {
 void nl_matmul(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate) {
   start(pool, (multiplication){
-      .kernels = kernels_f32(),
+      .kernels = kernels_f32(N, a_col),
       .M = M, .N = N, .K = K,
       .a = {a, NL_F32, a_row, a_col},
       .b = {b, b_type, b_row, b_col},

@@ -9,6 +9,7 @@
 enum {
   NL_KBLOCK = 256,  // k in one chain of fused multiply-adds
   NL_PANEL = 32,    // columns of B that are packed side by side: [k][NL_PANEL] numbers
+  NL_FEW_COLUMNS = 8,  // half a vector of AVX-512: what matmul_narrow.h takes
 };
 
 // Lines to be asked for while a block is computed: those of the block of B that is packed next. Without this the
@@ -77,7 +78,7 @@ enum { NL_SCRATCH_BYTES = 6 << 20, NL_SHARED_BYTES = (8 << 20) + 4096 };
 void *nl_thread_scratch(void);
 
 #if defined(__x86_64__)
-extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx2;
+extern const nl_matmul_kernels nl_matmul_avx512, nl_matmul_avx512_narrow, nl_matmul_avx2;
 extern const nl_matmul_kernels nl_matmul_bf16_dot_avx512_bf16, nl_matmul_bf16_dot_avx512, nl_matmul_bf16_dot_avx2;
 extern const nl_matmul_kernels nl_matmul_bf16_tiles_amx, nl_matmul_bf16_tiles_avx512, nl_matmul_bf16_tiles_avx2;
 #endif

@@ -9,6 +9,7 @@
 #define LANES 16
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define WIDEN_F16(x) _mm512_cvtph_ps((__m256i)(x))
 #define F32_TABLE nl_matmul_avx512
 #define BF16_TABLE nl_matmul_bf16_dot_avx512_bf16
 #define TILES_TABLE nl_tiles_dot

@@ -165,7 +165,7 @@ static void pad_pairs(long depth, long columns, uint32_t *to) {
 
 static void pack_b_bf16(nl_matrix_part from, long depth, long columns, void *to) {
   uint32_t *packed = to;
-  if (from.type == NL_F32) {
+  if (from.type != NL_BF16) {
     F32_TABLE.pack_b(from, depth, columns, to);
     fold_into_pairs(false, depth, columns, packed);
     return pad_pairs(depth, columns, packed);

@@ -23,20 +23,29 @@ INLINE void chain_f32(const int rows, const int vectors, long depth, const float
 #include "matmul_tiles.h"
 
 // ---- packing ------------------------------------------------------------------------------------------------------
-// A transposition to[c*to_row + r] = from[r*from_row + c] by squares; bf16 travels as pairs and is widened on arrival.
+// A transposition to[c*to_row + r] = from[r*from_row + c] by squares; bf16 and f16 travel as pairs and are widened on
+// arrival.
 INLINE void square_of_f32(const float *from, long from_row, float *to, long to_row) {
   square_words((const char *)from, from_row * 4, (uint32_t *)to, to_row);
 }
-INLINE void square_of_bf16(const uint16_t *from, long from_row, float *to, long to_row) {
-  UNROLL for (int c = 0; c < LANES; c += 4) {
-    words w[4];
-    transpose_four((const char *)(from + 2 * c), from_row * 2, w);
-    UNROLL for (int i = 0; i < 4; i++) {
-      *(words *)(to + 2 * (c + i) * to_row) = w[i] << 16;
-      *(words *)(to + (2 * (c + i) + 1) * to_row) = w[i] & 0xffff0000u;
-    }
+INLINE vector lower_bf16(words pair) { return __builtin_bit_cast(vector, pair << 16); }
+INLINE vector upper_bf16(words pair) { return __builtin_bit_cast(vector, pair & 0xffff0000u); }
+INLINE vector lower_f16(words pair) { return widened_f16(__builtin_convertvector(pair, halves)); }
+INLINE vector upper_f16(words pair) { return widened_f16(__builtin_convertvector(pair >> 16, halves)); }
+#define SQUARE_OF_PAIRS(name, LOWER, UPPER)                                                       \
+  INLINE void name(const uint16_t *from, long from_row, float *to, long to_row) {                 \
+    UNROLL for (int c = 0; c < LANES; c += 4) {                                                   \
+      words w[4];                                                                                 \
+      transpose_four((const char *)(from + 2 * c), from_row * 2, w);                              \
+      UNROLL for (int i = 0; i < 4; i++) {                                                        \
+        *(vector *)(to + 2 * (c + i) * to_row) = LOWER(w[i]);                                     \
+        *(vector *)(to + (2 * (c + i) + 1) * to_row) = UPPER(w[i]);                               \
+      }                                                                                           \
+    }                                                                                             \
   }
-}
+SQUARE_OF_PAIRS(square_of_bf16, lower_bf16, upper_bf16)
+SQUARE_OF_PAIRS(square_of_f16, lower_f16, upper_f16)
+#undef SQUARE_OF_PAIRS
 
 // Rows are taken by vectors: beyond the last one, up to a multiple of LANES, zeros are written. Where there is no whole
 // square, what lacks is taken as zero, and of the result only existing columns are written.
@@ -63,12 +72,15 @@ INLINE void square_of_bf16(const uint16_t *from, long from_row, float *to, long 
   }
 TRANSPOSE(transpose_f32, float, square_of_f32, LANES)
 TRANSPOSE(transpose_bf16, uint16_t, square_of_bf16, (2 * LANES))
+TRANSPOSE(transpose_f16, uint16_t, square_of_f16, (2 * LANES))
 #undef TRANSPOSE
 
 // Panels from rows of B: row k gives row k of every panel. Whole rows at a time, as they lie in memory.
 INLINE float widen(uint16_t x) { return __builtin_bit_cast(float, (uint32_t)x << 16); }
+INLINE float widen_f16(uint16_t x) { return widened_f16((halves)(x))[0]; }
 INLINE vector load_f32(const float *x) { return *(const vector *)x; }
 INLINE vector load_bf16(const uint16_t *x) { return __builtin_bit_cast(vector, widen_halves(x) << 16); }
+INLINE vector load_f16(const uint16_t *x) { return widened_f16(*(const halves *)x); }
 #define PACK_ROWS(name, type, VECTOR, NUMBER)                                                                       \
   static void name(const type *from, long from_row, long rows, long columns, float *to) {                          \
     for (long k = 0; k < rows; k++, from += from_row, to += NL_PANEL) {                                             \
@@ -80,6 +92,7 @@ INLINE vector load_bf16(const uint16_t *x) { return __builtin_bit_cast(vector, w
   }
 PACK_ROWS(pack_rows_f32, float, load_f32, )
 PACK_ROWS(pack_rows_bf16, uint16_t, load_bf16, widen)
+PACK_ROWS(pack_rows_f16, uint16_t, load_f16, widen_f16)
 #undef PACK_ROWS
 
 static void pack_a_f32(nl_matrix_part from, long rows, long depth, void *to) {
@@ -89,25 +102,32 @@ static void pack_a_f32(nl_matrix_part from, long rows, long depth, void *to) {
   for (long i = 0; i < rows; i++) memcpy(packed + i * NL_KBLOCK, a + i * from.row, (size_t)depth * sizeof *packed);
 }
 
+static void pack_rows(nl_matrix_part from, long depth, long columns, float *to) {
+  switch (from.type) {
+    case NL_F32: return pack_rows_f32(from.at, from.row, depth, columns, to);
+    case NL_BF16: return pack_rows_bf16(from.at, from.row, depth, columns, to);
+    case NL_F16: return pack_rows_f16(from.at, from.row, depth, columns, to);
+  }
+}
+
+// The columns of one panel from `first` on.
+static void transpose_panel(nl_matrix_part from, long first, long width, long depth, float *to) {
+  const long row = from.column;
+  switch (from.type) {
+    case NL_F32: return transpose_f32((const float *)from.at + first * row, row, width, depth, to, NL_PANEL);
+    case NL_BF16: return transpose_bf16((const uint16_t *)from.at + first * row, row, width, depth, to, NL_PANEL);
+    case NL_F16: return transpose_f16((const uint16_t *)from.at + first * row, row, width, depth, to, NL_PANEL);
+  }
+}
+
 static void pack_b_f32(nl_matrix_part from, long depth, long columns, void *to) {
   float *packed = to;
   const long whole = columns / NL_PANEL * NL_PANEL;
   // The columns that a last panel lacks are computed too, and dropped: as zeros, which are never slow.
   if (columns > whole) memset(packed + whole * NL_KBLOCK, 0, (size_t)(depth * NL_PANEL) * sizeof *packed);
-  if (from.column == 1) {
-    if (from.type == NL_F32)
-      pack_rows_f32(from.at, from.row, depth, columns, packed);
-    else
-      pack_rows_bf16(from.at, from.row, depth, columns, packed);
-    return;
-  }
-  for (long n = 0; n < columns; n += NL_PANEL, packed += NL_KBLOCK * NL_PANEL) {
-    const long width = columns - n < NL_PANEL ? columns - n : NL_PANEL;
-    if (from.type == NL_F32)
-      transpose_f32((const float *)from.at + n * from.column, from.column, width, depth, packed, NL_PANEL);
-    else
-      transpose_bf16((const uint16_t *)from.at + n * from.column, from.column, width, depth, packed, NL_PANEL);
-  }
+  if (from.column == 1) return pack_rows(from, depth, columns, packed);
+  for (long n = 0; n < columns; n += NL_PANEL, packed += NL_KBLOCK * NL_PANEL)
+    transpose_panel(from, n, columns - n < NL_PANEL ? columns - n : NL_PANEL, depth, packed);
 }
 
 const nl_matmul_kernels F32_TABLE = {

@@ -93,3 +93,21 @@ INLINE words widen_halves(const uint16_t *x) {
   typedef uint32_t wide __attribute__((ext_vector_type(LANES)));
   return __builtin_convertvector(*(const halves *)x, wide);
 }
+
+// ---- halves -------------------------------------------------------------------------------------------------------
+// Numbers of f16 as f32, exactly, whether denormal numbers count as zeros or not: those of f16 are normal ones of f32.
+#if defined(WIDEN_F16)  // the instruction, which the state of denormal numbers does not concern
+INLINE vector widened_f16(halves x) { return __builtin_bit_cast(vector, WIDEN_F16(x)); }
+#else
+INLINE vector widened_f16(halves x) {
+  typedef uint32_t wide __attribute__((ext_vector_type(LANES)));
+  const wide bits = __builtin_convertvector(x, wide), rest = (bits & 0x7fff) << 13;
+  // A fraction f of a denormal number stands for (1 + f)·2⁻¹⁴ − 2⁻¹⁴.
+  const vector above = __builtin_bit_cast(vector, rest + 0x38800000);
+  const wide denormal = __builtin_bit_cast(wide, above - (vector)(0x1p-14f)), normal = rest + 0x38000000;
+  const wide is_denormal = (wide)(rest < 0x00800000), is_special = (wide)(rest >= 0x0f800000);
+  const wide finite = (is_denormal & denormal) | (~is_denormal & normal);
+  const wide size = (is_special & (rest | 0x7f800000)) | (~is_special & finite);
+  return __builtin_bit_cast(vector, size | (bits & 0x8000) << 16);
+}
+#endif

@@ -1,11 +1,16 @@
 // Rows by index: embedding, gather, and their transposes.
 #ifdef NL_PASS
 #include "lanes.h"
-#define widen16 NL_NAME(widen16)
+#define widen_row NL_NAME(widen_row)
 #define add_row NL_NAME(add_row)
 
-NL_INLINE v16 widen16(const uint16_t *x) {
-  return floats16(__builtin_convertvector(*(const h16 *)x, u16) << 16);
+NL_INLINE void widen_row(v16 (*widened)(h16), const uint16_t *x, float *y, long n) {
+  long i = 0;
+  for (; i + 16 <= n; i += 16) store16(y + i, widened(*(const h16 *)(x + i)));
+  h16 rest = 0;
+  if (i == n) return;
+  memcpy(&rest, x + i, (size_t)(n - i) * sizeof *x);
+  store_some16(y + i, widened(rest), n - i);
 }
 NL_INLINE void add_row(const float *x, float *y, long n) {
   long i = 0;
@@ -19,13 +24,11 @@ static void NL_NAME(gather)(void *context, long part) {
   nl_range range = nl_piece(p->rows, nl_rows_per_part(n), part);
   for (long row = range.begin; row < range.end; row++) {
     float *y = p->y + row * n;
-    if (p->type == NL_F32) {
-      memcpy(y, (const float *)p->x + p->index[row] * n, (size_t)n * sizeof(float));
-    } else {
-      const uint16_t *x = (const uint16_t *)p->x + p->index[row] * n;
-      long i = 0;
-      for (; i + 16 <= n; i += 16) store16(y + i, widen16(x + i));
-      for (; i < n; i++) y[i] = __builtin_bit_cast(float, (uint32_t)x[i] << 16);
+    const uint16_t *x = (const uint16_t *)p->x + p->index[row] * n;
+    switch (p->type) {
+      case NL_F32: memcpy(y, (const float *)p->x + p->index[row] * n, (size_t)n * sizeof(float)); break;
+      case NL_BF16: widen_row(bfloat16_to_float16, x, y, n); break;
+      case NL_F16: widen_row(half_to_float16, x, y, n); break;
     }
   }
 }

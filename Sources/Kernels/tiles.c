@@ -141,7 +141,13 @@ void nl_tiles_multiply(nl_pool *pool, const nl_tile_pass *pass, long M, long K, 
 
 // With f32 the products that reach 2⁻²⁴ of the largest, the smallest first.
 static const nl_tile_pass three = {3, 1, 3, {{2, 0}, {1, 0}, {0, 0}}, true};
+static const nl_tile_pass five = {3, 2, 5, {{2, 0}, {1, 1}, {1, 0}, {0, 1}, {0, 0}}, true};
 static const nl_tile_pass six = {3, 3, 6, {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}}, true};
+
+// As many terms of W as hold what its type can store.
+static const nl_tile_pass *exact_pass(nl_dtype type) {
+  return type == NL_BF16 ? &three : type == NL_F16 ? &five : &six;
+}
 
 // With tiles, where rows of W have to be interleaved, which is done here while the panel before is multiplied, and rows of
 // X are packed once for all threads. With dot products wherever matmul.c's fused multiply-adds would do half as much at
@@ -166,7 +172,7 @@ void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, 
   for (long m = 0; K <= 0 && !accumulate && m < M; m++) memset(c + m * ldc, 0, (size_t)N * sizeof *c);
   if (K <= 0) return;
   const nl_factor factor = {b, b_type, b_row, b_col, N, c, ldc, accumulate};
-  nl_tiles_multiply(pool, b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, &factor, 1);
+  nl_tiles_multiply(pool, exact_pass(b_type), M, K, a, a_row, a_col, &factor, 1);
 }
 
 static bool alike(const nl_factor *list, long count) {
@@ -180,7 +186,7 @@ static bool alike(const nl_factor *list, long count) {
 void nl_matmul_f32_tiles_each(nl_pool *pool, long M, long K, const float *a, long a_row, long a_col,
                               const nl_factor *list, long count) {
   if (M > 0 && K > 0 && alike(list, count))
-    return nl_tiles_multiply(pool, list[0].b_type == NL_BF16 ? &three : &six, M, K, a, a_row, a_col, list, count);
+    return nl_tiles_multiply(pool, exact_pass(list[0].b_type), M, K, a, a_row, a_col, list, count);
   for (const nl_factor *f = list; f < list + count; f++)
     nl_matmul_f32_tiles(pool, M, f->N, K, a, a_row, a_col, f->b, f->b_type, f->b_row, f->b_col, f->c, f->ldc,
                         f->accumulate);

@@ -40,13 +40,13 @@ typedef struct {
 // Adds the products of one step of k. Whether a tile of W is loaded anew for each product is known when compiling.
 INLINE void step_products(const nl_tile_pass *pass, const bool forward, const int products, const char *x,
                           const char *at, const w_block *w) {
-  if (products < 6) {
+  if (products < 5) {
     _tile_loadd(4, at, w->row);
     _tile_loadd(5, at + w->second, w->row);
   }
   UNROLL for (int i = 0; i < products; i++) {
     const char *xs = x + pass->order[i][0] * 2 * NL_TILE_BYTES;
-    if (products == 6) LOAD_PAIR(4, 5, at + pass->order[i][1] * 2 * NL_TILE_BYTES);
+    if (products >= 5) LOAD_PAIR(4, 5, at + pass->order[i][1] * 2 * NL_TILE_BYTES);
     _tile_loadd(6, xs, 64);
     PRODUCT(0, 4, 6);
     _tile_loadd(7, xs + NL_TILE_BYTES, 64);
@@ -100,9 +100,11 @@ INLINE void block_products(const nl_tile_pass *pass, const bool forward, const i
   }
 MULTIPLY(forward_one, true, 1)
 MULTIPLY(forward_three, true, 3)
+MULTIPLY(forward_five, true, 5)
 MULTIPLY(forward_six, true, 6)
 MULTIPLY(backward_one, false, 1)
 MULTIPLY(backward_three, false, 3)
+MULTIPLY(backward_five, false, 5)
 MULTIPLY(backward_six, false, 6)
 #undef MULTIPLY
 
@@ -110,6 +112,7 @@ static multiply_block *multiplier(const nl_tile_run *r) {
   switch (r->pass->products) {
     case 1: return r->forward ? forward_one : backward_one;
     case 3: return r->forward ? forward_three : backward_three;
+    case 5: return r->forward ? forward_five : backward_five;
     default: return r->forward ? forward_six : backward_six;
   }
 }
@@ -179,17 +182,13 @@ static packing packing_of(const nl_tile_run *r, const place *at, char *to) {
   const nl_prefetch lines = block_of(r, at, NL_TILE_PANEL);
   const long columns = f->N - column < NL_TILE_PANEL ? f->N - column : NL_TILE_PANEL;
   const long depth = block_depth(r, at->block), steps = nl_tile_steps(depth);
-  const bool split = r->pass->w_terms > 1, single = f->b_type == NL_F32;
   packing p = {
       .from = lines.at, .row = lines.stride,
       .columns = columns, .depth = depth,
       .whole = columns == NL_TILE_PANEL && depth % NL_TILE_STEP == 0,
       .pieces = steps * (r->forward ? ROW_PIECES : PAIR_PIECES), .steps = steps,
       .to = to,
-      .advance = r->forward ? split ? rows_split : single ? rows_rounded : rows_stored
-                 : split    ? pairs_split
-                 : single   ? pairs_rounded
-                            : pairs_stored,
+      .advance = advance_of(r->forward, f->b_type, r->pass->w_terms),
   };
   if (lies_ready(r, &p)) p.pieces = 0;
   return p;

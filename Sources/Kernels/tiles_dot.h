@@ -61,12 +61,13 @@ INLINE void pack_square(const char *from, long stride, uint32_t *to) {
   }
 }
 
-static void pack_row_columns(nl_matrix_part from, long depth, long columns, int terms, uint32_t *to) {
-  const long bytes = from.type == NL_F32 ? 4 : 2, stride = from.column * bytes;
+INLINE void pack_row_columns(const char *from, long row, const nl_dtype type, const int terms, long depth, long columns,
+                             uint32_t *to) {
+  const long bytes = type == NL_F32 ? 4 : 2, stride = row * bytes;
   for (long k = 0; k < depth; k += NL_TILE_STEP, to += terms * TERM_NUMBERS)
     for (long n = 0; n < NL_TILE_PANEL; n += LANES) {
-      const char *corner = (const char *)from.at + n * stride + k * bytes;
-      if (from.type == NL_BF16 && n + LANES <= columns && k + NL_TILE_STEP <= depth) {
+      const char *corner = from + n * stride + k * bytes;
+      if (type == NL_BF16 && n + LANES <= columns && k + NL_TILE_STEP <= depth) {
         pack_square(corner, stride, to + n);
         continue;
       }
@@ -74,16 +75,10 @@ static void pack_row_columns(nl_matrix_part from, long depth, long columns, int 
       for (long i = 0; i < LANES; i++, corner += stride) {
         const uint32_t mask = n + i < columns ? first_of(depth - k) : 0;
         __m512i parts[3];
-        if (from.type == NL_F32) {
-          __m512 low, high;
-          load_floats((const float *)(const void *)corner, mask, &low, &high);
-          split(low, high, terms, parts);
-        } else {
-          parts[0] = _mm512_maskz_loadu_epi16(mask, corner);
-        }
-        for (int t = 0; t < terms; t++) _mm512_store_si512(rows[t] + i * LANES, parts[t]);
+        load_terms(type, corner, mask, terms, parts);
+        UNROLL for (int t = 0; t < terms; t++) _mm512_store_si512(rows[t] + i * LANES, parts[t]);
       }
-      for (int t = 0; t < terms; t++) pack_square((const char *)rows[t], LANES * 4, to + t * TERM_NUMBERS + n);
+      UNROLL for (int t = 0; t < terms; t++) pack_square((const char *)rows[t], LANES * 4, to + t * TERM_NUMBERS + n);
     }
 }
 
@@ -97,47 +92,43 @@ INLINE void pack_pair(__m512i above, __m512i below, uint32_t *to) {
   _mm512_store_si512(to + LANES, _mm512_permutex2var_epi16(below, _mm512_load_si512(order[1]), above));
 }
 
-INLINE void load_terms(const char *row, const bool single, uint32_t mask, const int terms, __m512i to[3]) {
-  if (!single) {
-    to[0] = _mm512_maskz_loadu_epi16(mask, row);
-    return;
-  }
-  __m512 low, high;
-  load_floats((const float *)(const void *)row, mask, &low, &high);
-  split(low, high, terms, to);
-}
-
 // Rows `above` and `above` + 2 of all panels, one row after the other, since each may lie in a page of its own.
-INLINE void pack_two_rows(const nl_matrix_part *from, const bool single, const int terms, long above, long depth,
+INLINE void pack_two_rows(const nl_matrix_part *from, const nl_dtype type, const int terms, long above, long depth,
                           long columns, uint32_t *to) {
-  const long bytes = single ? 4 : 2;
+  const long bytes = type == NL_F32 ? 4 : 2;
   const char *first = (const char *)from->at + above * from->row * bytes, *second = first + 2 * from->row * bytes;
   for (long n = 0; n < columns; n += NL_TILE_PANEL, to += COLUMNS_NUMBERS) {
     const uint32_t mask = first_of(columns - n);
     __m512i a[3], b[3];
-    load_terms(first + n * bytes, single, above < depth ? mask : 0, terms, a);
-    load_terms(second + n * bytes, single, above + 2 < depth ? mask : 0, terms, b);
+    load_terms(type, first + n * bytes, above < depth ? mask : 0, terms, a);
+    load_terms(type, second + n * bytes, above + 2 < depth ? mask : 0, terms, b);
     UNROLL for (int t = 0; t < terms; t++) pack_pair(a[t], b[t], to + t * TERM_NUMBERS);
   }
 }
 
-INLINE void pack_k_columns(const nl_matrix_part *from, const bool single, const int terms, long depth, long columns,
+INLINE void pack_k_columns(const nl_matrix_part *from, const nl_dtype type, const int terms, long depth, long columns,
                            uint32_t *to) {
   for (long k = 0; k < depth; k += NL_TILE_STEP, to += terms * TERM_NUMBERS)
     for (long pair = 0; pair < ROW_NUMBERS; pair++)
-      pack_two_rows(from, single, terms, k + pair % CHAIN_NUMBERS * 4 + pair / CHAIN_NUMBERS, depth, columns,
+      pack_two_rows(from, type, terms, k + pair % CHAIN_NUMBERS * 4 + pair / CHAIN_NUMBERS, depth, columns,
                     to + pair * NL_TILE_PANEL);
 }
 
+INLINE void pack_stored(const nl_matrix_part *from, const nl_dtype type, const int terms, long depth, long columns,
+                        uint32_t *to) {
+  if (from->row != 1) return pack_k_columns(from, type, terms, depth, columns, to);
+  const char *rows = from->at;
+  const long bytes = type == NL_F32 ? 4 : 2;
+  for (long n = 0; n < columns; n += NL_TILE_PANEL, to += COLUMNS_NUMBERS)
+    pack_row_columns(rows + n * from->column * bytes, from->column, type, terms, depth, columns - n, to);
+}
+
 static void pack_tile_columns(nl_matrix_part from, long depth, long columns, int terms, uint32_t *to) {
-  if (from.row != 1 && from.type == NL_BF16) return pack_k_columns(&from, false, 1, depth, columns, to);
-  if (from.row != 1 && terms == 1) return pack_k_columns(&from, true, 1, depth, columns, to);
-  if (from.row != 1) return pack_k_columns(&from, true, 3, depth, columns, to);
-  const long bytes = from.column * (from.type == NL_F32 ? 4 : 2);
-  for (long n = 0; n < columns; n += NL_TILE_PANEL, to += COLUMNS_NUMBERS) {
-    const nl_matrix_part part = {(const char *)from.at + n * bytes, from.type, from.row, from.column};
-    pack_row_columns(part, depth, columns - n, terms, to);
-  }
+  if (from.type == NL_BF16) return pack_stored(&from, NL_BF16, 1, depth, columns, to);
+  if (from.type == NL_F16 && terms == 1) return pack_stored(&from, NL_F16, 1, depth, columns, to);
+  if (from.type == NL_F16) return pack_stored(&from, NL_F16, 2, depth, columns, to);
+  if (terms == 1) return pack_stored(&from, NL_F32, 1, depth, columns, to);
+  pack_stored(&from, NL_F32, 3, depth, columns, to);
 }
 
 INLINE const uint32_t *tile_columns(const uint32_t *packed, int terms, long step, int term) {

@@ -56,11 +56,9 @@ typedef struct packing {
 
 enum { ROW_PIECES = NL_TILE_PANEL, PAIR_PIECES = NL_TILE_SIDE };
 
-INLINE __m512i load_halves(const char *x, uint32_t mask) { return _mm512_maskz_loadu_epi16(mask, x); }
-
 // A row of 32 k of W becomes a row of a tile of each term.
-INLINE void pack_k_rows(packing *p, const int terms, const bool single, long count) {
-  const long end = p->at + count < p->pieces ? p->at + count : p->pieces, bytes = single ? 4 : 2;
+INLINE void pack_k_rows(packing *p, const int terms, const nl_dtype type, long count) {
+  const long end = p->at + count < p->pieces ? p->at + count : p->pieces, bytes = type == NL_F32 ? 4 : 2;
   for (; p->at < end; p->at++, p->step++) {
     if (p->step == p->steps) {
       p->step = 0;
@@ -69,21 +67,15 @@ INLINE void pack_k_rows(packing *p, const int terms, const bool single, long cou
     const long row = p->line, step = p->step, offset = row * p->row + step * NL_TILE_STEP * bytes;
     const uint32_t mask = p->whole ? ~0u : row < p->columns ? first_of(p->depth - step * NL_TILE_STEP) : 0;
     char *to = p->to + step * terms * 2 * NL_TILE_BYTES + row * 64;
-    if (!single) {
-      _mm512_store_si512(to, load_halves(p->from + offset, mask));
-      continue;
-    }
-    __m512 low, high;
     __m512i parts[3];
-    load_floats((const float *)(const void *)(p->from + offset), mask, &low, &high);
-    split(low, high, terms, parts);
+    load_terms(type, p->from + offset, mask, terms, parts);
     UNROLL for (int t = 0; t < terms; t++) _mm512_store_si512(to + t * 2 * NL_TILE_BYTES, parts[t]);
   }
 }
 
 // Rows k and k + 1 become a row of pairs in both tiles. Of 32 columns the first tile gets those whose number has bit 2
 // clear, the second the others, which takes one instruction each; results are put right in `permuted`.
-INLINE void pack_pairs(packing *p, const int terms, const bool single, long count) {
+INLINE void pack_pairs(packing *p, const int terms, const nl_dtype type, long count) {
   const long end = p->at + count < p->pieces ? p->at + count : p->pieces;
   const uint32_t mask = first_of(p->columns);
   for (; p->at < end; p->at++) {
@@ -92,16 +84,8 @@ INLINE void pack_pairs(packing *p, const int terms, const bool single, long coun
     const char *even = p->from + offset, *odd = even + p->row;
     char *to = p->to + p->at / PAIR_PIECES * terms * 2 * NL_TILE_BYTES + p->at % PAIR_PIECES * 64;
     __m512i a[3], b[3];
-    if (single) {
-      __m512 low, high;
-      load_floats((const float *)(const void *)even, even_mask, &low, &high);
-      split(low, high, terms, a);
-      load_floats((const float *)(const void *)odd, odd_mask, &low, &high);
-      split(low, high, terms, b);
-    } else {
-      a[0] = load_halves(even, even_mask);
-      b[0] = load_halves(odd, odd_mask);
-    }
+    load_terms(type, even, even_mask, terms, a);
+    load_terms(type, odd, odd_mask, terms, b);
     UNROLL for (int t = 0; t < terms; t++) {
       _mm512_store_si512(to + t * 2 * NL_TILE_BYTES, _mm512_unpacklo_epi16(a[t], b[t]));
       _mm512_store_si512(to + (t * 2 + 1) * NL_TILE_BYTES, _mm512_unpackhi_epi16(a[t], b[t]));
@@ -109,12 +93,25 @@ INLINE void pack_pairs(packing *p, const int terms, const bool single, long coun
   }
 }
 
-#define ADVANCE(name, how, terms, single) \
-  static void name(packing *p, long count) { how(p, terms, single, count); }
-ADVANCE(rows_stored, pack_k_rows, 1, false)
-ADVANCE(rows_rounded, pack_k_rows, 1, true)
-ADVANCE(rows_split, pack_k_rows, 3, true)
-ADVANCE(pairs_stored, pack_pairs, 1, false)
-ADVANCE(pairs_rounded, pack_pairs, 1, true)
-ADVANCE(pairs_split, pack_pairs, 3, true)
+#define ADVANCE(name, how, terms, type) \
+  static void name(packing *p, long count) { how(p, terms, type, count); }
+ADVANCE(rows_stored, pack_k_rows, 1, NL_BF16)
+ADVANCE(rows_rounded, pack_k_rows, 1, NL_F32)
+ADVANCE(rows_split, pack_k_rows, 3, NL_F32)
+ADVANCE(half_rows_rounded, pack_k_rows, 1, NL_F16)
+ADVANCE(half_rows_split, pack_k_rows, 2, NL_F16)
+ADVANCE(pairs_stored, pack_pairs, 1, NL_BF16)
+ADVANCE(pairs_rounded, pack_pairs, 1, NL_F32)
+ADVANCE(pairs_split, pack_pairs, 3, NL_F32)
+ADVANCE(half_pairs_rounded, pack_pairs, 1, NL_F16)
+ADVANCE(half_pairs_split, pack_pairs, 2, NL_F16)
 #undef ADVANCE
+
+typedef void advance(packing *packing, long count);
+static advance *advance_of(bool rows, nl_dtype type, int terms) {
+  if (type == NL_BF16) return rows ? rows_stored : pairs_stored;
+  if (type == NL_F16 && terms == 1) return rows ? half_rows_rounded : half_pairs_rounded;
+  if (type == NL_F16) return rows ? half_rows_split : half_pairs_split;
+  if (terms == 1) return rows ? rows_rounded : pairs_rounded;
+  return rows ? rows_split : pairs_split;
+}

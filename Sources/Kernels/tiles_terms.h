@@ -20,3 +20,15 @@ INLINE void load_floats(const float *x, uint32_t mask, __m512 *low, __m512 *high
   *low = _mm512_maskz_loadu_ps((__mmask16)mask, x);
   *high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), x + 16);
 }
+
+// The terms of 32 stored numbers: one of bf16, and of others as many as are asked for.
+INLINE void load_terms(const nl_dtype type, const char *x, uint32_t mask, const int terms, __m512i to[3]) {
+  if (type == NL_F32) {
+    __m512 low, high;
+    load_floats((const float *)(const void *)x, mask, &low, &high);
+    return split(low, high, terms, to);
+  }
+  to[0] = _mm512_maskz_loadu_epi16(mask, x);
+  if (type == NL_F16)
+    split(_mm512_cvtph_ps(_mm512_castsi512_si256(to[0])), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(to[0], 1)), terms, to);
+}

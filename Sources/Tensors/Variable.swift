@@ -100,14 +100,25 @@ public struct Matrix {
   let isInF32: Bool
 
   /// How the elements of a matrix are stored.
-  public enum StoredType: Sendable { case f32, bf16 }
+  public enum StoredType: Sendable {
+    case f32, bf16, f16
+
+    /// What the kernels call it.
+    package var kernelType: nl_dtype {
+      switch self {
+      case .f32: NL_F32
+      case .bf16: NL_BF16
+      case .f16: NL_F16
+      }
+    }
+  }
 
   /// A frozen matrix at `start`, which must be aligned to its elements; `owner` keeps the memory valid.
   public init(
     frozen start: UnsafeRawPointer, type: StoredType, rows: Int, columns: Int, owner: AnyObject
   ) {
     self.start = start
-    self.type = type == .f32 ? NL_F32 : NL_BF16
+    self.type = type.kernelType
     self.rows = rows
     self.columns = columns
     self.owner = owner

@@ -28,7 +28,7 @@ extension ModelCommand {
     @Option(
       help: ArgumentHelp(
         "How weights are stored. By default f32 if matrices of the file are F32 or F16, else bf16: that is exact for BF16, "
-          + "and for quantised ones much finer than their own rounding.", valueName: "bf16|f32"))
+          + "and for quantised ones much finer than their own rounding.", valueName: "bf16|f16|f32"))
     var dtype: WrittenType?
 
     @Option(

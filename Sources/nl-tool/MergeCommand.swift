@@ -27,7 +27,7 @@ struct MergeCommand: ParsableCommand {
   var output: String
 
   @Option(
-    help: ArgumentHelp("How weights are stored; by default as in the base model.", valueName: "bf16|f32"))
+    help: ArgumentHelp("How weights are stored; by default as in the base model.", valueName: "bf16|f16|f32"))
   var dtype: WrittenType?
 
   @Option(help: ArgumentHelp("How large a file of weights may be, as in 5GB or 800MB.", valueName: "size"))

@@ -48,7 +48,7 @@ struct ModelCommand: ParsableCommand {
     @Option(help: "Seed of the random weights.")
     var seed: UInt64 = 42
 
-    @Option(help: "How weights are stored: f32 or bf16.")
+    @Option(help: "How weights are stored: f32, bf16 or f16.")
     var dtype = "f32"
 
     func run() throws {

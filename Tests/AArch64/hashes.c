@@ -26,13 +26,16 @@ static void *memory(size_t bytes) {
   exit(1);
 }
 
-// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal, and some subnormal themselves.
+// Numbers in [−2, 2), one in 64 of them tiny, so that products are subnormal, and some subnormal themselves, also where
+// the caller has these flushed.
 static float *floats(long count) {
   float *x = memory((size_t)count * 4);
+  const nl_float_state saved = nl_float_begin();
   for (long i = 0; i < count; i++) {
     uint64_t word = random_word();
     x[i] = ldexpf((float)((int64_t)(word >> 40) - (1 << 23)), (word & 63) == 0 ? -100 : (word & 255) == 1 ? -149 : -22);
   }
+  nl_float_end(saved);
   return x;
 }
 
@@ -73,15 +76,24 @@ static void line(const char *name, const void *data, size_t bytes) {
 static void floats_line(const char *name, const float *x, long count) { line(name, x, (size_t)count * 4); }
 
 // ---- matrix products ------------------------------------------------------------------------------------------------
+static void *stored(long count, nl_dtype type) {
+  float *x = floats(count);
+  if (type == NL_F32) return x;
+  uint16_t *y = halves(count, 0xbfff);
+  for (long i = 0; i < count && type == NL_BF16; i++) memcpy(y + i, (char *)(x + i) + 2, 2);
+  free(x);
+  return y;
+}
+
 static void matmul(long M, long N, long K) {
-  for (int form = 0; form < 64; form++) {
-    const bool across_a = form & 1, across_b = form & 2, accumulate = form & 4, bf16 = form & 8;
-    float *a = floats(M * K), *b = floats(N * K), *c = floats(M * N);
-    if (bf16)
-      for (long i = 0; i < N * K; i++) memcpy((char *)b + 2 * i, (char *)(b + i) + 2, 2);
-    (form < 16 ? nl_matmul : form < 32 ? nl_matmul_bf16_dot : form < 48 ? nl_matmul_bf16_tiles : nl_matmul_f32_tiles)(
-        pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, bf16 ? NL_BF16 : NL_F32, across_b ? 1 : N,
-        across_b ? K : 1, c, N, accumulate);
+  for (int form = 0; form < 96; form++) {
+    const bool across_a = form & 1, across_b = form & 2, accumulate = form & 4;
+    const nl_dtype type = form / 8 % 3;
+    float *a = floats(M * K), *c = floats(M * N);
+    void *b = stored(N * K, type);
+    (form < 24 ? nl_matmul : form < 48 ? nl_matmul_bf16_dot : form < 72 ? nl_matmul_bf16_tiles : nl_matmul_f32_tiles)(
+        pool, M, N, K, a, across_a ? 1 : K, across_a ? M : 1, b, type, across_b ? 1 : N, across_b ? K : 1, c, N,
+        accumulate);
     char name[64];
     snprintf(name, sizeof name, "matmul_%ldx%ldx%ld_%d", M, N, K, form);
     floats_line(name, c, M * N);
@@ -93,13 +105,14 @@ static void matmul(long M, long N, long K) {
 static void shared_products(void) {
   enum { FACTORS = 3 };
   const long M = 45, K = 700, N[FACTORS] = {100, 7, 33};
-  for (int form = 0; form < 4; form++) {
-    const bool across = form & 1, bf16 = form & 2;
+  for (int form = 0; form < 6; form++) {
+    const bool across = form & 1;
+    const nl_dtype type = form / 2;
     nl_factor list[FACTORS];
     float *a = floats(M * K);
     for (int i = 0; i < FACTORS; i++) {
-      const void *b = bf16 ? (void *)halves(N[i] * K, 0xbfff) : floats(N[i] * K);
-      list[i] = (nl_factor){b, bf16 ? NL_BF16 : NL_F32, across ? 1 : N[i], across ? K : 1, N[i], memory(M * N[i] * 4), N[i], false};
+      list[i] = (nl_factor){stored(N[i] * K, type), type, across ? 1 : N[i], across ? K : 1, N[i],
+                            memory(M * N[i] * 4), N[i], false};
     }
     nl_matmul_f32_tiles_each(pool, M, K, a, K, 1, list, FACTORS);
     for (int i = 0; i < FACTORS; i++) {
@@ -170,6 +183,8 @@ static void row_loops(void) {
   floats_line("embedding_forward", y, rows * n);
   nl_embedding_forward(pool, rows, n, ids, halves(table_rows * n, 0xbfff), NL_BF16, y);
   floats_line("embedding_forward_bf16", y, rows * n);
+  nl_embedding_forward(pool, rows, n, ids, halves(table_rows * n, 0xbfff), NL_F16, y);
+  floats_line("embedding_forward_f16", y, rows * n);
   nl_embedding_backward(pool, rows, n, ids, y, table);
   floats_line("embedding_backward", table, table_rows * n);
   nl_gather_rows(pool, rows, n, index, table, y);
@@ -199,8 +214,8 @@ static void conversions(void) {
   floats_line("bf16_to_f32", y, n);
   nl_f32_to_bf16(pool, n, x, back);
   line("f32_to_bf16", back, (size_t)n * 2);
-  const long counted[2] = {nl_count_nonfinite(pool, n, y, NL_F32), nl_count_nonfinite(pool, n, all, NL_BF16)};
-  printf("count_nonfinite %ld %ld\n", counted[0], counted[1]);
+  printf("count_nonfinite %ld %ld %ld\n", nl_count_nonfinite(pool, n, y, NL_F32),
+         nl_count_nonfinite(pool, n, all, NL_BF16), nl_count_nonfinite(pool, n, all, NL_F16));
 }
 
 // ---- attention ------------------------------------------------------------------------------------------------------

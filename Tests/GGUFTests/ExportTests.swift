@@ -96,15 +96,15 @@ import Testing
   @Test func halvesAreTheNearest() {
     for bits in UInt16.min...UInt16.max where bits & 0x7C00 != 0x7C00 {
       let value = BlockDecoder.half([UInt8(truncatingIfNeeded: bits), UInt8(bits >> 8)])
-      #expect(BlockEncoder.half(value) == bits)
+      #expect(value.halfBits == bits)
       let magnitude = bits & 0x7FFF
       guard magnitude < 0x7BFF else { continue }
       let next = BlockDecoder.half([UInt8(truncatingIfNeeded: bits + 1), UInt8((bits + 1) >> 8)])
       let middle = (value + next) / 2
-      #expect(BlockEncoder.half(middle) == (bits & 1 == 0 ? bits : bits + 1))
-      #expect(BlockEncoder.half(middle > 0 ? middle.nextUp : middle.nextDown) == bits + 1)
+      #expect(middle.halfBits == (bits & 1 == 0 ? bits : bits + 1))
+      #expect((middle > 0 ? middle.nextUp : middle.nextDown).halfBits == bits + 1)
     }
-    #expect(BlockEncoder.half(65520) == 0x7C00 && BlockEncoder.half(65519) == 0x7BFF)
-    #expect(BlockEncoder.half(.infinity) == 0x7C00 && BlockEncoder.half(-.infinity) == 0xFC00)
+    #expect(Float(65520).halfBits == 0x7C00 && Float(65519).halfBits == 0x7BFF)
+    #expect(Float.infinity.halfBits == 0x7C00 && (-Float.infinity).halfBits == 0xFC00)
   }
 }

@@ -10,8 +10,8 @@ struct MatmulCase: CustomStringConvertible {
   var accumulate = false
   /// Floats between the end of a row and the next one, of A, B and C.
   var gap = 0
-  /// B is stored as bf16.
-  var bf16 = false
+  /// How B is stored.
+  var type = NL_F32
   /// Whether both are rounded to bf16, and the order of the sums.
   var order = Order.single
   var a: [Float] = []
@@ -24,18 +24,22 @@ struct MatmulCase: CustomStringConvertible {
 
   var description: String {
     "\(rows)×\(columns)×\(depth) A\(transposedA ? "ᵀ" : "") B\(transposedB ? "ᵀ" : "")"
-      + "\(accumulate ? " +=" : "")\(bf16 ? " bf16" : "")\(order == .single ? "" : " \(order)") gap \(gap)"
+      + "\(accumulate ? " +=" : "")\(type == NL_BF16 ? " bf16" : type == NL_F16 ? " f16" : "")\(order == .single ? "" : " \(order)") gap \(gap)"
   }
 
   private var aRow: Int { (transposedA ? rows : depth) + gap }
   private var bRow: Int { (transposedB ? depth : columns) + gap }
   private var cRow: Int { columns + gap }
 
-  /// Fills the operands with random numbers, those of B exact in bf16.
+  /// Fills the operands with random numbers, those of B exact in bf16, or in f16 if it is stored so.
   mutating func fill(_ random: inout SplitMix64) {
     a = random.floats(aRow * (transposedA ? depth : rows))
     b = random.floats(bRow * (transposedB ? columns : depth)).map {
-      Float(bitPattern: $0.bitPattern & 0xffff_0000)
+      type == NL_F16 ? Float(Float16($0)) : Float(bitPattern: $0.bitPattern & 0xffff_0000)
+    }
+    // Denormal numbers of f16 are normal ones of f32.
+    if type == NL_F16 {
+      for i in stride(from: 0, to: b.count, by: 5) { b[i] = Float(Float16(b[i] * 0x1p-15)) }
     }
     c = random.floats(cRow * rows)
     for m in 0..<rows { for j in columns..<cRow { c[m * cRow + j] = Self.guardValue } }
@@ -53,14 +57,16 @@ struct MatmulCase: CustomStringConvertible {
   /// What `nl_matmul` makes of it, with the gaps of C.
   func product(pool: OpaquePointer? = nil) -> [Float] {
     var result = c
-    let half = bf16 ? b.map { UInt16($0.bitPattern >> 16) } : []
+    let half =
+      type == NL_F32 ? [] : b.map { type == NL_F16 ? Float16($0).bitPattern : UInt16($0.bitPattern >> 16) }
     let aSteps = transposedA ? (1, aRow) : (aRow, 1)
     let bSteps = transposedB ? (1, bRow) : (bRow, 1)
     b.withUnsafeBytes { single in
       half.withUnsafeBytes { short in
         function(
-          pool, rows, columns, depth, a, aSteps.0, aSteps.1, bf16 ? short.baseAddress : single.baseAddress,
-          bf16 ? NL_BF16 : NL_F32, bSteps.0, bSteps.1, &result, cRow, accumulate)
+          pool, rows, columns, depth, a, aSteps.0, aSteps.1,
+          type == NL_F32 ? single.baseAddress : short.baseAddress, type, bSteps.0, bSteps.1, &result, cRow,
+          accumulate)
       }
     }
     return result
@@ -124,7 +130,11 @@ struct MatmulCase: CustomStringConvertible {
 
   /// Terms of X and of W that are multiplied, 0 being the largest, in this order.
   private var termProducts: [(x: Int, w: Int)] {
-    bf16 ? [(2, 0), (1, 0), (0, 0)] : [(2, 0), (1, 1), (0, 2), (1, 0), (0, 1), (0, 0)]
+    switch type {
+    case NL_BF16: [(2, 0), (1, 0), (0, 0)]
+    case NL_F16: [(2, 0), (1, 1), (1, 0), (0, 1), (0, 0)]
+    default: [(2, 0), (1, 1), (0, 2), (1, 0), (0, 1), (0, 0)]
+    }
   }
 
   /// As f32 by tiles: of 32 k each product of terms, in blocks of 512 k.

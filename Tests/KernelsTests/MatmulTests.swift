@@ -16,18 +16,20 @@ extension ISASuite {
       (9, 40, 1100),
     ]
 
+    static let storedTypes = [NL_F32, NL_BF16, NL_F16]
+
     static func cases(seed: UInt64) -> [MatmulCase] {
       var random = SplitMix64(seed: seed)
       return sizes.flatMap { rows, columns, depth in
-        (0..<64).map { bits in
+        (0..<96).map { bits in
           var one = MatmulCase(
             rows: rows, columns: columns, depth: depth, transposedA: bits & 1 > 0, transposedB: bits & 2 > 0,
             accumulate: bits & 4 > 0,
-            gap: Int.random(in: 0...3, using: &random), bf16: bits & 8 > 0,
-            order: MatmulCase.Order.allCases[bits / 16]
+            gap: Int.random(in: 0...3, using: &random), type: storedTypes[bits / 8 % 3],
+            order: MatmulCase.Order.allCases[bits / 24]
           ).filled(&random)
           // B as f32 has numbers that have to be rounded.
-          if one.order != .single && !one.bf16 { one.b = random.floats(one.b.count) }
+          if one.order != .single && one.type == NL_F32 { one.b = random.floats(one.b.count) }
           return one
         }
       }
@@ -51,17 +53,21 @@ extension ISASuite {
 
     // Large enough that all threads take part, in columns and in rows, and that A is packed in several pieces.
     @Test(arguments: [
-      MatmulCase(rows: 40, columns: 2500, depth: 300, transposedB: true, bf16: true),
-      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .bf16Dot),
-      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .bf16Dot),
-      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .bf16Tiles),
-      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .bf16Tiles),
-      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, bf16: true, order: .bf16Tiles),
-      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, bf16: true, order: .f32Tiles),
-      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, bf16: true, order: .f32Tiles),
+      MatmulCase(rows: 40, columns: 2500, depth: 300, transposedB: true, type: NL_BF16),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, type: NL_BF16, order: .bf16Dot),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, type: NL_BF16, order: .bf16Dot),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, type: NL_BF16, order: .bf16Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, type: NL_BF16, order: .bf16Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, type: NL_BF16, order: .bf16Tiles),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, type: NL_BF16, order: .f32Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true, type: NL_BF16, order: .f32Tiles),
       MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, order: .f32Tiles),
+      MatmulCase(rows: 40, columns: 2500, depth: 301, transposedB: true, type: NL_F16),
+      MatmulCase(rows: 530, columns: 300, depth: 2100, type: NL_F16, order: .bf16Dot),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, type: NL_F16, order: .bf16Tiles),
+      MatmulCase(rows: 530, columns: 300, depth: 2112, transposedB: true, type: NL_F16, order: .f32Tiles),
       // So long that the rows are packed in two stretches.
-      MatmulCase(rows: 300, columns: 70, depth: 5000, bf16: true, order: .f32Tiles),
+      MatmulCase(rows: 300, columns: 70, depth: 5000, type: NL_BF16, order: .f32Tiles),
       MatmulCase(rows: 600, columns: 40, depth: 700, transposedB: true),
       MatmulCase(rows: 530, columns: 300, depth: 2100, accumulate: true),
       MatmulCase(rows: 700, columns: 900, depth: 16, accumulate: true),
@@ -89,27 +95,30 @@ extension ISASuite {
       #expect(one.relativeError(of: one.product()) <= 1e-6)
     }
 
-    // The error of f32 by tiles, with both kinds of weights, is no larger than that of f32.
-    @Test(arguments: [true, false], [(33, 47, 1), (64, 64, 512), (50, 100, 4864), (3, 5, 151_936)])
-    func tilesErrorAgainstDouble(bf16: Bool, size: (rows: Int, columns: Int, depth: Int)) {
+    // The error of f32 by tiles, with all kinds of weights, is no larger than that of f32.
+    @Test(arguments: [UInt32(0), 1, 2], [(33, 47, 1), (64, 64, 512), (50, 100, 4864), (3, 5, 151_936)])
+    func tilesErrorAgainstDouble(type: UInt32, size: (rows: Int, columns: Int, depth: Int)) {
       var random = SplitMix64(seed: 19)
       var one = MatmulCase(
-        rows: size.rows, columns: size.columns, depth: size.depth, transposedB: true, bf16: bf16,
+        rows: size.rows, columns: size.columns, depth: size.depth, transposedB: true, type: nl_dtype(type),
         order: .f32Tiles
       ).filled(&random)
-      if !bf16 { one.b = random.floats(one.b.count) }
+      if one.type == NL_F32 { one.b = random.floats(one.b.count) }
       let error = one.relativeError(of: one.product())
       one.order = .single
       print("f32 by tiles, \(one): \(error), f32 \(one.relativeError(of: one.product()))")
       #expect(error <= 1e-6)
     }
 
-    // Where weights are exact in bf16, their other terms add nothing.
-    @Test func bf16GivesTheBitsOfF32() {
-      for one in Self.cases(seed: 14) where one.order == .single || one.bf16 {
-        var other = one
-        other.bf16.toggle()
-        #expect(one.product().hash == other.product().hash, "\(one)")
+    // Where weights are exact in bf16 or in f16, the terms that f32 has beyond theirs add nothing.
+    @Test func halvesGiveTheBitsOfF32() {
+      ISASuite.inEach { isa in
+        for one in Self.cases(seed: 14) where one.type != NL_F32 {
+          var other = one
+          other.type = NL_F32
+          #expect(
+            one.product().hash == other.product().hash, "\(one), \(String(cString: nl_isa_name(isa)))")
+        }
       }
     }
 
@@ -120,7 +129,7 @@ extension ISASuite {
       let (columns, depth) = size
       var random = SplitMix64(seed: 15)
       let whole = MatmulCase(
-        rows: 140, columns: columns, depth: depth, bf16: order != .single, order: order
+        rows: 140, columns: columns, depth: depth, type: order == .single ? NL_F32 : NL_BF16, order: order
       ).filled(&random)
       let expected = whole.product()
       ISASuite.inEach { _ in

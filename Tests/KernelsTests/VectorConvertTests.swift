@@ -87,13 +87,15 @@ extension ISASuite {
         expected += 1
       }
       let stored = x.map { UInt16($0.bitPattern >> 16) }
+      let halves = x.map { Float16($0).bitPattern }
       let counts = ISASuite.sameBits { pool in
         [
           Float(nl_count_nonfinite(pool, count, x, NL_F32)),
           Float(nl_count_nonfinite(pool, count, stored, NL_BF16)),
+          Float(nl_count_nonfinite(pool, count, halves, NL_F16)),
         ]
       }
-      #expect(counts == [Float(expected), Float(expected)])
+      #expect(counts == [Float](repeating: Float(expected), count: 3))
       #expect(
         nl_count_nonfinite(nil, 3, [Float.greatestFiniteMagnitude, -Float.leastNonzeroMagnitude, 0], NL_F32)
           == 0)

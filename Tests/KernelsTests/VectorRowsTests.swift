@@ -5,7 +5,7 @@ import Testing
 extension ISASuite {
   /// Embedding, gather and scatter: copies and sums in a stated order, so the expected bits are exact.
   @Suite struct VectorRowsTests {
-    @Test(arguments: [1, 16, 30, 896]) func embeddingLooksUpBothStoredTypes(n: Int) {
+    @Test(arguments: [1, 16, 30, 896]) func embeddingLooksUpEachStoredType(n: Int) {
       var random = SplitMix64(seed: 14)
       let table = random.floats(11 * n)
       let stored = table.map { UInt16($0.bitPattern >> 16) }
@@ -23,6 +23,13 @@ extension ISASuite {
       }
       let values = stored.map { Float(bitPattern: UInt32($0) << 16) }
       #expect(widened == ids.flatMap { values[Int($0) * n..<(Int($0) + 1) * n] })
+      let halves = table.map { Float16($0) }
+      let ofHalves = ISASuite.sameBits { pool in
+        var y = [Float](repeating: .nan, count: ids.count * n)
+        nl_embedding_forward(pool, ids.count, n, ids, halves.map(\.bitPattern), NL_F16, &y)
+        return y
+      }
+      #expect(ofHalves == ids.flatMap { halves[Int($0) * n..<(Int($0) + 1) * n].map(Float.init) })
     }
 
     @Test(arguments: [1, 16, 30, 300]) func embeddingGradientAddsRepeatsInOrder(n: Int) {

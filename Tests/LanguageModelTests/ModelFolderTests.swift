@@ -23,6 +23,14 @@ import Testing
 
     let model = try ModelFolder(path: folder.path + "/a")
     #expect(model.configuration.dtype == "float32" && model.configuration.tiedEmbeddings)
+    try ModelInitializer.create(config: path, output: folder.path + "/half", seed: 1, dtype: "f16")
+    let half = try ModelFolder(path: folder.path + "/half")
+    #expect(half.configuration.dtype == "float16")
+    for name in model.weights.names {
+      let rounded = try model.weights.tensor(name).floats().map { Float(Float16($0)) }
+      let stored = try half.weights.tensor(name)
+      #expect(stored.dtype == .f16 && stored.floats() == rounded, "\(name)")
+    }
     let values = try model.weights.tensor("model.embed_tokens.weight").floats().map(Double.init)
     let mean = values.reduce(0, +) / Double(values.count)
     let deviation = (values.reduce(0) { $0 + $1 * $1 } / Double(values.count) - mean * mean).squareRoot()

@@ -50,6 +50,21 @@ import Testing
     }
   }
 
+  /// A number that f16 cannot hold is refused, not written as an infinity; infinities and NaN are.
+  @Test func halvesThatAreTooLarge() throws {
+    let folder = try TemporaryFolder()
+    func write(_ values: [Float]) throws {
+      try SafetensorsWriter.write(
+        ["a": HostTensor(shape: [values.count], values: values)], as: .f16,
+        to: folder.path + "/a.safetensors")
+    }
+    expectError("70000", "65504") { try write([1, 70000]) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    try write([65504, .infinity, 0x1p-24, .nan])
+    let floats = try SafetensorsFile(path: folder.path + "/a.safetensors").tensor("a").floats()
+    #expect(floats[0..<3] == [65504, .infinity, 0x1p-24] && floats[3].isNaN)
+  }
+
   /// The same bytes whatever the order of the items; aligned; bf16 to nearest, ties to even: 1 + 2⁻⁸ lies halfway
   /// between 1 and 1 + 2⁻⁷, 1 + 3·2⁻⁸ halfway between 1 + 2⁻⁷ and 1 + 2⁻⁶.
   @Test func writesDeterministicallyAndReadsBack() throws {

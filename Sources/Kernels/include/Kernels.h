@@ -42,9 +42,10 @@ int nl_pool_threads(const nl_pool *pool);
 void nl_pool_run(nl_pool *pool, long parts, void (*body)(void *context, long part), void *context);
 
 // ---- matrix product (matmul.c) ---------------------------------------------------------------------------------
-typedef enum { NL_F32 = 0, NL_BF16 = 1 } nl_dtype;
+typedef enum { NL_F32 = 0, NL_BF16 = 1, NL_F16 = 2 } nl_dtype;  // f16: IEEE 754's halves
 // C = A·B, or C += A·B with `accumulate`.  A[m,k] = a[m*a_row + k*a_col] (f32), B[k,n] = b[k*b_row + n*b_col]
-// (f32 or bf16), C[m,n] = c[m*ldc + n].  One of b_row, b_col is 1, and one of a_row, a_col is 1.
+// (f32, bf16 or f16, which is f32 of fewer bits), C[m,n] = c[m*ldc + n].  One of b_row, b_col is 1, and one of a_row,
+// a_col is 1.
 //   forward  Y = X·Wᵀ:  a = X [M,K], b = W [N,K] -> b_row = 1, b_col = K
 //   input    dX = dY·W: a = dY [M,K], b = W [K,N] -> b_row = N, b_col = 1
 //   weights  dW = dYᵀ·X: a = dY [K,M] -> a_row = 1, a_col = M; b = X [K,N] -> b_row = N, b_col = 1
@@ -69,8 +70,8 @@ void nl_matmul_bf16_tiles(nl_pool *pool, long M, long N, long K, const float *a,
 // A product in f32's precision by tiles of bf16. A number is the sum of three bf16, x1 = bf16(x), x2 = bf16(x − x1),
 // x3 = bf16(x − x1 − x2), to nearest, ties to even; denormal numbers count as zero, in and out. For each 32 k, ascending,
 // zeros beyond the last, and for each product of terms in turn: a chain of fma from zero over the even k, one over the odd
-// ones, and sum = sum + (even + odd). With B in bf16 the products are x3·w, x2·w, x1·w; in f32 x3·w1, x2·w2, x1·w3, x2·w1,
-// x1·w2, x1·w1. After each 512 k c = sum, the first time and not accumulating, else c = c + sum, and sum = 0.
+// ones, and sum = sum + (even + odd). With B in bf16 the products are x3·w, x2·w, x1·w; in f16, which is two terms, x3·w1,
+// x2·w2, x2·w1, x1·w2, x1·w1; in f32 x3·w1, x2·w2, x1·w3, x2·w1, x1·w2, x1·w1. After each 512 k c = sum, the first time and not accumulating, else c = c + sum, and sum = 0.
 void nl_matmul_f32_tiles(nl_pool *pool, long M, long N, long K, const float *a, long a_row, long a_col, const void *b,
                          nl_dtype b_type, long b_row, long b_col, float *c, long ldc, bool accumulate);
 
@@ -178,7 +179,7 @@ void nl_objective(nl_pool *pool, long rows, long n, float *logits, long base_n, 
 // (row_ids[r], position_ids[r], channel/4, site). The backward pass is the same call on dy.
 void nl_dropout(nl_pool *pool, long rows, long n, float p, uint64_t key, uint32_t site, const int32_t *row_ids,
                 const int32_t *position_ids, const float *x, float *y);
-// Numbers that are not finite, of either stored type.
+// Numbers that are not finite, of any stored type.
 long nl_count_nonfinite(nl_pool *pool, long n, const void *x, nl_dtype type);
 // Conversions of stored weights.
 void nl_f16_to_f32(nl_pool *pool, long n, const uint16_t *x, float *y);

@@ -12,7 +12,7 @@ struct WeightLoader {
   /// Tensors that stand for those of the folder, by name.
   var replaced: [String: HostTensor] = [:]
 
-  /// A frozen matrix [rows, columns]; f16, which the kernels do not know, is widened once.
+  /// A frozen matrix [rows, columns], as it is stored.
   func matrix(_ name: String, shape: [Int]) throws -> Matrix {
     guard replaced[name] == nil else {
       return Matrix(Variable(try tensor(name, shape: shape)), isFrozen: true)
@@ -23,11 +23,11 @@ struct WeightLoader {
   /// The folder's own, whatever stands for it.
   func stored(_ name: String, shape: [Int]) throws -> Matrix {
     let stored: StoredTensor = try self.stored(name, shape: shape)
-    guard stored.dtype != .f16, let start = stored.bytes.baseAddress else {
+    guard let start = stored.bytes.baseAddress else {
       return Matrix(Variable(try widened(stored)), isFrozen: true)
     }
     return Matrix(
-      frozen: start, type: stored.dtype == .f32 ? .f32 : .bf16, rows: shape[0], columns: shape[1],
+      frozen: start, type: stored.dtype.ofMatrix, rows: shape[0], columns: shape[1],
       owner: StoredTensorOwner(stored))
   }
 
@@ -79,13 +79,7 @@ struct WeightLoader {
   private func nonFiniteCount(_ stored: StoredTensor) -> Int {
     guard let start = stored.bytes.baseAddress else { return 0 }
     return withExtendedLifetime(stored) {
-      switch stored.dtype {
-      case .f32: nl_count_nonfinite(threads.handle, stored.count, start, NL_F32)
-      case .bf16: nl_count_nonfinite(threads.handle, stored.count, start, NL_BF16)
-      // A half with all bits of its exponent set is an infinity or NaN.
-      case .f16:
-        stored.bytes.bindMemory(to: UInt16.self).reduce(0) { $1 & 0x7C00 == 0x7C00 ? $0 + 1 : $0 }
-      }
+      nl_count_nonfinite(threads.handle, stored.count, start, stored.dtype.ofMatrix.kernelType)
     }
   }
 

@@ -17,13 +17,13 @@ public enum ModelInitializer {
   ///   - config: the path of a `config.json`.
   ///   - output: the folder to make; it must not be there yet.
   ///   - tokenizer: a folder with a `tokenizer.json`; nil: the folder of `config`, if it has one.
-  ///   - dtype: how weights are stored: `f32` or `bf16`.
+  ///   - dtype: how weights are stored: `f32`, `bf16` or `f16`.
   public static func create(
     config: String, output: String, tokenizer: String? = nil, seed: UInt64 = 42, dtype: String = "f32"
   ) throws {
     guard let type = WrittenType(rawValue: dtype) else {
       throw ModelError(
-        file: output, name: "dtype", "\"\(dtype)\" is not supported; it must be \"f32\" or \"bf16\"")
+        file: output, name: "dtype", "\"\(dtype)\" is not supported; it must be \"f32\", \"bf16\" or \"f16\"")
     }
     var configuration = try ModelConfiguration(json: try readJSON(path: config), file: config)
     configuration.dtype = type.stored.configName

@@ -15,7 +15,7 @@ public struct SafetensorsItem {
     self.init(name: name, shape: shape, dtype: dtype) { write in try write(bytes) }
   }
 
-  /// Floats, rounded to the nearest number of `dtype` (f32 or bf16) as they are written.
+  /// Floats, rounded to the nearest number of `dtype` as they are written.
   public init(
     name: String, shape: [Int], as dtype: WrittenType = .f32, values: @escaping () throws -> [Float]
   ) {
@@ -44,11 +44,19 @@ public struct SafetensorsItem {
 
 /// The formats that floats are written in.
 public enum WrittenType: String, Sendable, CaseIterable {
-  case f32, bf16
+  case f32, bf16, f16
 
-  public var stored: StoredType { self == .f32 ? .f32 : .bf16 }
+  public var stored: StoredType {
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .f16: .f16
+    }
+  }
 
   /// Hands over floats as their bytes in this format, rounded to the nearest.
+  ///
+  /// - Throws: ``ModelError`` if a finite number is too large for it.
   package func write(_ floats: [Float], _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
     switch self {
     case .f32: try floats.withUnsafeBytes { try write($0) }
@@ -56,7 +64,32 @@ public enum WrittenType: String, Sendable, CaseIterable {
       var rounded = [UInt16](repeating: 0, count: floats.count)
       if !floats.isEmpty { nl_f32_to_bf16(nil, floats.count, floats, &rounded) }
       try rounded.withUnsafeBytes { try write($0) }
+    case .f16:
+      let halves = floats.map(\.halfBits)
+      if let i = halves.indices.first(where: { halves[$0] & 0x7FFF == 0x7C00 && floats[$0].isFinite }) {
+        throw ModelError(
+          file: "f16",
+          "cannot hold the number \(floats[i]), as its largest is 65504; store the weights as bf16 or f32")
+      }
+      try halves.withUnsafeBytes { try write($0) }
     }
+  }
+}
+
+extension Float {
+  /// Half precision (IEEE 754 binary16), to the nearest, ties to even; what is too large becomes infinite.
+  package var halfBits: UInt16 {
+    let sign = UInt16(bitPattern >> 16 & 0x8000)
+    let magnitude = bitPattern & 0x7FFF_FFFF
+    if magnitude > 0x7F80_0000 { return sign | 0x7E00 }
+    if magnitude >= 0x4780_0000 { return sign | 0x7C00 }
+    if magnitude < 0x3880_0000 {
+      // Below 2⁻¹⁴ halves are multiples of 2⁻²⁴.
+      let steps = (Float(bitPattern: magnitude) * 0x1p24).rounded(.toNearestOrEven)
+      return sign | UInt16(steps)
+    }
+    let rounded = magnitude + 0xFFF + (magnitude >> 13 & 1)
+    return sign | UInt16((rounded - 0x3800_0000) >> 13)
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import Tensors
 
 /// The number formats that weights are read in.
 public enum StoredType: String, Sendable, CaseIterable {
@@ -9,6 +10,15 @@ public enum StoredType: String, Sendable, CaseIterable {
 
   /// Bytes per number.
   public var size: Int { self == .f32 ? 4 : 2 }
+
+  /// The same for a matrix of the computation.
+  var ofMatrix: Matrix.StoredType {
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .f16: .f16
+    }
+  }
 
   /// The name in `config.json`, as in `"dtype": "bfloat16"`.
   public var configName: String {
