@@ -13,9 +13,10 @@ cd "$(dirname "$0")/../.."
 
 tree=${NL_INVERSIONS_TREE:-$PWD/.build-inversions}
 tool=$tree/.build/release/nl-tool
-# Seeds that are tried at most, some at a time; and seconds that these may take: a run that does not end is noticed, too.
+# Seeds that are tried at most, some at a time; and processor seconds that these may take, whatever else the machine does: a
+# run that does not end is noticed, too.
 read -r -a ranges <<<"${NL_INVERSIONS_SEEDS:-1..300 301..3000 3001..8000}"
-patience=300
+patience=600
 
 # What git has, and what it does not have yet, as it is in this folder.
 copy_tree() {
@@ -55,10 +56,14 @@ notice() {
   local range status said
   for range in "${ranges[@]}"; do
     status=0
-    said=$(NL_INVERT=$1 timeout $patience "$tool" simulate --seeds "$range" --threads 2 2>&1) || status=$?
+    said=$(
+      ulimit -t $patience
+      NL_INVERT=$1 timeout $((20 * patience)) "$tool" simulate --seeds "$range" --threads 2 2>&1
+    ) || status=$?
     case $status in
       0) ;;
-      124) echo "no end within $patience s" && return ;;
+      # SIGXCPU, or SIGKILL soon after it.
+      124 | 137 | 152) echo "no end within $patience s" && return ;;
       *) grep -m 1 -oE '^FAILED: seed [0-9]+' <<<"$said" || echo "exit code $status"
          return ;;
     esac
