@@ -32,6 +32,20 @@ import Testing
     #expect(stats.map { $0["due_updates"]?.int } == stats.map { $0["update_count"]?.int })
     // 1 to 5, then 7 and 9; 2, 4, 6, 8, 10; 4, 8.
     #expect(stats.map { $0["due_updates"]?.int } == [7, 5, 2])
+    // Modules that a stage moves are a tier by themselves, part of tier 2 from step 9 on: 1 to 8.
+    let moved: [String: JSONValue] = [
+      "curriculum_strategy": "stages", "sampling_difficulty": "length",
+      "curriculum_stages": [["target": 0], ["target": 1, "tier_map": ["*.0.*.q_proj": 2]]],
+    ]
+    let preview = try service.json("POST", "preview", RunningService.config("m", moved))
+    #expect((preview["tiers"]?.array ?? []).map { $0["config_tier"]?.int } == [0, 0, 1, 2])
+    try service.json("POST", "start", RunningService.config("m", moved))
+    try service.waitForEnd(of: "m")
+    let of = try service.json("GET", "status?experiment=m")["tier_stats"]
+    let parts = (0..<4).compactMap { of?["tier_\($0)"] }
+    #expect(parts.map { $0["config_tier"]?.int } == [0, 2, 1, 2])
+    #expect(parts.map { $0["update_count"]?.int } == [10, 8, 5, 2])
+    #expect(parts.map { $0["due_updates"]?.int } == [10, 8, 5, 2])
     // A stage's data lie below the service's folders, as all data do.
     let outside = try service.answer(
       "POST", "/nested-learning/start",

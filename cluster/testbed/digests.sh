@@ -46,6 +46,7 @@ module-type|"tier_assignment_strategy": "module_type", "module_type_tiers": {"at
 staggered|"tier_phase": "staggered", "inactive_gradients": "mean", "tier_update_frequencies": [1, 3, 5], "flush_every": 3, "num_steps": 40|--local-workers 3|kill worker
 phases|"tier_phase": [1, 0, 3], "inactive_gradients": "sum", "tier_update_frequencies": [2, 3, 4], "num_steps": 40|--local-workers 2|stop worker
 stages|"curriculum_strategy": "stages", "curriculum_stages": [{"target": 0, "frequencies": [1, 3, 4]}, {"target": 0, "frequencies": [2, 2, 3], "batch_size": 1}, {"target": 1}], "sampling_difficulty": "length", "inactive_gradients": "mean", "num_steps": 40|--local-workers 3|kill worker
+moves|"curriculum_strategy": "stages", "curriculum_stages": [{"target": 0}, {"target": 0, "tier_map": {"*.0.*.q_proj": 2, "*.2.*": 1}, "frequencies": [1, 3, 4]}, {"target": 1}], "sampling_difficulty": "length", "inactive_gradients": "mean", "num_steps": 40|--local-workers 3|kill worker
 full|"trainable": "full", "optimizer": "adamw", "weight_decay": 0.1|--local-workers 2|
 END
 }
