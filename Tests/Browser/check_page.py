@@ -86,6 +86,10 @@ def run(page, context, service):
     page.get_by_role("link", name="Duplicate").click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("first-2")
     expect(page.locator("#period-2")).to_have_value("8")
+    # Model and data are those of the lists, by the names there.
+    for label, value in (("Base model", "small"), ("Training data", "train.jsonl"), ("Validation data", "valid.jsonl")):
+        expect(page.get_by_label(label)).to_have_value(value)
+        assert page.get_by_label(label).locator("option", has_text="/").count() == 0
     page.get_by_label("Learning rate", exact=True).fill("0.003")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("heading", name="first-2")).to_be_visible()

@@ -55,7 +55,8 @@ export class Chart {
       unhighlightCallback: () => this.showLegend(),
       gridLineColor: resolved('--line'), axisLineColor: resolved('--line'), strokeWidth: 1.6, highlightCircleSize: 4,
       axes: { x: { drawGrid: false, pixelsPerLabel: 70 }, y: { axisLabelWidth: 58, axisLabelFormatter: this.format } },
-      rangeSelectorHeight: 24, animatedZooms: false, ...this.options, ...more,
+      // So that points at the ends are whole.
+      xRangePad: 5, rangeSelectorHeight: 24, animatedZooms: false, ...this.options, ...more,
     };
     if (!this.graph) this.graph = new Dygraph(this.plot, rows, options);
     else this.graph.updateOptions({ file: rows, ...options });

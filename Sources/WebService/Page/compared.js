@@ -4,6 +4,8 @@ import { Chart, palette, smoothed } from './charts.js';
 import { bytes, decimal, duration, fill, h, problem } from './elements.js';
 import { Metrics } from './metrics.js';
 
+// Those of tiers, in an order in which neighbours are easily told apart.
+const colors = (count) => { const all = palette(6); return Array.from({ length: count }, (_, i) => all[[2, 0, 5, 3, 4, 1][i % 6]]); };
 const sum = (list) => (list || []).reduce((a, b) => a + b, 0);
 const own = (key) => (row) => row[key];
 const evaluated = { isEvaluated: true, drawPoints: true, pointSize: 3 };
@@ -156,7 +158,7 @@ export class Comparison {
       if (!this.charts.has(key)) this.charts.set(key, new Chart(title + (isSmoothed ? ' (smoothed)' : ''), { large: true, ...(format ? { format } : {}), ...(logscale ? { logscale } : {}), ...(drawPoints ? { drawPoints, pointSize } : {}) }));
       const chart = this.charts.get(key);
       if (this.grid.children[place] !== chart.figure) this.grid.insertBefore(chart.figure, this.grid.children[place] ?? null);
-      chart.show(this.rows(curve), this.runs.map(({ run }) => run), palette(this.runs.length));
+      chart.show(this.rows(curve), this.runs.map(({ run }) => run), colors(this.runs.length));
     });
   }
 

@@ -36,13 +36,20 @@ class Form {
     const { config } = await get('experiments/' + name(run));
     this.values = {};
     for (const key of this.keys) {
-      const value = config[key.name];
+      const value = key.kind === 'path' ? this.listed(config[key.name]) : config[key.name];
       if (value !== undefined && value !== null && key.name !== 'output_path' && JSON.stringify(value) !== JSON.stringify(key.default)) this.values[key.name] = value;
     }
     const [, stem, number] = run.match(/^(.*?)(?:-(\d+))?$/);
     this.values.experiment_name = `${stem}-${Number(number || 1) + 1}`;
     this.keep();
     history.replaceState(null, '', '#/new');
+  }
+
+  // A path, or several, as the lists name them, where they do: a run's config has them in full.
+  listed(value) {
+    if (Array.isArray(value)) return value.map((one) => this.listed(one));
+    if (value?.path) return { ...value, path: this.listed(value.path) };
+    return Object.values(this.lists).flat().find((one) => one.id && one.path === value)?.id ?? value;
   }
 
   keep() { localStorage.setItem(store, JSON.stringify(this.values)); }
