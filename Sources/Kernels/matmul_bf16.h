@@ -93,9 +93,20 @@ INLINE void pack_row(const bool flush, const float *from, long step, long depth,
   }
 }
 
+// While row `row` of A is packed: asks for the one that is packed some rows later. Pieces of rows are too short for the
+// processor to see by itself what comes next.
+INLINE void prefetch_later_row(const nl_matrix_part *from, long row, long rows, long depth) {
+  enum { LATER = 4 };
+  if (from->column != 1 || row + LATER >= rows) return;
+  const float *later = (const float *)from->at + (row + LATER) * from->row;
+  for (long k = 0; k < depth; k += LINE / (long)sizeof *later) __builtin_prefetch(later + k);
+}
+
 INLINE void pack_rows_of(const bool flush, nl_matrix_part from, long rows, long depth, packed_a_bf16 *to) {
-  for (long i = 0; i < rows; i++)
+  for (long i = 0; i < rows; i++) {
+    prefetch_later_row(&from, i, rows, depth);
     pack_row(flush, (const float *)from.at + i * from.row, from.column, depth, to + i * NL_KBLOCK);
+  }
 }
 static void pack_a_bf16(nl_matrix_part from, long rows, long depth, void *to) {
   pack_rows_of(false, from, rows, depth, to);
