@@ -10,7 +10,7 @@ enum DuplicateFinder {
       // Later parts of a row that was split have none.
       if hash != 0 { keys.append(hash & 0xFFFF_FFFF_0000_0000 | UInt64(number)) }
     }
-    keys.sort()
+    sort(&keys)
     var found: [[Int]] = []
     var duplicates = DuplicateRows()
     var start = 0
@@ -29,6 +29,29 @@ enum DuplicateFinder {
     }
     duplicates.groups = first(found).map { $0.map { Int(table.entry($0).line) } }
     return duplicates
+  }
+
+  /// Sorts within the array's own memory, but for a small part: `Array.sort` takes half as much again. Numbers are brought to
+  /// those with the same highest byte, and each of these parts is sorted by itself.
+  static func sort(_ keys: inout [UInt64]) {
+    var ends = [Int](repeating: 0, count: 256)
+    for key in keys { ends[Int(key >> 56)] += 1 }
+    for byte in 1..<256 { ends[byte] += ends[byte - 1] }
+    let starts = [0] + ends.dropLast()
+    keys.withUnsafeMutableBufferPointer { keys in
+      var next = starts
+      for byte in 0..<256 {
+        while next[byte] < ends[byte] {
+          let own = Int(keys[next[byte]] >> 56)
+          if own != byte { keys.swapAt(next[byte], next[own]) }
+          next[own] += 1
+        }
+      }
+      for byte in 0..<256 {
+        var part = UnsafeMutableBufferPointer(rebasing: keys[starts[byte]..<ends[byte]])
+        part.sort()
+      }
+    }
   }
 
   /// The groups that begin first in the file.

@@ -25,11 +25,13 @@ struct Route: Sendable {
     self.answer = answer
   }
 
-  /// One that is answered with JSON, made where reading from the disk keeps nobody else waiting.
+  /// One that is answered with JSON, made where that, and reading from the disk, keeps nobody else waiting.
   static func json(
     _ method: HTTPRequest.Method, _ path: String, _ make: @escaping @Sendable (Asked) throws -> JSONValue
   ) -> Route {
-    Route(method, path) { asked in Answer.json(try await Disk.run { try make(asked) }) }
+    Route(method, path) { asked in
+      Answer.bytes(try await Disk.run { try make(asked).bytes() }, type: Answer.jsonType)
+    }
   }
 
   /// One that is answered with JSON that has been made already.
@@ -52,7 +54,7 @@ struct Route: Sendable {
   ) -> Route {
     Route(.post, path) { asked in
       let body = try await asked.object()
-      return Answer.json(try await Disk.run { try make(asked, body) })
+      return Answer.bytes(try await Disk.run { try make(asked, body).bytes() }, type: Answer.jsonType)
     }
   }
 }
