@@ -33,6 +33,26 @@ import Testing
     #expect(throws: TrainerError.self) { try GradNorm(balanced(), from: &broken) }
   }
 
+  /// A map that takes the weights out of tier 0 would leave them without a gradient, in silence.
+  @Test func itsWeightsAreInTierZero() throws {
+    func scheduler(_ pattern: String) throws -> ParameterTierScheduler {
+      var config = balanced()
+      (config.numTiers, config.tierUpdateFrequencies) = (2, [1, 2])
+      config.tierAssignmentStrategy = .manual
+      config.manualTierMap = ManualTierMap(entries: [.init(pattern: pattern, tier: 1)])
+      config.defaultTier = 0
+      return try ParameterTierScheduler(
+        config: config,
+        parameters: [
+          TrainableParameter(name: "model.layers.0.q", module: "model.layers.0", layer: 0, count: 1),
+          TrainableParameter(name: GradNorm.weightsName, module: "heads", layer: nil, count: 2),
+        ])
+    }
+    #expect(try scheduler("model.layers.*").tiers[0].parameters == [GradNorm.weightsName])
+    let error = #expect(throws: TierError.self) { try scheduler("heads") }
+    #expect(error?.description.contains("heads.task_weights would go to tier 1") == true)
+  }
+
   /// Two tasks that pull one number to 1 and to −1, the second with a hundred times the loss: alike, the second has it all;
   /// with GradNorm both learn equally fast, and it stays in the middle.
   @Test func tasksOfDifferentScalesLearnEquallyFast() throws {

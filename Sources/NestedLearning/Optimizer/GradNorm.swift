@@ -9,6 +9,19 @@ struct GradNorm {
   static let gradientsName = "heads.task_gradients"
   static let firstLossesName = "heads.task_first_losses"
 
+  /// The weights are given their gradient at each step, with what tier 0 is updated by.
+  static func check(
+    _ config: NestedLearningConfig, tierOfName: [String: Int]
+  ) throws(TierError) {
+    guard config.tasksWeighting == .gradnorm else { return }
+    for name in [weightsName, gradientsName, firstLossesName] {
+      guard let tier = tierOfName[name], tier != 0 else { continue }
+      throw TierError(
+        reason: "\(name) would go to tier \(tier), and gradnorm changes it at each step, with tier 0",
+        remedy: "let the first pattern of manual_tier_map that matches \"heads\" be one of tier 0")
+    }
+  }
+
   let alpha: Double
   /// Of each task, by the last adapted layer, one after the other.
   private let gradients: [Float]

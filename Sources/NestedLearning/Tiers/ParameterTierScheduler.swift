@@ -164,6 +164,7 @@ public struct ParameterTierScheduler: Sendable {
     }
     var tierOfName: [String: Int] = [:]
     for tier in tiers { for name in tier.parameters { tierOfName[name] = tier.index } }
+    try GradNorm.check(config, tierOfName: tierOfName)
     self.tiers = tiers
     stages = stageTiers.stages.indices.map { stage in
       groups.map { stage == 0 ? $0.key.configTier : $0.key.later[stage - 1] }
