@@ -57,6 +57,8 @@ missing_testbed_packages() {
   for package in iproute2 nftables; do
     installed "$package" || printf '%s ' "$package"
   done
+  # Downloads of the service are looked at with it.
+  command -v curl >/dev/null || printf 'curl '
   # The page is looked at with it; Ubuntu has it as a snap alone, and does without.
   command -v chromium >/dev/null || ! apt-cache show chromium 2>/dev/null | grep -q '^Version: [0-9]*\.' \
     || printf 'chromium python3-venv '
