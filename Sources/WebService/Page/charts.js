@@ -47,6 +47,8 @@ export class Chart {
     // An answer may come when its view has been left.
     if (this.isClosed) return;
     this.last = [rows, labels, colors, more];
+    // Nor has what is not on the page a width.
+    if (!this.plot.isConnected) return;
     if (!rows.length || !labels.length) { this.legend.textContent = 'Nothing yet.'; return; }
     this.names = [labels, colors];
     const options = {
