@@ -33,7 +33,7 @@ probe() { # FLAGS…
 }
 
 train plain "$data/plain.json" --base-model-path "$base" --train-data-path "$data/labelled.jsonl" \
-  --val-data-path "$here/valid.jsonl"
+  --val-data-path "$here/valid.jsonl" --num-steps 800
 train adversarial "$here/adversarial.json"
 
 echo
