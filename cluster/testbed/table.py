@@ -132,8 +132,14 @@ def table(entries, notes):
         if number == 0:
             print("  ".join("-" * width for width in widths))
         elif notes:
-            for note in entries[number - 1].get("notes", []) + entries[number - 1].get("failures", []):
-                print("       " + note.replace("\n", "\n       ")[:600])
+            entry = entries[number - 1]
+            for note in [part[:600] for part in entry.get("notes", [])] + [ends(part) for part in entry.get("failures", [])]:
+                print("       " + note.replace("\n", "\n       "))
+
+
+def ends(text, head=600, tail=6000):
+    """Of what a program said at length, the beginning and the end: what it did last tells more of why it failed."""
+    return text if len(text) <= head + tail else text[:head] + "\n[…]\n" + text[-tail:]
 
 
 def main():
