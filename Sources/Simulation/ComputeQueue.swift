@@ -123,7 +123,7 @@ extension Simulation {
     if workers[place].slowUntil > now { seconds *= 8 }
     let plan = workers[place].plan
     if isFaulty, random.chance(plan.quits) { return leave(place, with: assign) }
-    let isBroken = isFaulty && random.chance(plan.fails)
+    let isBroken = (isFaulty || plan.neverHeals) && random.chance(plan.fails)
     let fails = isFaulty && random.chance(scenario.computeErrors)
     let lie = assign.purpose == .collect ? nil : lie(of: place, in: assign)
     let steps = 10 * assign.microBatches.count

@@ -206,7 +206,17 @@ public struct FoundBug: Sendable {
     FoundBug(
       seed: 9_406_750,
       story: """
-        A worker that was to go to another run, and whose result was still on its way over a slow link, was said to be         ready, for as long as that took: it gets no work, as it has something in hand. Its state says so now.
+        A worker that was to go to another run, and whose result was still on its way over a slow link, was said to be \
+        ready, for as long as that took: it gets no work, as it has something in hand. Its state says so now.
         """),
+    FoundBug(
+      seed: 2_200_568,
+      story: """
+        A shard was chosen by lot to be computed twice, and the only other worker failed at it again and again: the run \
+        waited for that one to succeed, for ever, and was no poisoned shard's, as one had computed it. It went unseen as \
+        machines that fail were mended together with all other faults; now one may go on failing. What is chosen by lot is \
+        waived then, and what has to be computed twice waits for another worker by name, and not for ever.
+        """),
+    FoundBug(seed: 2_200_063, story: "As 2,200,568, while the other was left alone for ever longer times."),
   ]
 }

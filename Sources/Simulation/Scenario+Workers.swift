@@ -33,6 +33,17 @@ extension Scenario {
     if random.chance(0.1) { workers.append(WorkerPlan(quits: random.chance(0.7) ? 1 : 0.5)) }
   }
 
+  /// A machine that never computes anything, whatever is done, beside others that are to go on without it. Some results are
+  /// compared, as far as there is somebody to compare with.
+  mutating func addHopelessMachine(using random: inout SplitMix64) {
+    // Where all are compared, or some lie, the run may have to wait for this one.
+    guard !hasLiars, problem.config.verifyFraction < 1 else { return }
+    workers.append(WorkerPlan(isLocal: random.chance(0.3), fails: 1, neverHeals: true))
+    let fractions: [Double] = [0.9, 0.5, 0.1]
+    problem.config.verifyFraction = fractions.randomElement(using: &random) ?? 0.5
+    for place in others.indices { others[place].config.verifyFraction = problem.config.verifyFraction }
+  }
+
   /// Workers with a valid key that say what they like, beside others that do not.
   mutating func addHostileWorkers(using random: inout SplitMix64) {
     for _ in 0..<Int.random(in: 1...2, using: &random) {

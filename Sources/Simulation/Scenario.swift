@@ -27,6 +27,8 @@ public struct Scenario: Sendable {
     var lies = 0.0
     /// The probability that it cannot compute a shard.
     var fails = 0.0
+    /// It goes on failing when faults have stopped.
+    var neverHeals = false
     /// The probability that it says GOODBYE when it is given a shard, and joins again at once.
     var quits = 0.0
     /// The probability that a message of its is altered before it is encoded.
@@ -183,6 +185,8 @@ extension Scenario {
     }
     var models = SplitMix64(seed: SplitMix64.mix(seed &+ 0x40DE1))
     if workers.count < 200, models.chance(0.12) { addModelFetches(using: &models) }
+    var hopeless = SplitMix64(seed: SplitMix64.mix(seed &+ 0x40BE_1E55))
+    if workers.count < 200, hopeless.chance(0.06) { addHopelessMachine(using: &hopeless) }
   }
 
   var problems: [ToyProblem] { [problem] + others }

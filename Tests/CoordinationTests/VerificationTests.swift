@@ -168,6 +168,54 @@ import WireProtocol
     #expect(scene.core.status.waivedChecks == 1)
   }
 
+  /// Nor is it held up by the only other worker failing at it, again and again. Row 24 of the fault matrix went on for
+  /// ever in one of fifty runs: nobody else came to compare, and it was no poisoned shard, as one had computed it.
+  @Test func waivedWhereAllOthersFail() {
+    var scene = Scene { $0.verifyFraction = 0.999_999 }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    #expect(!scene.result(1, "a").contains("complete"))
+    #expect(scene.fails(2, "b").contains("complete: step 1"))
+    #expect(scene.core.status.waivedChecks == 1)
+    // One that keeps failing, and is left alone for a while, is not waited for.
+    _ = scene.at(3, WorkUnit.step(2, leaves: 1, tiers: [0]))
+    #expect(!scene.fails(3, "b").contains("complete"))
+    #expect(scene.result(3.5, "a").contains("complete: step 2"))
+    #expect(scene.core.status.waivedChecks == 2)
+    _ = scene.at(3.6, WorkUnit.step(3, leaves: 1, tiers: [0]))
+    #expect(scene.result(3.9, "a").contains("complete: step 3"))
+    #expect(scene.core.status.waivedChecks == 3)
+  }
+
+  /// What has to be computed twice waits for another worker, by name, if all others here fail at it; they are asked again
+  /// meanwhile. Once one succeeds the run goes on; if none does it stops.
+  @Test func pausedWhereAllOthersFail() {
+    var scene = Scene {
+      $0.verifyFraction = 1
+      $0.noWorkerSeconds = 30
+      $0.cooldownSeconds = 1
+    }
+    scene.begin("a", "b")
+    _ = scene.at(0, WorkUnit.step(1, leaves: 1, tiers: [0]))
+    _ = scene.result(1, "a")
+    #expect(scene.core.status.pause == nil)
+    _ = scene.fails(2, "b")
+    #expect(scene.core.status.pause == .needsArbiter)
+    #expect(
+      scene.core.status.reason
+        == "micro-batch 0 of step 1, tiers [0] is to be computed by two workers, and there is only worker 1: failed on h/2, the last time: worker 2: no memory"
+    )
+    var healed = scene
+    #expect(healed.result(3, "b").contains("complete: step 1"))
+    var reason: String?
+    for second in stride(from: 3.0, through: 40, by: 1) where reason == nil {
+      var said = ["a", "b"].map { scene.heard(second, $0) }.joined() + scene.at(second, .timer)
+      if scene.assignments["b"]?.attempt ?? 0 > 0 { said += scene.fails(second, "b") }
+      if said.contains("fail: ") { reason = "\(second) \(said)" }
+    }
+    #expect(reason?.hasPrefix("32.0 ") == true && reason?.contains("and none came for 30 s") == true)
+  }
+
   /// Which shards are computed twice follows from seed, step and place alone: the same whoever is there and whatever
   /// comes first, others with another seed, and as many as the fraction says (within 5 standard deviations of 2,000).
   @Test func whichShardsAreChecked() {

@@ -107,6 +107,8 @@ extension ShardScheduler {
   private func isPoison(_ progress: ShardProgress) -> Bool {
     guard !progress.failures.isEmpty, progress.counted == nil, !progress.isGivenUp, progress.pinnedTo == nil
     else { return false }
+    // What somebody has computed, and another is to compare, waits for an arbiter.
+    if progress.wantsAnotherVoice { return false }
     let failed = parties(progress.failures.owners)
     if failed.isEmpty { return false }
     if failed.count >= settings.poisonIdentities { return true }
@@ -141,7 +143,8 @@ extension ShardScheduler {
       .min { ($0.failures.poisonedSince ?? .never) < ($1.failures.poisonedSince ?? .never) }
   }
 
-  private func isActive(_ progress: ShardProgress) -> Bool {
+  /// Whether somebody is at a shard now.
+  func isActive(_ progress: ShardProgress) -> Bool {
     progress.running.contains { attempts[$0]?.isActive == true }
   }
 
@@ -159,10 +162,13 @@ extension ShardScheduler {
       now: now)
   }
 
-  func poisonReason(_ progress: ShardProgress) -> String {
+  func poisonReason(_ progress: ShardProgress) -> String { "\(progress.name) \(failureReason(progress))" }
+
+  /// On whom it failed, and why the last time.
+  func failureReason(_ progress: ShardProgress) -> String {
     let names = progress.failures.owners.map(\.identity).sorted()
     let others = names.count > 3 ? " and \(names.count - 3) more" : ""
-    return "\(progress.name) failed on \(names.prefix(3).joined(separator: ", "))\(others), the last time: "
+    return "failed on \(names.prefix(3).joined(separator: ", "))\(others), the last time: "
       + progress.failures.lastReason
   }
 

@@ -72,6 +72,9 @@ struct ShardProgress: Sendable {
   /// What the shard comes to, once enough agree.
   var agreed: Opinion? { leading.flatMap { supporters(of: $0).count >= required ? $0 : nil } }
 
+  /// Whether somebody has come to something, and another is to come to the same.
+  var wantsAnotherVoice: Bool { !opinions.isEmpty && agreed == nil }
+
   /// What counts: agreed, and its bytes are here.
   var counted: (opinion: Opinion, payload: Int)? {
     guard let agreed, let payload = agreed.payload else { return nil }

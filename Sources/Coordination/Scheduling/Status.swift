@@ -45,9 +45,11 @@ extension ShardScheduler {
 
   func arbiterReason(_ progress: ShardProgress) -> String {
     let names = progress.voices.map { "worker \($0)" }.joined(separator: " and ")
-    return progress.isDisputed
+    let reason =
+      progress.isDisputed
       ? "\(names) came to different results for \(progress.name), and there is no other worker to decide"
       : "\(progress.name) is to be computed by two workers, and there is only \(names)"
+    return progress.failures.owners.isEmpty ? reason : "\(reason): \(failureReason(progress))"
   }
 
   private func counted(_ workers: Int) -> String { workers == 1 ? "1 worker is" : "\(workers) workers are" }

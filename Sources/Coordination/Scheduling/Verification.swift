@@ -19,31 +19,40 @@ extension ShardScheduler {
     return random.unit() < settings.verifyFraction ? .sampled : .none
   }
 
-  /// Where nobody else is there to compare with, a shard that was only chosen by lot is not held up.
+  /// Those of the workers here who may still have a say in a shard: they have had none, and have not failed at it.
+  private func arbiters(of progress: ShardProgress, among present: Set<String>) -> Set<String> {
+    let others = present.subtracting(progress.voters)
+    return progress.failures.isEmpty
+      ? others : others.subtracting(progress.failures.owners.map(\.identity))
+  }
+
+  /// Where nobody else is there to compare with, or all that are have failed at it or keep failing, a shard that was only
+  /// chosen by lot is not held up.
   mutating func waiveChecks(now: Instant) {
     guard let open, open.hasChecks else { return }
-    let others = Set(usableWorkers.map(\.identity))
+    let present = Set(usableWorkers.filter { cooldown(of: $0, now: now) == nil }.map(\.identity))
     for (place, progress) in open.shards.enumerated()
-    where progress.check == .sampled && !progress.isDisputed && !progress.opinions.isEmpty {
-      guard progress.agreed == nil, others.subtracting(progress.voters).isEmpty else { continue }
+    where progress.check == .sampled && !progress.isDisputed && progress.wantsAnotherVoice {
+      guard arbiters(of: progress, among: present).isEmpty else { continue }
       self.open?.shards[place].check = .none
       waivedChecks += 1
       settle(place, now: now)
     }
     for (place, progress) in open.shards.enumerated()
     where progress.claims != nil && progress.opinions.isEmpty && progress.running.isEmpty {
-      guard !progress.isGivenUp, others.isSubset(of: progress.voters) else { continue }
+      guard !progress.isGivenUp, arbiters(of: progress, among: present).isEmpty else { continue }
       self.open?.shards[place].isGivenUp = true
       waivedChecks += 1
     }
   }
 
-  /// The first shard that waits for a worker which has not yet had a say in it, while there is none.
+  /// The first shard that waits for a worker which has not yet had a say in it, while there is none but those that have
+  /// failed at it. These are asked again meanwhile.
   var shardWithoutArbiter: ShardProgress? {
     guard let open, open.hasChecks, hasUsableWorkers else { return nil }
-    let identities = Set(usableWorkers.map(\.identity))
+    let present = Set(usableWorkers.map(\.identity))
     return open.shards.first { progress in
-      !progress.opinions.isEmpty && progress.agreed == nil && identities.isSubset(of: progress.voters)
+      progress.wantsAnotherVoice && arbiters(of: progress, among: present).isEmpty
     }
   }
 
@@ -67,8 +76,11 @@ extension ShardScheduler {
     }
   }
 
-  /// When a unit that nobody can decide fails the run.
-  var arbiterDeadline: Instant? { open?.withoutArbiterSince.map { $0 + settings.noWorkerSeconds } }
+  /// When a unit that nobody can decide fails the run: not while somebody that has failed at it tries once more.
+  var arbiterDeadline: Instant? {
+    guard let progress = shardWithoutArbiter, !isActive(progress) else { return nil }
+    return open?.withoutArbiterSince.map { $0 + settings.noWorkerSeconds }
+  }
 
   // MARK: - Quarantine
 
