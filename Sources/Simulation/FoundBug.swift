@@ -218,5 +218,13 @@ public struct FoundBug: Sendable {
         waived then, and what has to be computed twice waits for another worker by name, and not for ever.
         """),
     FoundBug(seed: 2_200_063, story: "As 2,200,568, while the other was left alone for ever longer times."),
+    FoundBug(
+      seed: 2_306_584,
+      story: """
+        A worker lied in a replay, and no parameter was another by it: Adam's first step goes by signs. The snapshot after \
+        it held wrong moments, was damaged, and the next replay, which was right, no longer came to what later steps were \
+        committed with: the run failed for good. Each shard of a replay is held to the record of its step now, before \
+        anything is made of it.
+        """),
   ]
 }

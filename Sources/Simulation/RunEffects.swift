@@ -61,7 +61,7 @@ extension Simulation {
         simulation.outcome.steps += 1
         return .applied(applied)
       }
-    case .restore(let withShards): restore(driver, withShards: withShards)
+    case .restore: restore(driver)
     case .write(let write): self.write(write, driver)
     case .reopenLedger: reopenLedger(driver)
     case .tell(let news): tell(news)
@@ -135,10 +135,10 @@ extension Simulation {
     return true
   }
 
-  private func restore(_ driver: SimulatedDriver, withShards: Bool) {
+  private func restore(_ driver: SimulatedDriver) {
     beside(driver, "the state is restored", 0.001) { simulation in
       do {
-        let (engine, run) = try simulation.restored(driver.run, withShards: withShards)
+        let (engine, run) = try simulation.restored(driver.run)
         driver.engine = engine
         simulation.tell(driver, .restored(run))
       } catch {
@@ -148,20 +148,20 @@ extension Simulation {
   }
 
   /// The state of the last snapshot, or the one before step 1.
-  private func restored(_ run: SimulatedRun, withShards: Bool) throws -> (StepEngine, RestoredRun) {
-    if let store = run.store { return try restored(run, from: store, withShards: withShards) }
-    let (engine, progress) = try restored(run)
+  private func restored(_ run: SimulatedRun) throws -> (StepEngine, RestoredRun) {
+    if let store = run.store { return try restored(run, from: store) }
+    let (engine, progress) = try state(of: run)
     let disk = run.disk
     let restored = RestoredRun(
       progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
       slowestCopy: engine.slowestCopy(), lastStep: disk.lastStep,
       evaluations: disk.evaluations.filter { $0.key >= progress.step },
       accuracies: disk.accuracies.values.filter { $0.step >= progress.step }, toUndo: disk.identitiesToUndo,
-      shards: withShards ? disk.shards : [:])
+      shards: disk.shards.filter { $0.key > progress.step })
     return (engine, restored)
   }
 
-  private func restored(_ run: SimulatedRun) throws -> (engine: StepEngine, progress: RunProgress) {
+  private func state(of run: SimulatedRun) throws -> (engine: StepEngine, progress: RunProgress) {
     let problem = run.problem
     guard let snapshot = run.disk.snapshots.first else {
       return (StepEngine(state: try problem.initialState()), RunProgress())

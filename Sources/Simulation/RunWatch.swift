@@ -70,8 +70,8 @@ extension Simulation {
     case .tell(.spent(_, on: .update)):
       if !driver.watch.isUntold { problem("the time of a step is told that was not computed") }
       driver.watch.isUntold = false
-    case .restore(let withShards):
-      (driver.watch.restoresForCertainty, driver.watch.unacknowledged) = (withShards, nil)
+    case .restore(let isCertain):
+      (driver.watch.restoresForCertainty, driver.watch.unacknowledged) = (isCertain, nil)
       driver.watch.isUntold = false
     case .abandon: driver.watch.hasAbandoned = true
     case .write(let write): inspectWrite(write, driver)

@@ -22,7 +22,7 @@ extension RunCore {
     recordedAccuracies = Dictionary(run.accuracies.map { ($0.step, $0) }, uniquingKeysWith: { $1 })
     batches.restart()
     recordedShards = run.shards
-    if !isReplayAhead { isCertain = false }
+    if !isReplayAhead { endCertainty() }
     history = ParameterHistory()
     windowsAreHere = true
     toUndo.formUnion(run.toUndo)
@@ -65,7 +65,7 @@ extension RunCore {
     windowsAreVoid = false
     for line in lines { tell(.error(line)) }
     stage = .begun
-    effects.append(.restore(withShards: isCertain))
+    effects.append(.restore(isCertain: isCertain))
   }
 }
 

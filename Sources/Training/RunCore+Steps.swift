@@ -158,7 +158,7 @@ extension RunCore {
     }
     if unit.leafCount > 0 { effects.append(.acknowledge(unit)) }
     progress.applied(step: applied.step)
-    if isCertain, !isReplay || progress.step == replayedUpTo { (isCertain, recordedShards) = (false, [:]) }
+    if progress.step >= replayedUpTo { endCertainty() }
     windowsAreHere =
       rules.alwaysSeparate || unit.isFlush || plan.openTiers(after: applied.step).isEmpty
     if !applied.changed.isEmpty {

@@ -67,8 +67,10 @@ package struct RunCore: Sendable {
   var windowsAreHere = true
   /// A replay has come out otherwise: until it is over, two workers have to agree on every shard.
   var isCertain = false
-  /// By step of such a replay: the shards that it was committed from.
+  /// By step of a replay: the shards that it was committed from.
   var recordedShards: [Int: [ComputedShard]] = [:]
+  /// What the replay came to before it was begun again, where that is not what the record has.
+  var doubtedShards: [Int: [ComputedShard]] = [:]
   /// A unit was left uncomputed as the run was asked to stop.
   var hasLeftUnit = false
 
@@ -95,7 +97,7 @@ package struct RunCore: Sendable {
 
   /// Takes up the run; to be called once, before any event.
   package mutating func begin(now: Instant) -> [RunEffect] {
-    effects = [.restore(withShards: false)]
+    effects = [.restore(isCertain: false)]
     defer { effects = [] }
     return effects
   }

@@ -42,9 +42,9 @@ package enum RunEffect: Sendable {
 
   // What the store is told.
 
-  /// Take the state of the last snapshot; answered by `restored`, with what the ledger has of later steps' shards if
-  /// that is wanted.
-  case restore(withShards: Bool)
+  /// Take the state of the last snapshot; answered by `restored`. `isCertain`: two workers have to agree on what is
+  /// replayed then.
+  case restore(isCertain: Bool)
   /// Answered by `written` or `writeFailed`.
   case write(RunWrite)
   /// After a failed sync the operating system's memory and the disk may differ: open the ledger anew; answered by

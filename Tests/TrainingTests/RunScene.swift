@@ -100,10 +100,10 @@ struct RunScene {
   }
 
   /// The open unit is computed: gradients of ones, or a loss of 2 a token.
-  mutating func computed(_ seconds: Double) -> [String] {
+  mutating func computed(_ seconds: Double, loss: Double = 8) -> [String] {
     guard let unit else { return ["nothing is open"] }
     let gradients = unit.dueTiers.map { TierGradient(tier: $0, floats: [1, -1]) }
-    let message = ResultMessage(attempt: 1, lossSum: 8, tokens: 4, seconds: 1, gradients: gradients)
+    let message = ResultMessage(attempt: 1, lossSum: loss, tokens: 4, seconds: 1, gradients: gradients)
     let shard = Shard(node: .root(count: unit.leafCount), tiers: unit.dueTiers)
     let counted = CountedResult(
       shard: shard, step: unit.step, attempt: 1, workerID: 1, identity: "h/1",
@@ -163,7 +163,7 @@ struct RunScene {
     case .audit: "audit"
     case .apply(let step, _, let results, _): "apply step \(step), \(results.count) results"
     case .skip(let step, _): "skip step \(step)"
-    case .restore(let withShards): withShards ? "restore with shards" : "restore"
+    case .restore(let isCertain): isCertain ? "restore to be certain" : "restore"
     case .write(let write): line(write)
     case .reopenLedger: "reopen the ledger"
     case .tell(.notice(let text)), .tell(.error(let text)): text

@@ -47,7 +47,7 @@ extension RunDriver {
     case .apply(let step, let losses, let results, let course):
       compute { .applied(try $0.apply(step: step, losses: losses, results: results, course)) }
     case .skip(let step, let course): compute { .applied(try $0.skip(step: step, course)) }
-    case .restore(let withShards): restore(withShards: withShards)
+    case .restore: restore()
     case .write(let write): self.write(write)
     case .reopenLedger: reopenLedger()
     case .tell(let news): tell(news)
@@ -72,10 +72,10 @@ extension RunDriver {
     }
   }
 
-  private func restore(withShards: Bool) {
+  private func restore() {
     queue.async { [mailbox = service.mailbox, number, store, plan, failpoints = service.options.failpoints] in
       do {
-        let (engine, run) = try store.restoredRun(plan: plan, withShards: withShards)
+        let (engine, run) = try store.restoredRun(plan: plan)
         engine.tamper = failpoints.tamper(withSum:)
         engine.notesWindowNorms = plan.notesWindowNorms
         mailbox.post(.restored(number, engine, run))

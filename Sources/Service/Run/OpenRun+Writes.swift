@@ -28,12 +28,9 @@ extension EvaluationOutcome {
 /// Everything that a run writes passes through `perform`, on one queue.
 extension OpenRun {
   /// The state of the last snapshot, or the one before step 1, and what the ledger knows beyond it.
-  ///
-  /// - Parameter withShards: with what is known of the shards of later steps.
-  package func restoredRun(plan: any RunContents, withShards: Bool) throws -> (StepEngine, RestoredRun) {
+  package func restoredRun(plan: any RunContents) throws -> (StepEngine, RestoredRun) {
     let (engine, progress) = try restore(plan: plan)
     let lastStep = try ledger.lastStep()
-    let isWanted = withShards && progress.step < lastStep
     let evaluations = try ledger.evaluations().filter { $0.step >= progress.step }
     let run = RestoredRun(
       progress: progress, tiers: engine.tierValues(), copies: engine.copyStates(),
@@ -43,7 +40,7 @@ extension OpenRun {
         evaluations.compactMap { $0.worstTask(of: plan.config) }.map { ($0.step, $0.task) },
         uniquingKeysWith: { $1 }),
       accuracies: evaluations.compactMap(EvaluatedAccuracy.init), toUndo: try identitiesToUndo(),
-      shards: isWanted ? try shards(of: progress.step + 1..<lastStep + 1) : [:])
+      shards: try shards(of: progress.step + 1..<max(progress.step, lastStep) + 1))
     return (engine, run)
   }
 

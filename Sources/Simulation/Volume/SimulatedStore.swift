@@ -109,9 +109,9 @@ final class SimulatedStore {
     return try volume.watching { try run.perform(write, plan: contents, engine: engine) }
   }
 
-  func restored(withShards: Bool) throws -> (StepEngine, RestoredRun) {
+  func restored() throws -> (StepEngine, RestoredRun) {
     let run = try open()
-    return try volume.watching { try run.restoredRun(plan: contents, withShards: withShards) }
+    return try volume.watching { try run.restoredRun(plan: contents) }
   }
 
   /// - Throws: if that fails, which may leave the ledger closed: nothing can be written then.

@@ -5,13 +5,13 @@ extension Simulation {
   /// Reads the state while reading may fail; it must be that of the newest snapshot that is sound, and of an older one
   /// only if reading did fail. What came after it has left the record.
   func read(
-    _ run: SimulatedRun, _ store: SimulatedStore, withShards: Bool
+    _ run: SimulatedRun, _ store: SimulatedStore
   ) throws -> (StepEngine, RestoredRun) {
     let steps = run.disk.snapshots.map(\.step)
     // A write that failed in the end may have written anew what was damaged.
     if !store.damaged.isEmpty { noteDamage(store) }
     _ = store.log.take()
-    let (result, isHit) = reading(store) { try store.restored(withShards: withShards) }
+    let (result, isHit) = reading(store) { try store.restored() }
     if case .failure(let error) = result {
       note("the state cannot be read: \(error)")
       store.couldNotBeRead = isHit

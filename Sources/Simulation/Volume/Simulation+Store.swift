@@ -137,9 +137,9 @@ extension Simulation {
   // MARK: - Restoring
 
   func restored(
-    _ run: SimulatedRun, from store: SimulatedStore, withShards: Bool
+    _ run: SimulatedRun, from store: SimulatedStore
   ) throws -> (StepEngine, RestoredRun) {
-    let (engine, restored) = try read(run, store, withShards: withShards)
+    let (engine, restored) = try read(run, store)
     let disk = run.disk
     let newest = disk.snapshots.first
     if let newest, StateDigest.of(try engine.snapshot().tensors) != newest.digest {
@@ -147,7 +147,7 @@ extension Simulation {
     }
     if restored.lastStep != disk.lastStep { problem("the run is restored up to step \(restored.lastStep)") }
     if Set(restored.toUndo) != Set(disk.identitiesToUndo) { problem("the run is to undo \(restored.toUndo)") }
-    if withShards, restored.shards.contains(where: { disk.shards[$0.key] != $0.value }) {
+    if restored.shards.contains(where: { disk.shards[$0.key] != $0.value }) {
       problem("the shards of steps to come are others")
     }
     return (engine, restored)
