@@ -32,7 +32,9 @@ public struct FoundBug: Sendable {
     FoundBug(
       seed: 118_003,
       story: """
-        A gradient was computed again by a worker that told a wrong loss and by an honest one. The word of the chain's         owner, which says nothing of losses, was counted for whoever came first, so that the honest one was outvoted.         What is computed again is compared by its gradients alone now.
+        A gradient was computed again by a worker that told a wrong loss and by an honest one. The word of the chain's \
+        owner, which says nothing of losses, was counted for whoever came first, so that the honest one was outvoted. \
+        What is computed again is compared by its gradients alone now.
         """),
     FoundBug(seed: 105_346, story: "As 118,003."),
     FoundBug(seed: 106_580, story: "As 118,003."),
