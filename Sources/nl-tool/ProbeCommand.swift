@@ -11,8 +11,8 @@ struct ProbeCommand: ParsableCommand {
         nl-tool probe --model base --adapter runs/demo/checkpoints/final --data valid.jsonl
         nl-tool probe --model base --data valid.jsonl --field source --json
 
-      A logistic regression is fitted to the mean hidden states of every other row of each domain, and judged by the rows between them. \
-      Before domain-adversarial training (adaptation_adversary) it is to be far above chance, and after it near.
+      A logistic regression is fitted to the mean hidden states of one half of the rows of each domain, and another to those of the \
+      other half; each is judged by the half that it was not fitted to. Before domain-adversarial training (adaptation_adversary) it is to be far above chance, and after it near.
       """)
 
   @OptionGroup var options: ModelOptions

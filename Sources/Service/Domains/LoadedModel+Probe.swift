@@ -8,9 +8,11 @@ import LanguageModel
 public struct ProbeOutcome: Sendable {
   /// What the key has, in the order of the bytes.
   public let names: [String]
+  /// Rows that each of the two regressions was fitted to, about half of all.
   public let fittedRows: Int
+  /// Rows that were told by the regression that was not fitted to them: all.
   public let heldOutRows: Int
-  /// Share of the held-out rows that a fresh logistic regression tells rightly.
+  /// Share of the held-out rows that are told rightly.
   public let accuracy: Double
   /// What always naming the commonest would get right of them.
   public let chance: Double
@@ -30,8 +32,8 @@ public struct ProbeOutcome: Sendable {
 }
 
 extension LoadedModel {
-  /// Fits a logistic regression to the mean hidden states after the last norm of every other row of each name, and counts
-  /// what it tells rightly of the others.
+  /// Fits a logistic regression to the mean hidden states after the last norm of one half of the rows, and another to those
+  /// of the other half (see `RowHalves`), and counts what each tells rightly of the half that it was not fitted to.
   ///
   /// - Parameter field: the key of a row that has what is to be told.
   /// - Throws: `DataError` for a row without it, or one that cannot be read.
@@ -63,23 +65,21 @@ extension LoadedModel {
       progress?(number + 1, rows.count)
     }
     let numbers = labels.map { names.firstIndex(of: $0) ?? 0 }
-    var (fitted, heldOut, seen) = ([Int](), [Int](), names.map { _ in 0 })
-    for (row, name) in numbers.enumerated() {
-      if seen[name].isMultiple(of: 2) { fitted.append(row) } else { heldOut.append(row) }
-      seen[name] += 1
-    }
-    guard !heldOut.isEmpty else {
+    let halves = RowHalves(tokens: rows.map(\.ids), names: numbers)
+    guard !halves.second.isEmpty else {
       throw DataError(
         file: path, key: field, reason: "has no value twice, so that none can be held out",
         remedy: "give several rows of each")
     }
-    let probe = LinearProbe(
-      inputs: fitted.map { states[$0] }, labels: fitted.map { numbers[$0] }, classes: names.count)
-    let right = heldOut.count { probe.predict(states[$0]) == numbers[$0] }
-    let commonest = names.indices.map { name in heldOut.count { numbers[$0] == name } }.max() ?? 0
+    var right = 0
+    for (fitted, heldOut) in [(halves.first, halves.second), (halves.second, halves.first)] {
+      let probe = LinearProbe(
+        inputs: fitted.map { states[$0] }, labels: fitted.map { numbers[$0] }, classes: names.count)
+      right += heldOut.count { probe.predict(states[$0]) == numbers[$0] }
+    }
+    let commonest = names.indices.map { name in numbers.count { $0 == name } }.max() ?? 0
     return ProbeOutcome(
-      names: names, fittedRows: fitted.count, heldOutRows: heldOut.count,
-      accuracy: Double(right) / Double(heldOut.count),
-      chance: Double(commonest) / Double(heldOut.count))
+      names: names, fittedRows: halves.first.count, heldOutRows: rows.count,
+      accuracy: Double(right) / Double(rows.count), chance: Double(commonest) / Double(rows.count))
   }
 }
