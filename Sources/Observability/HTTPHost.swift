@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import ServiceLifecycle
 
 /// An HTTP server on an address of its own, on a thread beside those that do a program's work: whoever asks is answered
@@ -11,7 +12,8 @@ import ServiceLifecycle
 package final class HTTPHost: Sendable {
   /// The port that is listened on.
   package let port: Int
-  private let executor: QueueExecutor
+  private let loops: MultiThreadedEventLoopGroup
+  private let executor: LoopExecutor
   private let services: ServiceGroup
   private let ended: DispatchSemaphore
 
@@ -43,6 +45,8 @@ package final class HTTPHost: Sendable {
     let started = Promise<Int>()
     let ended = DispatchSemaphore(value: 0)
     let quiet = Logger(label: logger.label) { _ in ServerLogHandler(log: logger) }
+    // One thread for connections and for what answers them.
+    let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let registry = ConnectionRegistry(most: max(1, limits.connections * 3 / 4))
     let application = Application(
       router: router,
@@ -52,10 +56,11 @@ package final class HTTPHost: Sendable {
       configuration: ApplicationConfiguration(
         address: .hostname(host, port: port), serverName: "nested-learning",
         availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
-      onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) }, logger: quiet)
+      onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) },
+      eventLoopGroupProvider: .shared(loops), logger: quiet)
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(services: [application], logger: quiet))
-    let executor = QueueExecutor(label: "http")
+    let executor = LoopExecutor(loops.any())
     Task(executorPreference: executor) {
       do { try await services.run() } catch {
         let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
@@ -67,7 +72,12 @@ package final class HTTPHost: Sendable {
     guard let result = started.wait(seconds: Self.patience) else {
       throw OperationsError("the server on \(host):\(port) did not begin within \(Int(Self.patience)) s")
     }
-    self.port = try result.get()
+    do { self.port = try result.get() } catch {
+      _ = ended.wait(timeout: .now() + Self.patience)
+      loops.shutdownGracefully { _ in }
+      throw error
+    }
+    self.loops = loops
     self.executor = executor
     self.services = services
     self.ended = ended
@@ -76,8 +86,15 @@ package final class HTTPHost: Sendable {
   /// Answers what has been asked, and closes; waits for it a bounded time.
   package func stop() {
     let services = services
-    Task(executorPreference: executor) { await services.triggerGracefulShutdown() }
-    _ = ended.wait(timeout: .now() + Self.patience)
+    let asked = DispatchSemaphore(value: 0)
+    Task(executorPreference: executor) {
+      await services.triggerGracefulShutdown()
+      asked.signal()
+    }
+    let deadline = DispatchTime.now() + Self.patience
+    // A thread that somebody still works on stays.
+    guard ended.wait(timeout: deadline) == .success, asked.wait(timeout: deadline) == .success else { return }
+    loops.shutdownGracefully { _ in }
   }
 }
 

@@ -84,7 +84,7 @@ def run(page, context, service):
 
     # Another one starts meanwhile, and the service is killed in its midst.
     page.get_by_role("link", name="Duplicate").click()
-    expect(page.get_by_label("Name", exact=True)).to_have_value("first-2")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("first-copy")
     expect(page.locator("#period-2")).to_have_value("8")
     # Model and data are those of the lists, by the names there.
     for label, value in (("Base model", "small"), ("Training data", "train.jsonl"), ("Validation data", "valid.jsonl")):
@@ -92,7 +92,7 @@ def run(page, context, service):
         assert page.get_by_label(label).locator("option", has_text="/").count() == 0
     page.get_by_label("Learning rate", exact=True).fill("0.003")
     page.get_by_role("button", name="Start").click()
-    expect(page.get_by_role("heading", name="first-2")).to_be_visible()
+    expect(page.get_by_role("heading", name="first-copy")).to_be_visible()
     expect(page.locator("dd").first).to_have_text(re.compile(r"^([3-9]\d|\d{3}) of 400"))
     service.kill()
     expect(page.locator("#offline")).to_be_visible()
@@ -144,16 +144,16 @@ def run(page, context, service):
     page.get_by_label("Tags, with commas between").fill("keep, small")
     page.get_by_role("button", name="Save tags").click()
     expect(page.locator("#said")).to_have_text("The tags are saved")
-    page.get_by_label("Name of the run").fill("first-2")
+    page.get_by_label("Name of the run").fill("first-copy")
     page.get_by_role("button", name="Rename").click()
-    expect(page.get_by_text("there is a run with the name first-2 already")).to_be_visible()
+    expect(page.get_by_text("there is a run with the name first-copy already")).to_be_visible()
     page.get_by_label("Name of the run").fill("renamed")
     page.get_by_role("button", name="Rename").click()
     expect(page.get_by_role("heading", name="renamed")).to_be_visible()
     expect(page.get_by_label("Tags, with commas between")).to_have_value("keep, small")
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_label("Show names and tags with").fill("KEEP")
-    expect(page.get_by_role("link", name="first-2", exact=True)).to_be_hidden()
+    expect(page.get_by_role("link", name="first-copy", exact=True)).to_be_hidden()
     expect(page.get_by_role("link", name="renamed", exact=True)).to_be_visible()
     page.reload()
     expect(page.get_by_label("Show names and tags with")).to_have_value("KEEP")
@@ -165,15 +165,15 @@ def run(page, context, service):
     # Two runs side by side, and the same again after a reload.
     page.get_by_role("link", name="Runs", exact=True).click()
     page.get_by_label("Compare first", exact=True).check()
-    page.get_by_label("Compare first-2").check()
+    page.get_by_label("Compare first-copy").check()
     expect(page.get_by_role("heading", name="What differs in their configs")).to_be_visible()
     expect(page.get_by_role("rowheader", name="learning_rate")).to_be_visible()
     page.reload()
-    expect(page.get_by_label("Compare first-2")).to_be_checked()
+    expect(page.get_by_label("Compare first-copy")).to_be_checked()
     expect(page.get_by_role("heading", name="Compared")).to_be_visible()
     compare(page, service)
-    page.goto(service.url + "#/runs?compare=first,first-2")
-    expect(page.get_by_label("Compare first-2")).to_be_checked()
+    page.goto(service.url + "#/runs?compare=first,first-copy")
+    expect(page.get_by_label("Compare first-copy")).to_be_checked()
     expect(page.get_by_role("group", name="Validation loss").locator(".plot[role=img]")).to_be_visible()
     shoot(page, "runs")
 
@@ -184,7 +184,7 @@ def run(page, context, service):
     # By the keyboard alone: over the link that skips, and the views.
     page.goto(service.url + "#/runs")
     page.reload()
-    expect(page.get_by_label("Compare first-2")).to_be_visible()
+    expect(page.get_by_label("Compare first-copy")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     for _ in range(2):
@@ -214,8 +214,8 @@ def compare(page, service):
     page.reload()
     # Drawn: the last rate of each run, as screen readers are told of it.
     rates = page.get_by_role("group", name="Learning rate").locator(".plot[role=img]")
-    expect(rates).to_have_attribute("aria-label", re.compile("^Learning rate up to step 400: first .*, first-2 .*"))
-    page.goto(service.url + "#/runs?compare=first,first-2&metrics=norm,drift-tier-2,nothing")
+    expect(rates).to_have_attribute("aria-label", re.compile("^Learning rate up to step 400: first .*, first-copy .*"))
+    page.goto(service.url + "#/runs?compare=first,first-copy&metrics=norm,drift-tier-2,nothing")
     expect(page.get_by_role("group", name="Drift of tier 2")).to_be_visible()
     expect(charts).to_have_count(2)
     assert titles() == ["Gradient norm before clipping (smoothed)", "Drift of tier 2"], titles()
@@ -232,7 +232,7 @@ def compare(page, service):
 def views(context, service, name):
     """Each view in another window: phone, dark."""
     page = watched(context)
-    for view in ("new", "run/first", "runs?compare=first,first-2", "learn"):
+    for view in ("new", "run/first", "runs?compare=first,first-copy", "learn"):
         page.goto(service.url + "#/" + view)
         expect(page.locator("h1")).to_be_visible()
         page.wait_for_timeout(700)

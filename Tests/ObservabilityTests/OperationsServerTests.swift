@@ -7,8 +7,9 @@ import Testing
 
 @testable import Observability
 
-/// The real server, asked over real sockets.
-@Suite struct OperationsServerTests {
+/// The real server, asked over real sockets. One test after the other: each waits on a thread of Swift's, of which a server
+/// needs one to end.
+@Suite(.serialized) struct OperationsServerTests {
   let health = Health()
   let metrics = MetricsRegistry()
 
@@ -52,8 +53,8 @@ import Testing
         == Health.Answer(isGood: false, reason: "the main loop has not turned for 31 s"))
   }
 
-  /// Whoever opens connections and says nothing keeps no more than 64 of the program's descriptors, and nobody out for
-  /// good.
+  /// Whoever opens connections and says nothing keeps no more than 64 of the program's descriptors, and nobody out, be it
+  /// for the time that they stay open.
   @Test func connectionsAreLimited() throws {
     try withServer { (port: UInt16) throws in
       let silent = (0..<200).compactMap { _ in connected(to: Int(port)) }
@@ -65,6 +66,8 @@ import Testing
         let accepted = try accepted(at: port)
         #expect(accepted >= 1 && accepted <= OperationsServer.mostConnections, "\(accepted)")
       }
+      #expect(waitUntil(seconds: 60) { (try? get(Int(port), "/healthz").status) == "200" })
+      #expect(try accepted(at: port) >= 1)
       for descriptor in silent { close(descriptor) }
       #expect(waitUntil(seconds: 10) { (try? get(Int(port), "/healthz").status) == "200" })
     }
@@ -73,7 +76,10 @@ import Testing
   /// Connections to a port of 127.0.0.1 that a program has taken. Linux lists the others without an inode.
   private func accepted(at port: UInt16) throws -> Int {
     let end = "0100007F:" + String(format: "%04X", port)
-    return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n").count { line in
+    // The list has no size, and comes page by page: Foundation's `String(contentsOfFile:)` has the first one alone.
+    let file = try #require(FileHandle(forReadingAtPath: "/proc/net/tcp"))
+    let list = String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self)
+    return list.split(separator: "\n").count { line in
       let fields = line.split(separator: " ")
       return fields.count > 9 && fields[1] == end && fields[3] == "01" && fields[9] != "0"
     }

@@ -23,7 +23,8 @@ programs, fixtures = sys.argv[1:3]
 folder = tempfile.mkdtemp(prefix="nl-attacks-")
 CANARY = "CANARY-" + os.urandom(8).hex()
 LIMIT = 1_000_000_000
-STEPS = 400
+# More than any machine comes to: the run is stopped when all has been tried.
+STEPS = 1_000_000_000
 TOKEN = os.urandom(24).hex()
 BEARER = {"Authorization": "Bearer " + TOKEN}
 failed = False
@@ -105,18 +106,22 @@ class Service:
 
 CONFIG = {"experiment_name": "victim", "base_model_path": "small", "train_data_path": "train.jsonl", "num_steps": STEPS,
           "max_seq_length": 32, "batch_size": 1, "gradient_accumulation_steps": 2, "tier_update_frequencies": [1, 2, 4],
-          "eval_every": 100000, "checkpoint_every": 100000}
+          "eval_every": STEPS, "checkpoint_every": STEPS}
 
 
 def result(run):
-    """The SHA-256 of a run's adapter and of its state."""
-    adapter = hashlib.sha256(open(run + "/checkpoints/final/adapters.safetensors", "rb").read()).hexdigest()
+    """The SHA-256 of a run's adapter and of its state, at its end or where it was stopped: its one numbered checkpoint."""
+    names = os.listdir(run + "/checkpoints")
+    name = "final" if "final" in names else max(names)
+    adapter = hashlib.sha256(open(f"{run}/checkpoints/{name}/adapters.safetensors", "rb").read()).hexdigest()
     state = subprocess.run([programs + "/nl-coord", "status", run, "--digest"], check=True, stdout=subprocess.PIPE)
     return adapter, state.stdout.decode().strip()
 
 
-def alone():
-    config = CONFIG | {"base_model_path": os.path.abspath(fixtures + "/models/qwen2_f32"),
+def alone(steps):
+    """What as many steps come to with nobody attacking: the rate is constant, so that their number tells nothing else."""
+    config = CONFIG | {"num_steps": steps, "eval_every": steps, "checkpoint_every": steps,
+                       "base_model_path": os.path.abspath(fixtures + "/models/qwen2_f32"),
                        "train_data_path": os.path.abspath(fixtures + "/data/train.jsonl"),
                        "output_path": folder + "/alone"}
     path = folder + "/alone.json"
@@ -358,7 +363,6 @@ def guesses(service):
 
 
 def main():
-    expected = alone()
     token = folder + "/token"
     open(token, "w").write(TOKEN)
     service = Service("service", "--token", token, "--upload-limit", str(LIMIT),
@@ -381,11 +385,15 @@ def main():
         time.sleep(2)
         after = service.resident
         expect(f"memory: {before:.0f} MB before, {after:.0f} MB after", after < before + 60)
-        now = step()
-        expect(f"the run was at work all the while (step {now} of {STEPS})", now < STEPS)
-        over = lambda: service.json("/nested-learning/status?experiment=victim")["status"] not in ("running", "queued")
-        wait("its end", over, 600)
-        got = result(service.home + "/runs/victim")
+        status = lambda: service.json("/nested-learning/status?experiment=victim")
+        last = status()
+        wait("a step after all attacks", lambda: step() > last["current_step"])
+        expect(f"the run was at work all the while (step {last['current_step']})", last["status"] == "running")
+        service.ask("POST", "/nested-learning/stop", {"experiment_name": "victim"}, BEARER)
+        wait("its end", lambda: status()["status"] not in ("running", "queued"), 600)
+        stopped = status()
+        expect("it has stopped when it was told to", stopped["status"] == "stopped")
+        got, expected = result(service.home + "/runs/victim"), alone(stopped["current_step"])
         expect(f"it has come to the bits that it has alone: adapter {got[0][:12]}, state {got[1][:12]}", got == expected)
     finally:
         service.stop()

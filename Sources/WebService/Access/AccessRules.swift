@@ -73,9 +73,7 @@ struct AccessRules: RouterMiddleware {
       }
     }
     // A link from elsewhere may lead to the page, and to nothing else.
-    if let site = request.headers[HTTPField.Name("Sec-Fetch-Site")!], site == "cross-site",
-      !wantsPage(request)
-    {
+    if request.headers[.fetchSite] == "cross-site", !wantsPage(request) {
       throw Refusal(
         .forbidden, "the request comes from a page of another site", hint: "use the service's own page")
     }

@@ -30,4 +30,5 @@ struct WebContext: RequestContext {
 
 extension HTTPField.Name {
   static let realAddress = Self("X-Real-IP")!
+  static let fetchSite = Self("Sec-Fetch-Site")!
 }

@@ -39,8 +39,8 @@ class Form {
       const value = key.kind === 'path' ? this.listed(config[key.name]) : config[key.name];
       if (value !== undefined && value !== null && key.name !== 'output_path' && JSON.stringify(value) !== JSON.stringify(key.default)) this.values[key.name] = value;
     }
-    const [, stem, number] = run.match(/^(.*?)(?:-(\d+))?$/);
-    this.values.experiment_name = `${stem}-${Number(number || 1) + 1}`;
+    const { experiments } = await get('experiments');
+    this.values.experiment_name = copyName(run, new Set(experiments.map((one) => one.experiment_name)));
     this.keep();
     history.replaceState(null, '', '#/new');
   }
@@ -340,6 +340,14 @@ class Form {
       file.examples.map((example) => h('div', {}, h('p', { class: 'hint' }, `Line ${example.line}: ${example.tokens} tokens; what is marked is learned (${example.trained_tokens})`),
         h('div', { class: 'example' }, example.parts.map((part) => (part.trained ? h('mark', {}, part.text) : part.text))))));
   }
+}
+
+// A copy says so by its name: a number at the end of one, as of `periods-1-8-64`, belongs to it, and is not counted up.
+function copyName(run, taken) {
+  const stem = run.replace(/-copy(-\d+)?$/, '') + '-copy';
+  let copy = stem;
+  for (let number = 2; taken.has(copy); number += 1) copy = `${stem}-${number}`;
+  return copy;
 }
 
 // What stands in a field, as the config has it; what cannot be read so goes as text, and the service says what is wrong.

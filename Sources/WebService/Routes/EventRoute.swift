@@ -10,9 +10,9 @@ final class EventRoute: Sendable {
   private let status: RunStatus
   private let streams = Atomic(0)
   static let mostStreams = 64
-  private static let pause = Duration.seconds(1)
+  private static let pause = TimeAmount.seconds(1)
   /// When streams look again. They do so together, so that the program is woken, and a look at the disk taken, once for all.
-  private let next = Mutex(ContinuousClock.now)
+  private let next = Mutex(NIODeadline.now())
   /// Those who wait for a look that is being taken, by the run that it is at.
   private let waiting = Mutex<[String: [CheckedContinuation<String, Never>]]>([:])
   /// So many pauses without news, and a line says that the stream is alive.
@@ -35,7 +35,7 @@ final class EventRoute: Sendable {
         body: ResponseBody { writer in
           self.streams.add(1, ordering: .relaxed)
           defer { self.streams.subtract(1, ordering: .relaxed) }
-          try await self.send(name, to: &writer)
+          try await self.send(name, to: &writer, on: asked.context.channel.eventLoop)
           try await writer.finish(nil)
         })
     }
@@ -59,7 +59,10 @@ final class EventRoute: Sendable {
     }
   }
 
-  private func send(_ name: String?, to writer: inout any ResponseBodyWriter) async throws {
+  /// - Parameter loop: whose thread answers anyway, so that to wait on it wakes no other
+  private func send(
+    _ name: String?, to writer: inout any ResponseBodyWriter, on loop: any EventLoop
+  ) async throws {
     var (last, quiet) = ("", 0)
     while !Task.isShuttingDownGracefully {
       let text = await news(name)
@@ -70,12 +73,13 @@ final class EventRoute: Sendable {
         try await writer.write(ByteBuffer(string: ": nothing new\n\n"))
       }
       last = text
-      try await Task.sleep(until: nextLook(), clock: .continuous)
+      try await loop.scheduleTask(deadline: nextLook()) {}.futureResult.get()
+      try Task.checkCancellation()
     }
   }
 
-  private func nextLook() -> ContinuousClock.Instant {
-    let now = ContinuousClock.now
+  private func nextLook() -> NIODeadline {
+    let now = NIODeadline.now()
     return next.withLock { next in
       if next <= now { next = max(next + Self.pause, now) }
       return next
