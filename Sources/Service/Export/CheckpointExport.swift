@@ -95,6 +95,13 @@ public final class CheckpointExport: Sendable {
     }
   }
 
+  /// All that was made has been read, and its last piece is to be sent: nothing is left of it when this returns, so that
+  /// whoever has that piece may ask for another at once.
+  public func hasBeenRead() async {
+    end()
+    await withCheckedContinuation { continuation in Self.queue.async { continuation.resume() } }
+  }
+
   // MARK: - The process
 
   private func readAll() -> [UInt8] {

@@ -101,7 +101,10 @@ struct CheckpointRoutes: Sendable {
         patience.end()
         export.end()
       }
-      try await made.body.write(PatientWriter(writer: writer, patience: patience))
+      let last = LastPieceWriter(writer: writer, bytes: made.body.contentLength ?? .max) {
+        await export.hasBeenRead()
+      }
+      try await made.body.write(PatientWriter(writer: last, patience: patience))
     }
     return response
   }
