@@ -248,7 +248,7 @@ let package = Package(
       name: "IntegrationTests",
       dependencies: [
         "Harness", "Service", "Transport", "WireProtocol", "Ledger", "NestedLearning", "LanguageModel",
-        "ChatTemplate", "JSON",
+        "ChatTemplate", "JSON", "Kernels",
         "nl-coord", "nl-worker", "nl-tool",
       ], exclude: ["Fixtures"]),
     .testTarget(
