@@ -33,7 +33,7 @@ and run this script again in a new shell."
   echo "Swift $version: $(command -v swift)"
 }
 
-installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep 'ok installed' >/dev/null; }
 
 # The packages that are missing, on one line.
 missing_packages() {
@@ -60,7 +60,8 @@ missing_testbed_packages() {
   # Downloads of the service are looked at with it.
   command -v curl >/dev/null || printf 'curl '
   # The page is looked at with it; Ubuntu has it as a snap alone, and does without.
-  command -v chromium >/dev/null || ! apt-cache show chromium 2>/dev/null | grep -q '^Version: [0-9]*\.' \
+  # (grep -q would end before apt-cache has said all, which then counts as failed.)
+  command -v chromium >/dev/null || ! apt-cache show chromium 2>/dev/null | grep '^Version: [0-9]*\.' >/dev/null \
     || printf 'chromium python3-venv '
 }
 

@@ -147,7 +147,7 @@ step() { docker logs "$(container coordinator)" 2>/dev/null | sed -n 's|^Step \(
 reached() { [ "$(step)" -ge "$1" ]; }
 joins() { docker logs "$1" 2>&1 | grep -c "joined tcp" || true; }
 joined_times() { [ "$(joins "$1")" -ge "$2" ]; }
-says() { docker logs "$1" 2>&1 | grep -q -- "$2"; }
+says() { docker logs "$1" 2>&1 | grep -- "$2" >/dev/null; }
 status() { docker exec "$(container coordinator)" nl-coord status "/runs/$name" 2>/dev/null; }
 
 # What the coordinator knows of a worker; its host name is that of its container.
@@ -228,7 +228,7 @@ refusal() { curl --silent --max-time 30 --output /dev/null --write-out '%{http_c
 field() { python3 -c 'import json, sys; print(json.load(sys.stdin).get(sys.argv[1]))' "$1" 2>/dev/null; }
 is_at() { [ "$(ask /nested-learning/status | field "$1")" = "$2" ]; }
 has_step() { [ "$(ask /nested-learning/status | field current_step)" -ge "$1" ] 2>/dev/null; }
-offers() { ask "/nested-learning/$1" | grep -q "\"$2\""; }
+offers() { ask "/nested-learning/$1" | grep "\"$2\"" >/dev/null; }
 
 # `docker compose up` and nothing else: the page, workers that join, a run from the API, and what a restart keeps.
 test_service() {

@@ -17,7 +17,7 @@ if [ "$#" -gt 1 ]; then
   session_hosts=$(cat "$logs/hosts")
   read_hosts "$2"
   for name in "${names[@]}"; do
-    ! cut -d ' ' -f 1 <<<"$session_hosts" | grep -qxF -- "$name" || fail "$name is one of the run's hosts already"
+    ! cut -d ' ' -f 1 <<<"$session_hosts" | grep -xF -- "$name" >/dev/null || fail "$name is one of the run's hosts already"
   done
 fi
 on_every_host prepare_host

@@ -164,7 +164,7 @@ expect "the optimizer state is that of one process: $(digest_inside)" [ "$(diges
 
 # The same run by the service.
 api() { inside curl -s "http://127.0.0.1:8000/nested-learning/$1" "${@:2}"; }
-served() { api "status?experiment=served" | grep -q "\"status\":\"$1\""; }
+served() { api "status?experiment=served" | grep "\"status\":\"$1\"" >/dev/null; }
 served_step() { api "status?experiment=served" | grep -o '"current_step":[0-9]*' | cut -d : -f 2; }
 begun() { [ "$(served_step)" -ge 3 ]; }
 config() {

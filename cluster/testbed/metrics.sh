@@ -42,7 +42,7 @@ nl-worker --connect "tcp://127.0.0.1:$work" --threads 1 >"$folder/other.log" 2>&
 workers="$workers $!"
 
 metrics() { curl --silent --fail --oauth2-bearer "$(cat "$folder/token")" "http://127.0.0.1:$1/metrics"; }
-has() { metrics "$1" | grep -q "$2"; }
+has() { metrics "$1" | grep "$2" >/dev/null; }
 before_giving_up() { tail "$folder"/*.log >&2; }
 need "the coordinator counts steps" until_true 60 has "$coordinator" '^nl_steps_total [1-9]'
 need "the worker counts shards" until_true 60 has "$worker" '^nl_worker_shards_total{outcome="computed"} [1-9]'
