@@ -208,6 +208,7 @@ let package = Package(
         "Harness", "Observability", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Hummingbird", package: "hummingbird"),
       ]),
     .testTarget(
       name: "ServiceTests",

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -17,6 +18,7 @@ package final class HTTPHost: Sendable {
   private let services: ServiceGroup
   private let ended: DispatchSemaphore
 
+  private static let serverName = "nested-learning"
   /// How long starting and stopping may take, in seconds.
   private static let patience = 10.0
 
@@ -38,9 +40,13 @@ package final class HTTPHost: Sendable {
   ///
   /// - Parameters:
   ///   - port: 0 for any that is free
+  ///   - early: the answer to a request from an address, if it is there already and this address may have it; asked on the
+  ///     thread of the connections
   /// - Throws: `OperationsError` if the address cannot be listened on.
   package init<Context: RequestContext>(
-    host: String, port: Int, router: Hummingbird.Router<Context>, limits: Limits, logger: Logger
+    host: String, port: Int, router: Hummingbird.Router<Context>, limits: Limits,
+    early: @escaping @Sendable (_ request: HTTPRequest, _ address: String) -> EarlyAnswer? = { _, _ in nil },
+    logger: Logger
   ) throws where Context.Source == ApplicationRequestContextSource {
     let started = Promise<Int>()
     let ended = DispatchSemaphore(value: 0)
@@ -52,9 +58,9 @@ package final class HTTPHost: Sendable {
       router: router,
       server: .http1(
         configuration: .init(
-          additionalChannelHandlers: [ConnectionWatch(registry)], idleTimeout: .seconds(limits.idleSeconds))),
+          additionalChannelHandlers: Self.handlers(limits, registry, early: early, logger: quiet))),
       configuration: ApplicationConfiguration(
-        address: .hostname(host, port: port), serverName: "nested-learning",
+        address: .hostname(host, port: port), serverName: Self.serverName,
         availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
       onServerRunning: { started.set(.success($0.localAddress?.port ?? port)) },
       eventLoopGroupProvider: .shared(loops), logger: quiet)
@@ -81,6 +87,17 @@ package final class HTTPHost: Sendable {
     self.executor = executor
     self.services = services
     self.ended = ended
+  }
+
+  /// What each connection goes through before a task is begun for its requests. The first ends those that are idle: it has to
+  /// see what is answered early, as the server's own, behind them all, does not.
+  private static func handlers(
+    _ limits: Limits, _ registry: ConnectionRegistry, early: @escaping EarlyAnswers.Find, logger: Logger
+  ) -> [any RemovableChannelHandler] {
+    [
+      HTTPConnectionStateHandler(idleTimeout: .seconds(limits.idleSeconds), logger: logger),
+      ConnectionWatch(registry), EarlyAnswers(serverName: serverName, find: early),
+    ]
   }
 
   /// Answers what has been asked, and closes; waits for it a bounded time.

@@ -1,5 +1,6 @@
 import Hummingbird
 import Logging
+import NIOCore
 import Observability
 import Service
 
@@ -21,8 +22,9 @@ public final class WebServer: Sendable {
     let limits = RequestLimits()
     completions = CompletionProcess(logger: logger)
     exports = CheckpointExports(runs: options.runs, logger: logger)
+    let rules = AccessRules(token: options.token, limits: limits)
     let router = Hummingbird.Router(context: WebContext.self)
-    router.add(middleware: AccessRules(token: options.token, limits: limits))
+    router.add(middleware: rules)
     let parts = WebRoutes(
       options: options, desk: desk, limits: limits, completions: completions, exports: exports,
       logger: logger)
@@ -31,8 +33,15 @@ public final class WebServer: Sendable {
         try await route.answer(Asked(request: request, context: context))
       }
     }
+    let headers = Answer.headers(type: Answer.jsonType)
     host = try HTTPHost(
-      host: options.host, port: options.port, router: router, limits: Self.limits, logger: logger)
+      host: options.host, port: options.port, router: router, limits: Self.limits,
+      early: { request, address in
+        guard let bytes = request.path.flatMap(parts.early), rules.letsIn(request, from: address) else {
+          return nil
+        }
+        return EarlyAnswer(headers: headers, body: bytes)
+      }, logger: logger)
     logger.notice(
       "the page: http://\(options.host.contains(":") ? "[\(options.host)]" : options.host):\(host.port)/")
   }
@@ -49,6 +58,8 @@ public final class WebServer: Sendable {
 struct WebRoutes {
   /// Everything that is answered.
   let routes: [Route]
+  /// What is there already, by the target of a request.
+  let early: @Sendable (_ target: String) -> ByteBuffer?
 
   init(
     options: WebOptions, desk: RunDesk, limits: RequestLimits, completions: CompletionProcess,
@@ -68,6 +79,7 @@ struct WebRoutes {
     let start = RunStart(desk: desk, policy: policy, jobs: jobs)
     let runs = RunRoutes(
       desk: desk, policy: policy, summaries: summaries, rows: rows, status: status, start: start, jobs: jobs)
+    early = runs.early
     let own =
       PageRoutes(desk: desk).routes + LoginRoutes(token: options.token, limits: limits).routes + runs.routes
       + RunNameRoutes(desk: desk, policy: policy, jobs: jobs).routes

@@ -11,6 +11,13 @@ package struct HTTPAnswer: Sendable, Equatable {
     (self.status, self.body, self.head) = (status, body, head)
   }
 
+  /// As it was received, with its head.
+  init(_ text: String) {
+    let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
+    let status = parts.first?.split(separator: " ").dropFirst().first.map(String.init) ?? ""
+    self.init(status, parts.count > 1 ? String(parts[1]) : "", head: parts.first.map(String.init) ?? "")
+  }
+
   package static func == (a: HTTPAnswer, b: HTTPAnswer) -> Bool { a.status == b.status && a.body == b.body }
 }
 
@@ -28,22 +35,55 @@ package func get(
 package func ask(
   _ port: Int, _ method: String, _ path: String, headers: [String], body: String? = nil
 ) throws -> HTTPAnswer {
+  let length = body.map { ["Content-Length: \($0.utf8.count)"] } ?? []
+  let lines = ["\(method) \(path) HTTP/1.1", "Connection: close"] + headers + length + ["", body ?? ""]
+  let text = try exchange(port, lines.joined(separator: "\r\n"))
+  return HTTPAnswer(text)
+}
+
+/// What several GET requests on one connection of this machine are answered, sent all at once.
+///
+/// - Parameters:
+///   - requests: the path of each, with lines of its head
+///   - closes: whether the last asks for the end of the connection; otherwise the server has to end it
+package func askTogether(
+  _ port: Int, _ requests: [(path: String, headers: [String])], closes: Bool = true
+) throws -> [HTTPAnswer] {
+  var rest = try exchange(
+    port,
+    requests.enumerated().map { number, request in
+      let lines = request.headers + (closes && number == requests.count - 1 ? ["Connection: close"] : [])
+      return (["GET \(request.path) HTTP/1.1"] + lines + ["", ""]).joined(separator: "\r\n")
+    }.joined())[...]
+  var answers: [HTTPAnswer] = []
+  while !rest.isEmpty {
+    guard let end = rest.range(of: "\r\n\r\n"),
+      let length = rest[..<end.lowerBound].firstMatch(of: #/(?i)content-length: *([0-9]+)/#).flatMap({
+        Int($0.1)
+      }),
+      let last = rest.utf8.index(end.upperBound, offsetBy: length, limitedBy: rest.endIndex)
+    else { throw HarnessError("no whole answer: \(rest)") }
+    answers.append(HTTPAnswer(String(rest[..<last])))
+    rest = rest[last...]
+  }
+  return answers
+}
+
+/// Everything that a port of this machine says to a text until it closes the connection, for which it has two minutes.
+private func exchange(_ port: Int, _ text: String) throws -> String {
   let scratch = try Scratch()
   let process = Process()
   let output = Pipe()
-  let length = body.map { ["Content-Length: \($0.utf8.count)"] } ?? []
-  let lines = ["\(method) \(path) HTTP/1.1", "Connection: close"] + headers + length + ["", body ?? ""]
-  let request = try scratch.write("request", lines.joined(separator: "\r\n"))
+  let request = try scratch.write("request", text)
   process.executableURL = URL(fileURLWithPath: "/bin/bash")
   process.arguments = [
-    "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && cat \"$1\" >&3 && cat <&3", "ask", request,
+    "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && cat \"$1\" >&3 && timeout 120 cat <&3", "ask", request,
   ]
   process.standardOutput = output
   process.standardError = FileHandle.nullDevice
   try process.run()
-  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+  let said = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
   process.waitUntilExit()
-  let parts = text.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
-  let status = parts.first?.split(separator: " ").dropFirst().first.map(String.init) ?? ""
-  return HTTPAnswer(status, parts.count > 1 ? String(parts[1]) : "", head: parts.first.map(String.init) ?? "")
+  guard process.terminationStatus != 124 else { throw HarnessError("the connection was not closed: \(said)") }
+  return said
 }

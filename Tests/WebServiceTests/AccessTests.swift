@@ -3,6 +3,8 @@ import Harness
 import JSON
 import Testing
 
+@testable import WebService
+
 /// Who is let in, and who is not.
 @Suite struct AccessTests {
   private static let token = "0123456789abcdef-a-token"
@@ -56,6 +58,41 @@ import Testing
     #expect(!cookie.contains(Self.token))
     #expect(try service.answer("GET", path, headers: ["Cookie: \(cookie)"]).status == "200")
     #expect(try service.answer("GET", path, headers: ["Cookie: nl_login=0"]).status == "401")
+  }
+
+  /// What is answered without a look at the disk is so for those alone who are let in, and as when it is made.
+  @Test func whatIsKnownAlready() throws {
+    let file = try Scratch()
+    let open = try RunningService()
+    let host = "Host: 127.0.0.1:\(open.port)"
+    func lines(_ answer: HTTPAnswer) -> Set<String> {
+      Set(answer.head.split(separator: "\r\n").map(String.init).filter { !$0.hasPrefix("Date:") })
+    }
+    let made = try first(open, [host])
+    #expect(made.status == "200")
+    for headers in [[host], ["Host: localhost"], [host, "Origin: http://127.0.0.1:\(open.port)"]] {
+      let known = try first(open, headers)
+      #expect(known == made && lines(known) == lines(made), "\(headers)")
+    }
+    #expect(try first(open, ["Host: evil.example"]).status == "421")
+    #expect(try first(open, [host, "Origin: http://evil.example"]).status == "403")
+    #expect(try first(open, [host, "Sec-Fetch-Site: cross-site"]).status == "403")
+
+    let closed = try RunningService(["--token", try file.write("token", Self.token + "\n")])
+    let right = ["Authorization: Bearer \(Self.token)"]
+    let cookie = ["Cookie: a=b; nl_login=\(Credentials.loginValue(of: Self.token))"]
+    for headers in [right, right, cookie, right] {
+      #expect(try first(closed, ["Host: a"] + headers).status == "200")
+    }
+    for headers in [[], ["Authorization: Bearer no"], ["Cookie: nl_login=no"]] {
+      #expect(try first(closed, ["Host: a"] + headers).status == "401")
+    }
+  }
+
+  /// The status as the first request of a connection that goes on.
+  private func first(_ service: RunningService, _ headers: [String]) throws -> HTTPAnswer {
+    try askTogether(
+      service.port, [("/nested-learning/status", headers), ("/healthz", ["Host: localhost"])])[0]
   }
 
   @Test func guessesAreCounted() throws {

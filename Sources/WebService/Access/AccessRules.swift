@@ -12,7 +12,6 @@ struct AccessRules: RouterMiddleware {
 
   private let token: String?
   private let limits: RequestLimits
-  static let cookie = "nl_login"
   /// What everybody may see: the way in, and whether the program is well.
   private static let open: Set<String> = ["/login", "/healthz", "/readyz"]
   private static let openFolder = "/assets/"
@@ -46,9 +45,24 @@ struct AccessRules: RouterMiddleware {
     request.method == .get && (request.headers[.accept] ?? "").contains("text/html")
   }
 
+  /// Whether a request from an address is let in without more ado: it counts as one of that address then. All others are for
+  /// `handle`, which says why they are refused, and counts guesses.
+  func letsIn(_ request: HTTPRequest, from address: String) -> Bool {
+    let peer = WebContext.peer(of: request, from: address)
+    guard answersTo(request.authority ?? ""), request.headerFields[.origin] == nil,
+      request.headerFields[.fetchSite] != "cross-site"
+    else { return false }
+    if let token {
+      guard limits.mayGuess(peer), Credentials(request.headerFields).areRight(token) else { return false }
+    }
+    return limits.allows(peer)
+  }
+
+  private func answersTo(_ host: String) -> Bool { token != nil || Self.isLoopback(Self.name(of: host)) }
+
   private func check(_ request: Request, _ context: WebContext) throws {
     let host = request.head.authority ?? ""
-    if token == nil, !Self.isLoopback(Self.name(of: host)) {
+    guard answersTo(host) else {
       throw Refusal(
         .misdirectedRequest, "this service does not answer to the name \(host.prefix(80))",
         hint: "http://127.0.0.1")
@@ -82,11 +96,8 @@ struct AccessRules: RouterMiddleware {
   private static func checkLogin(
     _ request: Request, token: String, peer: String, _ limits: RequestLimits
   ) throws {
-    let bearer = request.headers[.authorization].flatMap {
-      $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : nil
-    }
-    let login = request.cookies[cookie]?.value
-    guard bearer != nil || login != nil else {
+    let credentials = Credentials(request.headers)
+    guard credentials.areThere else {
       throw Refusal(
         .unauthorized, "a token is needed",
         hint: "log in at /login, or send the header \"Authorization: Bearer …\"")
@@ -95,15 +106,9 @@ struct AccessRules: RouterMiddleware {
     guard limits.mayGuess(peer) else {
       throw Refusal(.tooManyRequests, "too many wrong tokens came from \(peer)", hint: "wait a minute")
     }
-    if let bearer, Secret.isSame(bearer, token) { return }
-    if let login, Secret.isSame(login, loginValue(of: token)) { return }
+    if credentials.areRight(token) { return }
     limits.guessedWrongly(peer)
     throw Refusal(.unauthorized, "that is not the token", hint: "it stands in the file of --token")
-  }
-
-  /// What the cookie of a browser holds that has logged in: whoever sees it learns nothing of the token.
-  static func loginValue(of token: String) -> String {
-    Digest.sha256("nested-learning login\n\(token)")
   }
 
   private static func name(of host: String) -> String {
@@ -116,7 +121,7 @@ struct AccessRules: RouterMiddleware {
   }
 
   /// The page has its scripts and styles from here and from nowhere else, and nobody shows it in a frame.
-  private static let headers: [(HTTPField.Name, String)] = [
+  static let headers: [(name: HTTPField.Name, value: String)] = [
     (
       HTTPField.Name("Content-Security-Policy")!,
       "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

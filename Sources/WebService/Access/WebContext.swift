@@ -16,15 +16,19 @@ struct WebContext: RequestContext {
     peer = source.channel.remoteAddress?.ipAddress ?? "?"
   }
 
+  func named(by request: Request) -> WebContext {
+    var context = self
+    context.peer = Self.peer(of: request.head, from: peer)
+    return context
+  }
+
   /// Behind a proxy all requests come from one address; without `X-Real-IP` one who guesses tokens would keep everybody
   /// out. It counts from this machine alone, where whoever is on it has a network of addresses anyway.
-  func named(by request: Request) -> WebContext {
-    guard peer.hasPrefix("127.") || peer == "::1", let said = request.headers[.realAddress],
+  static func peer(of request: HTTPRequest, from address: String) -> String {
+    guard address.hasPrefix("127.") || address == "::1", let said = request.headerFields[.realAddress],
       (2...45).contains(said.utf8.count), said.allSatisfy({ $0.isHexDigit || $0 == "." || $0 == ":" })
-    else { return self }
-    var context = self
-    context.peer = said
-    return context
+    else { return address }
+    return said
   }
 }
 

@@ -9,6 +9,13 @@ import Service
 enum Answer {
   static let jsonType = "application/json; charset=utf-8"
 
+  /// Those of an answer of a type, with those that all answers have.
+  static func headers(type: String) -> HTTPFields {
+    var headers: HTTPFields = [.contentType: type]
+    for (name, value) in AccessRules.headers { headers[name] = value }
+    return headers
+  }
+
   static func json(_ value: JSONValue, status: HTTPResponse.Status = .ok) -> Response {
     bytes(value.bytes(), type: jsonType, status: status)
   }

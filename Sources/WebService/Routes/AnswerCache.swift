@@ -13,6 +13,8 @@ final class AnswerCache: Sendable {
   }
 
   private let made = Mutex<[String: Made]>([:])
+  /// What the targets of requests that were answered ask for, by its key.
+  private let targets = Mutex<[String: String]>([:])
   private static let most = 64
   private static let mostBytes = 1 << 18
   /// An answer serves so long without a look at what it was made from: as long as the fleet takes to tell of itself again,
@@ -23,6 +25,19 @@ final class AnswerCache: Sendable {
   func known(_ key: String, changes: UInt64, now: ContinuousClock.Instant = .now) -> ByteBuffer? {
     guard let known = made.withLock({ $0[key] }), known.changes == changes else { return nil }
     return known.mark.isEmpty || now - known.looked < Self.age ? known.bytes : nil
+  }
+
+  /// The same by the target of a request, as it was answered before.
+  func known(target: String, changes: UInt64) -> ByteBuffer? {
+    targets.withLock { $0[target] }.flatMap { known($0, changes: changes) }
+  }
+
+  /// A request with a target asks for what has a key, whenever it comes.
+  func remember(_ target: String, asksFor key: String) {
+    targets.withLock { targets in
+      if targets.count >= Self.most { targets = [:] }
+      targets[target] = key
+    }
   }
 
   /// - Parameters:

@@ -16,7 +16,7 @@ struct LoginRoutes: Sendable {
       Route(.get, "/login") { _ in PageFile.response("login.html") },
       Route(.post, "/login") { asked in try await login(asked) },
       Route(.get, "/nested-learning/session") { asked in
-        Answer.json(["has_login": .bool(token != nil && asked.request.cookies[AccessRules.cookie] != nil)])
+        Answer.json(["has_login": .bool(token != nil && Credentials(asked.request.headers).isLoggedIn)])
       },
       Route(.post, "/logout") { _ in
         var response = Answer.json(["success": true])
@@ -38,14 +38,14 @@ struct LoginRoutes: Sendable {
       throw Refusal(.unauthorized, "that is not the token", hint: "it stands in the file of --token")
     }
     var response = Answer.json(["success": true])
-    response.setCookie(Self.cookie(AccessRules.loginValue(of: token), maxAge: 30 * 86_400))
+    response.setCookie(Self.cookie(Credentials.loginValue(of: token), maxAge: 30 * 86_400))
     return response
   }
 
   /// No script reads it, and no other site's page has it sent.
   private static func cookie(_ value: String, maxAge: Int) -> Cookie {
     Cookie(
-      name: AccessRules.cookie, value: value, maxAge: maxAge, path: "/", secure: false, httpOnly: true,
+      name: Credentials.cookie, value: value, maxAge: maxAge, path: "/", secure: false, httpOnly: true,
       sameSite: .strict)
   }
 }

@@ -34,17 +34,24 @@ struct Route: Sendable {
     }
   }
 
-  /// One that is answered with JSON that has been made already.
+  /// One that is answered with JSON that serves many who ask.
   ///
-  /// - Parameter known: what can be answered at once, without a look at the disk
-  static func bytes(
-    _ method: HTTPRequest.Method, _ path: String,
-    known: @escaping @Sendable (Asked) throws -> ByteBuffer? = { _ in nil },
-    _ make: @escaping @Sendable (Asked) throws -> ByteBuffer
+  /// - Parameters:
+  ///   - key: of what is asked for, which the target of the request alone decides
+  ///   - changes: of the desk
+  static func cached(
+    _ path: String, in cache: AnswerCache, changes: @escaping @Sendable () -> UInt64,
+    key: @escaping @Sendable (Asked) throws -> String,
+    make: @escaping @Sendable (Asked) throws -> ByteBuffer
   ) -> Route {
-    Route(method, path) { asked in
-      if let bytes = try known(asked) { return Answer.buffer(bytes, type: Answer.jsonType) }
-      return Answer.buffer(try await Disk.run { try make(asked) }, type: Answer.jsonType)
+    Route(.get, path) { asked in
+      let key = try key(asked)
+      if let bytes = cache.known(key, changes: changes()) {
+        return Answer.buffer(bytes, type: Answer.jsonType)
+      }
+      let bytes = try await Disk.run { try make(asked) }
+      if let target = asked.request.head.path { cache.remember(target, asksFor: key) }
+      return Answer.buffer(bytes, type: Answer.jsonType)
     }
   }
 

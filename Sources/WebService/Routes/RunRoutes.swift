@@ -24,21 +24,14 @@ struct RunRoutes: Sendable {
     let prefix = "/nested-learning"
     return [
       .post("\(prefix)/start") { _, body in try begin(body) },
-      .bytes(.get, "\(prefix)/status", known: knownStatus) { asked in
-        let run = try name(asked)
-        return try cache.bytes("status \(run ?? "")", changes: desk.changes) { try status.status(of: run) }
-      },
-      .bytes(.get, "\(prefix)/metrics", known: knownMetrics) { asked in try metrics(asked) },
+      cached("\(prefix)/status", key: statusKey(for:), make: status(for:)),
+      cached("\(prefix)/metrics", key: { asked in try part(asked).key }, make: metrics(for:)),
       .post("\(prefix)/stop") { asked, body in try command(asked, body, "stops", desk.stop) },
       .post("\(prefix)/pause") { asked, body in try command(asked, body, "rests", desk.pause) },
       .post("\(prefix)/resume") { asked, body in try command(asked, body, "goes on", desk.resume) },
       .post("\(prefix)/queue") { _, body in try order(body) },
-      .bytes(.get, "\(prefix)/experiments", known: knownExperiments) { _ in
-        try cache.bytes("experiments", changes: desk.changes) { experiments }
-      },
-      .bytes(.get, "\(prefix)/experiments/{name}", known: knownDetails) { asked in
-        try details(of: policy.run(asked.parameter("name") ?? ""))
-      },
+      cached("\(prefix)/experiments", key: { _ in Self.experimentsKey }, make: experiments(for:)),
+      cached("\(prefix)/experiments/{name}", key: detailsKey(for:), make: details(for:)),
       .json(.delete, "\(prefix)/experiments/{name}") { asked in try delete(asked) },
       Route(.get, "\(prefix)/experiments/{name}/checkpoints/{checkpoint}/{file}") { asked in
         try await download(asked)
@@ -47,34 +40,48 @@ struct RunRoutes: Sendable {
     ]
   }
 
-  private func knownExperiments(_ asked: Asked) -> ByteBuffer? {
-    cache.known("experiments", changes: desk.changes)
+  /// What is there already for a request of which nothing but its target has been looked at.
+  func early(_ target: String) -> ByteBuffer? { cache.known(target: target, changes: desk.changes) }
+
+  private func cached(
+    _ path: String, key: @escaping @Sendable (Asked) throws -> String,
+    make: @escaping @Sendable (Asked) throws -> ByteBuffer
+  ) -> Route {
+    .cached(path, in: cache, changes: { desk.changes }, key: key, make: make)
   }
 
-  private var experiments: JSONValue {
-    [
-      "experiments": .array(summaries.all().map { .object($0) }), "queue": .strings(desk.entries.map(\.name)),
-      "waiting": waiting,
-    ]
+  /// That of the path.
+  private func run(_ asked: Asked) throws -> String { try policy.run(asked.parameter("name") ?? "") }
+
+  private func statusKey(for asked: Asked) throws -> String { "status \(try name(asked) ?? "")" }
+
+  private func status(for asked: Asked) throws -> ByteBuffer {
+    let run = try name(asked)
+    return try cache.bytes(statusKey(for: asked), changes: desk.changes) { try status.status(of: run) }
+  }
+
+  private static let experimentsKey = "experiments"
+
+  private func experiments(for asked: Asked) throws -> ByteBuffer {
+    try cache.bytes(Self.experimentsKey, changes: desk.changes) {
+      [
+        "experiments": .array(summaries.all().map { .object($0) }),
+        "queue": .strings(desk.entries.map(\.name)), "waiting": waiting,
+      ]
+    }
   }
 
   /// Runs whose turn is still to come, in the order in which it comes.
   private var waiting: JSONValue { .strings(desk.entries.filter(\.isWaiting).map(\.name)) }
 
-  private func details(of name: String) throws -> ByteBuffer {
-    let changes = desk.changes
+  private func detailsKey(for asked: Asked) throws -> String { "details \(try run(asked))" }
+
+  private func details(for asked: Asked) throws -> ByteBuffer {
+    let (name, changes) = (try run(asked), desk.changes)
     let mark = "\(changes) \(RunSummaries.mark(desk.folder(of: name)))"
-    return try cache.bytes("details \(name)", changes: changes, mark: mark) {
+    return try cache.bytes(detailsKey(for: asked), changes: changes, mark: mark) {
       try RunDetails(desk, name, rows).json()
     }
-  }
-
-  private func knownDetails(_ asked: Asked) throws -> ByteBuffer? {
-    cache.known("details \(try policy.run(asked.parameter("name") ?? ""))", changes: desk.changes)
-  }
-
-  private func knownStatus(_ asked: Asked) throws -> ByteBuffer? {
-    cache.known("status \(try name(asked) ?? "")", changes: desk.changes)
   }
 
   /// `?experiment=`, if it is given.
@@ -94,11 +101,7 @@ struct RunRoutes: Sendable {
     return (since, limit, "metrics \(since) \(limit) \(try name(asked) ?? "")")
   }
 
-  private func knownMetrics(_ asked: Asked) throws -> ByteBuffer? {
-    cache.known(try part(asked).key, changes: desk.changes)
-  }
-
-  private func metrics(_ asked: Asked) throws -> ByteBuffer {
+  private func metrics(for asked: Asked) throws -> ByteBuffer {
     let (since, limit, key) = try part(asked)
     let (given, changes) = (try name(asked), desk.changes)
     let name = given ?? status.current
@@ -155,14 +158,14 @@ struct RunRoutes: Sendable {
   }
 
   private func delete(_ asked: Asked) throws -> JSONValue {
-    let name = try policy.run(asked.parameter("name") ?? "")
+    let name = try run(asked)
     try jobs.runGoes(name) { try desk.delete(name) }
     return ["success": true, "message": .string("\(name) is deleted"), "experiment_name": .string(name)]
   }
 
   /// A file of a checkpoint, as it is on the disk.
   private func download(_ asked: Asked) async throws -> Response {
-    let name = try policy.run(asked.parameter("name") ?? "")
+    let name = try run(asked)
     let (checkpoint, file) = (asked.parameter("checkpoint") ?? "", asked.parameter("file") ?? "")
     let path = desk.folder(of: name) + "/checkpoints/\(checkpoint)/\(file)"
     guard PathPolicy.isName(checkpoint), PathPolicy.isName(file), let real = RealPath.of(path),
@@ -173,7 +176,7 @@ struct RunRoutes: Sendable {
 
   /// The run as one page that needs nothing beside itself.
   private func report(_ asked: Asked) async throws -> Response {
-    let name = try policy.run(asked.parameter("name") ?? "")
+    let name = try run(asked)
     let html = try await Disk.run {
       guard RecordedRun.isOne(desk.folder(of: name)) else {
         throw RunRequestError(.unknown, "there is no run \(name) with a folder", field: "experiment_name")
