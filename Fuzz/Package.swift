@@ -34,7 +34,7 @@ let package = Package(
       swiftSettings: swift),
     .target(
       name: "NestedLearning",
-      dependencies: ["Kernels", "JSON", .product(name: "Yams", package: "Yams")],
+      dependencies: ["Kernels", "Randomness", "JSON", .product(name: "Yams", package: "Yams")],
       path: "Project/NestedLearning", swiftSettings: swift),
     .target(
       name: "ChatTemplate", dependencies: ["Files", "JSON"], path: "Project/ChatTemplate",
@@ -42,7 +42,8 @@ let package = Package(
     .target(
       name: "Dataset",
       dependencies: [
-        "ChatTemplate", "NestedLearning", "LanguageModel", "Randomness", "Files", "Digests", "JSON", "CZlib",
+        "ChatTemplate", "NestedLearning", "LanguageModel", "Kernels", "Randomness", "Files", "Digests",
+        "JSON", "CZlib",
       ],
       path: "Project/Dataset", swiftSettings: swift),
     .target(

@@ -19,6 +19,18 @@ extension Scenario {
     restartSeconds = 0.2
   }
 
+  /// Two machines that compute everything wrongly, at shards of the same steps as three that do not: what is computed again
+  /// after a kill is not what several have committed, and what the others have.
+  mutating func addLyingPair(using random: inout SplitMix64) {
+    // A machine that never computes anything cannot help to tell who is right.
+    guard !hasLiars, !workers.contains(where: \.neverHeals) else { return }
+    addUnverifiedLiars(using: &random)
+    problem.config.verifyFraction = 0
+    problem.config.gradientAccumulationSteps = max(problem.config.gradientAccumulationSteps, 6)
+    while workers.count(where: { $0.lies > 0 }) < 2 { workers.append(WorkerPlan(lies: 1)) }
+    for place in workers.indices where workers[place].lies > 0 { workers[place].lies = 1 }
+  }
+
   /// Two hundred workers, most of which come in the same moment.
   mutating func addCrowd(using random: inout SplitMix64) {
     let starts = Double.random(in: 0...faultsUntil / 2, using: &random)

@@ -187,6 +187,8 @@ extension Scenario {
     if workers.count < 200, models.chance(0.12) { addModelFetches(using: &models) }
     var hopeless = SplitMix64(seed: SplitMix64.mix(seed &+ 0x40BE_1E55))
     if workers.count < 200, hopeless.chance(0.06) { addHopelessMachine(using: &hopeless) }
+    var pair = SplitMix64(seed: SplitMix64.mix(seed &+ 0x2_11A25))
+    if workers.count < 200, pair.chance(0.02) { addLyingPair(using: &pair) }
   }
 
   var problems: [ToyProblem] { [problem] + others }
