@@ -149,7 +149,14 @@ extension Simulation {
   func mayEndDeceived(_ driver: SimulatedDriver, _ reason: String) -> Bool {
     guard isDeceived(driver) else { return false }
     let run = driver.run
-    return reason.contains("in every shard")
-      || run.disk.rows.contains { run.lies.contains($0.key) && $0.value.step <= driver.watch.restored }
+    if run.disk.rows.contains(where: { run.lies.contains($0.key) && $0.value.step <= driver.watch.restored })
+    {
+      return true
+    }
+    guard let step = reason.firstMatch(of: #/step ([0-9]+), .* in every shard/#).flatMap({ Int($0.1) }) else {
+      return false
+    }
+    let rows = run.disk.rows.filter { $0.value.step == step }
+    return !rows.isEmpty && rows.allSatisfy { run.lies.contains($0.key) }
   }
 }
