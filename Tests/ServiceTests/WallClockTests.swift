@@ -4,7 +4,7 @@ import Testing
 /// Row 17 of the fault matrix: no lease, wait or decision depends on the wall clock, so it may jump. It is read for times
 /// that people read alone: in the ledger and in metadata, in lines of the log, in the queue of a service, in the name of a
 /// run that was given none and in what clients of OpenAI's API are told, as the start of the process in the metrics, as the
-/// day that chat templates see (which a run records), and as the age of files in the caches.
+/// day that chat templates see (which a run records), as the age of files in the caches, and in the heads of answers by HTTP.
 @Suite struct WallClockTests {
   private static let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .appendingPathComponent("../../Sources").standardizedFileURL.path
@@ -25,7 +25,7 @@ import Testing
     #expect(
       readers
         == [
-          "Ledger/Timestamp.swift", "Observability/JSONLogHandler.swift",
+          "Ledger/Timestamp.swift", "Observability/HTTPClock.swift", "Observability/JSONLogHandler.swift",
           "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/CachedRows.swift",
           "Dataset/Cache/TokenCache.swift", "Service/Operations/RecentLines.swift",
           "nl-tool/CacheCommand.swift", "nl-tool/TemplateFlags.swift",

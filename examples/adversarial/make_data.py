@@ -20,6 +20,12 @@ def texts(name):
         return [json.loads(line)["text"] for line in f]
 
 
+def glosses():
+    """Of the dictionary's lines, what stands behind each word."""
+    lines = [line for row in texts("base-valid.jsonl") for line in row.split("\n")]
+    return [line.split(": ", 1)[1] for line in lines if ": " in line]
+
+
 def rows(domain, sources):
     """In turn with "of" and without, from the whole text."""
     own = [[], []]
@@ -34,8 +40,7 @@ def rows(domain, sources):
 
 
 def main():
-    glosses = [line.split(": ", 1)[1] for row in texts("base-valid.jsonl") for line in row.split("\n") if ": " in line]
-    both = [row for pair in zip(rows("genesis", texts("genesis.jsonl")), rows("dictionary", glosses)) for row in pair]
+    both = [row for pair in zip(rows("genesis", texts("genesis.jsonl")), rows("dictionary", glosses())) for row in pair]
     # Of three groups of four rows, one of each domain with each label, one is held out.
     train = [row for i, row in enumerate(both) if i // 4 % 3 < 2]
     valid = [row for i, row in enumerate(both) if i // 4 % 3 == 2]
