@@ -40,7 +40,7 @@ final class EarlyAnswers: ChannelDuplexHandler, RemovableChannelHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
     case .head(let request):
-      // To whoever takes no answers for now none is written here: the server waits until they do.
+      // Whoever asks and does not read is for the server, which waits until they do.
       if others == 0, context.channel.isWritable, Self.isPlain(request) { next = find(request, address) }
       if next != nil { return }
       others += 1
