@@ -157,6 +157,7 @@ extension Simulation {
       return false
     }
     let rows = run.disk.rows.filter { $0.value.step == step }
-    return !rows.isEmpty && rows.allSatisfy { run.lies.contains($0.key) }
+    // One who lied alone is to be named, however much of the step it computed.
+    return Set(rows.map(\.value.identity)).count > 1 && rows.allSatisfy { run.lies.contains($0.key) }
   }
 }
