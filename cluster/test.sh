@@ -15,16 +15,19 @@ else
   cluster/install.sh --testbed
 fi
 cluster/build.sh --build-tests
+echo "Installed and built, in $SECONDS s"
 
 failed=()
 
 check() {
-  local name=$1
+  local name=$1 started=$SECONDS
   shift
   echo "== $name"
-  if ! "$@"; then
+  if "$@"; then
+    echo "== $name: passed, in $((SECONDS - started)) s"
+  else
     failed+=("$name")
-    echo "== $name: FAILED"
+    echo "== $name: FAILED, after $((SECONDS - started)) s"
   fi
 }
 
