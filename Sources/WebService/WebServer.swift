@@ -33,7 +33,7 @@ public final class WebServer: Sendable {
         try await route.answer(Asked(request: request, context: context))
       }
     }
-    let headers = Answer.headers(type: Answer.jsonType)
+    let headers = EarlyAnswer.Headers(Answer.headers(type: Answer.jsonType))
     host = try HTTPHost(
       host: options.host, port: options.port, router: router, limits: Self.limits,
       early: { request, address in

@@ -69,16 +69,52 @@ package func askTogether(
   return answers
 }
 
+/// What several texts on one connection of this machine are answered, each sent when the answer to the one before is there.
+///
+/// - Parameter texts: the parts of each, with a pause between them
+package func askInTurn(_ port: Int, _ texts: [[String]]) throws -> [HTTPAnswer] {
+  let scratch = try Scratch()
+  let script = """
+    exec 3<>/dev/tcp/127.0.0.1/\(port)
+    for request in "$@"; do
+      for part in "$request"-*; do
+        [ "$part" = "$request-0" ] || sleep 0.1
+        cat "$part" >&3
+      done
+      {
+        while IFS= read -r -t 120 line <&3; do
+          printf '%s\\n' "$line"
+          case $line in
+            [Cc]ontent-[Ll]ength:*) length=${line#*: } ;;
+            $'\\r') break ;;
+          esac
+        done
+        timeout 120 head -c "${length%$'\\r'}" <&3
+      } >"$request.answer"
+    done
+    """
+  let requests = try texts.enumerated().map { number, parts in
+    for (part, text) in parts.enumerated() { _ = try scratch.write("request-\(number)-\(part)", text) }
+    return scratch.path("request-\(number)")
+  }
+  _ = try run(script, requests)
+  return try requests.map { HTTPAnswer(try String(contentsOfFile: $0 + ".answer", encoding: .utf8)) }
+}
+
 /// Everything that a port of this machine says to a text until it closes the connection, for which it has two minutes.
 private func exchange(_ port: Int, _ text: String) throws -> String {
   let scratch = try Scratch()
+  return try run(
+    "exec 3<>/dev/tcp/127.0.0.1/\(port) && cat \"$1\" >&3 && timeout 120 cat <&3",
+    [scratch.write("request", text)])
+}
+
+/// What a script of the shell says.
+private func run(_ script: String, _ arguments: [String]) throws -> String {
   let process = Process()
   let output = Pipe()
-  let request = try scratch.write("request", text)
   process.executableURL = URL(fileURLWithPath: "/bin/bash")
-  process.arguments = [
-    "-c", "exec 3<>/dev/tcp/127.0.0.1/\(port) && cat \"$1\" >&3 && timeout 120 cat <&3", "ask", request,
-  ]
+  process.arguments = ["-c", script, "ask"] + arguments
   process.standardOutput = output
   process.standardError = FileHandle.nullDevice
   try process.run()

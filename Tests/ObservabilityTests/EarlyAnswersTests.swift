@@ -23,7 +23,7 @@ extension ServerTests {
           guard request.path == "/known", address == "127.0.0.1",
             request.headerFields[.authorization] != "nobody"
           else { return nil }
-          return EarlyAnswer(headers: [.contentType: "text/plain"], body: ByteBuffer(string: "early"))
+          return EarlyAnswer(headers: .init([.contentType: "text/plain"]), body: ByteBuffer(string: "early"))
         }, logger: Logger(label: "test"))
       defer { host.stop() }
       return try body(host.port)

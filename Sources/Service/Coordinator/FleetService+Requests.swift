@@ -15,7 +15,7 @@ protocol FleetBoard: AnyObject {
 
 /// What others want of a fleet that takes runs on and on.
 extension FleetService {
-  private static let boardSeconds = 0.5
+  private static let boardSeconds = 1.0
 
   func tellBoard(_ now: Instant) {
     guard let board, now >= nextBoard else { return }

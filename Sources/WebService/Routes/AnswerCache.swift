@@ -19,7 +19,7 @@ final class AnswerCache: Sendable {
   private static let mostBytes = 1 << 18
   /// An answer serves so long without a look at what it was made from: as long as the fleet takes to tell of itself again,
   /// which is how old the status may be, too.
-  static let age = Duration.milliseconds(500)
+  static let age = Duration.seconds(1)
 
   /// What has been made already and depends on the desk alone, or was looked at just now.
   func known(_ key: String, changes: UInt64, now: ContinuousClock.Instant = .now) -> ByteBuffer? {

@@ -22,8 +22,6 @@ final class RunStatus: Sendable {
   private let summaries: RunSummaries
   private let rows: MetricRows
   private let made = Mutex<[String: Made]>([:])
-  /// An answer serves so long for those who ask again.
-  private static let age = Duration.milliseconds(250)
   private static let history = 100
   private static let lines = 100
   private static let ratedSteps = 64
@@ -45,7 +43,8 @@ final class RunStatus: Sendable {
   func freshNews(of name: String?) -> String? { fresh(name ?? "", desk.changes)?.news }
 
   private func fresh(_ key: String, _ changes: UInt64) -> Made? {
-    guard let made = made.withLock({ $0[key] }), made.changes == changes, .now - made.time < Self.age else {
+    guard let made = made.withLock({ $0[key] }), made.changes == changes, .now - made.time < AnswerCache.age
+    else {
       return nil
     }
     return made
