@@ -30,8 +30,13 @@ public struct JSONObject: Sendable {
 
   public init(_ members: [Member] = []) { self.members = members }
 
-  /// Whether two keys have the same bytes; texts that differ are told apart by their first ones.
-  static func isSame(_ a: String, _ b: String) -> Bool { a == b && a.utf8.elementsEqual(b.utf8) }
+  /// Whether two keys have the same bytes.
+  static func isSame(_ a: String, _ b: String) -> Bool {
+    guard a.utf8.count == b.utf8.count, a == b else { return false }
+    return a.utf8.withContiguousStorageIfAvailable { a in
+      b.utf8.withContiguousStorageIfAvailable { b in a.elementsEqual(b) }
+    }.flatMap(\.self) ?? a.utf8.elementsEqual(b.utf8)
+  }
 
   /// The value of the first member whose key has exactly these UTF-8 bytes.
   public subscript(key: String) -> JSONValue? {

@@ -121,7 +121,7 @@ extension Simulation {
   }
 
   private func checkPayloads(of driver: SimulatedDriver) {
-    let (count, problem) = (driver.payloads.count, driver.run.problem)
+    let (count, problem) = (driver.kept.count, driver.run.problem)
     outcome.peakPayloads = max(outcome.peakPayloads, count)
     let limit = problem.config.gradientAccumulationSteps * max(1, problem.tierCount)
     // While results differ, each of them is kept.

@@ -89,8 +89,7 @@ extension Simulation {
       guard let incoming, incoming.attempt == attempt else {
         return problem("attempt \(attempt) is to be kept, and is not the one that came")
       }
-      let kept = unit.isSummedAsItComes ? incoming.withoutBytes : incoming
-      if driver.payloads.updateValue(kept, forKey: attempt) != nil {
+      if !driver.kept.keep(incoming, attempt: attempt, of: unit) {
         problem("attempt \(attempt) is kept twice")
       }
       guard unit.isSummedAsItComes else { break }
@@ -98,7 +97,7 @@ extension Simulation {
         problem("attempt \(attempt) cannot be added up: \(error)")
       }
     case .discardPayload(let attempt):
-      driver.payloads[attempt] = nil
+      driver.kept.discard(attempt)
       do { try driver.engine?.discard(attempt) } catch {
         problem("attempt \(attempt) cannot be dropped: \(error)")
       }
@@ -199,10 +198,8 @@ extension Simulation {
 
   /// What the workers sent for a unit goes to the run.
   private func complete(_ done: CompletedUnit, _ driver: SimulatedDriver) {
-    let results = done.results.compactMap { result in
-      driver.payloads.removeValue(forKey: result.attempt).map { UnitResult(result, $0) }
-    }
-    if !driver.payloads.isEmpty { problem("\(done.unit) left results behind") }
+    let (results, leftOver) = driver.kept.take(for: done)
+    if leftOver > 0 { problem("\(done.unit) left \(leftOver) results behind") }
     tell(driver, .unitComplete(done, results))
   }
 

@@ -24,7 +24,7 @@ final class SimulatedDriver {
   /// By number in the run.
   var members: [Int: Member] = [:]
   /// Results that the fleet said to keep, by attempt.
-  var payloads: [Int: ResultMessage] = [:]
+  var kept = KeptResults()
   var recorded = Set<Int>()
   /// What each attempt was for.
   var units: [Int: WorkUnit] = [:]

@@ -3,6 +3,16 @@ import Testing
 
 /// The reference is RFC 8259.
 @Suite struct JSONTests {
+  /// RFC 8259, 7: quotes, backslashes and control characters are escaped, and nothing else has to be.
+  @Test(arguments: [
+    ("", #""""#), ("loss", #""loss""#), ("\"", #""\"""#), ("a\"b\\c\n\r\td", #""a\"b\\c\n\r\td""#),
+    ("\u{0}\u{8}\u{1f}x\u{7f}", "\"\\u0000\\u0008\\u001fx\u{7f}\""), ("é/\u{1f600}\n", "\"é/\u{1f600}\\n\""),
+  ])
+  func textsAreEscaped(_ text: String, _ written: String) throws {
+    #expect(JSONValue.string(text).text == written)
+    #expect(try JSONValue(parsing: written).string == text)
+  }
+
   @Test func readsEveryKindOfValue() throws {
     let value = try JSONValue(
       parsing: #" {"a": [1, -2.5e3, true, null], "b": {"c": "x\n\u00e9\ud83d\ude00"}} "#)

@@ -10,14 +10,14 @@ extension RunDriver {
     switch effect {
     case .keepPayload(let attempt, let shard, let unit):
       guard let incoming else { break }
-      payloads[attempt] = unit.isSummedAsItComes ? incoming.withoutBytes : incoming
+      kept.keep(incoming, attempt: attempt, of: unit)
       guard unit.isSummedAsItComes else { break }
       compute {
         try $0.collect(incoming, of: shard, in: unit)
         return nil
       }
     case .discardPayload(let attempt):
-      payloads[attempt] = nil
+      kept.discard(attempt)
       compute {
         try $0.discard(attempt)
         return nil
@@ -51,7 +51,7 @@ extension RunDriver {
       members[workerID] = nil
       try tell(.worker(.left(workerID: workerID, reason: reason, at: MonotonicClock.now())))
     case .log(let line): logger.info("\(line)")
-    case .unitComplete(let unit): try tell(.unitComplete(unit, takePayloads(of: unit)))
+    case .unitComplete(let unit): try tell(.unitComplete(unit, kept.take(for: unit).results))
     case .unitLeft(let unit): try tell(.unitLeft(unit))
     case .windowsComplete(let oldestStep): try tell(.windowsComplete(oldestStep: oldestStep))
     case .windowsLost: try tell(.windowsLost)
@@ -64,12 +64,6 @@ extension RunDriver {
   }
 
   private func tell(_ event: RunEvent) throws { try service.tell(number, event) }
-
-  /// What the workers sent for a unit, each (node, tiers) once.
-  private func takePayloads(of unit: CompletedUnit) -> [UnitResult] {
-    defer { payloads = [:] }
-    return unit.results.compactMap { counted in payloads[counted.attempt].map { UnitResult(counted, $0) } }
-  }
 
   private func enter(_ peer: PeerID, _ session: SessionID, _ workerID: Int) throws {
     guard let hello = service.fleet.hello(of: peer) else { return }

@@ -34,8 +34,7 @@ final class RunDriver {
 
   /// What each worker said in HELLO, by its number in the run.
   var members: [Int: Hello] = [:]
-  /// Results that the scheduler said to keep, by attempt; without their bytes, if those go into sums at once.
-  var payloads: [Int: ResultMessage] = [:]
+  var kept = KeptResults()
   /// The base model's files, once a worker asks for them.
   lazy var modelFiles = makeModelFileServer()
   lazy var modelBytes = plan.modelFolder.flatMap(ModelFiles.byteCount)
