@@ -85,6 +85,12 @@ let package = Package(
       dependencies: [
         "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
+      ]),
+    // Nothing below the service and the programs needs it, so that it is built beside them.
+    .target(
+      name: "HTTPServer",
+      dependencies: [
+        "Observability", .product(name: "Logging", package: "swift-log"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -103,8 +109,9 @@ let package = Package(
     .target(
       name: "WebService",
       dependencies: [
-        "Service", "Observability", "Ledger", "Dataset", "NestedLearning", "Coordination", "Files", "Digests",
-        "JSON",
+        "Service", "HTTPServer", "Observability", "Ledger", "Dataset", "NestedLearning", "Coordination",
+        "Files",
+        "Digests", "JSON",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -131,7 +138,7 @@ let package = Package(
     .target(
       name: "ProgramFlags",
       dependencies: [
-        "Service", "Observability", "NestedLearning", "Files", "JSON",
+        "Service", "HTTPServer", "Observability", "NestedLearning", "Files", "JSON",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .target(
@@ -205,9 +212,15 @@ let package = Package(
     .testTarget(
       name: "ObservabilityTests",
       dependencies: [
-        "Harness", "Observability", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
+        "Observability", "ProgramFlags", "JSON", .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(
+      name: "HTTPServerTests",
+      dependencies: [
+        "Harness", "HTTPServer", "Observability", .product(name: "Logging", package: "swift-log"),
+        .product(name: "CoreMetrics", package: "swift-metrics"),
         .product(name: "Hummingbird", package: "hummingbird"),
       ]),
     .testTarget(

@@ -1,7 +1,7 @@
 /// Prometheus' text format, version 0.0.4: for each name a line of help, one with its kind, and a line for each series.
 /// https://prometheus.io/docs/instrumenting/exposition_formats/
-enum PrometheusText {
-  static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+package enum PrometheusText {
+  package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
   /// Names and labels in order, so that two readings differ in nothing but values.
   static func of(_ families: [String: MetricsRegistry.Family], help: [String: String]) -> String {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTPServer
 import Observability
 import Service
 
@@ -47,7 +48,9 @@ public struct OperationsFlags: ParsableArguments {
     options.logFormat = logFormat
     options.logLevel = logLevel?.level
     options.graceSeconds = grace
-    if let metricsListen { try options.answer(on: metricsListen, tokenFile: metricsToken) }
+    if let metricsListen {
+      try options.answer(on: metricsListen, tokenFile: metricsToken, by: OperationsServer.self)
+    }
     return options
   }
 }

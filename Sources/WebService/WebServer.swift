@@ -1,7 +1,7 @@
+import HTTPServer
 import Hummingbird
 import Logging
 import NIOCore
-import Observability
 import Service
 
 /// The service by HTTP: the page, the API and the events of the runs of one desk.

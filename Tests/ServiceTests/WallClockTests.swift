@@ -25,7 +25,7 @@ import Testing
     #expect(
       readers
         == [
-          "Ledger/Timestamp.swift", "Observability/HTTPClock.swift", "Observability/JSONLogHandler.swift",
+          "Ledger/Timestamp.swift", "HTTPServer/HTTPClock.swift", "Observability/JSONLogHandler.swift",
           "Observability/ProcessMetrics.swift", "Service/RowEncoding.swift", "Dataset/Cache/CachedRows.swift",
           "Dataset/Cache/TokenCache.swift", "Service/Operations/RecentLines.swift",
           "nl-tool/CacheCommand.swift", "nl-tool/TemplateFlags.swift",

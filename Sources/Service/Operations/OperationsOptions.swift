@@ -4,8 +4,8 @@ import Observability
 
 /// How a program is looked after: its log, its health and metrics, and how long it may take to end.
 public struct OperationsOptions: Sendable {
-  /// Where `/healthz`, `/readyz` and `/metrics` are answered; nil for nowhere.
-  var address: (host: String, port: Int)?
+  /// Where `/healthz`, `/readyz` and `/metrics` are answered, and by what; nil for nowhere.
+  var address: (host: String, port: Int, endpoint: any OperationsEndpoint.Type)?
   /// Without it `/metrics` is not shown; nil shows it to everyone who reaches the address.
   var token: String?
   public var logFormat = LogFormat.text
@@ -18,9 +18,13 @@ public struct OperationsOptions: Sendable {
 
   /// Answers on `ADDR:PORT`. What it says is nobody else's business, so beyond loopback it takes a token.
   ///
-  /// - Parameter tokenFile: a file that holds the token, white space around it aside
+  /// - Parameters:
+  ///   - tokenFile: a file that holds the token, white space around it aside
+  ///   - endpoint: what answers there
   /// - Throws: `ServiceError` that names the flag and the remedy.
-  public mutating func answer(on text: String, tokenFile: String?) throws {
+  public mutating func answer(
+    on text: String, tokenFile: String?, by endpoint: any OperationsEndpoint.Type
+  ) throws {
     guard let host = TCPAddress.host(of: "tcp://\(text)"), let colon = text.lastIndex(of: ":"),
       let port = Int(text[text.index(after: colon)...])
     else {
@@ -32,7 +36,7 @@ public struct OperationsOptions: Sendable {
         "--metrics-listen \(text) shows the run's metrics to other machines",
         remedy: "give --metrics-token FILE, whose content a reader has to bear, or listen on 127.0.0.1")
     }
-    address = (host.trimmingCharacters(in: ["[", "]"]), port)
+    address = (host.trimmingCharacters(in: ["[", "]"]), port, endpoint)
     token = try tokenFile.map { try Self.token(in: $0, flag: "--metrics-token") }
   }
 

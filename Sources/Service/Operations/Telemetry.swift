@@ -8,7 +8,7 @@ final class Telemetry: Sendable {
   let metrics = MetricsRegistry()
   let context: LogContext
   /// Nil unless there is an address to answer on.
-  private let server: OperationsServer?
+  private let server: (any OperationsEndpoint)?
   /// Whether somebody else shows what is here.
   private let isShown: Bool
 
@@ -23,7 +23,7 @@ final class Telemetry: Sendable {
       server = nil
       return
     }
-    let server = try OperationsServer(
+    let server = try address.endpoint.init(
       host: address.host, port: address.port, token: options.token, health: health, metrics: metrics,
       logger: logger)
     self.server = server

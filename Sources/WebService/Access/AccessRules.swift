@@ -1,8 +1,8 @@
 import Digests
 import Foundation
+import HTTPServer
 import HTTPTypes
 import Hummingbird
-import Observability
 import Service
 
 /// Who is let in. Without a token that is whoever is on this machine and asks for it by its own name, so that no page of

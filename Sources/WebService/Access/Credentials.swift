@@ -1,6 +1,6 @@
 import Digests
+import HTTPServer
 import HTTPTypes
-import Observability
 
 /// What a request brings to be let in: a token of a program, or the cookie of a browser that has logged in.
 struct Credentials {

@@ -1,8 +1,8 @@
+import HTTPServer
 import HTTPTypes
 import Hummingbird
 import JSON
 import NIOCore
-import Observability
 import Service
 
 /// The way in for browsers: the token is asked for once, and a cookie stands for it.

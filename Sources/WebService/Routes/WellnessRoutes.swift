@@ -1,4 +1,4 @@
-import Observability
+import HTTPServer
 import Service
 
 /// For those who look after the program.

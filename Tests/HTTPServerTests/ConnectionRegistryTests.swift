@@ -1,7 +1,7 @@
 import Synchronization
 import Testing
 
-@testable import Observability
+@testable import HTTPServer
 
 /// Which connections go where there are too many.
 @Suite struct ConnectionRegistryTests {

@@ -1,24 +1,18 @@
 import Hummingbird
 import Logging
 import NIOCore
+import Observability
 
 /// Answers those who look after a program: `/healthz`, `/readyz` and `/metrics`, by HTTP on an address of their own,
 /// beside the thread that does the program's work.
-public final class OperationsServer: Sendable {
+public final class OperationsServer: OperationsEndpoint {
   private let host: HTTPHost
-  /// The port that is listened on.
   public var port: Int { host.port }
 
   static let mostConnections = 64
   /// Connections may be idle for longer than the pause of most who read metrics.
   private static let limits = HTTPHost.Limits(connections: mostConnections, idleSeconds: 90)
 
-  /// Listens, and returns once it does.
-  ///
-  /// - Parameters:
-  ///   - port: 0 for any that is free
-  ///   - token: without which `/metrics` is not shown; nil shows it to everyone
-  /// - Throws: `OperationsError` if the address cannot be listened on.
   public init(
     host: String, port: Int, token: String?, health: Health, metrics: MetricsRegistry, logger: Logger
   ) throws {
@@ -27,7 +21,6 @@ public final class OperationsServer: Sendable {
       limits: Self.limits, logger: logger)
   }
 
-  /// Answers what has been asked, and closes; waits for it a bounded time.
   public func stop() { host.stop() }
 
   private static func router(

@@ -6,6 +6,7 @@ import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
+import Observability
 import ServiceLifecycle
 
 /// An HTTP server on an address of its own, on a thread beside those that do a program's work: whoever asks is answered
@@ -115,13 +116,6 @@ package final class HTTPHost: Sendable {
   }
 }
 
-/// Why those who look after the program cannot be answered.
-public struct OperationsError: Error, Sendable, CustomStringConvertible {
-  public let description: String
-
-  public init(_ description: String) { self.description = description }
-}
-
 /// A result that one thread sets, the first time it does, and another waits for.
 private final class Promise<Value: Sendable>: @unchecked Sendable {
   private let lock = NSLock()
@@ -139,15 +133,5 @@ private final class Promise<Value: Sendable>: @unchecked Sendable {
   func wait(seconds: Double) -> Result<Value, any Error>? {
     _ = isSet.wait(timeout: .now() + seconds)
     return lock.withLock { result }
-  }
-}
-
-/// Texts that are to be kept to themselves.
-package enum Secret {
-  /// Takes as long for texts that differ early as for those that differ late: the time tells nothing of the secret.
-  package static func isSame(_ a: String, _ b: String) -> Bool {
-    let (a, b) = (Array(a.utf8), Array(b.utf8))
-    guard a.count == b.count else { return false }
-    return zip(a, b).reduce(0 as UInt8) { $0 | ($1.0 ^ $1.1) } == 0
   }
 }

@@ -5,6 +5,7 @@ import Harness
 import Logging
 import Testing
 
+@testable import HTTPServer
 @testable import Observability
 
 /// Real servers, asked over real sockets. One test after the other: each waits on a thread of Swift's, of which a server

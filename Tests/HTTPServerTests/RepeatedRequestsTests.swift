@@ -8,7 +8,7 @@ import NIOPosix
 import Synchronization
 import Testing
 
-@testable import Observability
+@testable import HTTPServer
 
 extension ServerTests {
   /// What is answered without being read as HTTP again. Each test has a connection whose requests come one by one.

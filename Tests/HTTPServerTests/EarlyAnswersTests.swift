@@ -4,7 +4,7 @@ import Logging
 import NIOCore
 import Testing
 
-@testable import Observability
+@testable import HTTPServer
 
 extension ServerTests {
   /// What is answered on the connection itself, beside what takes the server's usual way.
