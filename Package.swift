@@ -105,6 +105,10 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "CoreMetrics", package: "swift-metrics"),
       ]),
+    // Makes the files of the page a part of the program.
+    .plugin(
+      name: "EmbedFiles", capability: .buildTool(), dependencies: ["embed-files"], path: "Sources/EmbedFiles"),
+    .executableTarget(name: "embed-files"),
     // The service: a web page, an HTTP API and events over the runs of one fleet. The page is within the program.
     .target(
       name: "WebService",
@@ -116,12 +120,7 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
-      resources: [
-        "OpenAPI/openapi.json", "Page/index.html", "Page/login.html", "Page/style.css", "Page/icon.svg",
-        "Page/dygraph.js", "Page/dygraph.css", "Page/page.js", "Page/api.js", "Page/elements.js",
-        "Page/charts.js", "Page/curves.js", "Page/metrics.js", "Page/compared.js", "Page/queue.js",
-        "Page/newrun.js", "Page/run.js", "Page/trial.js", "Page/runs.js", "Page/learn.js", "Page/login.js",
-      ].map { .embedInCode($0) }),
+      plugins: ["EmbedFiles"]),
     // The trainer for programs of others: all of a run in one process.
     .target(
       name: "NestedLoRA",

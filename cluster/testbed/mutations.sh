@@ -112,6 +112,7 @@ var kept = Set<String>()
     default: break
     }
   }
+  for case .plugin(let name, _) in target.plugins ?? [] { keep(name) }
 }
 for name in [$quoted] { keep(name) }
 package.targets.removeAll { !kept.contains(\$0.name) }

@@ -4,7 +4,7 @@ import NestedLearning
 /// `openapi.json` as it is served: with the keys of a config as this program has them.
 enum OpenAPIFile {
   static let json: JSONValue = {
-    guard var file = try? JSONValue(parsing: PackageResources.openapi_json),
+    guard var file = try? JSONValue(parsing: EmbeddedFiles.openapi_json.bytes),
       var document = file.object, var components = document["components"]?.object,
       var schemas = components["schemas"]?.object
     else { return .null }

@@ -23,27 +23,27 @@ struct PageRoutes: Sendable {
 
 /// A file of the page, which the program has within itself.
 enum PageFile {
-  static let all: [String: (bytes: [UInt8], type: String)] = [
-    "index.html": (PackageResources.index_html, "text/html; charset=utf-8"),
-    "login.html": (PackageResources.login_html, "text/html; charset=utf-8"),
-    "style.css": (PackageResources.style_css, "text/css; charset=utf-8"),
-    "dygraph.css": (PackageResources.dygraph_css, "text/css; charset=utf-8"),
-    "dygraph.js": (PackageResources.dygraph_js, script),
-    "page.js": (PackageResources.page_js, script),
-    "api.js": (PackageResources.api_js, script),
-    "elements.js": (PackageResources.elements_js, script),
-    "charts.js": (PackageResources.charts_js, script),
-    "newrun.js": (PackageResources.newrun_js, script),
-    "run.js": (PackageResources.run_js, script),
-    "curves.js": (PackageResources.curves_js, script),
-    "metrics.js": (PackageResources.metrics_js, script),
-    "compared.js": (PackageResources.compared_js, script),
-    "trial.js": (PackageResources.trial_js, script),
-    "queue.js": (PackageResources.queue_js, script),
-    "runs.js": (PackageResources.runs_js, script),
-    "learn.js": (PackageResources.learn_js, script),
-    "login.js": (PackageResources.login_js, script),
-    "icon.svg": (PackageResources.icon_svg, "image/svg+xml"),
+  static let all: [String: (text: StaticString, type: String)] = [
+    "index.html": (EmbeddedFiles.index_html, "text/html; charset=utf-8"),
+    "login.html": (EmbeddedFiles.login_html, "text/html; charset=utf-8"),
+    "style.css": (EmbeddedFiles.style_css, "text/css; charset=utf-8"),
+    "dygraph.css": (EmbeddedFiles.dygraph_css, "text/css; charset=utf-8"),
+    "dygraph.js": (EmbeddedFiles.dygraph_js, script),
+    "page.js": (EmbeddedFiles.page_js, script),
+    "api.js": (EmbeddedFiles.api_js, script),
+    "elements.js": (EmbeddedFiles.elements_js, script),
+    "charts.js": (EmbeddedFiles.charts_js, script),
+    "newrun.js": (EmbeddedFiles.newrun_js, script),
+    "run.js": (EmbeddedFiles.run_js, script),
+    "curves.js": (EmbeddedFiles.curves_js, script),
+    "metrics.js": (EmbeddedFiles.metrics_js, script),
+    "compared.js": (EmbeddedFiles.compared_js, script),
+    "trial.js": (EmbeddedFiles.trial_js, script),
+    "queue.js": (EmbeddedFiles.queue_js, script),
+    "runs.js": (EmbeddedFiles.runs_js, script),
+    "learn.js": (EmbeddedFiles.learn_js, script),
+    "login.js": (EmbeddedFiles.login_js, script),
+    "icon.svg": (EmbeddedFiles.icon_svg, "image/svg+xml"),
   ]
 
   private static let script = "text/javascript; charset=utf-8"
@@ -52,8 +52,13 @@ enum PageFile {
     guard let file = all[name] else {
       return Answer.error(RunRequestError(.unknown, "there is no such file"))
     }
-    var response = Answer.bytes(file.bytes, type: file.type)
+    var response = Answer.bytes(file.text.bytes, type: file.type)
     response.headers[.cacheControl] = "no-cache"
     return response
   }
+}
+
+extension StaticString {
+  /// The text in UTF-8.
+  var bytes: [UInt8] { withUTF8Buffer { Array($0) } }
 }
