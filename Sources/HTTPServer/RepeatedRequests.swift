@@ -25,7 +25,7 @@ final class RepeatedRequests: ChannelInboundHandler, RemovableChannelHandler {
   /// Requests that are known at a time; the oldest is forgotten.
   private static let most = 8
   private static let mostBytes = 4096
-  /// Left to itself, what is read at a time shrinks to 64 bytes, and few requests are as short.
+  /// Where the buffers before it are in use, a new one would shrink to 64 bytes, and few requests are as short.
   private static let reading = AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 4096, maximum: 65_536)
   /// The handlers behind see a request at least so often, for they end connections that nobody uses.
   private static let unseen = TimeAmount.seconds(1)

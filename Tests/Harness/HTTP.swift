@@ -70,17 +70,12 @@ package func askTogether(
 }
 
 /// What several texts on one connection of this machine are answered, each sent when the answer to the one before is there.
-///
-/// - Parameter texts: the parts of each, with a pause between them
-package func askInTurn(_ port: Int, _ texts: [[String]]) throws -> [HTTPAnswer] {
+package func askInTurn(_ port: Int, _ texts: [String]) throws -> [HTTPAnswer] {
   let scratch = try Scratch()
   let script = """
     exec 3<>/dev/tcp/127.0.0.1/\(port)
     for request in "$@"; do
-      for part in "$request"-*; do
-        [ "$part" = "$request-0" ] || sleep 0.1
-        cat "$part" >&3
-      done
+      cat "$request" >&3
       {
         while IFS= read -r -t 120 line <&3; do
           printf '%s\\n' "$line"
@@ -93,10 +88,7 @@ package func askInTurn(_ port: Int, _ texts: [[String]]) throws -> [HTTPAnswer] 
       } >"$request.answer"
     done
     """
-  let requests = try texts.enumerated().map { number, parts in
-    for (part, text) in parts.enumerated() { _ = try scratch.write("request-\(number)-\(part)", text) }
-    return scratch.path("request-\(number)")
-  }
+  let requests = try texts.enumerated().map { number, text in try scratch.write("request-\(number)", text) }
   _ = try run(script, requests)
   return try requests.map { HTTPAnswer(try String(contentsOfFile: $0 + ".answer", encoding: .utf8)) }
 }
