@@ -1,12 +1,19 @@
 import Foundation
 
-/// Makes one file of Swift that holds the text of others, for the plugin `EmbedFiles`. The texts are literals of strings: the
-/// compiler takes a hundred times as long for literals of arrays of bytes, which is what SwiftPM's `embedInCode` makes.
+/// Makes one file of Swift that holds the text of others, for the plugin `EmbedFiles`. The texts are literals of strings:
+/// the compiler takes minutes for what SwiftPM's `embedInCode` makes of the page, literals of arrays of bytes.
 ///
 /// usage: embed-files OUTPUT FILE…
 @main
 enum EmbedFilesTool {
-  static func main() throws {
+  static func main() {
+    do { try embed() } catch {
+      try? FileHandle.standardError.write(contentsOf: Data("embed-files: \(error)\n".utf8))
+      exit(1)
+    }
+  }
+
+  private static func embed() throws {
     let arguments = CommandLine.arguments.dropFirst()
     guard let output = arguments.first else { throw Failure("usage: embed-files OUTPUT FILE…") }
     let members = try arguments.dropFirst().map { path in
