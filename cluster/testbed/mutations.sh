@@ -5,7 +5,8 @@
 # usage: cluster/testbed/mutations.sh [--list | --check | --quick | NAME ...]
 #   --list    only prints the checks, and why each is there
 #   --check   only looks whether each one's code is in its file exactly once; a list that is out of date is an error
-#   --quick   removes only those that are marked `quick:`, which need a build of few modules: what cluster/test.sh runs
+#   --quick   removes only those that are marked `quick:`, which need a build of few modules, without optimisation: what
+#             cluster/test.sh runs
 #
 # Without an argument all of them are removed, after the same look at the list.
 #
@@ -18,6 +19,7 @@ cd "$(dirname "$0")/../.."
 list=cluster/testbed/mutations.txt
 tree=${NL_MUTATIONS_TREE:-$PWD/.build-mutations}
 log=$tree/.build/mutation.log
+flags=(--ignore-lock -c release -Xswiftc -enable-testing)
 # Tests that need no programs: checks that these notice are removed first, beside nothing but these.
 fast=(WireProtocolTests CoordinationTests NestedLearningTests LedgerTests SimulationTests TransportTests)
 # What ends a test that a mutation keeps waiting: seconds.
@@ -28,8 +30,8 @@ patience=300
 names=() files=() reasons=() tests=() quicks=() olds=() news=()
 
 # One entry: lines `name:`, `file:`, `why:`, `tests:` (a filter of swift test), then `- ` before the lines that go and
-# `+ ` before those that come. `quick: yes` marks those of --quick, whose tests are all in WireProtocolTests. Empty lines
-# and lines with # are passed over.
+# `+ ` before those that come. `quick: yes` marks those of --quick, whose tests are all in WireProtocolTests and
+# CoordinationTests. Empty lines and lines with # are passed over.
 read_list() {
   local line n=-1
   while IFS= read -r line || [ -n "$line" ]; do
@@ -97,18 +99,20 @@ copy_tree() {
   cp -n Package.resolved "$tree/" 2>/dev/null || true
 }
 
-# The manifest, and behind it what leaves only the tests that are to notice something, and what these need.
+# The manifest, and behind it what leaves only the tests that are to notice something, and what these need: no package
+# is fetched for others.
 cut_manifest() {
   local quoted
-  quoted=$(printf '%s\n' "$@" | tr ' ' '\n' | sed 's/[./].*//' | sort -u | sed 's/.*/"&", /' | tr -d '\n')
+  quoted=$(printf '%s\n' "$@" | tr ' ' '\n' | sed 's/[]./[].*//' | sort -u | sed 's/.*/"&", /' | tr -d '\n')
   cat Package.swift - >"$tree/Package.swift" <<END
 
-var kept = Set<String>()
+var kept = Set<String>(), packages = Set<String>()
 @MainActor func keep(_ name: String) {
   guard kept.insert(name).inserted, let target = package.targets.first(where: { \$0.name == name }) else { return }
   for dependency in target.dependencies {
     switch dependency {
     case .targetItem(let name, _), .byNameItem(let name, _): keep(name)
+    case .productItem(_, let package?, _, _): packages.insert(package)
     default: break
     }
   }
@@ -116,6 +120,10 @@ var kept = Set<String>()
 }
 for name in [$quoted] { keep(name) }
 package.targets.removeAll { !kept.contains(\$0.name) }
+package.dependencies.removeAll {
+  guard case .sourceControl(_, let location, _) = \$0.kind else { return false }
+  return !packages.contains { location.hasSuffix("/" + \$0) }
+}
 package.products = []
 END
 }
@@ -124,14 +132,13 @@ END
 
 # The copy belongs to this script alone, whatever path it was built at.
 build() {
-  (cd "$tree" && swift build --ignore-lock -c release -Xswiftc -enable-testing --build-tests) >"$log" 2>&1
+  (cd "$tree" && swift build "${flags[@]}" --build-tests) >"$log" 2>&1
 }
 
 run_tests() {
   local filter filters=()
   for filter in $1; do filters+=(--filter "$filter"); done
-  (cd "$tree" && timeout -k 10 $patience swift test --ignore-lock -c release -Xswiftc -enable-testing --skip-build \
-    "${filters[@]}") 2>&1 | cut -c 1-500 >"$log"
+  (cd "$tree" && timeout -k 10 $patience swift test "${flags[@]}" --skip-build "${filters[@]}") 2>&1 | cut -c 1-500 >"$log"
 }
 
 # The first test that failed, of the log.
@@ -202,6 +209,8 @@ case ${1:-} in
     ;;
   --quick)
     set --
+    # Their tests take seconds however they are compiled. A folder of its own, as other flags build everything again.
+    flags+=(-Xswiftc -Onone --scratch-path .build-quick)
     for i in "${!names[@]}"; do [ -z "${quicks[i]}" ] || set -- "$@" "${names[i]}"; done
     ;;
 esac

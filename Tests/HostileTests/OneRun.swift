@@ -1,0 +1,1 @@
+../CoordinationTests/OneRun.swift
