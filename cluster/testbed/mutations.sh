@@ -103,7 +103,7 @@ copy_tree() {
 # is fetched for others.
 cut_manifest() {
   local quoted
-  quoted=$(printf '%s\n' "$@" | tr ' ' '\n' | sed 's/[]./[].*//' | sort -u | sed 's/.*/"&", /' | tr -d '\n')
+  quoted=$(printf '%s\n' "$@" | tr ' ' '\n' | sed 's/[./].*//' | sort -u | sed 's/.*/"&", /' | tr -d '\n')
   cat Package.swift - >"$tree/Package.swift" <<END
 
 var kept = Set<String>(), packages = Set<String>()
