@@ -205,7 +205,8 @@ let package = Package(
       name: "CoordinationTests",
       dependencies: ["Harness", "Coordination", "WireProtocol", "NestedLearning", "Randomness"],
       exclude: ["Transcripts"], swiftSettings: asTheyStand),
-    // Drives both cores through the codec and the links, with the chains that workers keep.
+    // Drives both cores through the codec and the links, with the chains that workers keep. A link lends it OneRun of
+    // CoordinationTests.
     .testTarget(
       name: "HostileTests",
       dependencies: [
