@@ -55,11 +55,10 @@ final class CannedAnswers: @unchecked Sendable {
   func result(of message: AssignMessage, _ layout: TierLayout, _ chains: inout WorkerChains) throws
     -> ResultMessage
   {
+    if message.purpose == .collect { return try chains.collect(message) }
     var outcome = WorkerChains.Outcome()
     let tiers = message.tiers.filter(layout.tiers.indices.contains)
-    if message.purpose == .collect {
-      outcome = try chains.collect(message)
-    } else if message.window {
+    if message.window {
       let gradients = windowGradients(of: message, tiers, layout)
       if message.windows.isEmpty {
         outcome.gradients = gradients.map {

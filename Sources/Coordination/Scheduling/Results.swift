@@ -76,7 +76,6 @@ extension ShardScheduler {
 
   /// What is wrong with a result; nil if it is what was asked for.
   private func fault(in result: ResultSummary, of attempt: Attempt) -> String? {
-    if !result.lossSum.isFinite { return "the loss is not a finite number" }
     if !result.isFinite { return "a gradient is not finite" }
     if let fault = tokenFault(in: result, of: attempt.assignment) { return fault }
     var expected = attempt.assignment.expectedObjects(tierParameterCounts: settings.tierParameterCounts)
@@ -94,7 +93,7 @@ extension ShardScheduler {
   }
 
   /// How many tokens are trained is not for a worker to say; and no token's loss is more than the difference of two
-  /// logits, so that a sum over any number of results is finite.
+  /// logits, so that a loss is a number and a sum over any number of results finite.
   private func tokenFault(in result: ResultSummary, of assignment: Assignment) -> String? {
     let unit = assignment.unit
     if let tokens = unit.trainedTokens(of: assignment.leaves) {

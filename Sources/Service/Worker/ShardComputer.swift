@@ -144,12 +144,7 @@ final class ShardComputer: @unchecked Sendable {
   /// - Throws: `TensorError.cancelled` when the watch says so.
   func compute(_ message: AssignMessage, watch: ComputationWatch) throws -> ResultMessage {
     guard let loaded else { throw ServiceError("a shard came before the model") }
-    if message.purpose == .collect {
-      let kept = try chains.collect(message)
-      return ResultMessage(
-        attempt: message.attempt, lossSum: 0, tokens: 0, seconds: 0, gradients: [], chains: kept.chains,
-        windows: kept.reports)
-    }
+    if message.purpose == .collect { return try chains.collect(message) }
     let trace =
       message.purpose == .train
       ? ShardTrace(

@@ -76,8 +76,10 @@ package struct WorkerChains {
     }
   }
 
-  /// Chains as they are, for `collect`.
-  package func collect(_ message: AssignMessage) throws -> Outcome {
+  /// The answer to `collect`: chains as they are, of a shard of which nothing is computed.
+  ///
+  /// - Throws: `ServiceError` that names the first chain that is not as it should be.
+  package func collect(_ message: AssignMessage) throws -> ResultMessage {
     try check(message)
     var outcome = Outcome()
     for (key, order, _) in message.chainOrders where order != .skip {
@@ -88,7 +90,9 @@ package struct WorkerChains {
           tier: key.tier, microBatch: key.microBatch, first: chain.first, last: chain.last,
           chain: chain.sha256, gradient: nil))
     }
-    return outcome
+    return ResultMessage(
+      attempt: message.attempt, lossSum: 0, tokens: 0, seconds: 0, gradients: [], chains: outcome.chains,
+      windows: outcome.reports)
   }
 
   /// Does with a step's scaled gradients what the orders say.

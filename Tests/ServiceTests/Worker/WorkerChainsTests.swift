@@ -207,11 +207,11 @@ import WireProtocol
     ]
     let message = scene.message(step: 9, level: 1, purpose: .collect, orders)
     for _ in 0..<2 {
-      let outcome = try scene.chains.collect(message)
-      #expect(outcome.gradients.isEmpty)
-      #expect(try outcome.chains.map { try $0.values.floats() } == [ChainScene.chain(Self.first, 3...5)])
+      let answer = try scene.chains.collect(message)
+      #expect(answer.gradients.isEmpty && answer.tokens == 0 && answer.lossSum == 0)
+      #expect(try answer.chains.map { try $0.values.floats() } == [ChainScene.chain(Self.first, 3...5)])
       #expect(
-        outcome.reports == [
+        answer.windows == [
           WindowReport(
             tier: 1, microBatch: 0, first: 3, last: 5,
             chain: Digest.sha256(floats: ChainScene.chain(Self.first, 3...5)), gradient: nil)
