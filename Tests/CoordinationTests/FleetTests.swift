@@ -100,7 +100,7 @@ import WireProtocol
     func result(_ peer: String, digest: String = "d") -> WorkerReport {
       guard let (run, assignment) = assignments[peer] else { return .moved(attempt: nil) }
       let leaves = assignment.shard.node.leaves(count: assignment.unit.leafCount)
-      let counts = fleet.runs[run]?.settings.tierParameterCounts ?? []
+      let counts = fleet.runs[run]?.scheduler.settings.tierParameterCounts ?? []
       return .result(
         ResultSummary(
           attempt: assignment.attempt, lossSum: 1, tokens: 2 * leaves.count, seconds: 1,

@@ -112,7 +112,7 @@ struct OneRun {
   // MARK: - What can be seen
 
   var scheduler: ShardScheduler {
-    fleet.runs[Self.number] ?? ShardScheduler(settings: settings, now: .zero)
+    fleet.runs[Self.number]?.scheduler ?? ShardScheduler(settings: settings, now: .zero)
   }
   var status: RunStatus { fleet.status(of: Self.number) ?? scheduler.status }
   var isOver: Bool { fleet.status(of: Self.number) == nil }

@@ -9,7 +9,7 @@ extension FleetCore {
     for _ in 0..<4 where placementIsDue {
       placementIsDue = false
       guard case .open = phase else { return }
-      for run in runs.keys { runs[run]?.promise(to: []) }
+      for run in runs.keys { runs[run]?.scheduler.promise(to: []) }
       let shares = shares()
       noteTurns(shares, now: now)
       placeFree(shares, now: now)
@@ -20,7 +20,8 @@ extension FleetCore {
 
   /// How many workers each run that wants some is to have, of those that at least one of them can use.
   private func shares() -> [RunNumber: Int] {
-    let wanting = runs.filter { !resting.contains($0.key) && $0.value.failure == nil }.map(\.key).sorted()
+    let wanting = runs.filter { !resting.contains($0.key) && $0.value.scheduler.failure == nil }.map(\.key)
+      .sorted()
     guard !wanting.isEmpty else { return [:] }
     let usable = members.values.filter { member in wanting.contains { isOfUse(member, to: $0) } }.count
     let (each, rest) = usable.quotientAndRemainder(dividingBy: wanting.count)
@@ -52,7 +53,7 @@ extension FleetCore {
   /// compared.
   mutating func noteNeed(of run: RunNumber) {
     let known = workersNeeded[run]
-    guard let scheduler = runs[run], known != nil || runs.count > 1 else {
+    guard known != nil || runs.count > 1, let scheduler = runs[run]?.scheduler else {
       workersNeeded[run] = nil
       return
     }
@@ -68,14 +69,15 @@ extension FleetCore {
 
   /// Whether a worker can compute what a run computes, and its results are believed there.
   private func isOfUse(_ member: Member, to run: RunNumber) -> Bool {
-    runs[run].map { member.fits($0.settings) && !$0.voided.contains(member.owner.identity) } ?? false
+    guard let run = runs[run] else { return false }
+    return member.fits(run.scheduler.settings) && !run.scheduler.voided.contains(member.owner.identity)
   }
 
   private mutating func noteTurns(_ shares: [RunNumber: Int], now: Instant) {
     for run in runs.keys.sorted() {
       let waits = waitsForTurn(run, share: shares[run])
-      guard runs[run]?.waitsForTurn != waits else { continue }
-      runs[run]?.waitsForTurn = waits
+      guard runs[run]?.scheduler.waitsForTurn != waits else { continue }
+      runs[run]?.scheduler.waitsForTurn = waits
       tell(run, .timer, now: now)
     }
   }
@@ -89,7 +91,7 @@ extension FleetCore {
     return share == 0 || fitting.allSatisfy { $0.place.map { $0.run != run } ?? false }
   }
 
-  private func count(_ run: RunNumber) -> Int { runs[run]?.workers.count ?? 0 }
+  private func count(_ run: RunNumber) -> Int { runs[run]?.scheduler.workers.count ?? 0 }
 
   /// Workers that are in no run go where most are lacking.
   private mutating func placeFree(_ shares: [RunNumber: Int], now: Instant) {
@@ -108,14 +110,14 @@ extension FleetCore {
       var lacking = (shares[wanting] ?? 0) - count(wanting)
       while lacking > 0, let id = candidate(for: wanting, shares, promised), let place = members[id]?.place {
         lacking -= 1
-        if runs[place.run]?.isAtWork(place.workerID) == true {
+        if runs[place.run]?.scheduler.isAtWork(place.workerID) == true {
           promised[place.run, default: []].insert(place.workerID)
         } else {
           move(id, from: place, to: wanting, now: now)
         }
       }
     }
-    for (run, workers) in promised { runs[run]?.promise(to: workers) }
+    for (run, workers) in promised { runs[run]?.scheduler.promise(to: workers) }
   }
 
   /// A worker that another run can spare, and that fits this one: one that has nothing in hand, the latest to come.
@@ -128,7 +130,7 @@ extension FleetCore {
         promised[place.run]?.contains(place.workerID) != true,
         count(place.run) - (promised[place.run]?.count ?? 0) > shares[place.run] ?? 0
       else { continue }
-      let isAtWork = runs[place.run]?.isAtWork(place.workerID) ?? false
+      let isAtWork = runs[place.run]?.scheduler.isAtWork(place.workerID) ?? false
       if let best, (best.isAtWork ? 1 : 0, -best.id) <= (isAtWork ? 1 : 0, -member.id) { continue }
       best = (isAtWork, member.id)
     }

@@ -20,8 +20,8 @@ public struct FleetCore: Sendable {
   var members: [Int: Member] = [:]
   var memberOfPeer: [PeerID: Int] = [:]
   private var nextMemberID = 1
-  /// The work of each run that wants workers.
-  var runs: [RunNumber: ShardScheduler] = [:]
+  /// Runs that want workers.
+  var runs: [RunNumber: FleetRun] = [:]
   /// Runs that rest: others may have their workers.
   var resting = Set<RunNumber>()
   /// Runs with a shard that nobody can go on with before another worker has computed it, and how many workers each is to
@@ -32,8 +32,6 @@ public struct FleetCore: Sendable {
   private var expectsRuns = false
   /// Who works on what is to be looked at anew.
   var placementIsDue = false
-  /// When each run's scheduler wants to be told of the time.
-  private var deadlines: [RunNumber: Instant] = [:]
 
   private var armed = Instant.never
   /// Nobody has been silent for too long before then.
@@ -87,8 +85,7 @@ public struct FleetCore: Sendable {
     var ofRun = settings
     ofRun.maximumWorkers = self.settings.maximumWorkers
     ofRun.heartbeatSeconds = self.settings.heartbeatSeconds
-    runs[run] = ShardScheduler(settings: ofRun, now: now)
-    deadlines[run] = .never
+    runs[run] = FleetRun(scheduler: ShardScheduler(settings: ofRun, now: now))
     trust.quarantined.formUnion(settings.quarantined)
     for member in members.values.sorted(by: { $0.id < $1.id })
     where trust.quarantined.contains(member.owner.identity) {
@@ -107,9 +104,9 @@ public struct FleetCore: Sendable {
   /// answered, so that it is not kept for nothing.
   private mutating func hear(_ report: WorkerReport, of id: Int, _ work: RunTerm, now: Instant) {
     guard let member = members[id] else { return }
-    guard let place = member.place, place.run == work.run, runs[place.run]?.settings.term == work.term else {
+    guard let place = member.place, place.run == work.run, term(of: place.run) == work.term else {
       if case .result(let result) = report {
-        runs[work.run]?.ignoredResults[.stale, default: 0] += 1
+        runs[work.run]?.scheduler.ignoredResults[.stale, default: 0] += 1
         let answer = SchedulerEffect.acknowledge(
           peer: member.peer, session: member.session, attempt: result.attempt, outcome: .stale)
         effects.append(.work(work.run, answer))
@@ -119,35 +116,25 @@ public struct FleetCore: Sendable {
     tell(place.run, .reported(workerID: place.workerID, report), now: now)
   }
 
+  private func term(of run: RunNumber) -> UInt64? { runs[run]?.scheduler.settings.term }
+
   /// What a result would be answered with, were it to come now; nil: it is wanted, so its bytes are worth sending.
   /// Changes nothing: the result itself, or what it says of itself, is then to be told by `.reported`.
   public func verdict(
     on result: ResultSummary, peer: PeerID, session: SessionID, work: RunTerm
   ) -> ResultOutcome? {
     guard let member = memberOfPeer[peer].flatMap({ members[$0] }), member.session == session,
-      let place = member.place, place.run == work.run, let scheduler = runs[place.run],
-      scheduler.settings.term == work.term
+      let place = member.place, place.run == work.run, term(of: place.run) == work.term
     else { return .stale }
-    return scheduler.verdict(on: result, of: place.workerID)
+    return runs[place.run]?.scheduler.verdict(on: result, of: place.workerID)
   }
 
   /// Tells a run's scheduler of something, and sees to what concerns the fleet in what it says.
   mutating func tell(_ run: RunNumber, _ event: SchedulerEvent, now: Instant) {
-    guard runs[run] != nil else { return }
-    // What is known of identities goes to whoever is told of something, and comes back.
-    exchangeTrust(with: run)
-    let said = runs[run]?.step(event, now: now) ?? []
-    if !event.isSignOfLife { deadlines[run] = runs[run]?.nextDeadline(now: now) ?? .never }
-    exchangeTrust(with: run)
+    guard let said = runs[run]?.step(event, &trust, now: now) else { return }
     for effect in said { take(effect, of: run, now: now) }
-    if runs[run]?.hasIdlePromised == true { placementIsDue = true }
+    if runs[run]?.scheduler.hasIdlePromised == true { placementIsDue = true }
     noteNeed(of: run)
-  }
-
-  private mutating func exchangeTrust(with run: RunNumber) {
-    guard let other = runs[run]?.trust else { return }
-    runs[run]?.trust = trust
-    trust = other
   }
 
   private mutating func take(_ effect: SchedulerEffect, of run: RunNumber, now: Instant) {
@@ -164,7 +151,6 @@ public struct FleetCore: Sendable {
     case .quarantine(_, let identity, let reason): distrust(identity, reason, saidBy: run, now: now)
     case .drained:
       runs[run] = nil
-      deadlines[run] = nil
       resting.remove(run)
       placementIsDue = true
     default: break
@@ -174,7 +160,7 @@ public struct FleetCore: Sendable {
   /// Who has come to a wrong result in one run is trusted in none.
   private mutating func distrust(_ identity: String, _ reason: String, saidBy run: RunNumber, now: Instant) {
     for other in runs.keys.sorted() where other != run {
-      guard let workerID = runs[other]?.lastWorker[identity] else { continue }
+      guard let workerID = runs[other]?.scheduler.lastWorker[identity] else { continue }
       let request = RunRequest.distrust(workerID: workerID, identity: identity, reason: reason)
       tell(other, .requested(request), now: now)
     }
@@ -212,7 +198,7 @@ public struct FleetCore: Sendable {
   /// A member has been heard; its run shows that, too.
   private mutating func noteSign(of id: Int, now: Instant) {
     members[id]?.lastHeard = now
-    if let place = members[id]?.place { runs[place.run]?.workers[place.workerID]?.lastHeard = now }
+    if let place = members[id]?.place { runs[place.run]?.scheduler.workers[place.workerID]?.lastHeard = now }
   }
 
   private mutating func noteMovement(of id: Int, now: Instant) {
@@ -235,7 +221,9 @@ public struct FleetCore: Sendable {
     }
     // Before its old session is taken for one that ended with its process.
     for run in runs.keys.sorted() {
-      guard let settings = runs[run]?.settings, hello.terms[settings.run] == settings.term else { continue }
+      guard let settings = runs[run]?.scheduler.settings, hello.terms[settings.run] == settings.term else {
+        continue
+      }
       let process = Worker.process(of: hello, identity)
       tell(run, .cameBack(process: process, identity: identity), now: now)
     }
@@ -256,7 +244,7 @@ public struct FleetCore: Sendable {
   /// Whether a worker has done nothing yet since it was welcomed.
   private func isNew(_ member: Member) -> Bool {
     guard let place = member.place else { return true }
-    return runs[place.run]?.workers[place.workerID]?.state == .loading
+    return runs[place.run]?.scheduler.workers[place.workerID]?.state == .loading
   }
 
   /// Why a worker cannot take part.
@@ -265,7 +253,7 @@ public struct FleetCore: Sendable {
     if trust.quarantined.contains(owner.identity) {
       return (.quarantined, "a worker of \(owner.identity) has come to a wrong result before in this run")
     }
-    let misfits = runs.sorted { $0.key < $1.key }.map { Member.misfit(hello, $0.value.settings) }
+    let misfits = runs.sorted { $0.key < $1.key }.map { Member.misfit(hello, $0.value.scheduler.settings) }
     if !expectsRuns, let first = misfits.first, misfits.allSatisfy({ $0 != nil }) { return first }
     if members.count >= settings.maximumWorkers {
       return (.full, "the run already has \(settings.maximumWorkers) workers")
@@ -347,7 +335,7 @@ public struct FleetCore: Sendable {
       guard let member = members[id], member.lastHeard + settings.silenceSeconds <= now else { continue }
       remove(id, reason: "nothing was heard of it for \(Int(settings.silenceSeconds)) s", now: now)
     }
-    for run in runs.keys.sorted() where (deadlines[run] ?? .never) <= now { tell(run, .timer, now: now) }
+    for run in runs.keys.sorted() where (runs[run]?.deadline ?? .never) <= now { tell(run, .timer, now: now) }
   }
 
   private var firstSilence: Instant {
@@ -355,7 +343,7 @@ public struct FleetCore: Sendable {
   }
 
   private var nextDeadline: Instant {
-    var next = min(deadlines.values.min() ?? .never, silence)
+    var next = min(runs.values.lazy.map(\.deadline).min() ?? .never, silence)
     if case .leaving(let until) = phase { next = min(next, until) }
     return deferredUntil.map { max($0, next) } ?? next
   }

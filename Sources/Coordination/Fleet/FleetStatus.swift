@@ -4,7 +4,7 @@ import WireProtocol
 extension FleetCore {
   /// How the work of a run stands; nil once it is over.
   public func status(of run: RunNumber) -> RunStatus? {
-    var scheduler = runs[run]
+    var scheduler = runs[run]?.scheduler
     scheduler?.trust = trust
     return scheduler?.status
   }
@@ -30,5 +30,5 @@ extension FleetCore {
   public func run(of peer: PeerID) -> RunNumber? { memberOfPeer[peer].flatMap { members[$0]?.place?.run } }
 
   /// Whether anybody could compute a run's shards now.
-  public func hasUsableWorkers(_ run: RunNumber) -> Bool { runs[run]?.hasUsableWorkers ?? false }
+  public func hasUsableWorkers(_ run: RunNumber) -> Bool { runs[run]?.scheduler.hasUsableWorkers ?? false }
 }

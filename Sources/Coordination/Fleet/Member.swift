@@ -5,7 +5,7 @@ struct Member: Sendable {
   let id: Int
   let peer: PeerID
   let session: SessionID
-  let hello: Hello
+  @Indirect private(set) var hello: Hello
   let owner: Owner
   let joined: Instant
   var lastHeard: Instant

@@ -77,12 +77,15 @@ extension ShardScheduler {
     return until
   }
 
+  /// Whether a worker waits for work.
+  func isIdle(_ worker: Worker, now: Instant) -> Bool {
+    worker.state == .ready && !promised.contains(worker.id) && cooldown(of: worker, now: now) == nil
+  }
+
   /// Workers that wait for work, the fastest first.
   func idleWorkers(now: Instant) -> [Int] {
-    workers.values.filter {
-      $0.state == .ready && !promised.contains($0.id) && cooldown(of: $0, now: now) == nil
-    }
-    .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
+    workers.values.filter { isIdle($0, now: now) }
+      .sorted { ($0.pace, $0.id) < ($1.pace, $1.id) }.map(\.id)
   }
 
   /// When the next worker may be given work again.

@@ -2,7 +2,7 @@ import WireProtocol
 
 /// A hand-out whose end has not been heard of.
 struct Attempt: Sendable {
-  let assignment: Assignment
+  @Indirect private(set) var assignment: Assignment
   let workerID: Int
   /// Whose worker it is.
   let owner: Owner

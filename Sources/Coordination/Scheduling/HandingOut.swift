@@ -132,7 +132,7 @@ extension ShardScheduler {
 
   /// When the next backup is due; `never` while nobody is idle.
   func backupDeadline(now: Instant) -> Instant {
-    guard let open, !idleWorkers(now: now).isEmpty else { return .never }
+    guard let open, workers.values.contains(where: { isIdle($0, now: now) }) else { return .never }
     var next = Instant.never
     for progress in open.shards where progress.agreed == nil && progress.pinnedTo == nil {
       for attempt in progress.running.compactMap({ attempts[$0] }) where attempt.isActive {

@@ -193,7 +193,7 @@ extension ShardScheduler {
   private mutating func compareLoss(of progress: ShardProgress, _ counted: Opinion, now: Instant) {
     guard let open, progress.unit.hasLoss else { return }
     let same = open.shards.indices.filter {
-      open.shards[$0].unit == progress.unit && open.shards[$0].shard.node == progress.shard.node
+      open.shards[$0].shard.node == progress.shard.node && open.shards[$0].unit == progress.unit
     }
     let differs = same.contains { place in
       guard let other = open.shards[place].counted?.opinion.summary else { return false }

@@ -14,7 +14,7 @@ struct Worker: Sendable {
   let id: Int
   let peer: PeerID
   let session: SessionID
-  let hello: Hello
+  @Indirect private(set) var hello: Hello
   let owner: Owner
   /// Whether its process had not been in a session of this term before.
   let isNewProcess: Bool

@@ -13,7 +13,7 @@ struct ShardProgress: Sendable {
   }
 
   /// The unit that it is part of.
-  let unit: WorkUnit
+  @Indirect private(set) var unit: WorkUnit
   let shard: Shard
   /// What to compute it with, by tier.
   let versions: [TierVersion]
@@ -61,6 +61,7 @@ struct ShardProgress: Sendable {
 
   /// The opinion with the most votes; of equal ones the first that came.
   var leading: Opinion? {
+    guard opinions.count > 1 else { return opinions.first }
     var (best, most) = (Opinion?.none, 0)
     for opinion in opinions {
       let count = supporters(of: opinion).count
@@ -70,7 +71,10 @@ struct ShardProgress: Sendable {
   }
 
   /// What the shard comes to, once enough agree.
-  var agreed: Opinion? { leading.flatMap { supporters(of: $0).count >= required ? $0 : nil } }
+  var agreed: Opinion? {
+    guard let leading, required == 1 || supporters(of: leading).count >= required else { return nil }
+    return leading
+  }
 
   /// Whether somebody has come to something, and another is to come to the same.
   var wantsAnotherVoice: Bool { !opinions.isEmpty && agreed == nil }
@@ -80,6 +84,9 @@ struct ShardProgress: Sendable {
     guard let agreed, let payload = agreed.payload else { return nil }
     return (agreed, payload)
   }
+
+  /// Whether nothing more is to come of it.
+  var isDone: Bool { isGivenUp || counted != nil }
 
   /// Its place in units of its kind, by which it goes to the same worker step after step.
   var slot: Slot { Slot(purpose: unit.purpose, shard: shard) }
@@ -110,7 +117,7 @@ struct Slot: Sendable, Hashable {
 
 /// The unit that is being computed.
 struct OpenUnit: Sendable {
-  let unit: WorkUnit
+  @Indirect private(set) var unit: WorkUnit
   let opened: Instant
   /// Empty until there are workers to cut it for.
   var shards: [ShardProgress] = []
@@ -126,4 +133,24 @@ struct OpenUnit: Sendable {
   var withoutWorkersSince: Instant?
   /// Since when a shard waits for a worker that could say who is right.
   var withoutArbiterSince: Instant?
+  /// Place of a shard that was not done when the unit was last looked at.
+  private var undone = 0
+
+  init(unit: WorkUnit, opened: Instant, versions: [TierVersion] = []) {
+    self.unit = unit
+    self.opened = opened
+    self.versions = versions
+  }
+
+  /// Whether it has been cut into shards, and all of them are done. Asked after each message, so that it looks on from
+  /// where it found one that was not, and not at all of them.
+  mutating func isDone() -> Bool {
+    let start = min(undone, shards.count)
+    guard
+      let place = shards[start...].firstIndex(where: { !$0.isDone })
+        ?? shards[..<start].firstIndex(where: { !$0.isDone })
+    else { return !shards.isEmpty }
+    undone = place
+    return false
+  }
 }

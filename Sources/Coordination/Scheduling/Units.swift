@@ -97,8 +97,7 @@ extension ShardScheduler {
 
   /// A unit is complete when every shard counts.
   mutating func completeIfDone(now: Instant) {
-    guard let open, !open.shards.isEmpty, open.shards.allSatisfy({ $0.counted != nil || $0.isGivenUp })
-    else { return }
+    guard open?.isDone() == true, let open else { return }
     var losses: [TreeNode: Double] = [:]
     var terms: [TreeNode: ObjectiveTerms] = [:]
     var (tokens, correct) = (0, 0)
