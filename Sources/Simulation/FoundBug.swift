@@ -228,5 +228,11 @@ public struct FoundBug: Sendable {
         committed with: the run failed for good. Each shard of a replay is held to the record of its step now, before \
         anything is made of it.
         """),
+    FoundBug(
+      seed: 7_006_033,
+      story: """
+        Two liars computed all of a step, so that the run rightly ended as one whose arithmetic has changed. The simulation \
+        took it for an error, since it also counted those who had computed the step again, in a later term.
+        """),
   ]
 }

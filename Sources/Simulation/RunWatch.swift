@@ -156,7 +156,9 @@ extension Simulation {
     guard let step = reason.firstMatch(of: #/step ([0-9]+), .* in every shard/#).flatMap({ Int($0.1) }) else {
       return false
     }
-    let rows = run.disk.rows.filter { $0.value.step == step }
+    // Those who computed the step when it was committed: whoever did so again, in a later term, is recorded beside them.
+    let all = run.disk.rows.filter { $0.value.step == step }
+    let rows = all.filter { $0.key.term == all.keys.map(\.term).min() }
     // One who lied alone is to be named, however much of the step it computed.
     return Set(rows.map(\.value.identity)).count > 1 && rows.allSatisfy { run.lies.contains($0.key) }
   }
