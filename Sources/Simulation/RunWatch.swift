@@ -158,7 +158,8 @@ extension Simulation {
     }
     // Those who computed the step when it was committed: whoever did so again, in a later term, is recorded beside them.
     let all = run.disk.rows.filter { $0.value.step == step }
-    let rows = all.filter { $0.key.term == all.keys.map(\.term).min() }
+    let first = all.keys.map(\.term).min()
+    let rows = all.filter { $0.key.term == first }
     // One who lied alone is to be named, however much of the step it computed.
     return Set(rows.map(\.value.identity)).count > 1 && rows.allSatisfy { run.lies.contains($0.key) }
   }
