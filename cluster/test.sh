@@ -34,6 +34,13 @@ check() {
 # Of our own sources; the packages that we use are not ours to mend.
 no_warnings() { ! grep -E "^$PWD/(Sources|Tests)/.*: warning: " .build/build.log; }
 
+# What the tests print goes to .build/tests.log, too, of which the failures are shown again at the end.
+tests() { swift test -c release -Xswiftc -enable-testing --skip-build "$@" 2>&1 | tee .build/tests.log; }
+
+failures() {
+  [[ " ${failed[*]} " != *" tests "* ]] || grep -E '^(✘|↳|error:)|Fatal error' .build/tests.log | cut -c 1-1000 | head -n 100
+}
+
 # The measurement of examples/forgetting, in small: on the shipped base, with the table that comes of it.
 forgetting() {
   local scratch status=0
@@ -67,10 +74,10 @@ check "no warnings" no_warnings
 check "format" swift format lint --strict --parallel --recursive Package.swift Sources Tests Fuzz
 check "mutations apply" cluster/testbed/mutations.sh --check
 if [ "$#" -gt 0 ]; then
-  check "tests" swift test -c release -Xswiftc -enable-testing --skip-build "$@"
+  check "tests" tests "$@"
 else
   # The fault matrix measures times, so that it runs by itself.
-  check "tests" swift test -c release -Xswiftc -enable-testing --skip-build --skip FaultMatrixTests
+  check "tests" tests --skip FaultMatrixTests
   check "fault matrix" cluster/testbed/run.sh --quick --processes --no-build
   check "page" cluster/testbed/browser.sh
   check "openai client" cluster/testbed/openai.sh
@@ -81,6 +88,7 @@ else
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then
+  failures || true
   printf 'Failed: %s\n' "${failed[@]}"
   exit 1
 fi

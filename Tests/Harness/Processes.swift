@@ -10,15 +10,20 @@ package func children(of parent: Int32) -> [Int32] {
   }
 }
 
-/// Resident bytes of a process, from /proc/PID/statm.
+/// Resident bytes of a process.
 ///
 /// - Throws: `HarnessError` if there is no such process.
-package func residentBytes(_ process: Int32) throws -> Int {
+package func residentBytes(_ process: Int32) throws -> Int { try memoryPages(process, 1) * pageBytes }
+
+let pageBytes = Int(sysconf(Int32(_SC_PAGESIZE)))
+
+/// A number of /proc/PID/statm: its columns 0 and 1 are address space and resident memory.
+func memoryPages(_ process: Int32, _ column: Int) throws -> Int {
   let text = (try? String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)) ?? ""
-  guard let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
-    throw HarnessError("process \(process) has no resident size: it has ended")
+  guard let pages = text.split(separator: " ").dropFirst(column).first.flatMap({ Int($0) }) else {
+    throw HarnessError("process \(process) has no size: it has ended")
   }
-  return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+  return pages
 }
 
 /// Whether all of a process stands still, as after SIGSTOP.
