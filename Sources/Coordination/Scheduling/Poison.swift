@@ -105,8 +105,7 @@ extension ShardScheduler {
 
   /// Whether nobody is expected to come to a shard: enough different ones failed at it, or all that are there.
   private func isPoison(_ progress: ShardProgress) -> Bool {
-    guard !progress.failures.isEmpty, progress.counted == nil, !progress.isGivenUp, progress.pinnedTo == nil
-    else { return false }
+    guard !progress.failures.isEmpty, !progress.isDone, progress.pinnedTo == nil else { return false }
     // What somebody has computed, and another is to compare, waits for an arbiter.
     if progress.wantsAnotherVoice { return false }
     let failed = parties(progress.failures.owners)

@@ -38,7 +38,7 @@ extension ShardScheduler {
   /// again then, which takes the others less time than an owner that stands still.
   mutating func giveUpCollecting(now: Instant) {
     guard let open, open.unit.purpose == .collect else { return }
-    for (place, progress) in open.shards.enumerated() where progress.counted == nil && !progress.isGivenUp {
+    for (place, progress) in open.shards.enumerated() where !progress.isDone {
       guard let id = progress.pinnedTo else { continue }
       var canGive = progress.failures.count == 0
       switch workers[id]?.state {
@@ -71,7 +71,7 @@ extension ShardScheduler {
   var collectionDeadline: Instant {
     guard let open, open.unit.purpose == .collect else { return .never }
     var next = Instant.never
-    for progress in open.shards where progress.counted == nil && !progress.isGivenUp {
+    for progress in open.shards where !progress.isDone {
       guard let id = progress.pinnedTo, case .busy(let number) = workers[id]?.state,
         let attempt = attempts[number]
       else { continue }
