@@ -26,7 +26,7 @@ import Testing
     var memory: [Int] = []
     for part in 1...4 {
       search.run(messages: messages * part / 4)
-      memory.append(try residentBytes(getpid()) / 1_000_000)
+      memory.append(try OwnMemory.residentBytes() / 1_000_000)
     }
     let counts = search.counts
     let share = Double(counts.reachedCore) / Double(max(1, counts.sent))

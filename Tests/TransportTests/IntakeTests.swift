@@ -30,7 +30,7 @@ import WireProtocol
     defer { router.close() }
     let port = try Self.port(of: try router.bind("tcp://127.0.0.1:0"))
     var peers: [RawPeer] = []
-    let before = try residentBytes(getpid())
+    let before = try OwnMemory.residentBytes()
     for _ in 0..<64 {
       let peer = try #require(RawPeer(port: port))
       for _ in 0..<16 { _ = peer.send([UInt8](repeating: 7, count: 64 << 10), more: true) }
@@ -39,7 +39,7 @@ import WireProtocol
     for peer in peers { #expect(peer.isEnded()) }
     #expect(try router.poll(timeout: 0).isEmpty)
     // What 64 of them would hold is 64 MiB.
-    let growth = try residentBytes(getpid()) - before
+    let growth = try OwnMemory.residentBytes() - before
     print("64 strangers: \(growth >> 20) MiB more")
     #expect(growth < 32 << 20, "\(growth) bytes")
     // Others are served as before.
@@ -65,11 +65,11 @@ import WireProtocol
     defer { router.close() }
     let port = try Self.port(of: try router.bind("tcp://127.0.0.1:0"))
     let peer = try #require(RawPeer(port: port))
-    let before = try residentBytes(getpid())
+    let before = try OwnMemory.residentBytes()
     var most = 0
     let frame = [UInt8](repeating: 7, count: 1 << 20)
     while peer.sentBytes < 2 << 30, peer.send(frame, more: true) {
-      most = max(most, try residentBytes(getpid()) - before)
+      most = max(most, try OwnMemory.residentBytes() - before)
     }
     print("a flood: cut off after \(peer.sentBytes >> 20) MiB, at most \(most >> 20) MiB more in memory")
     #expect(peer.sentBytes < 2 << 30)

@@ -89,7 +89,7 @@ import WireProtocol
     let message = Message.parameters(
       ParametersMessage(
         tier: 0, version: 1, digest: Digest.sha256("x"), values: WireObject(name: "tier", sharing: values)))
-    let before = try residentBytes(getpid())
+    let before = try OwnMemory.residentBytes()
     for peer in peers {
       try router.send(message, to: peer, of: RunTerm(RunNumber(1), term: 1), session: Self.session)
     }
@@ -97,7 +97,7 @@ import WireProtocol
     for dealer in dealers { #expect(try dealer.poll(timeout: 10).count == 1) }
     for _ in 0..<10 { _ = try router.poll(timeout: 0.05) }
     #expect(router.transfers.filter { $0.status.bytes == 4 << 20 }.count == 64)
-    let growth = try residentBytes(getpid()) - before
+    let growth = try OwnMemory.residentBytes() - before
     var lost = Set<PeerID>()
     for _ in 0..<200 where lost.count < 64 {
       for case (let peer, .failure(let error)) in try router.poll(timeout: 0.05) {
