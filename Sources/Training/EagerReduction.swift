@@ -10,7 +10,14 @@ struct EagerReduction {
   private struct Part {
     enum Values {
       case object(WireObject)
-      case sum([Float])
+      case sum(LargeMemory)
+
+      func withFloats<R>(_ body: (UnsafeBufferPointer<Float>) throws -> R) throws -> R {
+        switch self {
+        case .object(let object): try object.withFloats(body)
+        case .sum(let sum): try body(UnsafeBufferPointer(sum.floats))
+        }
+      }
     }
 
     var values: Values
@@ -40,16 +47,20 @@ struct EagerReduction {
   var heldCount: Int { (parts.values.map(\.count).max() ?? 0) + spares.count }
 
   /// - Throws: `ReductionError` if the shard overlaps with another, `TrainingError` if a gradient is missing.
-  mutating func take(_ message: ResultMessage, of shard: Shard) throws {
+  mutating func take(_ message: consuming ResultMessage, of shard: Shard) throws {
+    let attempt = message.attempt
     guard attempts[shard] == nil else {
-      spares[message.attempt] = (message, shard)
+      spares[attempt] = (message, shard)
       return
     }
-    attempts[shard] = message.attempt
-    shards[message.attempt] = shard
-    for tier in shard.tiers {
-      let values = try message.gradient(tier: tier, microBatch: nil).values
-      try add(Part(values: .object(values), attempts: [message.attempt]), at: shard.node, tier: tier)
+    attempts[shard] = attempt
+    shards[attempt] = shard
+    var gradients = try shard.tiers.map { try message.gradient(tier: $0, microBatch: nil) }
+    // Each tier's bytes go once they are added up, if nobody else holds them.
+    message.gradients = []
+    while let gradient = gradients.popLast() {
+      let part = Part(values: .object(gradient.values), attempts: [attempt])
+      try add(part, at: shard.node, tier: gradient.tier)
     }
   }
 
@@ -71,15 +82,17 @@ struct EagerReduction {
     }
   }
 
-  /// The sum over all micro-batches; nil if these are not the results that it was made of.
-  func total(tier: Int, of results: [UnitResult]) throws -> [Float]? {
+  /// Lends the sum over all micro-batches.
+  ///
+  /// - Returns: whether there is one; not if these are not the results that it was made of.
+  func withTotal(
+    tier: Int, of results: [UnitResult], _ body: (UnsafeBufferPointer<Float>) throws -> Void
+  ) throws -> Bool {
     guard Set(shards.keys) == Set(results.map(\.message.attempt)), let parts = parts[tier], parts.count == 1,
       let whole = parts[root]
-    else { return nil }
-    switch whole.values {
-    case .object(let object): return try object.floats()
-    case .sum(let total): return total
-    }
+    else { return false }
+    try whole.values.withFloats(body)
+    return true
   }
 
   private mutating func removePart(of attempt: Int, at start: TreeNode, tier: Int) -> [Int] {
@@ -111,22 +124,28 @@ struct EagerReduction {
     }
   }
 
+  /// Adds to a sum where it lies. Which of two numbers comes first changes no bit of what they add up to.
   private static func add(_ right: Part, to left: inout Part) throws {
-    var sum = try take(&left.values)
-    switch right.values {
-    case .object(let object): try object.withFloats { Vectors.add($0, to: &sum) }
-    case .sum(let values): Vectors.add(values, to: &sum)
+    let (sum, other) =
+      switch (left.values, right.values) {
+      case (.sum(let sum), let other), (let other, .sum(let sum)): (sum, other)
+      // What came is what its digest says, and stays so.
+      case (.object(let object), let other): (LargeMemory(copying: object), other)
+      }
+    try other.withFloats {
+      guard $0.count == sum.floats.count else {
+        throw TrainingError("\($0.count) values came to be added to \(sum.floats.count)")
+      }
+      Vectors.add($0, to: sum.floats)
     }
     left.values = .sum(sum)
     left.attempts += right.attempts
   }
+}
 
-  /// The values, held by nobody else any more, so that they are added to where they lie.
-  private static func take(_ values: inout Part.Values) throws -> [Float] {
-    defer { values = .sum([]) }
-    switch values {
-    case .object(let object): return try object.floats()
-    case .sum(let sum): return sum
-    }
+extension LargeMemory {
+  fileprivate convenience init(copying object: WireObject) {
+    self.init(byteCount: object.byteCount)
+    object.withUnsafeBytes { bytes.copyMemory(from: $0) }
   }
 }

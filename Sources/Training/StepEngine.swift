@@ -113,7 +113,7 @@ package final class StepEngine: @unchecked Sendable {
   /// Adds up what a worker sent for a step while others are still awaited (`WorkUnit.isSummedAsItComes`).
   ///
   /// - Throws: `TrainingError`, `ReductionError` if it is not what can be added up.
-  package func collect(_ message: ResultMessage, of shard: Shard, in unit: WorkUnit) throws {
+  package func collect(_ message: consuming ResultMessage, of shard: Shard, in unit: WorkUnit) throws {
     if early?.step != unit.step {
       early = EagerReduction(step: unit.step, count: state.config.gradientAccumulationSteps)
     }
@@ -219,7 +219,7 @@ package final class StepEngine: @unchecked Sendable {
       ?? .sums(sums(step, results))
     tamper(&gradients)
     let outcome = try state.apply(
-      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: gradients,
+      step: step, trainedTokens: losses.tokens, taskLosses: losses.meanTasks, gradients: consume gradients,
       baseRate: course.baseRate)
     for tier in active { windows?.close(tier: tier, boundary: step) }
     hasChanged = hasChanged || outcome.changedParameters
@@ -278,10 +278,12 @@ package final class StepEngine: @unchecked Sendable {
     self.early = nil
     var sums: GradientSums = [:]
     for tier in state.scheduler.activeTiers(at: step) {
-      guard let total = try early?.total(tier: tier, of: results) else {
+      let isWhole = try early?.withTotal(tier: tier, of: results) { total in
+        try layout.split(tier: tier, total, into: &sums)
+      }
+      guard isWhole == true else {
         throw TrainingError("the gradients of tier \(tier) that came for step \(step) do not make up its sum")
       }
-      try layout.split(tier: tier, total, into: &sums)
     }
     return sums
   }

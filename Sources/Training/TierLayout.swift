@@ -31,12 +31,19 @@ package struct TierLayout: Sendable, Equatable {
   ///
   /// - Throws: `TrainingError` if the run has another length.
   package func split(tier: Int, _ values: [Float], into sums: inout GradientSums) throws {
+    try values.withUnsafeBufferPointer { try split(tier: tier, $0, into: &sums) }
+  }
+
+  /// The same of values that are lent.
+  package func split(
+    tier: Int, _ values: UnsafeBufferPointer<Float>, into sums: inout GradientSums
+  ) throws {
     guard values.count == count(tier: tier) else {
       throw TrainingError("tier \(tier) has \(count(tier: tier)) values, but \(values.count) came")
     }
     var start = 0
     for parameter in tiers[tier] {
-      sums[parameter.name] = Array(values[start..<(start + parameter.count)])
+      sums[parameter.name] = Array(UnsafeBufferPointer(rebasing: values[start..<(start + parameter.count)]))
       start += parameter.count
     }
   }

@@ -1,44 +1,38 @@
 import WireProtocol
 
-/// The bytes of an object as they come. Values of four bytes, which nearly all are, come to lie as such, so that sums are
-/// made where they lie.
+/// The bytes of an object as they come, where they are to stay: sums are made where they lie.
 struct ArrivingBytes: Sendable {
-  private var floats: [Float] = []
-  private var bytes: [UInt8] = []
-  private let areFloats: Bool
+  /// A length that is announced and never sent costs no more than this.
+  private static let firstBytes = 64 << 20
 
-  /// - Parameter byteCount: of the whole object. A length that is announced and never sent costs no more than 64 MiB.
+  /// Of the whole object.
+  private let byteCount: Int
+  private var memory: LargeMemory
+  private(set) var count = 0
+
+  /// - Parameter byteCount: of the whole object.
   init(byteCount: Int) {
-    let capacity = min(byteCount, 64 << 20)
-    areFloats = byteCount % MemoryLayout<Float>.size == 0
-    if areFloats {
-      floats.reserveCapacity(capacity / MemoryLayout<Float>.size)
-    } else {
-      bytes.reserveCapacity(capacity)
-    }
+    self.byteCount = byteCount
+    memory = LargeMemory(byteCount: min(byteCount, Self.firstBytes))
   }
 
-  var count: Int { areFloats ? floats.count * MemoryLayout<Float>.size : bytes.count }
-
+  /// Adds the next piece; no more comes than was announced.
   mutating func append(_ piece: UnsafeRawBufferPointer) {
-    let size = MemoryLayout<Float>.size
-    guard areFloats else { return bytes.append(contentsOf: piece) }
-    // Chunks are whole numbers of values, and so is the rest of what is.
-    guard Int(bitPattern: piece.baseAddress) % size == 0 else {
-      return Array(piece).withUnsafeBytes { append($0) }
+    let end = count + piece.count
+    if end > memory.bytes.count {
+      let larger = LargeMemory(byteCount: max(end, min(byteCount, 2 * memory.bytes.count)))
+      larger.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes[..<count]))
+      memory = larger
     }
-    piece.withMemoryRebound(to: Float.self) { floats.append(contentsOf: $0) }
+    UnsafeMutableRawBufferPointer(rebasing: memory.bytes[count..<end]).copyMemory(from: piece)
+    count = end
   }
 
   /// So many bytes from the beginning.
-  func prefix(_ count: Int) -> [UInt8] {
-    areFloats ? floats.withUnsafeBytes { Array($0.prefix(count)) } : Array(bytes.prefix(count))
-  }
+  func prefix(_ count: Int) -> [UInt8] { Array(memory.bytes.prefix(count)) }
 
   /// The object, once all of it is here.
   func object(_ declaration: ObjectDeclaration, isFinite: Bool) -> WireObject {
-    areFloats
-      ? WireObject(checked: declaration, floats: floats, isFinite: isFinite)
-      : WireObject(checked: declaration, bytes: bytes, isFinite: isFinite)
+    WireObject(checked: declaration, shared: SharedBytes(memory, byteCount: count), isFinite: isFinite)
   }
 }

@@ -67,6 +67,7 @@ public final class Dealer {
     let now = monotonicSeconds()
     lastPoll = now
     kept.expire(now: now)
+    LargeMemory.expire()
     do throws(TransportError) { try pump() } catch {
       all.append(.failure(ProtocolError(.transfer, error.description)))
     }

@@ -150,6 +150,7 @@ public final class Router {
     let now = monotonicSeconds()
     lastPoll = now
     kept.expire(now: now)
+    LargeMemory.expire()
     var lost: [(peer: PeerID, received: Received)] = []
     // Not all of them each time, so that no message costs more the more peers there are.
     let isSweep = now - lastSweep >= Self.sweepSeconds

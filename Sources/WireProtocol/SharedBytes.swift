@@ -1,30 +1,31 @@
 /// Bytes in memory of their own, which a socket can send from where they lie, to any number of peers at once: they
 /// stay until the last holder has let go of them.
 public final class SharedBytes: @unchecked Sendable {
+  private let memory: LargeMemory
   /// Nobody writes to it any more.
   public let buffer: UnsafeRawBufferPointer
 
   /// Copies the bytes.
-  public init(copying bytes: UnsafeRawBufferPointer) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
-    memory.copyMemory(from: bytes)
-    buffer = UnsafeRawBufferPointer(memory)
+  public convenience init(copying bytes: UnsafeRawBufferPointer) {
+    let memory = LargeMemory(byteCount: bytes.count)
+    memory.bytes.copyMemory(from: bytes)
+    self.init(memory, byteCount: bytes.count)
   }
 
   /// Memory of `capacity` bytes for `fill` to write to; its result, at most `capacity`, is the number of bytes there
   /// are.
-  public init(capacity: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Int) rethrows {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
-    do {
-      let count = try fill(memory)
-      buffer = UnsafeRawBufferPointer(rebasing: memory[..<min(max(0, count), capacity)])
-    } catch {
-      memory.deallocate()
-      throw error
-    }
+  public convenience init(
+    capacity: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Int
+  ) rethrows {
+    let memory = LargeMemory(byteCount: capacity)
+    self.init(memory, byteCount: try fill(memory.bytes))
   }
 
-  deinit { buffer.deallocate() }
+  /// Keeps the memory as it is, to which nobody writes any more; so many bytes of it, and no more than there are.
+  package init(_ memory: LargeMemory, byteCount: Int) {
+    self.memory = memory
+    buffer = UnsafeRawBufferPointer(rebasing: memory.bytes.prefix(max(0, byteCount)))
+  }
 }
 
 /// Where the bytes of an object or of a piece of one lie.

@@ -45,13 +45,13 @@ public struct WireObject: Sendable, Equatable {
     storage = .bytes(bytes)
   }
 
-  /// The same of f32 values.
-  package init(checked declaration: ObjectDeclaration, floats: [Float], isFinite: Bool) {
+  /// The same, with its bytes where they came to lie.
+  package init(checked declaration: ObjectDeclaration, shared: SharedBytes, isFinite: Bool) {
     knownFinite = isFinite
     name = declaration.name
     sha256 = declaration.sha256
     segments = declaration.segments
-    storage = .floats(floats)
+    storage = .shared(shared)
   }
 
   /// An object whose bytes have not come, or are not kept.

@@ -124,3 +124,10 @@ import WireProtocol
     #expect(try early.total(tier: 0, of: results) == nil)
   }
 }
+
+extension EagerReduction {
+  fileprivate func total(tier: Int, of results: [UnitResult]) throws -> [Float]? {
+    var total: [Float] = []
+    return try withTotal(tier: tier, of: results) { total = Array($0) } ? total : nil
+  }
+}

@@ -8,9 +8,12 @@ public enum Vectors {
 
   /// y += x. Of two lengths, only the common part is added to.
   public static func add(_ x: UnsafeBufferPointer<Float>, to y: inout [Float]) {
-    y.withUnsafeMutableBufferPointer { y in
-      for i in 0..<min(x.count, y.count) { y[i] += x[i] }
-    }
+    y.withUnsafeMutableBufferPointer { add(x, to: $0) }
+  }
+
+  /// y += x. Of two lengths, only the common part is added to.
+  public static func add(_ x: UnsafeBufferPointer<Float>, to y: UnsafeMutableBufferPointer<Float>) {
+    for i in 0..<min(x.count, y.count) { y[i] += x[i] }
   }
 
   /// y *= s

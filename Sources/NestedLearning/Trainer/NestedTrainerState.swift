@@ -216,22 +216,27 @@ public struct NestedTrainerState: Sendable {
   private func dueGradients(
     _ gradients: consuming StepGradients, active: [Int], trainedTokens: Int
   ) throws -> Due {
-    switch (consume gradients, window) {
-    case (.sums(var sums), nil):
+    // Taken out of what is given up here, so that sums are divided where they lie.
+    switch consume gradients {
+    case .sums(var sums):
+      guard window == nil else {
+        throw TrainerError.gradients(name: "the step", "came as one sum, but windows need each micro-batch")
+      }
       return Due(gradients: try divided(&sums, active) { _ in Float(trainedTokens) })
-    case (.windowTotals(var totals), .some):
+    case .windowTotals(var totals):
+      guard window != nil else { throw Self.isForWindow }
       let isMean = config.inactiveGradients == .mean
       return Due(
         gradients: try divided(&totals, active) { isMean ? Float($0.frequency(at: step + 1)) : nil },
         endsChains: true)
-    case (.scaledMicroBatches(let microBatches), let window?):
+    case .scaledMicroBatches(let microBatches):
+      guard let window else { throw Self.isForWindow }
       return try windowed(microBatches, window, active, scheduler.learningTiers(at: step + 1))
-    case (.sums, _):
-      throw TrainerError.gradients(name: "the step", "came as one sum, but windows need each micro-batch")
-    case (.scaledMicroBatches, _), (.windowTotals, _):
-      throw TrainerError.gradients(name: "the step", "came for a window, but discard needs one sum")
     }
   }
+
+  private static let isForWindow = TrainerError.gradients(
+    name: "the step", "came for a window, but discard needs one sum")
 
   /// Sums of active tiers, each divided by its tier's number, if there is one.
   private func divided(

@@ -102,7 +102,7 @@ final class ShardComputer: @unchecked Sendable {
       throw ServiceError("parameters of tier \(message.tier) came, which this run does not have")
     }
     var values = GradientSums()
-    try loaded.key.layout.split(tier: message.tier, message.values.floats(), into: &values)
+    try message.values.withFloats { try loaded.key.layout.split(tier: message.tier, $0, into: &values) }
     for (name, values) in values {
       try values.withUnsafeBufferPointer { try loaded.model.setParameter(name, $0) }
     }
