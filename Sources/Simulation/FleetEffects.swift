@@ -85,7 +85,7 @@ extension Simulation {
   ) {
     let work = driver.work
     switch effect {
-    case .keepPayload(let attempt, let shard, let unit):
+    case .keepPayload(let attempt, let shard, let unit, let makesRoom):
       guard let incoming, incoming.attempt == attempt else {
         return problem("attempt \(attempt) is to be kept, and is not the one that came")
       }
@@ -95,6 +95,10 @@ extension Simulation {
       guard unit.isSummedAsItComes else { break }
       do { try driver.engine?.collect(incoming, of: shard, in: unit) } catch {
         problem("attempt \(attempt) cannot be added up: \(error)")
+      }
+      guard makesRoom else { break }
+      beside(driver, "attempt \(attempt) is added up", 0.0005) {
+        $0.handle(.requested(driver.number, .added(attempt: attempt)))
       }
     case .discardPayload(let attempt):
       driver.kept.discard(attempt)

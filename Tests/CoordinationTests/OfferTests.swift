@@ -41,6 +41,23 @@ import WireProtocol
     #expect(scene.core.status.shards[5].reason.contains("is on its way"))
   }
 
+  /// What lies in a sum leaves its room to others once the sum is made, however long that takes, and not before.
+  @Test func roomIsThereOnceItIsAddedUp() {
+    var scene = Self.sceneWithSomeWaiting()
+    scene.core.addsAtOnce = false
+    _ = scene.result(2, "e")
+    _ = scene.result(2, "c")
+    // One has room beside d's result and c's, which are to be one.
+    #expect(scene.result(3, "d").contains("credit f: attempt 6"))
+    #expect(!scene.result(4, "f").contains("credit"))
+    // That is nothing a worker could help: its time does not count meanwhile.
+    #expect(!scene.at(100, .timer).contains("attempt 7"))
+    // e's result was none that completed a sum.
+    #expect(!scene.at(100, .added(attempt: 5)).contains("credit"))
+    #expect(scene.at(101, .added(attempt: 4)).contains("credit g: attempt 7"))
+    #expect(!scene.at(102, .added(attempt: 4)).contains("credit"))
+  }
+
   /// A worker whose offer waits has nothing else to do: it takes over what another has failed at.
   @Test func takesOtherWork() {
     var scene = Self.sceneWithSomeWaiting()

@@ -24,6 +24,7 @@ enum SceneEvent {
   case open(WorkUnit)
   case windows(WindowTracker?)
   case completeWindows(WindowRequest)
+  case added(attempt: Int)
   case hurry
   case abandon
   case distrust(workerID: Int, identity: String, reason: String)
@@ -55,6 +56,8 @@ struct OneRun {
 
   var fleet: FleetCore
   let settings: SchedulerSettings
+  /// Whether what is to be added up is so at once.
+  var addsAtOnce = true
 
   init(_ settings: Settings, now: Instant = .zero) {
     self.settings = settings.run
@@ -63,7 +66,17 @@ struct OneRun {
   }
 
   mutating func step(_ event: SceneEvent, now: Instant) -> [FleetEffect] {
-    events(event).flatMap { fleet.step($0, now: now) }
+    step(events(event), now: now)
+  }
+
+  private mutating func step(_ events: [FleetEvent], now: Instant) -> [FleetEffect] {
+    let effects = events.flatMap { fleet.step($0, now: now) }
+    guard addsAtOnce else { return effects }
+    let added: [FleetEvent] = effects.compactMap {
+      guard case .work(let run, .keepPayload(let attempt, _, _, makesRoom: true)) = $0 else { return nil }
+      return .requested(run, .added(attempt: attempt))
+    }
+    return added.isEmpty ? effects : effects + step(added, now: now)
   }
 
   private func events(_ event: SceneEvent) -> [FleetEvent] {
@@ -99,6 +112,7 @@ struct OneRun {
     case .open(let unit): wanted(.open(unit))
     case .windows(let windows): wanted(.windows(windows))
     case .completeWindows(let request): wanted(.completeWindows(request))
+    case .added(let attempt): wanted(.added(attempt: attempt))
     case .hurry: wanted(.hurry)
     case .abandon: wanted(.abandon)
     case .distrust(let id, let identity, let reason):

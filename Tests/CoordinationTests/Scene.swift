@@ -139,7 +139,7 @@ struct Scene {
 
   static func line(_ effect: SchedulerEffect) -> String {
     switch effect {
-    case .keepPayload(let attempt, _, _): "keep \(attempt)"
+    case .keepPayload(let attempt, _, _, _): "keep \(attempt)"
     case .discardPayload(let attempt): "discard \(attempt)"
     case .record(let record):
       "record \(record.attempt): \(record.purpose.rawValue) \(record.step), \(record.firstMicroBatch)–"

@@ -35,7 +35,7 @@ extension HostileCluster {
   /// - Returns: a unit that is complete
   private mutating func carryOut(_ effect: SchedulerEffect) -> CompletedUnit? {
     switch effect {
-    case .keepPayload(let attempt, _, _): run.payloads[attempt] = run.incoming
+    case .keepPayload(let attempt, _, _, _): run.payloads[attempt] = run.incoming
     case .discardPayload(let attempt): run.payloads[attempt] = nil
     case .credit(let peer, _, let attempt): decide(peer, attempt, .take)
     case .refuse(let peer, _, let attempt, let outcome): decide(peer, attempt, .refuse(outcome))

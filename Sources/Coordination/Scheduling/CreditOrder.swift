@@ -47,7 +47,7 @@ struct CreditOrder: Sendable {
     var branches: [TreeNode: Branch] = [:]
   }
 
-  /// Results that may be on their way beside the next one. While it is added, one needs as much again for a moment.
+  /// Results that may be on their way beside the next one.
   private static let spare = 1
 
   /// Bytes of sums, and of results on their way, that there are at most.
@@ -62,6 +62,11 @@ struct CreditOrder: Sendable {
   /// Over all groups, in bytes.
   private var held = 0
   private var peak = 0
+  /// Whether all results together would not be within the budget.
+  private let isTight: Bool
+  /// What sums will leave free that are not made yet, in bytes, by the attempt that completed them, and of all of them.
+  private var unmade: [Int: Int] = [:]
+  private var unmadeBytes = 0
   /// No place before it is absent.
   private var firstAbsent = 0
 
@@ -85,14 +90,17 @@ struct CreditOrder: Sendable {
       guard groups[number].places.updateValue(place, forKey: node) == nil else { return nil }
       self.shards.append((number, node))
     }
+    var all = 0
     for number in groups.indices {
       guard let whole = Self.build(root, leafCount, &groups[number]) else { return nil }
       let (branches, places) = (groups[number].branches, groups[number].places)
       guard places.keys.allSatisfy({ branches[$0] != nil }) else { return nil }
       peak += whole.peak * groups[number].bytes
       budget += (whole.peak + Self.spare) * groups[number].bytes
+      all += places.count * groups[number].bytes
     }
     budget = max(budget, minimum)
+    isTight = all > budget
   }
 
   private static func build(_ node: TreeNode, _ count: Int, _ group: inout Group) -> Branch? {
@@ -110,15 +118,20 @@ struct CreditOrder: Sendable {
   func state(_ place: Int) -> State { states[place] }
 
   /// Whether any result at all may be let come; to be asked before `mayOpen`, which takes a little longer.
-  var hasRoom: Bool { openCount == 0 || held + (groups.map(\.bytes).min() ?? 0) <= budget }
+  var hasRoom: Bool {
+    isNextAlone || held + unmadeBytes + (groups.map(\.bytes).min() ?? 0) <= budget
+  }
+
+  /// Whether nothing is on its way, and no sum is being made: then the next one always has room.
+  private var isNextAlone: Bool { openCount == 0 && unmadeBytes == 0 }
 
   /// Whether the result of a shard may be let come now.
   func mayOpen(_ place: Int) -> Bool {
     guard states[place] == .absent else { return false }
-    if openCount == 0 && place == firstAbsent { return true }
+    if isNextAlone && place == firstAbsent { return true }
     let (number, node) = shards[place]
     let bytes = groups[number].bytes
-    guard held + bytes <= budget, let last = path(from: node, .open, in: number).last?.branch,
+    guard held + unmadeBytes + bytes <= budget, let last = path(from: node, .open, in: number).last?.branch,
       let whole = groups[number].branches[root]
     else { return false }
     return peak + (last.peak - whole.peak) * bytes <= budget
@@ -137,6 +150,23 @@ struct CreditOrder: Sendable {
     if state == .absent { firstAbsent = min(firstAbsent, place) }
     while firstAbsent < states.count, states[firstAbsent] != .absent { firstAbsent += 1 }
   }
+
+  /// The result of a shard is here, under an attempt. What the sums that it completes leave free is so once they are made.
+  ///
+  /// - Returns: whether it is to be said when they are, by `added`.
+  mutating func came(_ place: Int, attempt: Int) -> Bool {
+    // It takes room of its own before that, also one that came without being asked for.
+    if states[place] == .absent { set(place, .open) }
+    let before = held
+    set(place, .here)
+    guard isTight, held < before else { return false }
+    unmade[attempt] = before - held
+    unmadeBytes += before - held
+    return true
+  }
+
+  /// The sums that an attempt completed are made, or it is part of none.
+  mutating func added(_ attempt: Int) { unmadeBytes -= unmade.removeValue(forKey: attempt) ?? 0 }
 
   /// The shards whose results lie in the same sum as that of this one, which is among them. All of them are gone with it.
   func sharingSum(with place: Int) -> [Int] {

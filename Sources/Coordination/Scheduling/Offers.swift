@@ -177,15 +177,22 @@ extension ShardScheduler {
 
   /// The bytes of a shard are here, under an attempt. Of several that differ the first lie in the sums.
   mutating func keepPayload(_ attempt: Int, at place: Int, _ progress: ShardProgress) {
-    persist(.keepPayload(attempt: attempt, of: progress.shard, in: progress.unit))
-    guard progress.unit.isSummedAsItComes else { return }
-    if progress.summed == nil { add(attempt, at: place) }
-    offers.came(at: place)
+    var makesRoom = false
+    if progress.unit.isSummedAsItComes {
+      if progress.summed == nil {
+        open?.shards[place].summed = attempt
+        makesRoom = open?.creditOrder?.came(place, attempt: attempt) ?? false
+      }
+      offers.came(at: place)
+    }
+    persist(
+      .keepPayload(attempt: attempt, of: progress.shard, in: progress.unit, makesRoom: makesRoom))
   }
 
-  private mutating func add(_ attempt: Int, at place: Int) {
-    open?.shards[place].summed = attempt
-    open?.creditOrder?.set(place, .here)
+  /// The bytes of an attempt are added up: there may be room for others.
+  mutating func added(_ attempt: Int) {
+    open?.creditOrder?.added(attempt)
+    offers.isDue = true
   }
 
   /// The bytes of a shard are not to be used. What they have been added to is gone as well, and comes once more.
@@ -208,7 +215,11 @@ extension ShardScheduler {
       }
       next[mate] = opinions.compactMap(\.payload).filter { $0 != summed }
     }
-    for (mate, others) in next { others.min().map { add($0, at: mate) } }
+    for (mate, others) in next {
+      guard let other = others.min() else { continue }
+      open?.shards[mate].summed = other
+      open?.creditOrder?.set(mate, .here)
+    }
     offers.isDue = true
   }
 }

@@ -46,8 +46,9 @@ public struct CompletedUnit: Sendable, Hashable {
 /// What is to be done for a run. Effects are to be carried out in their order: what must be kept or recorded, what is
 /// sent, what the unit came to.
 public enum SchedulerEffect: Sendable, Hashable {
-  /// Keep the bytes of the result that has just come, under this attempt.
-  case keepPayload(attempt: Int, of: Shard, in: WorkUnit)
+  /// Keep the bytes of the result that has just come, under this attempt. `makesRoom`: others wait for the room that there
+  /// is once they are added up, which is to be told by `RunRequest.added`, as soon as it is so.
+  case keepPayload(attempt: Int, of: Shard, in: WorkUnit, makesRoom: Bool)
   /// Drop kept bytes that will not be needed.
   case discardPayload(attempt: Int)
   /// For the ledger, with the next commit.

@@ -59,6 +59,8 @@ public enum RunRequest: Sendable {
   /// What windows lack is to be brought here; answered by `windowsComplete`, or by a unit that brings some of it. Only
   /// while no unit is open.
   case completeWindows(WindowRequest)
+  /// The bytes of an attempt are added up, of which `keepPayload` said that they make room.
+  case added(attempt: Int)
   /// From now on a unit that nobody is there to compute is closed at once: `unitLeft`.
   case hurry
   /// The open unit is not needed any more.

@@ -128,6 +128,7 @@ public struct ShardScheduler: Sendable {
     case .windows(let book): windows = book
     case .clock(let clock): windows?.follow(clock)
     case .completeWindows(let request): complete(request, now: now)
+    case .added(let attempt): added(attempt)
     case .hurry: isHurried = true
     case .abandon: abandonUnit(now: now)
     case .distrust(let id, let identity, let reason): quarantine(id, identity, reason, now: now)

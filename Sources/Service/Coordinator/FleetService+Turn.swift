@@ -16,8 +16,10 @@ extension FleetService {
     let next = min(
       fleetTimer, connectionChecks.next, drivers.values.map(\.runTimer).min() ?? .never)
     let timeout = unreadMessages.since == nil ? max(0, min(0.5, next.seconds(since: now))) : 0
-    let received = try router.poll(timeout: timeout)
-    for (peer, message) in received { try receive(peer, message) }
+    // The first is at the end, and nothing is held once it has been taken: a gradient is to go as soon as it is added up.
+    var received = Array(try router.poll(timeout: timeout).reversed())
+    let hasReadAll = received.count < router.messagesPerPoll
+    while let (peer, message) = received.popLast() { try receive(peer, message) }
     try tellOfOffers()
     watchAllowList(now)
     watchConnections(MonotonicClock.now())
@@ -26,7 +28,7 @@ extension FleetService {
     if let line = refusalLog.line(refusals, count: count, now: now) { logger.warning("\(line)") }
     for event in mailbox.take() { try take(event) }
     try tellOfUnreachable()
-    try judgeTimers(hasReadAll: received.count < router.messagesPerPoll)
+    try judgeTimers(hasReadAll: hasReadAll)
   }
 
   private func judgeTimers(hasReadAll: Bool) throws {
@@ -46,6 +48,7 @@ extension FleetService {
   private func take(_ event: DriverEvent) throws {
     switch event {
     case .run(let run, let event): try tell(run, event)
+    case .added(let run, let attempt): try handle(.requested(run, .added(attempt: attempt)))
     case .restored(let run, let engine, let restored):
       drivers[run]?.engine = engine
       try tell(run, .restored(restored))

@@ -18,6 +18,8 @@ final class FleetService {
     case signal(Int32)
     case childEnded(LocalWorkers.Exit)
     case run(RunNumber, RunEvent)
+    /// What came of an attempt of a run is added up.
+    case added(RunNumber, attempt: Int)
     /// The state of the last snapshot, and an engine that holds it.
     case restored(RunNumber, StepEngine, RestoredRun)
     /// A run that waited is ready to begin, or cannot.

@@ -8,12 +8,14 @@ import WireProtocol
 extension RunDriver {
   func carryOut(_ effect: SchedulerEffect, _ incoming: ResultMessage?) throws {
     switch effect {
-    case .keepPayload(let attempt, let shard, let unit):
+    case .keepPayload(let attempt, let shard, let unit, let makesRoom):
       guard let incoming else { break }
       kept.keep(incoming, attempt: attempt, of: unit)
       guard unit.isSummedAsItComes else { break }
-      compute {
-        try $0.collect(incoming, of: shard, in: unit)
+      let parcel = Parcel(incoming)
+      compute { [mailbox = service.mailbox, number] engine in
+        if let message = parcel.take() { try engine.collect(message, of: shard, in: unit) }
+        if makesRoom { mailbox.post(.added(number, attempt: attempt)) }
         return nil
       }
     case .discardPayload(let attempt):
