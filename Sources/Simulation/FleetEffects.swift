@@ -96,6 +96,7 @@ extension Simulation {
       do { try driver.engine?.collect(incoming, of: shard, in: unit) } catch {
         problem("attempt \(attempt) cannot be added up: \(error)")
       }
+      // The sum is made by now; told of it is as late as by RunDriver, which makes it beside the socket.
       guard makesRoom else { break }
       beside(driver, "attempt \(attempt) is added up", 0.0005) {
         $0.handle(.requested(driver.number, .added(attempt: attempt)))

@@ -42,7 +42,7 @@ public final class LargeMemory: @unchecked Sendable {
   /// As f32 values, as many as there are whole ones.
   public var floats: UnsafeMutableBufferPointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
 
-  /// Gives back to the system what nobody has asked for again.
+  /// Gives back to the system what nobody has asked for again. Whoever polls a socket has it looked at.
   public static func expire() { expire(now: now()) }
 
   static func expire(now: Double) {

@@ -1,3 +1,4 @@
+import JSON
 import NestedLearning
 
 /// A config made in code, with what a test needs changed.
@@ -6,6 +7,17 @@ func config(_ change: (inout NestedLearningConfig) -> Void = { _ in }) -> Nested
     baseModelPath: "/model", trainDataPath: "/train.jsonl", experimentName: "test")
   change(&config)
   return config
+}
+
+/// A config file in JSON: the paths that each has in its first line, and `members`, as they would stand there, from the
+/// second on.
+func readConfig(
+  _ members: String, flags: [(key: String, value: JSONValue)] = []
+) throws -> NestedLearningConfig {
+  let least = #""base_model_path": "m", "train_data_path": "d""#
+  return try NestedLearningConfig(
+    text: "{\(least)\(members.isEmpty ? "" : ",\n\(members)")}", file: "runs/a.json", format: .json,
+    overrides: flags)
 }
 
 /// `count` parameters with one number each, in layers 0, 1, …: with as many tiers, one a tier.

@@ -5,15 +5,6 @@ import Testing
 
 /// The keys of how rows are taken: read and written, and what does not go together.
 @Suite struct CurriculumKeysTests {
-  private func read(
-    _ members: String, _ overrides: [(key: String, value: JSONValue)] = []
-  ) throws -> NestedLearningConfig {
-    try NestedLearningConfig(
-      text: "{\"base_model_path\": \"m\", \"train_data_path\": \"d\",\n\(members)}", file: "a.json",
-      format: .json,
-      overrides: overrides)
-  }
-
   @Test(arguments: [
     #""sampling_mode": "difficulty", "sampling_range": [0.25, 0.75], "sampling_difficulty": "rarity""#,
     #""sampling_mode": "importance", "sampling_weight_field": "w""#,
@@ -26,7 +17,7 @@ import Testing
     #""curriculum_strategy": "stages", "val_data_path": "v", "curriculum_stages": [{"range": [0, 1], "target": 0.5, "frequencies": [1, 3, 9], "data": [{"path": "a", "weight": 1}, {"path": "b", "weight": 1}], "batch_size": 3}]"#,
   ])
   func readAndWritten(members: String) throws {
-    let config = try read(members)
+    let config = try readConfig(members)
     for member in try JSONValue(parsing: "{\(members)}").object?.members ?? [] {
       #expect(config.json()[member.key] == member.value)
     }
@@ -42,7 +33,7 @@ import Testing
 
   /// What a stage has of its own is in place of the run's; paths in it are relative as others are.
   @Test func whatIsOfAStage() throws {
-    var config = try read(
+    var config = try readConfig(
       #""curriculum_strategy": "stages", "val_data_path": "v", "batch_size": 5, "tier_update_frequencies": [1, 2, 4], "curriculum_stages": [{"target": 0.5}, {"range": [0.5, 1], "target": 1, "tier_update_frequencies": [2, 2, 2], "data": "more/b.jsonl", "batch_size": 2}]"#
     )
     config.resolvePaths(fileFolder: "/configs", workingFolder: "/here")
@@ -53,15 +44,15 @@ import Testing
     #expect(first.trainDataPath == "/configs/d" && first.batchSize == 5)
     #expect(second.trainDataPath == "/configs/more/b.jsonl" && second.batchSize == 2)
     #expect(second.valDataPath == "/configs/v" && second.trainDataFiles.isEmpty)
-    let plain = try read(#""curriculum_strategy": "stages", "curriculum_stages": ["0:1:0.5"]"#)
+    let plain = try readConfig(#""curriculum_strategy": "stages", "curriculum_stages": ["0:1:0.5"]"#)
     #expect(!plain.changesPeriods && !plain.changesPlans && plain.ofStage(0).json() == plain.json())
   }
 
   /// As a flag has them.
   @Test func stagesAsTexts() throws {
-    let config = try read(
+    let config = try readConfig(
       #""curriculum_strategy": "stages""#,
-      [("curriculum_stages", .strings(["0:0.3:0.7:1e-4", "0.3:1:0.9"]))])
+      flags: [("curriculum_stages", .strings(["0:0.3:0.7:1e-4", "0.3:1:0.9"]))])
     #expect(
       config.curriculumStages == [
         CurriculumStage(range: 0...0.3, target: 0.7, learningRate: 1e-4),
@@ -134,7 +125,7 @@ import Testing
       "weight"
     ),
   ]) func whatDoesNotGoTogether(members: String, key: String, reason: String) {
-    let error = #expect(throws: ConfigError.self, "\(members)") { try read(members) }
+    let error = #expect(throws: ConfigError.self, "\(members)") { try readConfig(members) }
     #expect(
       error?.key == key && error?.line == (reason == "is missing" ? nil : 2), "\(error?.description ?? "")")
     #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")

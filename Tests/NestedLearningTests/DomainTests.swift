@@ -26,14 +26,8 @@ import Testing
 
   @Test func noAdversaryNoReversal() { #expect(GradientReversal(config()) == nil) }
 
-  private func read(_ members: String) throws -> NestedLearningConfig {
-    try NestedLearningConfig(
-      text: "{\"base_model_path\": \"m\", \"train_data_path\": \"d\",\n\(members)}", file: "a.json",
-      format: .json)
-  }
-
   @Test func asASection() throws {
-    let config = try read(
+    let config = try readConfig(
       #""adaptation": {"domains": ["a", "b"], "adversary": 0.5, "adversary_alpha": 4, "norms": "all", "domain_field": "source"}"#
     )
     #expect(config.adaptationDomains == ["a", "b"] && config.adaptationAdversary == 0.5)
@@ -61,7 +55,7 @@ import Testing
   ])
   func whatDoesNotGoTogether(members: String, key: String) {
     do {
-      _ = try read(members)
+      _ = try readConfig(members)
       Issue.record("\(members) was read")
     } catch { #expect("\(error)".contains(key), "\(error)") }
   }

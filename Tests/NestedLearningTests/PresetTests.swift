@@ -4,14 +4,6 @@ import Testing
 @testable import NestedLearning
 
 @Suite struct PresetTests {
-  private func read(_ members: String, flags: [(key: String, value: JSONValue)] = []) throws
-    -> NestedLearningConfig
-  {
-    try NestedLearningConfig(
-      text: #"{"base_model_path": "m", "train_data_path": "d", \#(members)}"#, file: "a.json", format: .json,
-      overrides: flags)
-  }
-
   /// The table of presets that users are told.
   @Test(
     arguments: [
@@ -38,21 +30,21 @@ import Testing
   }
 
   @Test func whatIsGivenWins() throws {
-    let config = try read(
+    let config = try readConfig(
       #""preset": "small", "learning_rate": 0.5, "batch_size": 7"#, flags: [("max_seq_length", 33)])
     #expect(config.learningRate == 0.5 && config.batchSize == 7 && config.maxSeqLength == 33)
     #expect(config.numTiers == 2)
     // What the preset gives is not taken for given: a shorter model may shorten its rows.
     #expect(!config.explicitKeys.contains("num_tiers"))
-    let flag = try read(#""preset": "small""#, flags: [("preset", "large")])
+    let flag = try readConfig(#""preset": "small""#, flags: [("preset", "large")])
     #expect(flag.preset == "large" && flag.numTiers == 4)
-    #expect(try read(#""preset": "large", "num_tiers": 1"#).tierUpdateFrequencies == [1])
-    #expect(try read(#""preset": "large", "tier_update_frequencies": [1, 6, 7]"#).numTiers == 3)
+    #expect(try readConfig(#""preset": "large", "num_tiers": 1"#).tierUpdateFrequencies == [1])
+    #expect(try readConfig(#""preset": "large", "tier_update_frequencies": [1, 6, 7]"#).numTiers == 3)
   }
 
   /// A run's config.json has the preset's name and every value, and reads as the same config, whatever the preset is then.
   @Test func theNameIsRecorded() throws {
-    let config = try read(#""preset": "balanced""#)
+    let config = try readConfig(#""preset": "balanced""#)
     var members = try #require(config.json().object)
     #expect(members["preset"] == "balanced")
     members["learning_rate"] = 0.25
@@ -61,7 +53,8 @@ import Testing
   }
 
   @Test func anUnknownPresetIsNamed() {
-    let error = #expect(throws: ConfigError.self) { try read(#""preset": "fast""#) }
-    #expect(error?.description.hasPrefix("a.json:1: preset: must be conservative or balanced or") == true)
+    let error = #expect(throws: ConfigError.self) { try readConfig(#""preset": "fast""#) }
+    let words = error?.description ?? ""
+    #expect(words.hasPrefix("runs/a.json:2: preset: must be conservative or balanced or"))
   }
 }

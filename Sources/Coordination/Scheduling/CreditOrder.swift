@@ -50,7 +50,7 @@ struct CreditOrder: Sendable {
   /// Results that may be on their way beside the next one.
   private static let spare = 1
 
-  /// Bytes of sums, and of results on their way, that there are at most.
+  /// Bytes of sums, of results on their way and of those that wait to be added up, that there are at most.
   private(set) var budget = 0
   private let leafCount: Int
   private let root: TreeNode
