@@ -10,8 +10,8 @@ import Synchronization
 
 /// Memory for gradients and parameters, which come and go by the megabyte. What is large has pages of its own and not a
 /// place in the heap: there small blocks are cut from where a large one was, so that the next has no room in the same
-/// place, and a coordinator of many workers takes a third more than it uses. Pages that are let go of wait a moment for
-/// the next memory of their size, as it takes longer to clear new ones than to add up what is written to them.
+/// place, and a coordinator of many workers takes up to a third more than it uses. Pages that are let go of wait a moment
+/// for the next memory of their size, as the system clears new ones first.
 ///
 /// Unchecked: whoever makes it says who writes to it, and when.
 public final class LargeMemory: @unchecked Sendable {
