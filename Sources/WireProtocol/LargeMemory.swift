@@ -23,6 +23,7 @@ public final class LargeMemory: @unchecked Sendable {
   public let bytes: UnsafeMutableRawBufferPointer
   private let hasPages: Bool
 
+  /// - Parameter byteCount: at least 0. Where the system grants no pages, the memory is the heap's.
   public init(byteCount: Int) {
     if byteCount >= Self.leastBytes, let pages = Self.pages(byteCount) {
       bytes = UnsafeMutableRawBufferPointer(start: pages, count: byteCount)
