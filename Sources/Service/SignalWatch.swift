@@ -1,6 +1,7 @@
 import Coordination
 import Dispatch
 import Foundation
+import Logging
 
 /// Turns SIGINT and SIGTERM into calls, instead of the end of the process. One for the life of a process: between two
 /// of them a signal would be lost.
@@ -14,11 +15,21 @@ package final class SignalWatch: @unchecked Sendable {
   private var onSignal: @Sendable (Int32) -> Void
   private var last: Instant?
   private var sources: [any DispatchSourceSignal] = []
+  private let logger: Logger?
 
-  /// - Parameter onSignal: called for every request, one at a time, on a queue of Dispatch's; by default the process
-  ///   ends with the exit code of a signal.
-  package init(onSignal: @escaping @Sendable (Int32) -> Void = SignalWatch.end) {
+  /// A request ends the process at once until something else is to be called.
+  ///
+  /// - Parameter logger: told of it, so that no process ends without a word
+  package convenience init(logger: Logger) {
+    self.init(logger: logger) { Self.end($0, logger) }
+  }
+
+  /// - Parameters:
+  ///   - logger: told when a request ends the process at once; nil if the user sees that in some other way
+  ///   - onSignal: called for every request, one at a time, on a queue of Dispatch's
+  package init(logger: Logger? = nil, onSignal: @escaping @Sendable (Int32) -> Void) {
     self.onSignal = onSignal
+    self.logger = logger
     let queue = DispatchQueue(label: "signals")
     for number in [SIGINT, SIGTERM] {
       signal(number, SIG_IGN)
@@ -29,12 +40,22 @@ package final class SignalWatch: @unchecked Sendable {
     }
   }
 
-  package static let end: @Sendable (Int32) -> Void = { _exit(128 + $0) }
+  /// Ends the process with the exit code of a signal. Whatever it was writing, what is on disk is whole: a process may be
+  /// killed at any moment.
+  package static func end(_ number: Int32, _ logger: Logger? = nil) {
+    logger?.notice("stopped at once by \(number == SIGINT ? "SIGINT" : "SIGTERM"); what was written is whole")
+    _exit(128 + number)
+  }
+
+  /// From now on a request ends the process at once.
+  package func endAtOnce() {
+    call { [logger] in Self.end($0, logger) }
+  }
 
   /// For a program that is done: the first request asks for what comes by itself, and its exit code stays that of
   /// success; another ends the process at once.
   package func endAtSecond() {
-    call { [weak self] _ in self?.call(Self.end) }
+    call { [weak self] _ in self?.endAtOnce() }
   }
 
   /// From now on another is called.

@@ -14,7 +14,7 @@ public struct CoordinatorProcess: Sendable {
   let context = LogContext()
   let logger: Logger
   let telemetry: Telemetry
-  let signals = SignalWatch()
+  let signals: SignalWatch
   let measurements = MeasurementStore()
 
   /// Health is answered from here on: models may be read and digested for minutes before the run begins.
@@ -25,6 +25,7 @@ public struct CoordinatorProcess: Sendable {
     self.options = options
     let logger = options.operations.logger(label: "nl-coord", level: .notice, context: context, also: log)
     self.logger = logger
+    signals = SignalWatch(logger: logger)
     telemetry = try Telemetry(
       options: options.operations, context: context, logger: logger, isShown: options.takesRuns)
   }
@@ -261,7 +262,7 @@ public struct CoordinatorProcess: Sendable {
     guard options.staysWhenFinished else { return }
     let isAsked = DispatchSemaphore(value: 0)
     signals.call { _ in isAsked.signal() }
-    defer { signals.call(SignalWatch.end) }
+    defer { signals.endAtOnce() }
     logger.notice("finished: \(reason); staying until SIGTERM or Ctrl-C (--stay)")
     telemetry.health.ready("finished: \(reason)")
     repeat { telemetry.health.turn() } while isAsked.wait(timeout: .now() + 1) == .timedOut

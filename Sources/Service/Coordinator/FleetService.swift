@@ -135,7 +135,7 @@ final class FleetService {
     signals.call { mailbox.post(.signal($0)) }
     defer {
       let isDone = isClosed && !stopRequested && !ends.contains(where: \.hasFailed)
-      if isDone { signals.endAtSecond() } else { signals.call(SignalWatch.end) }
+      if isDone { signals.endAtSecond() } else { signals.endAtOnce() }
       localWorkers.stop()
     }
     do {
