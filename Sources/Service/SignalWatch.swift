@@ -10,6 +10,8 @@ import Logging
 /// group. What follows within half a second is the same request.
 package final class SignalWatch: @unchecked Sendable {
   private static let oneRequest = 0.5
+  /// Dispatch needs some microseconds; nothing waits for ever.
+  private static let longestRegistration = 5.0
 
   private let lock = NSLock()
   private var onSignal: @Sendable (Int32) -> Void
@@ -31,13 +33,21 @@ package final class SignalWatch: @unchecked Sendable {
     self.onSignal = onSignal
     self.logger = logger
     let queue = DispatchQueue(label: "signals")
+    let areWatched = DispatchGroup()
     for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+      #if canImport(Darwin)
+        // Elsewhere Dispatch puts a handler of its own in place, and what is ignored before that is lost.
+        signal(number, SIG_IGN)
+      #endif
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { [weak self] in self?.take(number) }
+      areWatched.enter()
+      source.setRegistrationHandler { areWatched.leave() }
       source.resume()
       sources.append(source)
     }
+    // Whoever has this has every request from here on.
+    _ = areWatched.wait(timeout: .now() + Self.longestRegistration)
   }
 
   /// Ends the process with the exit code of a signal. Whatever it was writing, what is on disk is whole: a process may be
