@@ -234,5 +234,13 @@ public struct FoundBug: Sendable {
         Two liars computed all of a step, so that the run rightly ended as one whose arithmetic has changed. The simulation \
         took it for an error, since it also counted those who had computed the step again, in a later term.
         """),
+    FoundBug(
+      seed: 91_004_900,
+      story: """
+        The best checkpoint was written, and the disk failed as it was recorded. After the next start the record still named \
+        the one before; the newest snapshot was damaged, and the replay, which took a checkpoint other than the recorded one \
+        for none, put the best of an early step in its place: worse than what was there, until the replay came to its end. \
+        One that is ahead of the record stays now, if its evaluation is on the record.
+        """),
   ]
 }

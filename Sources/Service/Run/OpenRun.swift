@@ -207,7 +207,11 @@ package final class OpenRun: @unchecked Sendable {
         case .best, .final, .scaled: name == kind.name
         case .step: CheckpointWriter.step(name) != nil
         }
-      return isSameKind && record.step >= step && checkpoints.writtenStep(name) == record.step
+      guard isSameKind, record.step >= step, let written = checkpoints.writtenStep(name) else { return false }
+      if written == record.step { return true }
+      // A best one that could not be recorded any more is better than what a replay has to put in its place. Without its
+      // evaluation it is of steps that are void.
+      return written > record.step ? try ledger.evaluation(after: written) != nil : false
     }
   }
 
