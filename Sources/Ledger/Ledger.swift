@@ -103,42 +103,57 @@ public final class Ledger: Sendable {
     guard access(path, F_OK) == 0 else { throw .missing(path: path) }
     if mode == .readWrite { try WriteAheadLog.renew(of: path, busySeconds: busySeconds) }
     let ledger = try Ledger(path: path, access: mode, busySeconds: busySeconds)
-    try ledger.read("checking the ledger") { db in
-      let id = try Int32.fetchOne(db, sql: "PRAGMA application_id")
-      guard id == Schema.applicationID else {
-        throw LedgerError.notALedger(path: path, reason: "it is an SQLite database of another program")
-      }
-      if try Schema.migrator.hasBeenSuperseded(db) { throw LedgerError.newer(path: path) }
-    }
-    if mode == .readWrite {
-      // A reader in the way is no harm here: the log is emptied by the next checkpoint then.
-      _ = try ledger.emptyLog()
-      do {
-        try Schema.migrator.migrate(ledger.pool())
-      } catch {
-        throw LedgerError(error, path: path, doing: "bringing the ledger up to date")
-      }
+    do { try ledger.prepare() } catch {
+      // Whatever of the log is not on the disk must not be moved as the database is closed.
+      ledger.isSuspect.withLock { $0 = mode == .readWrite && error.isDiskFault }
+      try? ledger.close()
+      throw error
     }
     return ledger
   }
 
+  /// Makes sure that it is a ledger of this version.
+  private func prepare() throws(LedgerError) {
+    try read("checking the ledger") { db in
+      let id = try Int32.fetchOne(db, sql: "PRAGMA application_id")
+      guard id == Schema.applicationID else {
+        throw LedgerError.notALedger(path: self.path, reason: "it is an SQLite database of another program")
+      }
+      if try Schema.migrator.hasBeenSuperseded(db) { throw LedgerError.newer(path: self.path) }
+    }
+    guard mode == .readWrite else { return }
+    // A reader in the way is no harm here: the log is emptied by the next checkpoint then.
+    _ = try emptyLog()
+    do {
+      try Schema.migrator.migrate(pool())
+    } catch {
+      throw LedgerError(error, path: path, doing: "bringing the ledger up to date")
+    }
+  }
+
   /// Closes the database; everything is in the one file then. Further calls fail.
   public func close() throws(LedgerError) {
-    do { try connections.withLock { $0 }?.close() } catch {
+    guard let pool = connections.withLock({ $0 }) else { return }
+    // Closing empties the log as well.
+    let renewal = Result { () throws(LedgerError) in if isSuspect.withLock({ $0 }) { try renewLog() } }
+    do { try pool.close() } catch {
       throw LedgerError(error, path: path, doing: "closing the ledger")
     }
+    try renewal.get()
   }
 
   /// Opens the database anew after a write or a sync has failed. The next write does so by itself, if nobody else has, and
   /// so does reading, if the database is closed.
   ///
   /// A failed sync may have dropped what was written, while reading still shows it, and the next sync succeeds
-  /// without writing it. So nothing that is only in the write-ahead log counts as written: this connection, which
-  /// knows which of it was committed, copies that into the database and syncs it, and empties the log.
+  /// without writing it. So nothing that is only in the write-ahead log counts as written: it is written once more, and
+  /// this connection, which knows which of it was committed, copies that into the database and syncs it, and empties the
+  /// log.
   ///
   /// - Throws: as long as the disk does not do it. Then the ledger is as it was, or closed; try again.
   public func reopen() throws(LedgerError) {
     if let pool = connections.withLock({ $0 }) {
+      try renewLog()
       guard try emptyLog() else {
         throw .locked(path: path, doing: "emptying the write-ahead log")
       }
@@ -164,6 +179,23 @@ public final class Ledger: Sendable {
       }
     } catch {
       throw LedgerError(error, path: path, doing: "emptying the write-ahead log")
+    }
+  }
+
+  /// Puts the log on the disk as it is seen, before any of it is moved into the database: see `WriteAheadLog`. Even what
+  /// was committed may lack there, as the pool commits once, before it is told to sync at each commit.
+  private func renewLog() throws(LedgerError) {
+    let pool = try pool()
+    do {
+      // Nobody else writes to it meanwhile.
+      try pool.writeWithoutTransaction { db in
+        try db.inTransaction(.immediate) {
+          try WriteAheadLog.renew(of: path)
+          return .rollback
+        }
+      }
+    } catch {
+      throw LedgerError(error, path: path, doing: "syncing the write-ahead log")
     }
   }
 

@@ -8,26 +8,33 @@ import Files
   import Darwin
 #endif
 
-/// The write-ahead log that a process has left, before SQLite looks at it.
+/// The write-ahead log as it is on the disk. If a sync of it has failed, the disk lacks parts that reading still shows and
+/// no later sync writes; SQLite would move all of it into the database, and if the power failed in the middle of that, the
+/// database would be half the old and half the new, with no log to mend it.
 enum WriteAheadLog {
-  /// Puts the log on the disk as it is seen. If a sync of it has failed, the disk lacks parts that reading still shows and
-  /// no later sync writes; SQLite would move all of it into the database, and if the power failed in the middle of that,
-  /// the database would be half the old and half the new, with no log to mend it.
+  /// Puts a log that a process has left on the disk as it is seen, before SQLite looks at it.
   ///
   /// - Parameter busySeconds: how long another program that writes to it is waited for.
   /// - Throws: `LedgerError.locked` if it still does then.
   static func renew(of database: String, busySeconds: Double) throws(LedgerError) {
-    let log = database + "-wal"
-    guard FileSystem.size(log) ?? 0 > 0 else { return }
+    guard !isEmpty(database) else { return }
     let descriptor = open(database + "-shm", O_RDWR | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }
     if descriptor >= 0, !locks(descriptor, busySeconds) {
       throw .locked(path: database, doing: "syncing the write-ahead log")
     }
-    do { try FileSystem.renew(log) } catch {
+    do { try renew(of: database) } catch {
       throw LedgerError(error, path: database, doing: "syncing the write-ahead log")
     }
   }
+
+  /// Puts the log on the disk as it is seen. Nobody may write to it meanwhile.
+  static func renew(of database: String) throws(FileError) {
+    if !isEmpty(database) { try FileSystem.renew(file(of: database)) }
+  }
+
+  private static func file(of database: String) -> String { database + "-wal" }
+  private static func isEmpty(_ database: String) -> Bool { FileSystem.size(file(of: database)) ?? 0 == 0 }
 
   /// The locks of whoever writes to the log, empties it, or reads it anew: bytes 120 to 122 of the shared memory
   /// (sqlite.org/walformat.html, 2.3.1). They end with the descriptor.

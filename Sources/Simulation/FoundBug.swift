@@ -242,5 +242,13 @@ public struct FoundBug: Sendable {
         for none, put the best of an early step in its place: worse than what was there, until the replay came to its end. \
         One that is ahead of the record stays now, if its evaluation is on the record.
         """),
+    FoundBug(
+      seed: 93_057_179,
+      story: """
+        A sync of the write-ahead log failed in the first transaction since the ledger was opened anew, and the power in the \
+        middle of opening it once more: the ledger was damaged for good. What the pool commits as it is opened is not synced \
+        by itself, so that the log lacked a part of it, and the database had got half of a page. The log is written once \
+        more now before anything of it is moved.
+        """),
   ]
 }

@@ -35,9 +35,9 @@ extension Simulation {
       compare(run, store)
       rot(store)
       return .begun
-    case .failed(_, expected: true): return .failed
-    case .failed(let error, expected: false):
-      problem("the run cannot be taken: \(error)")
+    case .failed(let error, let isExpected):
+      let fault = "the run cannot be taken: \(error)"
+      if isExpected { note(fault) } else { problem(fault) }
       return .failed
     case .killed:
       if coordinator == nil { outcome.count(.coordinatorKilledAtPersist) }
